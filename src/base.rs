@@ -1,0 +1,12 @@
+//! Small things without opinions: they know nothing of chat, wire or sockets.
+
+pub mod agenda;
+pub mod bucket;
+pub mod ids;
+pub mod limits;
+pub mod mail;
+pub mod moment;
+pub mod note;
+pub mod reason;
+pub mod settings;
+pub mod shelf;

@@ -1,0 +1,108 @@
+//! A token bucket that fits in one number: it remembers when everything taken will be paid for
+//! (the "generic cell rate algorithm" of ITU-T I.371).
+
+use crate::base::moment::Moment;
+use std::time::Duration;
+
+/// How fast a bucket fills and how much it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Microseconds for one token. Zero: without limit.
+    pub token_us: u64,
+    /// Tokens in a full bucket.
+    pub burst: u64,
+}
+
+impl Rate {
+    /// `burst` tokens each second, and as many at once. Zero means without limit.
+    #[must_use]
+    pub const fn per_second(burst: u64) -> Self {
+        let token_us = match 1_000_000_u64.checked_div(burst) {
+            Some(token_us) => token_us,
+            None => 0,
+        };
+        Self { token_us, burst }
+    }
+
+    /// One token every `wait`, and up to `burst` at once.
+    #[must_use]
+    pub fn every(wait: Duration, burst: u64) -> Self {
+        Self { token_us: u64::try_from(wait.as_micros()).unwrap_or(u64::MAX), burst }
+    }
+}
+
+/// One bucket. A new one is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// The time, in microseconds of the monotonic clock, at which the bucket is full again.
+    full_at_us: u64,
+}
+
+impl Bucket {
+    /// Takes `tokens`, into debt if need be, and tells when the debt is paid: `None` where there is none.
+    pub fn take_in_debt(&mut self, now: Moment, rate: Rate, tokens: u64) -> Option<Moment> {
+        let now_us = micros(now);
+        self.full_at_us = self.full_at_us.max(now_us).saturating_add(tokens.saturating_mul(rate.token_us));
+        let holds_us = rate.burst.saturating_mul(rate.token_us);
+        let paid_us = self.full_at_us.saturating_sub(holds_us);
+        (paid_us > now_us).then(|| Moment::from_ms(paid_us.div_ceil(1_000)))
+    }
+
+    /// Whether a whole token lies in the bucket.
+    #[must_use]
+    pub fn has_token(&self, now: Moment, rate: Rate) -> bool {
+        self.wait_for_token(now, rate).is_zero()
+    }
+
+    /// How long until a whole token lies in the bucket.
+    #[must_use]
+    pub fn wait_for_token(&self, now: Moment, rate: Rate) -> Duration {
+        let spare_us = rate.burst.saturating_sub(1).saturating_mul(rate.token_us);
+        Duration::from_micros(self.full_at_us.saturating_sub(spare_us).saturating_sub(micros(now)))
+    }
+}
+
+fn micros(moment: Moment) -> u64 {
+    moment.as_ms().saturating_mul(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_ms(ms)
+    }
+
+    #[test]
+    fn a_burst_is_free_and_the_next_token_is_owed() {
+        let rate = Rate::per_second(10);
+        let mut bucket = Bucket::default();
+        for _ in 0..10 {
+            assert_eq!(bucket.take_in_debt(at(5_000), rate, 1), None);
+        }
+        assert!(!bucket.has_token(at(5_000), rate));
+        assert_eq!(bucket.take_in_debt(at(5_000), rate, 1), Some(at(5_100)));
+        assert_eq!(bucket.take_in_debt(at(5_100), rate, 5), Some(at(5_600)));
+        assert!(!bucket.has_token(at(5_600), rate), "paid, but empty");
+        assert!(bucket.has_token(at(5_700), rate));
+        assert_eq!(bucket.take_in_debt(at(60_000), rate, 10), None, "it fills, but not beyond the brim");
+        assert_eq!(bucket.take_in_debt(at(60_000), rate, 1), Some(at(60_100)));
+    }
+
+    #[test]
+    fn the_wait_for_a_token_is_told() {
+        let rate = Rate::every(Duration::from_secs(4), 2);
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.wait_for_token(at(0), rate), Duration::ZERO);
+        bucket.take_in_debt(at(0), rate, 2);
+        assert_eq!(bucket.wait_for_token(at(1_000), rate), Duration::from_secs(3));
+        assert!(bucket.has_token(at(4_000), rate));
+    }
+
+    #[test]
+    fn rate_zero_is_without_limit() {
+        let mut bucket = Bucket::default();
+        assert_eq!(bucket.take_in_debt(at(1), Rate::per_second(0), u64::MAX), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! Every size, count and wait, with its reason, asserted against the others.
+
+use std::time::Duration;
+
+// Names and addresses.
+
+/// A name, in bytes of UTF-8: long enough for any script, short enough for one line on a phone.
+pub const NAME_BYTES_MAX: usize = 120;
+/// An e-mail address, in bytes. RFC 5321 allows 254; nobody types that.
+pub const EMAIL_BYTES_MAX: usize = 120;
+/// The name of the site, in bytes: it stands in a title and in a mail's subject.
+pub const SITE_NAME_BYTES_MAX: usize = 120;
+
+// Lines and frames.
+
+/// The text of one line, in bytes of UTF-8; what is over it is cut.
+pub const TEXT_BYTES_MAX: usize = 65_536;
+/// A message from a member, in bytes: the longest legal text with every byte escaped as `\u00XX`, and room for the rest.
+pub const MEMBER_MESSAGE_BYTES_MAX: usize = 400 << 10;
+/// A message from a stranger, in bytes: name, address, code or token, and nothing more.
+pub const STRANGER_MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// Bytes that JSON may make of one byte of text: `\u00XX`.
+const JSON_GROWTH: usize = 6;
+/// Keys, braces, numbers and the frame header of a line, in bytes.
+const LINE_OVERHEAD_BYTES: usize = 256;
+/// The frame of the longest line, in bytes.
+pub const LINE_FRAME_BYTES_MAX: usize = JSON_GROWTH * (TEXT_BYTES_MAX + NAME_BYTES_MAX) + LINE_OVERHEAD_BYTES;
+const _: () = assert!(MEMBER_MESSAGE_BYTES_MAX > JSON_GROWTH * TEXT_BYTES_MAX, "a legal text must fit");
+const _: () = assert!(STRANGER_MESSAGE_BYTES_MAX > JSON_GROWTH * (NAME_BYTES_MAX + EMAIL_BYTES_MAX + 1));
+
+/// The ring must hold this many of the longest frames, so that a single one laps nobody who reads.
+const BACKLOG_FRAMES_MIN: usize = 4;
+/// The smallest ring, in bytes.
+pub const BACKLOG_BYTES_MIN: usize = if BACKLOG_FRAMES_MIN * LINE_FRAME_BYTES_MAX > 1 << 20 {
+    BACKLOG_FRAMES_MIN * LINE_FRAME_BYTES_MAX
+} else {
+    1 << 20
+};
+/// The largest ring, in bytes: a gigabyte is no longer tiny.
+pub const BACKLOG_BYTES_MAX: usize = 1 << 30;
+/// The most lines that a newcomer may be shown.
+pub const HISTORY_LINES_MAX: usize = 10_000;
+
+// Turns of the loop.
+
+/// Bytes read from one connection at once; also what the server keeps of a connection that it slows.
+pub const READ_SHARE_BYTES: usize = 16 << 10;
+/// Bytes offered to one socket at once, so that one fast reader with a long backlog does not fill a turn.
+pub const WRITE_SHARE_BYTES: usize = 256 << 10;
+/// Writes before the loop looks for new events.
+pub const WRITES_PER_TURN: usize = 64;
+/// Sockets read before the loop goes on to write.
+pub const READS_PER_TURN: usize = 256;
+/// Connections accepted before the loop goes on.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// Who has more unsent bytes of its own than this is not read: it asks and does not listen.
+pub const PRIVATE_UNSENT_BYTES_MAX: usize = 4 << 10;
+
+// HTTP.
+
+/// A request head, in bytes.
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
+/// A request line, in bytes (RFC 9112, section 3, asks for at least 8,000).
+pub const REQUEST_LINE_BYTES_MAX: usize = 8 << 10;
+/// Header fields in one request.
+pub const HEADERS_MAX: usize = 64;
+/// Time for a head, from its first byte to its last.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// A connection that never sends anything: browsers open such ones in advance.
+pub const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(10);
+/// A connection that is kept after an answer.
+pub const KEEP_ALIVE: Duration = Duration::from_mins(1);
+/// Seconds after which somebody who met a full server should come back.
+pub const RETRY_FULL_SECONDS: u64 = 10;
+/// Connections over the limit that are held for their 503.
+pub const REFUSALS_MAX: usize = 16;
+/// File descriptors that are no connections: standard streams, poll, waker, signals, listener, mail; with room to spare.
+pub const FILES_RESERVED: usize = 32;
+const _: () = assert!(FILES_RESERVED >= REFUSALS_MAX + 12);
+const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
+
+// Life of a connection.
+
+/// After an error the rest of what the peer sent is read and dropped this long, or the answer may be lost in a reset.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(2);
+/// Time for the peer to end after a close frame.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+/// A stranger who is not in by then is closed.
+pub const STRANGER_WITHIN: Duration = Duration::from_mins(15);
+/// Silence after which the peer is gone.
+pub const SILENCE_MAX: Duration = Duration::from_mins(1);
+/// A reader that takes no byte for this long is cut.
+pub const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
+/// A talker that is behind its rate this long without a pause is closed.
+pub const BEHIND_MAX: Duration = Duration::from_secs(30);
+/// A talker that says nothing for this long after its debt is paid has made a pause.
+pub const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Bytes of a message that its first token pays for; each further token pays for as many.
+pub const TOKEN_BYTES: usize = 1_024;
+/// Time for the last bytes when the server stops.
+pub const SHUTDOWN_WITHIN: Duration = Duration::from_secs(4);
+
+// Logins.
+
+/// Characters of a code: 32 to the power of 6 is a thousand million.
+pub const CODE_CHARS: usize = 6;
+/// Bytes of the secret in a token: 128 bits.
+pub const SECRET_BYTES: usize = 16;
+/// Wrong tries that a code bears.
+pub const CODE_TRIES: u8 = 5;
+/// Wrong codes and tokens that a connection bears.
+pub const CONNECTION_TRIES: u8 = 10;
+/// After a wrong code or token the connection is not read for this long.
+pub const WRONG_TRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long a name stays its owner's, and a session token good, after the last connection.
+pub const SESSION_TTL: Duration = Duration::from_hours(24);
+/// Names, sessions and codes that are kept; the oldest go first.
+pub const NAMES_MAX: usize = 100_000;
+/// See [`NAMES_MAX`].
+pub const SESSIONS_MAX: usize = 100_000;
+/// See [`NAMES_MAX`].
+pub const CODES_MAX: usize = 100_000;
+/// Names told to somebody who comes in: those who are in longest.
+pub const NAMES_TOLD_MAX: usize = 200;
+
+// Mail.
+
+/// Time for one mail, all told, from the moment that it is accepted.
+pub const MAIL_WITHIN: Duration = Duration::from_secs(15);
+/// After this the server no longer waits to hear what became of a mail.
+pub const MAIL_RESULT_WITHIN: Duration = Duration::from_secs(16);
+/// Mails that wait for the worker.
+pub const MAIL_QUEUE_MAX: usize = 64;
+/// Mails to one address within [`MAIL_ADDRESS_WINDOW`].
+pub const MAILS_PER_ADDRESS: usize = 3;
+/// See [`MAILS_PER_ADDRESS`].
+pub const MAIL_ADDRESS_WINDOW: Duration = Duration::from_mins(10);
+/// Mails asked for by one connection.
+pub const MAILS_PER_CONNECTION: u8 = 3;
+/// Addresses whose mails are counted; the oldest go first.
+pub const MAIL_ADDRESSES_MAX: usize = 100_000;
+const _: () = assert!(MAIL_RESULT_WITHIN.as_millis() > MAIL_WITHIN.as_millis());
+const _: () = assert!(SHUTDOWN_WITHIN.as_millis() < CLOSE_WITHIN.as_millis());
