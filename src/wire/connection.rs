@@ -1,0 +1,513 @@
+//! One connection as the server sees it: HTTP at first, then perhaps a WebSocket, then its end.
+//!
+//! ```text
+//!            request            upgrade               close, fault, deadline
+//!   Http <------------> Http ----------> Open(WebSocket) ----------------------> Ending
+//!     \______________________________________________________ bad request ________/
+//! ```
+//! It turns bytes into [`Event`]s and answers what needs no chat by itself: HTTP requests, pings, closes. It knows nothing of
+//! people. Its deadlines are optional moments, listed in one place ([`Connection::timers`]).
+
+use crate::base::bucket::{Bucket, Rate};
+use crate::base::limits::{
+    BEHIND_MAX, CLOSE_WITHIN, DRAIN_WITHIN, FIRST_BYTE_WITHIN, HEAD_WITHIN, KEEP_ALIVE, PAUSE_MIN,
+    PRIVATE_UNSENT_BYTES_MAX, PROGRESS_WITHIN, SILENCE_MAX, STRANGER_WITHIN, TOKEN_BYTES, WRITE_SHARE_BYTES,
+};
+use crate::base::moment::Moment;
+use crate::base::reason::CloseReason;
+use crate::wire::http::HeadReader;
+use crate::wire::message::ServerMessage;
+use crate::wire::outbox::{Outbox, Unsent};
+use crate::wire::ring::{Position, Ring};
+use crate::wire::routes::{Answer, Refusal, Site};
+use crate::wire::websocket::{self, Codec, Decoder, Fault, TextFrame};
+use std::time::Duration;
+
+/// What all connections share.
+pub struct Shared {
+    /// The room's lines.
+    pub ring: Ring,
+    /// The page.
+    pub site: Site,
+    codec: Codec,
+    frame: TextFrame,
+}
+
+impl Shared {
+    /// An empty ring of `backlog_bytes`, and a site.
+    #[must_use]
+    pub fn new(backlog_bytes: usize, site: Site) -> Self {
+        Self { ring: Ring::new(backlog_bytes), site, codec: Codec::default(), frame: TextFrame::default() }
+    }
+
+    /// Makes a line part of the room: one frame, appended once, whoever reads it. Gives its id.
+    pub fn post(&mut self, time: u64, name: &str, text: &str, event: Option<&'static str>) -> u64 {
+        let id = self.ring.newest_id() + 1;
+        let frame = self.frame.build(|out| ServerMessage::line(id, time, name, text, event).write(out));
+        let given = self.ring.append(frame);
+        assert_eq!(given, id, "ids are consecutive");
+        id
+    }
+}
+
+/// What a peer did that the server has to hear of.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A request was answered with this status.
+    Answered(u16),
+    /// The connection is a WebSocket now.
+    Upgraded,
+    /// A whole message: its bytes, and whether they are text that has been checked.
+    Message(tungstenite::Bytes),
+}
+
+/// A deadline of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer {
+    /// The first byte, the rest of a head, or the next request is overdue.
+    Request,
+    /// Time to ask whether anybody is there.
+    Ping,
+    /// Nobody is there.
+    Silence,
+    /// The socket takes nothing.
+    Progress,
+    /// A slowed connection may go on.
+    Pause,
+    /// A stranger was one for too long.
+    Stranger,
+    /// The end has taken long enough.
+    End,
+}
+
+/// One connection, without its socket.
+#[derive(Debug)]
+pub struct Connection {
+    state: State,
+    outbox: Outbox,
+    /// Bytes that were received and may not be used yet.
+    kept: Vec<u8>,
+    /// Bytes offered to the socket last time.
+    offered: usize,
+    /// When the peer was last heard.
+    heard: Moment,
+    pinged: Option<Moment>,
+    /// Since when the socket has taken no byte although there were some.
+    blocked_since: Option<Moment>,
+    paused_until: Option<Moment>,
+    stranger_until: Option<Moment>,
+    bucket: Bucket,
+    behind: Option<Behind>,
+    peer_ended: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Http(Box<Http>),
+    Open(Decoder),
+    Ending { reason: CloseReason, until: Moment, drain: Drain },
+}
+
+/// How an end goes on once the last byte is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    /// The peer of a WebSocket has until then for its own close.
+    CloseHandshake,
+    /// What an HTTP peer still sends is dropped for [`DRAIN_WITHIN`], or the answer may be lost in a reset.
+    Discard,
+    /// The last byte is out, and the shell was told.
+    Told,
+}
+
+#[derive(Debug)]
+struct Http {
+    head: HeadReader,
+    waits_for: WaitsFor,
+    until: Moment,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitsFor {
+    FirstByte,
+    Head,
+    NextRequest,
+}
+
+/// A talker that is faster than its rate.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    since: Moment,
+    /// When all that was said so far is paid for.
+    paid: Moment,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    #[must_use]
+    pub fn new(now: Moment) -> Self {
+        let until = now.after(FIRST_BYTE_WITHIN);
+        let http = Http { head: HeadReader::default(), waits_for: WaitsFor::FirstByte, until };
+        Self {
+            state: State::Http(Box::new(http)),
+            outbox: Outbox::default(),
+            kept: Vec::new(),
+            offered: 0,
+            heard: now,
+            pinged: None,
+            blocked_since: None,
+            paused_until: None,
+            stranger_until: None,
+            bucket: Bucket::default(),
+            behind: None,
+            peer_ended: false,
+        }
+    }
+
+    /// Takes bytes until something happens that the server has to hear of. Returns how many it used. `None`: all bytes
+    /// were used, or the connection is ending.
+    pub fn receive(
+        &mut self,
+        shared: &mut Shared,
+        now: Moment,
+        bytes: &[u8],
+        message_bytes_max: usize,
+    ) -> (usize, Option<Event>) {
+        match &mut self.state {
+            State::Http(_) => self.receive_http(shared, now, bytes),
+            State::Open(_) => self.receive_frames(shared, now, bytes, message_bytes_max),
+            State::Ending { .. } => (bytes.len(), None),
+        }
+    }
+
+    /// Notes that the peer was heard.
+    pub fn hear(&mut self, now: Moment) {
+        self.heard = now;
+    }
+
+    /// Keeps bytes that may not be used yet, behind those that are kept already.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+    }
+
+    /// Gives back the kept bytes.
+    pub fn take_kept(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// Whether bytes are kept.
+    #[must_use]
+    pub fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Whether received bytes may be used now: not while the connection is slowed, nor while it does not fetch its answers.
+    #[must_use]
+    pub fn may_use_input(&self) -> bool {
+        self.paused_until.is_none() && self.outbox.private_bytes() <= PRIVATE_UNSENT_BYTES_MAX
+    }
+
+    /// Whether the shell should read its socket. What arrives while the connection ends is dropped.
+    #[must_use]
+    pub fn wants_read(&self) -> bool {
+        !self.peer_ended && (self.is_ending() || (self.kept.is_empty() && self.may_use_input()))
+    }
+
+    /// Charges for a message.
+    ///
+    /// # Errors
+    /// The talker was too fast for too long.
+    pub fn charge(&mut self, now: Moment, rate: Rate, message_bytes: usize) -> Result<(), CloseReason> {
+        if self.behind.is_some_and(|behind| now.since(behind.paid) >= PAUSE_MIN) {
+            self.behind = None;
+        }
+        let tokens = 1 + message_bytes.saturating_sub(1) / TOKEN_BYTES;
+        let since = self.behind.map_or(now, |behind| behind.since);
+        self.behind = self.bucket.take_in_debt(now, rate, tokens as u64).map(|paid| Behind { since, paid });
+        if let Some(behind) = self.behind {
+            if now.since(behind.since) >= BEHIND_MAX {
+                return Err(CloseReason::TooFast);
+            }
+            self.pause(behind.paid);
+        }
+        Ok(())
+    }
+
+    /// Uses nothing more of what the peer sends until then.
+    pub fn pause(&mut self, until: Moment) {
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
+    /// Ends a pause. The peer could not be heard meanwhile.
+    pub fn resume(&mut self, now: Moment) {
+        self.paused_until = None;
+        self.heard = now;
+    }
+
+    /// Sends a message to this connection alone, after everything that the room has said so far.
+    pub fn send(&mut self, shared: &mut Shared, message: &ServerMessage<'_>) {
+        let frame = shared.frame.build(|out| message.write(out));
+        self.outbox.push(frame, &shared.ring);
+    }
+
+    /// Sends a message to this connection alone, between two lines of the room.
+    pub fn send_at(&mut self, shared: &mut Shared, place: Position, message: &ServerMessage<'_>) {
+        let frame = shared.frame.build(|out| message.write(out));
+        self.outbox.push_at(place, frame);
+    }
+
+    /// Makes the connection a reader of the room, from a place on. It is no stranger any more.
+    pub fn follow(&mut self, from: Position) {
+        self.outbox.follow(from);
+        self.stranger_until = None;
+    }
+
+    /// Owes the peer a ping.
+    pub fn ping(&mut self, now: Moment) {
+        self.outbox.ping();
+        self.pinged = Some(now);
+    }
+
+    /// Begins the end: a close frame where the reason has a code, then the end of writing, then a wait for the peer's end.
+    pub fn end(&mut self, shared: &Shared, now: Moment, reason: CloseReason) {
+        if self.is_ending() {
+            return;
+        }
+        let is_open = matches!(self.state, State::Open(_));
+        if reason != CloseReason::Restarting {
+            self.outbox.unfollow();
+        }
+        if is_open && let Some(code) = reason.code() {
+            self.outbox.push(&websocket::close_frame(code), &shared.ring);
+        }
+        let (within, drain) =
+            if is_open { (CLOSE_WITHIN, Drain::CloseHandshake) } else { (KEEP_ALIVE, Drain::Discard) };
+        self.state = State::Ending { reason, until: now.after(within), drain };
+        self.kept = Vec::new();
+        (self.paused_until, self.stranger_until) = (None, None);
+    }
+
+    /// Answers without a request, and ends.
+    pub fn refuse(&mut self, shared: &Shared, now: Moment, refusal: Refusal, reason: CloseReason) {
+        let mut response = Vec::new();
+        refusal.write(&mut response);
+        self.outbox.push(&response, &shared.ring);
+        self.end(shared, now, reason);
+    }
+
+    /// Notes that the peer will send nothing more.
+    pub fn peer_ended(&mut self) {
+        self.peer_ended = true;
+    }
+
+    /// Whether the peer will send nothing more and all that it sent is used.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.peer_ended && self.kept.is_empty()
+    }
+
+    /// Whether the end has begun.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        matches!(self.state, State::Ending { .. })
+    }
+
+    /// Why it ends, once it does.
+    #[must_use]
+    pub fn reason(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Ending { reason, .. } => Some(reason),
+            State::Http(_) | State::Open(_) => None,
+        }
+    }
+
+    /// Whether the last byte is out, so that the shell may end its side. True once.
+    pub fn ends_writing(&mut self, ring: &Ring, now: Moment) -> bool {
+        let State::Ending { until, drain, .. } = &mut self.state else { return false };
+        if *drain == Drain::Told || self.outbox.has_unsent(ring) {
+            return false;
+        }
+        if *drain == Drain::Discard {
+            *until = now.after(DRAIN_WITHIN);
+        }
+        *drain = Drain::Told;
+        true
+    }
+
+    /// Whether both sides have ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Ending { drain: Drain::Told, .. }) && self.peer_ended
+    }
+
+    /// Whether the ring has overtaken it.
+    #[must_use]
+    pub fn is_lapped(&self, ring: &Ring) -> bool {
+        self.outbox.is_lapped(ring)
+    }
+
+    /// Gives up what it has not read of the room.
+    pub fn unfollow(&mut self) {
+        self.outbox.unfollow();
+    }
+
+    /// Whether there is something to write.
+    #[must_use]
+    pub fn has_unsent(&self, ring: &Ring) -> bool {
+        self.outbox.has_unsent(ring)
+    }
+
+    /// Whether there is something to write and the socket may take it.
+    #[must_use]
+    pub fn can_write(&self, ring: &Ring) -> bool {
+        !self.is_blocked() && self.has_unsent(ring)
+    }
+
+    /// Whether the socket was full when it was last written to.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked_since.is_some()
+    }
+
+    /// Whether bytes of its own are waiting.
+    #[must_use]
+    pub fn has_private(&self) -> bool {
+        self.outbox.has_private()
+    }
+
+    /// What the shell may write now. The connection must not be lapped.
+    pub fn unsent<'a>(&'a mut self, ring: &'a Ring) -> Unsent<'a> {
+        let unsent = self.outbox.unsent(ring, WRITE_SHARE_BYTES);
+        self.offered = unsent.iter().map(|slice| slice.len()).sum();
+        unsent
+    }
+
+    /// Notes how many of the unsent bytes the socket took. Fewer than were offered: it is full.
+    pub fn wrote(&mut self, ring: &Ring, now: Moment, taken: usize) {
+        assert!(taken <= self.offered, "a socket takes no more than it is offered");
+        self.blocked_since = match (taken == self.offered, taken) {
+            (true, _) => None,
+            (false, 0) => self.blocked_since.or(Some(now)),
+            (false, _) => Some(now),
+        };
+        self.offered = 0;
+        self.outbox.wrote(ring, taken);
+    }
+
+    /// All deadlines, where they are set.
+    fn timers(&self, ping_after: Duration) -> [(Timer, Option<Moment>); 7] {
+        let (request, end, is_open) = match &self.state {
+            State::Http(http) => (Some(http.until), None, false),
+            State::Open(_) => (None, None, true),
+            State::Ending { until, .. } => (None, Some(*until), false),
+        };
+        let heard = self.paused_until.map_or(self.heard, |until| self.heard.max(until));
+        let asked = self.pinged.map_or(heard, |pinged| heard.max(pinged));
+        [
+            (Timer::Request, request),
+            (Timer::Ping, is_open.then(|| asked.after(ping_after))),
+            (Timer::Silence, is_open.then(|| heard.after(SILENCE_MAX))),
+            (Timer::Progress, self.blocked_since.map(|since| since.after(PROGRESS_WITHIN))),
+            (Timer::Pause, self.paused_until),
+            (Timer::Stranger, self.stranger_until),
+            (Timer::End, end),
+        ]
+    }
+
+    /// The earliest deadline.
+    #[must_use]
+    pub fn next_deadline(&self, ping_after: Duration) -> Option<Moment> {
+        self.timers(ping_after).into_iter().filter_map(|(_, moment)| moment).min()
+    }
+
+    /// A deadline that has come.
+    #[must_use]
+    pub fn expired(&self, now: Moment, ping_after: Duration) -> Option<Timer> {
+        let mut timers = self.timers(ping_after).into_iter();
+        timers.find_map(|(timer, moment)| moment.is_some_and(|moment| moment <= now).then_some(timer))
+    }
+
+    /// The wait for a request is over: a half head gets an answer, silence none.
+    pub fn request_is_overdue(&mut self, shared: &Shared, now: Moment) {
+        match &self.state {
+            State::Http(http) if http.waits_for == WaitsFor::Head => {
+                self.refuse(shared, now, Refusal::Timeout, CloseReason::BadRequest);
+            }
+            State::Http(_) | State::Open(_) | State::Ending { .. } => {
+                self.end(shared, now, CloseReason::HttpDone);
+            }
+        }
+    }
+
+    fn receive_http(&mut self, shared: &mut Shared, now: Moment, bytes: &[u8]) -> (usize, Option<Event>) {
+        let State::Http(http) = &mut self.state else { unreachable!("only called for HTTP") };
+        let (used, head) = http.head.read(bytes);
+        let request = match head {
+            Some(Ok(request)) => request,
+            Some(Err(fault)) => {
+                let refusal = Refusal::from(fault);
+                self.refuse(shared, now, refusal, CloseReason::BadRequest);
+                return (used, Some(Event::Answered(refusal.status())));
+            }
+            None => {
+                if http.head.has_begun() && http.waits_for != WaitsFor::Head {
+                    (http.waits_for, http.until) = (WaitsFor::Head, now.after(HEAD_WITHIN));
+                }
+                return (used, None);
+            }
+        };
+        (http.waits_for, http.until) = (WaitsFor::NextRequest, now.after(KEEP_ALIVE));
+        let mut response = Vec::new();
+        let answer = shared.site.answer(&request, &mut response);
+        self.outbox.push(&response, &shared.ring);
+        match answer {
+            Answer::Upgraded => {
+                self.state = State::Open(Decoder::default());
+                self.stranger_until = Some(now.after(STRANGER_WITHIN));
+                (used, Some(Event::Upgraded))
+            }
+            Answer::Responded { status, keep_alive } => {
+                if !keep_alive {
+                    self.end(shared, now, CloseReason::HttpDone);
+                }
+                (used, Some(Event::Answered(status)))
+            }
+        }
+    }
+
+    fn receive_frames(
+        &mut self,
+        shared: &mut Shared,
+        now: Moment,
+        bytes: &[u8],
+        message_bytes_max: usize,
+    ) -> (usize, Option<Event>) {
+        let mut used = 0;
+        while used < bytes.len() {
+            let State::Open(decoder) = &mut self.state else { return (bytes.len(), None) };
+            let (taken, said) = decoder.decode(&mut shared.codec, &bytes[used..], message_bytes_max);
+            used += taken;
+            match said {
+                None | Some(Ok(websocket::Event::Pong)) => {}
+                Some(Ok(websocket::Event::Message(message))) => return (used, Some(Event::Message(message))),
+                Some(Ok(websocket::Event::Ping(pong))) => self.outbox.pong(&pong),
+                Some(Ok(websocket::Event::Close(answer))) => {
+                    self.outbox.unfollow();
+                    self.outbox.push(&answer, &shared.ring);
+                    self.end(shared, now, CloseReason::PeerClosed);
+                }
+                Some(Err(fault)) => self.end(shared, now, fault.into()),
+            }
+        }
+        (used, None)
+    }
+}
+
+impl From<Fault> for CloseReason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Protocol => Self::ProtocolError,
+            Fault::NotUtf8 => Self::NotUtf8,
+            Fault::TooBig => Self::TooBig,
+        }
+    }
+}

@@ -1,0 +1,591 @@
+//! HTTP/1.x requests out of bytes, one head after another, however the bytes are cut (RFC 9110, RFC 9112).
+//!
+//! The only user of httparse. No request of Plume has a body, so a head is all there is of it; one that announces
+//! a body is refused unread, and with it every trick that makes two readers disagree on where a request ends.
+//! What a request gets for an answer is the business of `routes.rs`.
+
+use crate::base::limits::{HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX};
+use std::net::Ipv6Addr;
+
+/// Finds the end of each head and hands over the request. Holds nothing between heads: there is one for each
+/// connection.
+#[derive(Debug, Default)]
+pub struct HeadReader {
+    /// The head as far as it came in earlier reads.
+    held: Vec<u8>,
+    place: Place,
+}
+
+impl HeadReader {
+    /// Takes bytes up to and including the end of one head, or up to the first byte that no head can have.
+    ///
+    /// Returns how many bytes it used, and what came of them; `None` means that all were used and more are needed.
+    /// After a fault the rest of the bytes has no meaning: the connection must end.
+    pub fn read(&mut self, bytes: &[u8]) -> (usize, Option<Result<Request, HttpFault>>) {
+        let mut begin = 0;
+        for (used, &byte) in (1..).zip(bytes) {
+            self.place = self.place.after(byte);
+            let length = self.held.len() + used - begin;
+            let outcome = match self.place {
+                Place::Between | Place::BetweenCr => {
+                    begin = used;
+                    continue;
+                }
+                Place::Nowhere => Err(HttpFault::BadRequest),
+                Place::RequestLine if length > REQUEST_LINE_BYTES_MAX => Err(HttpFault::TargetTooLong),
+                _ if length > HEAD_BYTES_MAX => Err(HttpFault::HeadTooLarge),
+                Place::End => {
+                    self.held.extend_from_slice(&bytes[begin..used]);
+                    Request::parse(&self.held)
+                }
+                Place::RequestLine
+                | Place::RequestLineCr
+                | Place::LineStart
+                | Place::Line
+                | Place::LineCr
+                | Place::LastCr => continue,
+            };
+            *self = Self::default();
+            return (used, Some(outcome));
+        }
+        self.held.extend_from_slice(&bytes[begin..]);
+        (bytes.len(), None)
+    }
+
+    /// Whether a head has begun. Empty lines before it are no beginning (RFC 9112, section 2.2).
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        !matches!(self.place, Place::Between | Place::BetweenCr)
+    }
+}
+
+/// Where the last byte stands. This is all that the search for the end remembers, so no byte is looked at twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    /// Before a head.
+    #[default]
+    Between,
+    /// A CR before a head.
+    BetweenCr,
+    /// In the first line.
+    RequestLine,
+    /// The CR at the end of the first line.
+    RequestLineCr,
+    /// After a line: a field or the end comes.
+    LineStart,
+    /// In the line of a field.
+    Line,
+    /// The CR at the end of the line of a field.
+    LineCr,
+    /// The CR of the empty line that ends the head.
+    LastCr,
+    /// After the head.
+    End,
+    /// After a byte that no head can have there.
+    Nowhere,
+}
+
+impl Place {
+    /// A line feed without its CR and control characters are refused here and at once: those who send them (TLS to
+    /// the wrong port, a hand-made client) may never send the empty line that ends a head, and wait for an answer.
+    const fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Between, b'\r') => Self::BetweenCr,
+            (Self::BetweenCr, b'\n') => Self::Between,
+            (Self::RequestLine, b'\r') => Self::RequestLineCr,
+            (Self::Line, b'\r') => Self::LineCr,
+            (Self::RequestLineCr | Self::LineCr, b'\n') => Self::LineStart,
+            (Self::LineStart, b'\r') => Self::LastCr,
+            (Self::LastCr, b'\n') => Self::End,
+            (Self::Between | Self::RequestLine, b'\t' | b' '..=b'~' | 0x80..) => Self::RequestLine,
+            (Self::LineStart | Self::Line, b'\t' | b' '..=b'~' | 0x80..) => Self::Line,
+            // What is not named above is refused, in every place.
+            (_, _) => Self::Nowhere,
+        }
+    }
+}
+
+/// Why bytes are no request that Plume reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpFault {
+    /// Not HTTP/1.x, or a request that two readers could understand in two ways, or one with a body.
+    BadRequest,
+    /// The request line is over [`REQUEST_LINE_BYTES_MAX`].
+    TargetTooLong,
+    /// The head is over [`HEAD_BYTES_MAX`] or has more than [`HEADERS_MAX`] fields.
+    HeadTooLarge,
+}
+
+impl HttpFault {
+    /// The status of the answer (RFC 9110, section 15.5; RFC 6585, section 5).
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::TargetTooLong => 414,
+            Self::HeadTooLarge => 431,
+        }
+    }
+}
+
+impl From<httparse::Error> for HttpFault {
+    fn from(error: httparse::Error) -> Self {
+        use httparse::Error as E;
+        match error {
+            E::TooManyHeaders => Self::HeadTooLarge,
+            E::HeaderName | E::HeaderValue | E::NewLine | E::Status | E::Token | E::Version => {
+                Self::BadRequest
+            }
+        }
+    }
+}
+
+/// One request: what Plume wants to know of its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What is to be done.
+    pub method: Method,
+    /// The path of the target, without the query, as it was sent: nothing is decoded or resolved, for the files of
+    /// the page have plain names, and whatever is spelt otherwise is not among them.
+    pub path: String,
+    /// The version that the client speaks.
+    pub version: Version,
+    /// Whether the client wants to go on with this connection (RFC 9112, section 9.3).
+    pub keep_alive: bool,
+    /// Whom the client means to talk to: the target's authority, or else the Host field. Always there in HTTP/1.1.
+    pub host: Option<Authority>,
+    /// The Origin field (RFC 6454, section 7): the site whose page sends this.
+    pub origin: Option<String>,
+    /// The If-None-Match fields, joined (RFC 9110, section 13.1.2).
+    pub if_none_match: Option<String>,
+    /// The wish to go on as a WebSocket.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// What Plume tells apart among methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD: as GET, without the content.
+    Head,
+    /// Any other.
+    Other,
+}
+
+/// The versions that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// A client that asks, in HTTP/1.1 and by both Connection and Upgrade, for a WebSocket (RFC 6455, section 4.2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The Sec-WebSocket-Version field.
+    pub version: Option<String>,
+    /// The Sec-WebSocket-Key field.
+    pub key: Option<String>,
+}
+
+impl Request {
+    /// Reads one complete head.
+    fn parse(head: &[u8]) -> Result<Self, HttpFault> {
+        let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut parsed = httparse::Request::new(&mut slots);
+        let status = parsed.parse(head)?;
+        let (Some(method), Some(target), Some(minor), true) =
+            (parsed.method, parsed.path, parsed.version, status.is_complete())
+        else {
+            return Err(HttpFault::BadRequest);
+        };
+        let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+        let fields = Fields::collect(parsed.headers);
+        if fields.announce_a_body() {
+            return Err(HttpFault::BadRequest);
+        }
+        let (authority, path) = split_target(target).ok_or(HttpFault::BadRequest)?;
+        let host = match (&fields.host, version) {
+            (Some(host), _) => Some(Authority::parse(host).ok_or(HttpFault::BadRequest)?),
+            (None, Version::Http10) => None,
+            (None, Version::Http11) => return Err(HttpFault::BadRequest),
+        };
+        let connection = fields.connection.unwrap_or_default();
+        let asks_for_websocket = has_token(&connection, "upgrade")
+            && fields.upgrade.is_some_and(|protocols| has_token(&protocols, "websocket"));
+        Ok(Self {
+            method: match method {
+                "GET" => Method::Get,
+                "HEAD" => Method::Head,
+                _ => Method::Other,
+            },
+            path: path.to_owned(),
+            version,
+            keep_alive: !has_token(&connection, "close")
+                && (version == Version::Http11 || has_token(&connection, "keep-alive")),
+            // RFC 9112, section 3.2.2: who names the authority in the target is not asked for the Host field.
+            host: authority.or(host),
+            // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
+            upgrade: (version == Version::Http11 && asks_for_websocket)
+                .then_some(Upgrade { version: fields.websocket_version, key: fields.websocket_key }),
+            origin: fields.origin,
+            if_none_match: fields.if_none_match,
+        })
+    }
+}
+
+/// The fields that matter here. Several lines of one name are joined with commas (RFC 9110, section 5.3), which is
+/// what the lists among them ask for; what must stand alone (two Hosts, two lengths) becomes invalid by it.
+#[derive(Default)]
+struct Fields {
+    host: Option<String>,
+    connection: Option<String>,
+    upgrade: Option<String>,
+    origin: Option<String>,
+    if_none_match: Option<String>,
+    content_length: Option<String>,
+    transfer_encoding: Option<String>,
+    websocket_version: Option<String>,
+    websocket_key: Option<String>,
+}
+
+impl Fields {
+    fn collect(headers: &[httparse::Header<'_>]) -> Self {
+        let mut fields = Self::default();
+        for header in headers {
+            let field = match header.name.to_ascii_lowercase().as_str() {
+                "host" => &mut fields.host,
+                "connection" => &mut fields.connection,
+                "upgrade" => &mut fields.upgrade,
+                "origin" => &mut fields.origin,
+                "if-none-match" => &mut fields.if_none_match,
+                "content-length" => &mut fields.content_length,
+                "transfer-encoding" => &mut fields.transfer_encoding,
+                "sec-websocket-version" => &mut fields.websocket_version,
+                "sec-websocket-key" => &mut fields.websocket_key,
+                _ => continue,
+            };
+            // All that is compared with these values is ASCII, so what is not UTF-8 may as well be U+FFFD.
+            let value = String::from_utf8_lossy(header.value);
+            match field {
+                Some(joined) => joined.extend([", ", &value]),
+                None => *field = Some(value.into_owned()),
+            }
+        }
+        fields
+    }
+
+    /// Whether a body might follow. The one length that is believed is a plain `0`.
+    fn announce_a_body(&self) -> bool {
+        self.transfer_encoding.is_some() || self.content_length.as_deref().is_some_and(|length| length != "0")
+    }
+}
+
+/// Whether a comma-separated list has this element, in any case (RFC 9110, section 5.6.1).
+fn has_token(list: &str, token: &str) -> bool {
+    list.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// Authority and path of a target in origin form or absolute form (RFC 9112, section 3.2); the query is dropped.
+fn split_target(target: &str) -> Option<(Option<Authority>, &str)> {
+    // No target has a fragment, and browsers send no other characters than these.
+    if !target.is_ascii() || target.contains('#') {
+        return None;
+    }
+    let (authority, rest) = if target.starts_with('/') {
+        (None, target)
+    } else {
+        let (scheme, rest) = target.split_once("://")?;
+        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+            return None;
+        }
+        let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        (Some(Authority::parse(authority)?), rest)
+    };
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
+    Some((authority, if path.is_empty() { "/" } else { path }))
+}
+
+/// A host and perhaps a port (RFC 3986, section 3.2), without a user part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// In lower case; an IPv6 address keeps its brackets.
+    host: String,
+    port: Option<u16>,
+}
+
+impl Authority {
+    /// Reads `host`, `host:port` or `[address]:port`. An empty host is none (RFC 9110, section 4.2.1).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        // The colons of an IPv6 address stand in brackets.
+        let host_end =
+            if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+        let (host, rest) = text.split_at(host_end);
+        let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => is_registered_name(host),
+        };
+        let port = match rest.strip_prefix(':') {
+            Some("") => None,
+            None if rest.is_empty() => None,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+            Some(_) | None => return None,
+        };
+        is_host.then(|| Self { host: host.to_ascii_lowercase(), port })
+    }
+
+    /// The host, in lower case.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, or `default` where none is named.
+    #[must_use]
+    pub fn port_or(&self, default: u16) -> u16 {
+        self.port.unwrap_or(default)
+    }
+}
+
+/// RFC 3986, section 3.2.2, `reg-name`, which is also what an IPv4 address looks like; but not empty.
+fn is_registered_name(host: &str) -> bool {
+    let is_plain =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b));
+    let starts_with_octet = |text: &str| text.bytes().take_while(u8::is_ascii_hexdigit).count() >= 2;
+    let mut pieces = host.split('%');
+    !host.is_empty()
+        && pieces.next().is_some_and(is_plain)
+        && pieces.all(|piece| is_plain(piece) && starts_with_octet(piece))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Reads chunk after chunk, until the bytes or their meaning end. Each outcome stands with the place after its
+    /// last byte.
+    fn read_all<'c>(chunks: impl Iterator<Item = &'c [u8]>) -> Vec<(usize, Result<Request, HttpFault>)> {
+        let mut reader = HeadReader::default();
+        let mut outcomes = Vec::new();
+        let mut at = 0;
+        for mut chunk in chunks {
+            while !chunk.is_empty() {
+                let (used, outcome) = reader.read(chunk);
+                chunk = &chunk[used..];
+                at += used;
+                let is_fault = matches!(outcome, Some(Err(_)));
+                outcomes.extend(outcome.map(|outcome| (at, outcome)));
+                if is_fault {
+                    return outcomes;
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// What is read, in one line; requests are parted by " + ".
+    fn summary(bytes: &[u8]) -> String {
+        let show = |(_, outcome): (usize, Result<Request, HttpFault>)| match outcome {
+            Ok(Request { method, path, version, keep_alive, host, upgrade, .. }) => {
+                let end = if keep_alive { "stay" } else { "end" };
+                let host = host.map_or("-".to_owned(), |host| format!("{}:{}", host.host, host.port_or(0)));
+                let upgrade = upgrade.map_or_else(String::new, |upgrade| {
+                    format!(" {}/{}", upgrade.version.unwrap_or_default(), upgrade.key.unwrap_or_default())
+                });
+                format!("{method:?} {path} {version:?} {end} {host}{upgrade}")
+            }
+            Err(fault) => fault.status().to_string(),
+        };
+        read_all([bytes].into_iter()).into_iter().map(show).collect::<Vec<_>>().join(" + ")
+    }
+
+    /// The one door: `row` is a head without its end, with `|` for CRLF.
+    fn check(row: &str, expected: &str) {
+        let head = row.replace('|', "\r\n") + "\r\n\r\n";
+        assert_eq!(summary(head.as_bytes()), expected, "{row}");
+    }
+
+    #[test]
+    fn requests_are_read() {
+        for (row, expected) in [
+            ("GET / HTTP/1.1|Host: a", "Get / Http11 stay a:0"),
+            ("HEAD /x/y.css HTTP/1.1|HOST:A.Example:8080", "Head /x/y.css Http11 stay a.example:8080"),
+            ("get / HTTP/1.1|host: a", "Other / Http11 stay a:0"),
+            ("OPTIONS / HTTP/1.1|host: a", "Other / Http11 stay a:0"),
+            ("||GET / HTTP/1.0", "Get / Http10 end -"),
+            ("GET / HTTP/1.0|Host: a:", "Get / Http10 end a:0"),
+            ("GET /?a=/b?c HTTP/1.1|Host: [::1]:8080", "Get / Http11 stay [::1]:8080"),
+            ("GET /%2e%2E/x HTTP/1.1|Host: a|X: \u{fc}\t", "Get /%2e%2E/x Http11 stay a:0"),
+            ("GET / HTTP/1.1|Host: a|Content-Length: 0", "Get / Http11 stay a:0"),
+            ("GET / HTTP/1.1|Host: x_y-z.1%c3%BC", "Get / Http11 stay x_y-z.1%c3%bc:0"),
+            // Absolute form: its authority wins.
+            ("GET http://B:81/x?y HTTP/1.1|Host: a", "Get /x Http11 stay b:81"),
+            ("GET HTTPS://b HTTP/1.1|Host: a", "Get / Http11 stay b:0"),
+            ("GET http://b?/x HTTP/1.0", "Get / Http10 end b:0"),
+            // Who stays.
+            ("GET / HTTP/1.1|Host: a|Connection: CLOSE", "Get / Http11 end a:0"),
+            ("GET / HTTP/1.1|Host: a|Connection: x ,close, y", "Get / Http11 end a:0"),
+            ("GET / HTTP/1.1|Host: a|Connection: x|connection: close", "Get / Http11 end a:0"),
+            ("GET / HTTP/1.1|Host: a|Connection: closed", "Get / Http11 stay a:0"),
+            ("GET / HTTP/1.0|Connection: Keep-Alive", "Get / Http10 stay -"),
+            ("GET / HTTP/1.0|Connection: keep-alive|Connection: close", "Get / Http10 end -"),
+            // Who asks for a WebSocket.
+            (
+                "GET / HTTP/1.1|Host: a|Connection: keep-alive, Upgrade|Upgrade: x|Upgrade: WebSocket|\
+                 Sec-WebSocket-Version: 13|Sec-WebSocket-Key: k",
+                "Get / Http11 stay a:0 13/k",
+            ),
+            ("GET / HTTP/1.1|Host: a|Connection: upgrade|Upgrade: websocket", "Get / Http11 stay a:0 /"),
+            ("GET / HTTP/1.1|Host: a|Upgrade: websocket", "Get / Http11 stay a:0"),
+            ("GET / HTTP/1.1|Host: a|Connection: upgrade|Upgrade: h2c", "Get / Http11 stay a:0"),
+            ("GET / HTTP/1.0|Host: a|Connection: upgrade|Upgrade: websocket", "Get / Http10 end a:0"),
+            // One after the other, and nothing after a fault.
+            ("GET /1 HTTP/1.0||||GET /2 HTTP/1.0", "Get /1 Http10 end - + Get /2 Http10 end -"),
+            ("GET /1 HTTP/1.0||GET /2 HTTP/2.0||GET /3 HTTP/1.0", "Get /1 Http10 end - + 400"),
+        ] {
+            check(row, expected);
+        }
+    }
+
+    #[test]
+    fn what_can_be_understood_in_two_ways_is_refused() {
+        let hosts = "a|Host:a a|host:b a/b u@a a:b a:+1 a:65536 a:1:2 ::1 [::1 [::1]x [a] [] a%2 a%2g \u{fc}";
+        for host in hosts.split(' ').chain(["", "a b", "a, b"]) {
+            check(&format!("GET / HTTP/1.1|Host: {host}"), "400");
+            check(&format!("GET / HTTP/1.0|Host: {host}"), "400");
+        }
+        let targets =
+            "* a:80 a/x /#x /\t /\u{fc} ftp://a/ http:///x http://?x http://u@a/ http://a:b/ ://a/ http:/a";
+        for target in targets.split(' ').chain(["", " /", "/ ", "/a b"]) {
+            check(&format!("GET {target} HTTP/1.1|Host: a"), "400");
+        }
+        for version in "HTTP/1.2 HTTP/2.0 HTTP/0.9 http/1.1 HTTP/1.10 HTTP/1 HTTP/1.1\t HTTP".split(' ') {
+            check(&format!("GET / {version}|Host: a"), "400");
+        }
+        let lengths = "1 5,5 0,0 0|Content-Length:0 0|content-length:5 +0 -0 -1 00 0x0 0; a";
+        for length in lengths.split(' ').chain(["", "0, 0", "0 0"]) {
+            check(&format!("POST / HTTP/1.1|Host: a|Content-Length: {length}"), "400");
+        }
+        for row in [
+            "GET / HTTP/1.1",
+            "GET http://a/x HTTP/1.1",
+            "CONNECT a:80 HTTP/1.1|Host: a",
+            "GET /|Host: a",
+            "GET\t/ HTTP/1.1|Host: a",
+            " GET / HTTP/1.1|Host: a",
+            "G@T / HTTP/1.1|Host: a",
+            "GET / HTTP/1.1| Host: a",
+            "GET / HTTP/1.1|Host : a",
+            "GET / HTTP/1.1|Host: a|Content-Length\t: 0",
+            "GET / HTTP/1.1|Host: a|Transfer-Encoding:",
+            "GET / HTTP/1.1|Host: a|Transfer-Encoding: identity",
+            "GET / HTTP/1.1|Host: a|transfer-ENCODING: chunked",
+            "POST / HTTP/1.1|Host: a|Content-Length: 0|Transfer-Encoding: chunked",
+            "GET / HTTP/1.1|Host: a|X: y| folded",
+            "GET / HTTP/1.1|Host: a|X: y|\tTransfer-Encoding: chunked",
+            "GET / HTTP/1.1|Host: a|X",
+            "GET / HTTP/1.1|Host: a|X(: y",
+            "GET / HTTP/1.1|Host: a|: y",
+        ] {
+            check(row, "400");
+        }
+    }
+
+    #[test]
+    fn bytes_that_no_head_has_are_refused_at_once() {
+        for (bytes, used) in [
+            (&b"\x16\x03\x01\x02\x00\x01"[..], 1),
+            (b"\n", 1),
+            (b"\r\r\n", 2),
+            (b"\rGET", 2),
+            (b"GET / HTTP/1.0\n\n", 15),
+            (b"GET / HTTP/1.0\rX: y\r\n", 16),
+            (b"GET /\x00", 6),
+            (b"GET / HTTP/1.1\r\nX: \x0b", 20),
+            (b"GET / HTTP/1.1\r\nX: a\nHost: a\r\n", 21),
+            (b"GET / HTTP/1.1\r\nX: a\rHost: a\r\n", 22),
+            (b"GET / HTTP/1.1\r\nX: \x7f", 20),
+            (b"GET / HTTP/1.1\r\n\n", 17),
+            (b"GET / HTTP/1.1\r\n\rx", 18),
+        ] {
+            let outcome = (used, Some(Err(HttpFault::BadRequest)));
+            assert_eq!(HeadReader::default().read(bytes), outcome, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        let line = |length: usize| format!("GET /{} HTTP/1.0", "x".repeat(length - "GET / HTTP/1.0".len()));
+        let fields = |count: usize| "GET / HTTP/1.0".to_owned() + &"|X: y".repeat(count);
+        let head = |length: usize| {
+            let begin = "GET /h HTTP/1.0|X: ";
+            begin.to_owned() + &"x".repeat(length - begin.len() - "|".len() - "\r\n\r\n".len())
+        };
+        let read = |row: &str| summary((row.replace('|', "\r\n") + "\r\n\r\n").as_bytes());
+        assert!(read(&line(REQUEST_LINE_BYTES_MAX)).starts_with("Get /xxx"));
+        assert_eq!(read(&line(REQUEST_LINE_BYTES_MAX + 1)), "414");
+        assert_eq!(read(&fields(HEADERS_MAX)), "Get / Http10 end -");
+        assert_eq!(read(&fields(HEADERS_MAX + 1)), "431");
+        // One `|` is two bytes in the end.
+        assert_eq!(read(&head(HEAD_BYTES_MAX)), "Get /h Http10 end -");
+        assert_eq!(read(&head(HEAD_BYTES_MAX + 1)), "431");
+        assert_eq!(summary(&[b'x'; REQUEST_LINE_BYTES_MAX]), "", "not yet too long");
+        assert_eq!(summary(&[b'x'; REQUEST_LINE_BYTES_MAX + 1]), "414", "before its end");
+    }
+
+    #[test]
+    fn empty_lines_are_no_beginning_and_nothing_is_held_between_heads() {
+        let mut reader = HeadReader::default();
+        for (bytes, has_begun) in [
+            (&b""[..], false),
+            (b"\r\n", false),
+            (b"\r", false),
+            (b"\nG", true),
+            (b"ET / HTTP/1.0\r\n", true),
+            (b"\r", true),
+            (b"\n", false),
+        ] {
+            reader.read(bytes);
+            assert_eq!(reader.has_begun(), has_begun, "{}", bytes.escape_ascii());
+        }
+        assert_eq!(reader.held.capacity(), 0);
+        assert!(size_of::<HeadReader>() <= 32);
+    }
+
+    const POOL: [&[u8]; 10] = [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"HEAD /static/x.js?v HTTP/1.0\r\nIf-None-Match: \"1\"\r\nIf-None-Match: W/\"2\"\r\n\r\n",
+        b"GET /connect HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"\r\n",
+        b"\r\n\r\nGET /2 HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc",
+        b"GET / HTTP/1.0\n\n",
+        b"\x16\x03\x01",
+        &[b'x'; REQUEST_LINE_BYTES_MAX + 2],
+    ];
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_outcomes(
+            picks in prop::collection::vec(prop_oneof![9 => 0..5_usize, 1 => 5..POOL.len()], 1..6),
+            sizes in prop::collection::vec(1..40_usize, 1..40),
+        ) {
+            let bytes: Vec<u8> = picks.iter().flat_map(|&pick| POOL[pick]).copied().collect();
+            let mut rest = &bytes[..];
+            let chunks = sizes.iter().cycle().map_while(|&size| {
+                let (chunk, left) = rest.split_at(size.min(rest.len()));
+                rest = left;
+                (!chunk.is_empty()).then_some(chunk)
+            });
+            let whole = read_all([&bytes[..]].into_iter());
+            prop_assert_eq!(&read_all(chunks), &whole);
+            prop_assert_eq!(&read_all(bytes.chunks(1)), &whole);
+        }
+    }
+}

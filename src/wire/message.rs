@@ -1,0 +1,417 @@
+//! The JSON of the wire protocol: what a client says, and what the server says. The only user of the JSON library.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// The numbers of the message types, under the names of the protocol.
+pub mod types {
+    /// Asks for a login code; the answer that one is on its way.
+    pub const HELLO: i64 = 0;
+    /// A line.
+    pub const TEXT: i64 = 1;
+    /// A login code.
+    pub const AUTH: i64 = 2;
+    /// In.
+    pub const AUTH_ACK: i64 = 3;
+    /// The code or token is not valid.
+    pub const AUTH_RST: i64 = 4;
+    /// The name is somebody else's.
+    pub const MAY_NOT_ENTER: i64 = 5;
+    /// A word from the server to one client.
+    pub const NOTICE: i64 = 6;
+    /// A session token.
+    pub const RESUME: i64 = 7;
+    /// Log out.
+    pub const LEAVE: i64 = 8;
+}
+
+/// What a client says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ClientMessage<'a> {
+    /// Asks for a login code. `None`: the text has no line end between name and address.
+    Hello(Option<Hello<'a>>),
+    /// A line for the room.
+    Text(Cow<'a, str>),
+    /// A login code, with the token of the flow it belongs to where that began on another connection.
+    Auth {
+        /// The code as it was typed.
+        code: Cow<'a, str>,
+        /// The flow token.
+        flow: Option<Cow<'a, str>>,
+    },
+    /// A session token, and what was seen last.
+    Resume {
+        /// The session token.
+        token: Cow<'a, str>,
+        /// The run of the server in which `after` was seen.
+        run: Option<Cow<'a, str>>,
+        /// The id of the last line seen.
+        after: Option<u64>,
+    },
+    /// Log out.
+    Leave,
+    /// A type that only the server sends.
+    ServerOnly,
+    /// A type that nobody knows.
+    Unknown,
+}
+
+/// The two lines of a hello.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hello<'a> {
+    /// The text before the first line end, and after it.
+    text: Cow<'a, str>,
+    line_end: usize,
+}
+
+impl<'a> Hello<'a> {
+    fn split(text: Cow<'a, str>) -> Option<Self> {
+        let line_end = text.find('\n')?;
+        Some(Self { text, line_end })
+    }
+
+    /// The name, as it was typed.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.text[..self.line_end]
+    }
+
+    /// The e-mail address, as it was typed.
+    #[must_use]
+    pub fn email(&self) -> &str {
+        &self.text[self.line_end + 1..]
+    }
+}
+
+/// Reads one message. `None`: it is not JSON of the protocol's shape.
+#[must_use]
+pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
+    let raw: RawMessage<'_> = serde_json::from_str(json).ok()?;
+    let text = raw.text.map_or(Cow::Borrowed(""), |text| text.0);
+    Some(match raw.kind {
+        types::HELLO => ClientMessage::Hello(Hello::split(text)),
+        types::TEXT => ClientMessage::Text(text),
+        types::AUTH => ClientMessage::Auth { code: text, flow: raw.flow.map(|flow| flow.0) },
+        types::RESUME => {
+            ClientMessage::Resume { token: text, run: raw.run.map(|run| run.0), after: raw.after }
+        }
+        types::LEAVE => ClientMessage::Leave,
+        types::AUTH_ACK | types::AUTH_RST | types::MAY_NOT_ENTER | types::NOTICE => ClientMessage::ServerOnly,
+        _ => ClientMessage::Unknown,
+    })
+}
+
+#[derive(Deserialize)]
+struct RawMessage<'a> {
+    #[serde(rename = "type")]
+    kind: i64,
+    /// Checked for its shape only: the server knows who speaks.
+    #[serde(borrow)]
+    #[expect(dead_code, reason = "what a client says of itself is not believed")]
+    user: Option<RawUser<'a>>,
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+    #[serde(borrow)]
+    flow: Option<Text<'a>>,
+    #[serde(borrow)]
+    run: Option<Text<'a>>,
+    after: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct RawUser<'a> {
+    #[serde(borrow)]
+    #[expect(dead_code, reason = "what a client says of itself is not believed")]
+    name: Option<Text<'a>>,
+}
+
+/// A string that is borrowed where it holds no escapes. (Within an `Option` a bare `Cow` would always be owned.)
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What the server says.
+#[derive(Debug, Serialize)]
+pub struct ServerMessage<'a> {
+    #[serde(rename = "type")]
+    kind: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<u64>,
+    user: User<'a>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<u64>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    welcome: Option<Welcome<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct User<'a> {
+    name: &'a str,
+}
+
+/// What somebody who comes in learns of the room.
+#[derive(Debug, Serialize)]
+pub struct Welcome<'a> {
+    /// The run of the server.
+    pub run: &'a str,
+    /// The version of the server.
+    pub version: &'a str,
+    /// People in the room.
+    pub count: usize,
+    /// The names of those who are in longest, in order of entering.
+    pub names: Vec<&'a str>,
+    /// The id of the line up to which `count` and `names` are true.
+    pub last: u64,
+}
+
+impl<'a> ServerMessage<'a> {
+    fn new(kind: i64, name: &'a str, text: &'a str) -> Self {
+        Self {
+            kind,
+            id: None,
+            time: None,
+            user: User { name },
+            text,
+            event: None,
+            left: None,
+            reason: None,
+            retry: None,
+            welcome: None,
+        }
+    }
+
+    /// A code is on its way to the one who will be shown as `name`.
+    #[must_use]
+    pub fn hello(name: &'a str, flow_token: &'a str) -> Self {
+        Self::new(types::HELLO, name, flow_token)
+    }
+
+    /// A line of the room, with its number and the time in milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn line(id: u64, time: u64, name: &'a str, text: &'a str, event: Option<&'static str>) -> Self {
+        Self { id: Some(id), time: Some(time), event, ..Self::new(types::TEXT, name, text) }
+    }
+
+    /// A line for one client alone.
+    #[must_use]
+    pub fn aside(time: u64, name: &'a str, text: &'a str) -> Self {
+        Self { time: Some(time), ..Self::new(types::TEXT, name, text) }
+    }
+
+    /// In.
+    #[must_use]
+    pub fn auth_ack(name: &'a str, session_token: &'a str, welcome: Welcome<'a>) -> Self {
+        Self { welcome: Some(welcome), ..Self::new(types::AUTH_ACK, name, session_token) }
+    }
+
+    /// Not valid; so many tries are left.
+    #[must_use]
+    pub fn auth_rst(left: u8) -> Self {
+        Self { left: Some(left), ..Self::new(types::AUTH_RST, "", "") }
+    }
+
+    /// The name is somebody else's.
+    #[must_use]
+    pub fn may_not_enter(name: &'a str) -> Self {
+        Self::new(types::MAY_NOT_ENTER, name, "")
+    }
+
+    /// A word from the server.
+    #[must_use]
+    pub fn notice(notice: Notice) -> Self {
+        let retry = notice.retry();
+        Self { reason: Some(notice.reason()), retry, ..Self::new(types::NOTICE, "", notice.sentence()) }
+    }
+
+    /// Appends the JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, self).expect("strings and numbers always become JSON");
+    }
+}
+
+/// What the server has to tell one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Not JSON of the protocol's shape.
+    Malformed,
+    /// A hello without a line end between name and address.
+    NoLineEnd,
+    /// Not a name.
+    BadName,
+    /// Not an address.
+    BadEmail,
+    /// Too much mail; try again after so many seconds.
+    MailLimited(u64),
+    /// The mail did not go out.
+    MailFailed,
+    /// Too many wrong codes or tokens.
+    TooManyTries,
+    /// The line was cut.
+    TooLong,
+    /// Lines are gone.
+    Gap,
+    /// The server stops.
+    Restarting,
+}
+
+impl Notice {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed | Self::NoLineEnd => "malformed",
+            Self::BadName => "bad-name",
+            Self::BadEmail => "bad-email",
+            Self::MailLimited(_) => "mail-limited",
+            Self::MailFailed => "mail-failed",
+            Self::TooManyTries => "too-many-tries",
+            Self::TooLong => "too-long",
+            Self::Gap => "gap",
+            Self::Restarting => "restarting",
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Malformed => "That was not a message of this chat.",
+            Self::NoLineEnd => "A hello needs a name, a line end and an e-mail address.",
+            Self::BadName => "Please choose another name: visible characters, at most 120 bytes.",
+            Self::BadEmail => "That does not look like an e-mail address.",
+            Self::MailLimited(_) => "Too many mails were asked for. Please try again later.",
+            Self::MailFailed => "The mail with your code could not be sent. Please try again.",
+            Self::TooManyTries => "Too many wrong tries.",
+            Self::TooLong => "Your line was too long and has been cut.",
+            Self::Gap => "Some lines that you missed are gone.",
+            Self::Restarting => "The server restarts and will be back soon.",
+        }
+    }
+
+    fn retry(self) -> Option<u64> {
+        match self {
+            Self::MailLimited(seconds) => Some(seconds),
+            Self::Malformed
+            | Self::NoLineEnd
+            | Self::BadName
+            | Self::BadEmail
+            | Self::MailFailed
+            | Self::TooManyTries
+            | Self::TooLong
+            | Self::Gap
+            | Self::Restarting => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(message: &ServerMessage<'_>) -> String {
+        let mut out = Vec::new();
+        message.write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_a_client_may_say() {
+        let text = |text: &'static str| Some(ClientMessage::Text(text.into()));
+        let rows = [
+            (r#"{"type":1,"user":{"name":"x"},"text":"hi"}"#, text("hi")),
+            (r#"{"type":1}"#, text("")),
+            (r#"{"type":1,"user":{},"text":null}"#, text("")),
+            (r#" {"type":1,"text":"a\nb","more":[1e999,{"x":{}}]} "#, text("a\nb")),
+            (r#"{"type":0,"text":"ada"}"#, Some(ClientMessage::Hello(None))),
+            (r#"{"type":2,"text":" k "}"#, Some(ClientMessage::Auth { code: " k ".into(), flow: None })),
+            (
+                r#"{"type":2,"text":"k","flow":"f"}"#,
+                Some(ClientMessage::Auth { code: "k".into(), flow: Some("f".into()) }),
+            ),
+            (
+                r#"{"type":7,"text":"t","run":"r","after":7}"#,
+                Some(ClientMessage::Resume { token: "t".into(), run: Some("r".into()), after: Some(7) }),
+            ),
+            (r#"{"type":8}"#, Some(ClientMessage::Leave)),
+            (r#"{"type":3}"#, Some(ClientMessage::ServerOnly)),
+            (r#"{"type":99}"#, Some(ClientMessage::Unknown)),
+            (r#"{"type":-1}"#, Some(ClientMessage::Unknown)),
+        ];
+        for (json, message) in rows {
+            assert_eq!(parse(json), message, "{json}");
+        }
+        let Some(ClientMessage::Hello(Some(hello))) = parse(r#"{"type":0,"text":"ada\nada@example.org\n"}"#)
+        else {
+            panic!("a hello");
+        };
+        assert_eq!((hello.name(), hello.email()), ("ada", "ada@example.org\n"));
+    }
+
+    #[test]
+    fn what_is_no_message() {
+        let deep = "[".repeat(100_000);
+        let rows = [
+            "",
+            "null",
+            "[]",
+            "1",
+            "{}",
+            r#"{"type":"1"}"#,
+            r#"{"type":1.0}"#,
+            r#"{"type":18446744073709551616}"#,
+            r#"{"type":1,"type":1}"#,
+            r#"{"type":1,"text":5}"#,
+            r#"{"type":1,"user":"x"}"#,
+            r#"{"type":1,"user":{"name":5}}"#,
+            r#"{"type":1,"text":"\ud800"}"#,
+            r#"{"type":1}{"type":1}"#,
+            r#"{"type":7,"after":-1}"#,
+            r#"{"type":1,"text":"a"#,
+            "{\"type\":1,\"text\":\"a\nb\"}",
+            &format!(r#"{{"type":1,"x":{deep}}}"#),
+        ];
+        for json in rows {
+            assert_eq!(parse(json), None, "{json:.100}");
+        }
+    }
+
+    #[test]
+    fn a_text_without_escapes_is_not_copied() {
+        let Some(ClientMessage::Text(Cow::Borrowed("hi"))) = parse(r#"{"type":1,"text":"hi"}"#) else {
+            panic!("borrowed");
+        };
+    }
+
+    #[test]
+    fn what_the_server_says() {
+        let welcome = Welcome { run: "r", version: "v", count: 1, names: vec!["ada"], last: 7 };
+        let rows = [
+            (ServerMessage::hello("ada", "t"), r#"{"type":0,"user":{"name":"ada"},"text":"t"}"#),
+            (
+                ServerMessage::line(7, 5, "ada", "a\"b\u{1}", None),
+                r#"{"type":1,"id":7,"time":5,"user":{"name":"ada"},"text":"a\"b\u0001"}"#,
+            ),
+            (
+                ServerMessage::line(8, 5, "ada", "entered chat", Some("enter")),
+                r#"{"type":1,"id":8,"time":5,"user":{"name":"ada"},"text":"entered chat","event":"enter"}"#,
+            ),
+            (
+                ServerMessage::auth_ack("ada", "t", welcome),
+                r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":["ada"],"last":7}"#,
+            ),
+            (ServerMessage::auth_rst(4), r#"{"type":4,"user":{"name":""},"text":"","left":4}"#),
+            (ServerMessage::may_not_enter("ada"), r#"{"type":5,"user":{"name":"ada"},"text":""}"#),
+            (
+                ServerMessage::notice(Notice::MailLimited(9)),
+                r#"{"type":6,"user":{"name":""},"text":"Too many mails were asked for. Please try again later.","reason":"mail-limited","retry":9}"#,
+            ),
+        ];
+        for (message, json) in rows {
+            assert_eq!(written(&message), json);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+// The wire, under the names of the protocol's table: how a message looks, never what to do with it. No DOM, no socket.
+
+export const TYPE = {
+  HELLO: 0,
+  TEXT: 1,
+  AUTH: 2,
+  AUTH_ACK: 3,
+  AUTH_RST: 4,
+  MAY_NOT_ENTER: 5,
+  NOTICE: 6,
+  RESUME: 7,
+  LEAVE: 8,
+};
+
+export const REASON = {
+  MALFORMED: 'malformed',
+  BAD_NAME: 'bad-name',
+  BAD_EMAIL: 'bad-email',
+  MAIL_LIMITED: 'mail-limited',
+  MAIL_FAILED: 'mail-failed',
+  TOO_MANY_TRIES: 'too-many-tries',
+  TOO_LONG: 'too-long',
+  GAP: 'gap',
+  RESTARTING: 'restarting',
+};
+
+export const CLOSE = { LEFT: 1000, POLICY: 1008, RESTARTING: 1012 };
+export const CODE_CHARS = 6;
+
+export const hello = (name, email) => ({ type: TYPE.HELLO, text: `${name}\n${email}` });
+export const text = (line) => ({ type: TYPE.TEXT, text: line });
+export const auth = (code, flow) => ({ type: TYPE.AUTH, text: code, flow });
+/** With no line on the screen (`after` is 0) the history is wanted, as for a newcomer. */
+export const resume = (token, run, after) => ({ type: TYPE.RESUME, text: token, ...(after && { run, after }) });
+export const leave = () => ({ type: TYPE.LEAVE });
+
+/** Half a surrogate pair, as a cut can leave it, is no UTF-8: the server would hang up. */
+export const wellFormed = (string) => string.replace(/\p{Surrogate}/gu, '\uFFFD');
+
+export const encode = (message) =>
+  JSON.stringify(message, (_, value) => (typeof value === 'string' ? wellFormed(value) : value));
+
+/** A message that has `type`, `user.name` and `text`, or null. */
+export function decode(frame) {
+  try {
+    const { user, text = '', ...rest } = JSON.parse(frame);
+    return { ...rest, text, user: { name: user?.name ?? '' } };
+  } catch {
+    return null;
+  }
+}
