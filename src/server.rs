@@ -1,0 +1,476 @@
+//! The server as a value: it is told things ([`Input`]) and says things ([`Output`]), and touches no socket, clock, thread,
+//! environment or file. Time comes with each input; randomness comes from one seed.
+//!
+//! # A turn
+//! 1. [`Server::handle`], any number of times.
+//! 2. [`Server::poll`] until it gives `None`, or as long as the shell likes: it goes on where it stopped.
+//! 3. For each [`Output::Write`]: [`Server::unsent`], a write of these bytes, and [`Input::Wrote`] right after it.
+//! 4. Sleep until [`Server::next_deadline`] or the next event; then [`Input::Tick`], which may also come more often.
+//!
+//! ```
+//! use plume::base::{ids::ConnectionId, moment::{Moment, Now}, settings::Settings};
+//! use plume::server::{Input, Output, Server};
+//! use plume::wire::{assets::Assets, routes::Site};
+//!
+//! let site = Site::new(Assets::built_in("Plume"), Vec::new());
+//! let mut server = Server::new(Settings::default(), site, [0; 32]);
+//! let now = Now { moment: Moment::from_ms(0), wall_ms: 0 };
+//! let id = ConnectionId::new(0, 0);
+//! server.handle(now, Input::Accepted(id));
+//! server.handle(now, Input::Received { id, bytes: b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" });
+//! let outputs: Vec<Output> = std::iter::from_fn(|| server.poll()).collect();
+//! assert!(outputs.contains(&Output::Write(id)));
+//! let response = server.unsent(id).concat();
+//! assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n"));
+//! server.handle(now, Input::Wrote { id, bytes: response.len() });
+//! assert_eq!(server.poll(), None);
+//! ```
+
+mod clients;
+mod members;
+mod talk;
+
+use crate::base::bucket::Rate;
+use crate::base::ids::{ConnectionId, MailId};
+use crate::base::limits::{
+    BACKLOG_BYTES_MIN, MEMBER_MESSAGE_BYTES_MAX, SHUTDOWN_WITHIN, STRANGER_MESSAGE_BYTES_MAX,
+};
+use crate::base::mail::{Mail, MailFault};
+use crate::base::moment::{Moment, Now};
+use crate::base::note::Note;
+use crate::base::reason::CloseReason;
+use crate::base::settings::Settings;
+use crate::chat::Chat;
+use crate::wire::connection::{Connection, Shared, Timer};
+use crate::wire::message::{Notice, ServerMessage};
+use crate::wire::outbox::Unsent;
+use crate::wire::routes::{Refusal, Site};
+use clients::{Clients, Role, Stranger};
+use members::Members;
+use std::collections::VecDeque;
+
+/// What the server is told.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// There is a new connection. Its slot is free, its serial was never used.
+    Accepted(ConnectionId),
+    /// A peer has sent bytes.
+    Received {
+        /// The connection.
+        id: ConnectionId,
+        /// At most one read's share.
+        bytes: &'a [u8],
+    },
+    /// A socket took so many of the unsent bytes. Fewer than all: it is full, and the shell waits until it is writable.
+    Wrote {
+        /// The connection.
+        id: ConnectionId,
+        /// How many bytes.
+        bytes: usize,
+    },
+    /// A peer will send nothing more.
+    PeerEnded(ConnectionId),
+    /// A connection is broken.
+    Broken(ConnectionId),
+    /// What became of a mail.
+    MailDone {
+        /// The mail.
+        mail: MailId,
+        /// Whether it went out.
+        result: Result<(), MailFault>,
+    },
+    /// Time has passed.
+    Tick,
+    /// Everyone is to be told that the server stops.
+    Shutdown,
+}
+
+/// What the server says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// This connection has unsent bytes.
+    Write(ConnectionId),
+    /// This connection may be read again.
+    Read(ConnectionId),
+    /// Nothing more will be written: end this side.
+    EndWriting(ConnectionId),
+    /// Close the socket. The server has forgotten the connection.
+    Close(ConnectionId),
+    /// Send this mail, and tell what becomes of it.
+    Mail(Mail),
+    /// Something for the log.
+    Note(Note),
+    /// The server has stopped after [`Input::Shutdown`].
+    Stopped,
+}
+
+/// All that Plume decides.
+pub struct Server {
+    settings: Settings,
+    rate: Rate,
+    shared: Shared,
+    chat: Chat,
+    clients: Clients,
+    members: Members,
+    outputs: VecDeque<Output>,
+    /// The time of the newest input.
+    now: Now,
+    life: Life,
+    is_full: bool,
+    unknown_messages: u64,
+}
+
+/// How far the server is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Serving,
+    /// Everyone was told; by then the last bytes are out or lost.
+    Stopping(Moment),
+    Stopped,
+}
+
+impl Server {
+    /// A server without connections. The settings are checked ones; the seed is secret.
+    ///
+    /// # Panics
+    /// If the ring is too small for the longest lines.
+    #[must_use]
+    pub fn new(settings: Settings, site: Site, seed: [u8; 32]) -> Self {
+        assert!(settings.backlog_bytes >= BACKLOG_BYTES_MIN, "the ring must hold the longest lines");
+        Self {
+            rate: Rate::per_second(settings.messages_per_second),
+            shared: Shared::new(settings.backlog_bytes, site),
+            chat: Chat::new(&settings, seed),
+            clients: Clients::default(),
+            members: Members::default(),
+            outputs: VecDeque::new(),
+            now: Now { moment: Moment::from_ms(0), wall_ms: 0 },
+            life: Life::Serving,
+            is_full: false,
+            unknown_messages: 0,
+            settings,
+        }
+    }
+
+    /// Tells the server something. `now` never goes back. What concerns a connection that the server has closed is ignored.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.now = now;
+        self.fire_deadlines();
+        match input {
+            Input::Accepted(id) => self.accept(id),
+            Input::Received { id, bytes } => self.receive(id, bytes),
+            Input::Wrote { id, bytes } => self.wrote(id, bytes),
+            Input::PeerEnded(id) => self.peer_ended(id),
+            Input::Broken(id) => self.remove(id, CloseReason::PeerGone),
+            Input::MailDone { mail, result } => self.mail_done(mail, result),
+            Input::Tick => {}
+            Input::Shutdown => self.shut_down(),
+        }
+    }
+
+    /// The next thing that the server says.
+    pub fn poll(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if let Some(id) = self.clients.pop_ready(&self.shared.ring) {
+            return Some(Output::Write(id));
+        }
+        while let Some(id) = self.members.next_in_round() {
+            if self.clients.get(id).is_some_and(|client| client.connection.can_write(&self.shared.ring)) {
+                return Some(Output::Write(id));
+            }
+        }
+        if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
+            self.life = Life::Stopped;
+            self.note(Note::Stopped { unknown_messages: self.unknown_messages });
+            self.outputs.push_back(Output::Stopped);
+            return self.outputs.pop_front();
+        }
+        None
+    }
+
+    /// The bytes that a connection's socket should take now, in order; none where there is nothing to write.
+    pub fn unsent(&mut self, id: ConnectionId) -> Unsent<'_> {
+        if self.clients.get(id).is_some_and(|client| client.connection.is_lapped(&self.shared.ring)) {
+            self.end(id, CloseReason::Lapped);
+            self.settle(id);
+        }
+        match self.clients.get_mut(id) {
+            Some(client) => client.connection.unsent(&self.shared.ring),
+            None => [&[], &[], &[]],
+        }
+    }
+
+    /// Whether a connection waits for its socket to take bytes again: what the shell asks when a socket becomes writable.
+    #[must_use]
+    pub fn is_blocked(&self, id: ConnectionId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.connection.is_blocked())
+    }
+
+    /// Whether a connection should be read. From no to yes is an output, [`Output::Read`].
+    #[must_use]
+    pub fn wants_read(&self, id: ConnectionId) -> bool {
+        self.clients.get(id).is_some_and(|client| client.connection.wants_read())
+    }
+
+    /// When the server has to be told of the time at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let stop = match self.life {
+            Life::Stopping(until) => Some(until),
+            Life::Serving | Life::Stopped => None,
+        };
+        [self.clients.next_deadline(), self.chat.next_deadline(), stop].into_iter().flatten().min()
+    }
+
+    fn accept(&mut self, id: ConnectionId) {
+        let mut connection = Connection::new(self.now.moment);
+        let role = if self.clients.holders() < self.settings.connections_max {
+            self.is_full = false;
+            self.note(Note::Accepted(id));
+            Role::Visitor
+        } else {
+            if !self.is_full {
+                self.note(Note::Full(id));
+            }
+            self.is_full = true;
+            connection.refuse(&self.shared, self.now.moment, Refusal::Full, CloseReason::Full);
+            Role::Refused
+        };
+        self.clients.insert(id, connection, role);
+        if self.life != Life::Serving {
+            self.end(id, CloseReason::Restarting);
+        }
+        self.settle(id);
+    }
+
+    fn receive(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.connection.hear(self.now.moment);
+        if client.connection.has_kept() {
+            client.connection.keep(bytes);
+        } else {
+            self.use_input(id, bytes);
+        }
+        self.settle(id);
+    }
+
+    /// Uses what was received as far as that may be used now, and keeps the rest.
+    fn use_input(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let mut used = 0;
+        while used < bytes.len() {
+            let Some(client) = self.clients.get_mut(id) else { return };
+            if !client.connection.may_use_input() {
+                client.connection.keep(&bytes[used..]);
+                return;
+            }
+            let message_bytes_max = match client.role {
+                Role::Member(_) => MEMBER_MESSAGE_BYTES_MAX,
+                Role::Visitor | Role::Refused | Role::Stranger(_) | Role::Gone => STRANGER_MESSAGE_BYTES_MAX,
+            };
+            let (taken, event) = client.connection.receive(
+                &mut self.shared,
+                self.now.moment,
+                &bytes[used..],
+                message_bytes_max,
+            );
+            used += taken;
+            if let Some(event) = event {
+                self.react(id, event);
+            }
+            self.step_out_if_ending(id);
+        }
+    }
+
+    fn wrote(&mut self, id: ConnectionId, bytes: usize) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.connection.wrote(&self.shared.ring, self.now.moment, bytes);
+        if client.connection.can_write(&self.shared.ring) {
+            self.clients.make_ready(id);
+        }
+        self.settle(id);
+    }
+
+    fn peer_ended(&mut self, id: ConnectionId) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.connection.peer_ended();
+            self.settle(id);
+        }
+    }
+
+    fn mail_done(&mut self, mail: MailId, result: Result<(), MailFault>) {
+        if let Err(fault) = result {
+            self.note(Note::MailFailed(mail, fault));
+        }
+        let Some(id) = self.chat.mail_done(mail, result.is_ok()) else { return };
+        if let Some(client) = self.clients.get_mut(id)
+            && let Role::Stranger(stranger) = &mut client.role
+        {
+            stranger.flow = None;
+            client.connection.send(&mut self.shared, &ServerMessage::notice(Notice::MailFailed));
+            self.settle(id);
+        }
+    }
+
+    fn shut_down(&mut self) {
+        if self.life != Life::Serving {
+            return;
+        }
+        self.life = Life::Stopping(self.now.moment.after(SHUTDOWN_WITHIN));
+        self.note(Note::Stopping { connections: self.clients.len() });
+        for id in self.clients.ids() {
+            if let Some(client) = self.clients.get_mut(id)
+                && matches!(client.role, Role::Stranger(_) | Role::Member(_))
+            {
+                client.connection.send(&mut self.shared, &ServerMessage::notice(Notice::Restarting));
+            }
+            self.end(id, CloseReason::Restarting);
+            self.settle(id);
+        }
+    }
+
+    fn fire_deadlines(&mut self) {
+        let now = self.now.moment;
+        while let Some(id) = self.clients.pop_due(now) {
+            self.expire(id);
+            self.settle(id);
+        }
+        if self.chat.next_deadline().is_some_and(|deadline| deadline <= now) {
+            while let Some(name) = self.chat.pop_left(now) {
+                self.post(name.as_str(), "left chat", Some("leave"));
+            }
+            while let Some(mail) = self.chat.overdue_mail(now) {
+                self.mail_done(mail, Err(MailFault::Late));
+            }
+            self.chat.forget_expired(now);
+        }
+        if let Life::Stopping(until) = self.life
+            && until <= now
+        {
+            for id in self.clients.ids() {
+                self.remove(id, CloseReason::Restarting);
+            }
+        }
+    }
+
+    /// Does what the deadlines of a connection ask for. Each arm moves its deadline.
+    fn expire(&mut self, id: ConnectionId) {
+        let now = self.now.moment;
+        while let Some(client) = self.clients.get_mut(id) {
+            match client.connection.expired(now, self.settings.ping_after) {
+                None => return,
+                Some(Timer::Request) => client.connection.request_is_overdue(&self.shared, now),
+                Some(Timer::Ping) => client.connection.ping(now),
+                Some(Timer::Pause) => client.connection.resume(now),
+                Some(Timer::Stranger) => self.end(id, CloseReason::StrangerTooLong),
+                Some(Timer::Silence) => self.remove(id, CloseReason::Silent),
+                Some(Timer::Progress) => self.remove(id, CloseReason::Stalled),
+                Some(Timer::End) => {
+                    let reason = client.connection.reason().unwrap_or(CloseReason::PeerGone);
+                    self.remove(id, reason);
+                }
+            }
+        }
+    }
+
+    /// Makes everything that is derived from a connection true again. Comes after each change to one.
+    fn settle(&mut self, id: ConnectionId) {
+        loop {
+            let Some(client) = self.clients.get_mut(id) else { return };
+            if client.connection.has_kept() && client.connection.may_use_input() {
+                let kept = client.connection.take_kept();
+                self.use_input(id, &kept);
+                continue;
+            }
+            if client.connection.is_exhausted() && !client.connection.is_ending() {
+                match client.role {
+                    Role::Visitor | Role::Refused => self.end(id, CloseReason::HttpDone),
+                    Role::Stranger(_) | Role::Member(_) | Role::Gone => {
+                        self.remove(id, CloseReason::PeerGone);
+                    }
+                }
+                continue;
+            }
+            break;
+        }
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if client.connection.ends_writing(&self.shared.ring, self.now.moment) {
+            self.outputs.push_back(Output::EndWriting(id));
+        }
+        if client.connection.is_over() {
+            let reason = client.connection.reason().unwrap_or(CloseReason::PeerGone);
+            self.remove(id, reason);
+            return;
+        }
+        let wants_read = client.connection.wants_read();
+        if wants_read && !client.is_read {
+            self.outputs.push_back(Output::Read(id));
+        }
+        client.is_read = wants_read;
+        if client.connection.has_private() && client.connection.can_write(&self.shared.ring) {
+            self.clients.make_ready(id);
+        }
+        self.clients.schedule(id, self.settings.ping_after);
+    }
+
+    /// Begins the end of a connection.
+    fn end(&mut self, id: ConnectionId, reason: CloseReason) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.connection.end(&self.shared, self.now.moment, reason);
+        if client.connection.has_unsent(&self.shared.ring) {
+            self.clients.make_ready(id);
+        }
+        self.step_out_if_ending(id);
+    }
+
+    /// Forgets a connection.
+    fn remove(&mut self, id: ConnectionId, reason: CloseReason) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let note = match client.role {
+            Role::Visitor | Role::Refused => Note::HttpClosed(id, reason),
+            Role::Stranger(_) | Role::Member(_) | Role::Gone => Note::Closed(id, reason),
+        };
+        self.step_out(id);
+        self.clients.remove(id);
+        self.note(note);
+        self.outputs.push_back(Output::Close(id));
+    }
+
+    /// A connection that ends is no longer in the room.
+    fn step_out_if_ending(&mut self, id: ConnectionId) {
+        if self.clients.get(id).is_some_and(|client| client.connection.is_ending()) {
+            self.step_out(id);
+        }
+    }
+
+    fn step_out(&mut self, id: ConnectionId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        match client.role {
+            Role::Visitor | Role::Refused | Role::Gone => {}
+            Role::Stranger(Stranger { .. }) => client.role = Role::Gone,
+            Role::Member(member) => {
+                client.role = Role::Gone;
+                if let Some((moved, place)) = self.members.remove(member.place) {
+                    self.clients.set_place(moved, place);
+                }
+                if let Some(name) = self.chat.disconnect(self.now.moment, member.session) {
+                    self.post(name.as_str(), "left chat", Some("leave"));
+                }
+            }
+        }
+    }
+
+    /// Makes a line part of the room, in the one order that all see. Nothing is said after the server's last word.
+    fn post(&mut self, name: &str, text: &str, event: Option<&'static str>) {
+        if self.life != Life::Serving {
+            return;
+        }
+        self.shared.post(self.now.wall_ms, name, text, event);
+        self.members.begin_round();
+    }
+
+    fn note(&mut self, note: Note) {
+        self.outputs.push_back(Output::Note(note));
+    }
+}

@@ -1,0 +1,172 @@
+//! The table of connections, with what each of them is to the server, and when it wants to be looked at.
+
+use crate::base::agenda::Agenda;
+use crate::base::ids::ConnectionId;
+use crate::base::moment::Moment;
+use crate::base::shelf::Key;
+use crate::wire::connection::Connection;
+use crate::wire::ring::Ring;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    id: ConnectionId,
+    pub(super) connection: Connection,
+    pub(super) role: Role,
+    /// Whether the shell knows that the connection may be read.
+    pub(super) is_read: bool,
+    is_ready: bool,
+    /// Its entry in the agenda.
+    due: Option<Moment>,
+}
+
+/// What a connection is to the server.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// Speaks HTTP.
+    Visitor,
+    /// Is told that the server is full.
+    Refused,
+    /// A WebSocket of somebody who is not in.
+    Stranger(Stranger),
+    /// A WebSocket of somebody who is in.
+    Member(Member),
+    /// A WebSocket that is ending.
+    Gone,
+}
+
+/// What is known of somebody who is not in.
+#[derive(Debug, Default)]
+pub(super) struct Stranger {
+    /// The flow that began on this connection.
+    pub(super) flow: Option<Key>,
+    pub(super) wrong_tries: u8,
+    pub(super) mails: u8,
+}
+
+/// What is known of somebody who is in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member {
+    pub(super) session: Key,
+    /// The place in the list of members.
+    pub(super) place: usize,
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    table: Vec<Option<Client>>,
+    len: usize,
+    refused: usize,
+    agenda: Agenda<ConnectionId>,
+    /// Those with something to write beside the room's lines.
+    ready: VecDeque<ConnectionId>,
+}
+
+impl Clients {
+    pub(super) fn insert(&mut self, id: ConnectionId, connection: Connection, role: Role) {
+        if self.table.len() <= id.slot() {
+            self.table.resize_with(id.slot() + 1, || None);
+        }
+        let place = &mut self.table[id.slot()];
+        assert!(place.is_none(), "a slot holds one connection");
+        self.len += 1;
+        self.refused += usize::from(matches!(role, Role::Refused));
+        *place = Some(Client { id, connection, role, is_read: true, is_ready: false, due: None });
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Client> {
+        self.table.get(id.slot())?.as_ref().filter(|client| client.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Client> {
+        self.table.get_mut(id.slot())?.as_mut().filter(|client| client.id == id)
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        let Some(client) = self.get_mut(id) else { return };
+        let (mut due, was_refused) = (client.due, matches!(client.role, Role::Refused));
+        self.agenda.set(id, &mut due, None);
+        self.len -= 1;
+        self.refused -= usize::from(was_refused);
+        self.table[id.slot()] = None;
+    }
+
+    /// Connections, all told.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Connections that were not turned away.
+    pub(super) fn holders(&self) -> usize {
+        self.len - self.refused
+    }
+
+    /// The names of all connections, in order of their slots.
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.table.iter().flatten().map(|client| client.id).collect()
+    }
+
+    pub(super) fn set_place(&mut self, id: ConnectionId, place: usize) {
+        if let Some(Client { role: Role::Member(member), .. }) = self.get_mut(id) {
+            member.place = place;
+        }
+        // Its turn in the round may just have been lost with its old place.
+        self.make_ready(id);
+    }
+
+    /// Puts a connection among those that are asked for unsent bytes next.
+    pub(super) fn make_ready(&mut self, id: ConnectionId) {
+        if let Some(client) = self.get_mut(id)
+            && !client.is_ready
+        {
+            client.is_ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// The next that is ready and can indeed write.
+    pub(super) fn pop_ready(&mut self, ring: &Ring) -> Option<ConnectionId> {
+        while let Some(id) = self.ready.pop_front() {
+            if let Some(client) = self.get_mut(id) {
+                client.is_ready = false;
+                if client.connection.can_write(ring) {
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
+    /// Notes when a connection wants to be looked at. An entry that is too early is left alone: it asks again when it fires.
+    pub(super) fn schedule(&mut self, id: ConnectionId, ping_after: Duration) {
+        let Some(Some(client)) = self.table.get_mut(id.slot()) else { return };
+        let due = client.connection.next_deadline(ping_after);
+        let is_late = match (client.due, due) {
+            (Some(entry), Some(due)) => due < entry,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        if is_late {
+            self.agenda.set(id, &mut client.due, due);
+        }
+    }
+
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<ConnectionId> {
+        let (_, id) = self.agenda.pop_due(now)?;
+        if let Some(client) = self.get_mut(id) {
+            client.due = None;
+        }
+        Some(id)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.agenda.first()
+    }
+}

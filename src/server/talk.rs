@@ -1,0 +1,238 @@
+//! What the server does when somebody says something.
+
+use super::clients::{Member, Role, Stranger};
+use super::{Output, Server};
+use crate::base::ids::ConnectionId;
+use crate::base::limits::{CONNECTION_TRIES, NAMES_TOLD_MAX, TEXT_BYTES_MAX, WRONG_TRY_PAUSE};
+use crate::base::note::Note;
+use crate::base::reason::CloseReason;
+use crate::base::shelf::Key;
+use crate::chat::names::BOT_NAME;
+use crate::chat::{AuthFault, Entered, HelloFault};
+use crate::wire::connection::Event;
+use crate::wire::message::{self, ClientMessage, Hello, Notice, ServerMessage, Welcome};
+use crate::wire::ring::Position;
+use std::time::Duration;
+
+/// What somebody who comes in has seen already.
+enum Seen {
+    /// Nothing, and is to be greeted.
+    Newcomer,
+    /// Nothing that is still known.
+    Nothing,
+    /// All lines up to this id; `None`: of another run.
+    UpTo(Option<u64>),
+}
+
+impl Server {
+    pub(super) fn react(&mut self, id: ConnectionId, event: Event) {
+        match event {
+            Event::Answered(status) => self.note(Note::Answered(id, status)),
+            Event::Upgraded => {
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.role = Role::Stranger(Stranger::default());
+                }
+                self.note(Note::Upgraded(id));
+            }
+            Event::Message(bytes) => self.hear(id, &bytes),
+        }
+    }
+
+    fn hear(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if let Err(reason) = client.connection.charge(self.now.moment, self.rate, bytes.len()) {
+            return self.end(id, reason);
+        }
+        let Ok(json) = str::from_utf8(bytes) else { return self.end(id, CloseReason::NotUtf8) };
+        let Some(message) = message::parse(json) else {
+            self.tell(id, Notice::Malformed);
+            return self.end(id, CloseReason::Malformed);
+        };
+        match (&client.role, message) {
+            (Role::Stranger(_), ClientMessage::Hello(None)) => self.tell(id, Notice::NoLineEnd),
+            (Role::Stranger(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
+            (Role::Stranger(stranger), ClientMessage::Auth { code, flow }) => {
+                let own = stranger.flow;
+                self.auth(id, own, flow.as_deref(), &code);
+            }
+            (Role::Stranger(_), ClientMessage::Resume { token, run, after }) => {
+                self.resume(id, &token, run.as_deref(), after);
+            }
+            (&Role::Member(member), ClientMessage::Text(text)) => self.say(id, member.session, &text),
+            (&Role::Member(member), ClientMessage::Leave) => self.leave(member.session),
+            (_, ClientMessage::Unknown) => self.unknown_messages += 1,
+            // Strangers have nothing to say, members are in already, and nobody speaks for the server.
+            (
+                Role::Stranger(_),
+                ClientMessage::Text(_) | ClientMessage::Leave | ClientMessage::ServerOnly,
+            )
+            | (
+                Role::Member(_),
+                ClientMessage::Hello(_)
+                | ClientMessage::Auth { .. }
+                | ClientMessage::Resume { .. }
+                | ClientMessage::ServerOnly,
+            )
+            | (Role::Visitor | Role::Refused | Role::Gone, _) => {}
+        }
+    }
+
+    fn hello(&mut self, id: ConnectionId, hello: &Hello<'_>) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Role::Stranger(stranger) = &mut client.role else { return };
+        match self.chat.hello(self.now.moment, id, stranger.mails, hello.name(), hello.email()) {
+            Ok(hello) => {
+                if let Some(former) = stranger.flow.replace(hello.flow) {
+                    self.chat.forget_flow(former);
+                }
+                stranger.mails = stranger.mails.saturating_add(1);
+                let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token);
+                client.connection.send(&mut self.shared, &answer);
+                self.outputs.push_back(Output::Mail(hello.mail));
+            }
+            Err(HelloFault::BadName) => self.tell(id, Notice::BadName),
+            Err(HelloFault::BadEmail) => self.tell(id, Notice::BadEmail),
+            Err(HelloFault::MayNotEnter(name)) => {
+                client.connection.send(&mut self.shared, &ServerMessage::may_not_enter(name.as_str()));
+            }
+            Err(HelloFault::MailLimited(wait)) => {
+                self.note(Note::MailLimited(id));
+                self.tell(id, Notice::MailLimited(whole_seconds(wait)));
+            }
+        }
+    }
+
+    fn auth(&mut self, id: ConnectionId, own_flow: Option<Key>, flow_token: Option<&str>, code: &str) {
+        match self.chat.auth(own_flow, flow_token, code) {
+            Ok(entered) => {
+                self.note(Note::LoggedIn(id));
+                self.enter(id, &entered, &Seen::Newcomer);
+            }
+            Err(AuthFault::Wrong { left }) => self.wrong_try(id, left),
+            Err(AuthFault::MayNotEnter(name)) => {
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.connection.send(&mut self.shared, &ServerMessage::may_not_enter(name.as_str()));
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self, id: ConnectionId, token: &str, run: Option<&str>, after: Option<u64>) {
+        let Some(entered) = self.chat.resume(token) else { return self.wrong_try(id, 0) };
+        let is_this_run = run.is_none_or(|run| run == self.chat.run());
+        let seen = match after {
+            None => Seen::Nothing,
+            Some(after) => Seen::UpTo(is_this_run.then_some(after)),
+        };
+        self.note(Note::Resumed(id));
+        self.enter(id, &entered, &seen);
+    }
+
+    fn wrong_try(&mut self, id: ConnectionId, left: u8) {
+        self.note(Note::WrongTry(id));
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Role::Stranger(stranger) = &mut client.role else { return };
+        stranger.wrong_tries += 1;
+        let is_last = stranger.wrong_tries >= CONNECTION_TRIES;
+        client.connection.send(&mut self.shared, &ServerMessage::auth_rst(left));
+        if is_last {
+            self.tell(id, Notice::TooManyTries);
+            self.end(id, CloseReason::TooManyTries);
+        } else {
+            client.connection.pause(self.now.moment.after(WRONG_TRY_PAUSE));
+        }
+    }
+
+    /// Makes a connection a member: what it missed, what it has to know, and for the others that somebody came.
+    fn enter(&mut self, id: ConnectionId, entered: &Entered, seen: &Seen) {
+        let name = entered.name.as_str();
+        let before = self.shared.ring.end();
+        if entered.is_new {
+            self.post(name, "entered chat", Some("enter"));
+        }
+        let (start, has_gap) = self.start(seen, before, entered.is_new);
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if let Role::Stranger(Stranger { flow: Some(flow), .. }) = client.role {
+            self.chat.forget_flow(flow);
+        }
+        let place = self.members.add(id);
+        client.role = Role::Member(Member { session: entered.session, place });
+        client.connection.follow(start);
+        let welcome = Welcome {
+            run: self.chat.run(),
+            version: env!("CARGO_PKG_VERSION"),
+            count: self.chat.room().count(),
+            names: self.chat.room().names().take(NAMES_TOLD_MAX).collect(),
+            last: self.shared.ring.newest_id(),
+        };
+        let ack = ServerMessage::auth_ack(name, &entered.token, welcome);
+        client.connection.send_at(&mut self.shared, start, &ack);
+        if has_gap {
+            client.connection.send_at(&mut self.shared, start, &ServerMessage::notice(Notice::Gap));
+        }
+        if matches!(seen, Seen::Newcomer) {
+            let greeting = [
+                format!("Welcome to {}, @{name}!", self.settings.name),
+                "Please be kind: your e-mail address is tied to what you say.".to_owned(),
+            ];
+            for text in greeting {
+                let line = ServerMessage::aside(self.now.wall_ms, BOT_NAME, &text);
+                client.connection.send_at(&mut self.shared, before, &line);
+            }
+        }
+    }
+
+    /// Where somebody who comes in begins to read, and whether lines that they should have seen are gone. Their own enter
+    /// line, if there is one, stands behind `before`.
+    fn start(&self, seen: &Seen, before: Position, is_new: bool) -> (Position, bool) {
+        let ring = &self.shared.ring;
+        let history = ring.newest(self.settings.history_lines + usize::from(is_new));
+        match seen {
+            Seen::Newcomer | Seen::Nothing => (history, false),
+            Seen::UpTo(after) => match after.and_then(|after| ring.after(after)) {
+                Some(next) => (next.min(before), false),
+                None => (history, true),
+            },
+        }
+    }
+
+    fn say(&mut self, id: ConnectionId, session: Key, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
+        let name = self.chat.speaker(session).clone();
+        self.post(name.as_str(), fits, None);
+        if fits.len() < text.len() {
+            self.tell(id, Notice::TooLong);
+        }
+    }
+
+    fn leave(&mut self, session: Key) {
+        let of_session = |id: &&ConnectionId| {
+            let client = self.clients.get(**id);
+            client.is_some_and(
+                |client| matches!(client.role, Role::Member(member) if member.session == session),
+            )
+        };
+        let leaving: Vec<ConnectionId> = self.members.ids().iter().filter(of_session).copied().collect();
+        for id in leaving {
+            self.end(id, CloseReason::Left);
+            self.settle(id);
+        }
+        if let Some(name) = self.chat.leave(session) {
+            self.post(name.as_str(), "left chat", Some("leave"));
+        }
+    }
+
+    fn tell(&mut self, id: ConnectionId, notice: Notice) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.connection.send(&mut self.shared, &ServerMessage::notice(notice));
+        }
+    }
+}
+
+/// A wait in seconds, rounded up, so that after it there is nothing left to wait.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
