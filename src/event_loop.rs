@@ -1,0 +1,396 @@
+//! The shell around the server: sockets, clocks and signals. The only user of mio.
+//!
+//! One thread, one loop. Each turn:
+//! 1. sleep until something happens or is due;
+//! 2. mark which sockets can be read and written: they are registered once, edge-triggered, for both;
+//! 3. tell the time, and what became of mails;
+//! 4. read a share from each socket that has something and that the server wants to hear;
+//! 5. do what the server says; after a share of writes go on with 1 without sleeping;
+//! 6. accept new connections into the slots that are free now.
+//!
+//! What is to be done is derived from state, never from somebody having armed something: a socket is served while it is
+//! readable and wanted, or writable again after it was full.
+
+use crate::base::ids::ConnectionId;
+use crate::base::limits::{
+    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, WRITES_PER_TURN,
+};
+use crate::base::moment::{Moment, Now};
+use crate::base::note::Note;
+use crate::journal::Journal;
+use crate::mailer::Mailer;
+use crate::server::{Input, Output, Server};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The loop and all that it owns.
+pub struct EventLoop {
+    server: Server,
+    mailer: Mailer,
+    journal: Journal,
+    poll: Poll,
+    signals: Signals,
+    /// `None` once the server stops.
+    listener: Option<TcpListener>,
+    sockets: Slab<Socket>,
+    sockets_max: usize,
+    next_serial: u64,
+    /// Slots of sockets that may have something to do.
+    queue: VecDeque<usize>,
+    /// Whether connections may be waiting at the listener.
+    may_accept: bool,
+    /// Out of file descriptors: nothing is accepted until then, or until one is free.
+    accept_again: Option<Moment>,
+    /// Whether the server had more to say when its share was over.
+    has_more: bool,
+    clock: Clock,
+    buffer: Box<[u8]>,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
+struct Socket {
+    stream: TcpStream,
+    id: ConnectionId,
+    is_readable: bool,
+    is_writable: bool,
+    /// The peer's end is here or on its way, so a short read is not the last.
+    is_read_closed: bool,
+    is_queued: bool,
+}
+
+/// Sockets that listen and can be polled, before there is a loop: what can fail when the server starts.
+pub struct Listening {
+    poll: Poll,
+    listener: TcpListener,
+    signals: Signals,
+    waker: Waker,
+}
+
+impl Listening {
+    /// Binds the address and takes over SIGTERM, SIGINT and SIGHUP.
+    ///
+    /// # Errors
+    /// If the address is taken or not this machine's, or the system refuses.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut listener = TcpListener::bind(address)?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        Ok(Self { poll, listener, signals, waker })
+    }
+
+    /// The address, with the port that was really taken.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What wakes the loop from another thread, and the rest.
+    pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Journal, usize) -> EventLoop) {
+        let Self { poll, listener, signals, waker } = self;
+        let start = move |server, mailer, journal, connections_max| EventLoop {
+            server,
+            mailer,
+            journal,
+            poll,
+            signals,
+            listener: Some(listener),
+            sockets: Slab::new(),
+            sockets_max: connections_max + REFUSALS_MAX,
+            next_serial: 0,
+            queue: VecDeque::new(),
+            may_accept: true,
+            accept_again: None,
+            has_more: false,
+            clock: Clock::start(),
+            buffer: vec![0; READ_SHARE_BYTES].into_boxed_slice(),
+        };
+        (waker, start)
+    }
+}
+
+impl EventLoop {
+    /// Turns until the server has stopped.
+    ///
+    /// # Errors
+    /// If the system's poll fails.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        loop {
+            match self.poll.poll(&mut events, self.sleep()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            for event in &events {
+                self.mark(event);
+            }
+            self.tell(Input::Tick);
+            self.tell_results();
+            for _ in 0..READS_PER_TURN {
+                let Some(slot) = self.queue.pop_front() else { break };
+                self.serve(slot);
+            }
+            if self.obey() {
+                return Ok(());
+            }
+            self.accept();
+        }
+    }
+
+    /// How long nothing will happen by itself.
+    fn sleep(&self) -> Option<Duration> {
+        if self.has_more || !self.queue.is_empty() || self.can_accept() {
+            return Some(Duration::ZERO);
+        }
+        let deadline = [self.server.next_deadline(), self.accept_again].into_iter().flatten().min()?;
+        // The system's clock ticks finer than ours: one more millisecond, or the loop would spin until the tick.
+        Some(deadline.since(self.clock.now().moment) + Duration::from_millis(1))
+    }
+
+    fn mark(&mut self, event: &mio::event::Event) {
+        match event.token() {
+            LISTENER => self.may_accept = true,
+            // The mailer's results are looked at in each turn.
+            WAKER => {}
+            SIGNALS => self.take_signals(),
+            Token(slot) => {
+                let Some(socket) = self.sockets.get_mut(slot) else { return };
+                let is_broken = event.is_error();
+                socket.is_readable |= event.is_readable() || is_broken;
+                socket.is_writable |= event.is_writable() || is_broken;
+                socket.is_read_closed |= event.is_read_closed() || is_broken;
+                self.enqueue(slot);
+            }
+        }
+    }
+
+    fn take_signals(&mut self) {
+        let signals: Vec<i32> = self.signals.pending().collect();
+        // SIGHUP means "read your settings again" elsewhere; here it means nothing, and harms nothing.
+        if signals.iter().any(|&signal| signal != SIGHUP) {
+            self.listener = None;
+            self.tell(Input::Shutdown);
+        }
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        self.server.handle(self.clock.now(), input);
+    }
+
+    fn tell_results(&mut self) {
+        let now = self.clock.now();
+        for (mail, result) in self.mailer.results() {
+            self.server.handle(now, Input::MailDone { mail, result });
+        }
+    }
+
+    fn enqueue(&mut self, slot: usize) {
+        if let Some(socket) = self.sockets.get_mut(slot)
+            && !socket.is_queued
+        {
+            socket.is_queued = true;
+            self.queue.push_back(slot);
+        }
+    }
+
+    /// Does for a socket what its state asks for, once.
+    fn serve(&mut self, slot: usize) {
+        let Some(socket) = self.sockets.get_mut(slot) else { return };
+        socket.is_queued = false;
+        let id = socket.id;
+        if socket.is_writable && self.server.is_blocked(id) {
+            self.write(slot);
+        }
+        if self.sockets.get(slot).is_some_and(|socket| socket.is_readable) && self.server.wants_read(id) {
+            self.read(slot);
+        }
+        let is_readable = self.sockets.get(slot).is_some_and(|socket| socket.is_readable);
+        if is_readable && self.server.wants_read(id) {
+            self.enqueue(slot);
+        }
+    }
+
+    fn read(&mut self, slot: usize) {
+        let Some(socket) = self.sockets.get_mut(slot) else { return };
+        let id = socket.id;
+        let now = self.clock.now();
+        match socket.stream.read(&mut self.buffer) {
+            Ok(0) => {
+                socket.is_readable = false;
+                self.server.handle(now, Input::PeerEnded(id));
+            }
+            Ok(bytes) => {
+                // epoll(7): a short read of a stream has emptied it; but its end may follow without an event of its own.
+                socket.is_readable = bytes == self.buffer.len() || socket.is_read_closed;
+                self.server.handle(now, Input::Received { id, bytes: &self.buffer[..bytes] });
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => socket.is_readable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => {
+                socket.is_readable = false;
+                self.server.handle(now, Input::Broken(id));
+            }
+        }
+    }
+
+    fn write(&mut self, slot: usize) {
+        let Some(socket) = self.sockets.get_mut(slot) else { return };
+        let id = socket.id;
+        let unsent = self.server.unsent(id);
+        let offered: usize = unsent.iter().map(|slice| slice.len()).sum();
+        let result = write_slices(&mut socket.stream, unsent);
+        let bytes = match result {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => 0,
+            Err(_) => return self.tell(Input::Broken(id)),
+        };
+        // epoll(7): after a short write of a stream there will be an event when there is room again.
+        socket.is_writable = bytes == offered;
+        self.tell(Input::Wrote { id, bytes });
+    }
+
+    /// Does what the server says, up to a share of writes. Whether the server has stopped.
+    fn obey(&mut self) -> bool {
+        let mut writes = 0;
+        self.has_more = true;
+        while writes < WRITES_PER_TURN {
+            match self.server.poll() {
+                None => {
+                    self.has_more = false;
+                    return false;
+                }
+                Some(Output::Write(id)) => {
+                    writes += 1;
+                    self.write(id.slot());
+                }
+                Some(Output::Read(id)) => self.enqueue(id.slot()),
+                Some(Output::EndWriting(id)) => {
+                    if let Some(socket) = self.sockets.get(id.slot()) {
+                        // It fails where the peer is gone already, which its socket will tell by itself.
+                        let _gone = socket.stream.shutdown(Shutdown::Write);
+                    }
+                }
+                Some(Output::Close(id)) => {
+                    self.sockets.try_remove(id.slot());
+                    self.accept_again = None;
+                }
+                Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.journal),
+                Some(Output::Note(note)) => self.journal.note(&note),
+                Some(Output::Stopped) => return true,
+            }
+        }
+        false
+    }
+
+    fn can_accept(&self) -> bool {
+        self.listener.is_some()
+            && self.may_accept
+            && self.accept_again.is_none()
+            && self.sockets.len() < self.sockets_max
+    }
+
+    fn accept(&mut self) {
+        if self.accept_again.is_some_and(|again| again <= self.clock.now().moment) {
+            self.accept_again = None;
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            if !self.can_accept() {
+                return;
+            }
+            let Some(listener) = &self.listener else { return };
+            match listener.accept() {
+                Ok((stream, _)) => self.welcome(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_accept = false,
+                Err(error) if is_shortage(&error) => {
+                    self.accept_again = Some(self.clock.now().moment.after(SHORTAGE_WAIT));
+                    self.journal.note(&Note::OutOfFiles);
+                }
+                // The peer was gone before it was accepted; accept(2) lists what else concerns one connection only.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn welcome(&mut self, stream: TcpStream) {
+        let entry = self.sockets.vacant_entry();
+        let slot = entry.key();
+        let id = ConnectionId::new(slot, self.next_serial);
+        let mut socket = Socket {
+            stream,
+            id,
+            is_readable: false,
+            is_writable: true,
+            is_read_closed: false,
+            is_queued: false,
+        };
+        if set_up(self.poll.registry(), &mut socket.stream, Token(slot)).is_err() {
+            // The peer is gone already, or the system has no memory for one more: nothing was promised yet.
+            return;
+        }
+        entry.insert(socket);
+        self.next_serial += 1;
+        self.tell(Input::Accepted(id));
+    }
+}
+
+fn set_up(registry: &Registry, stream: &mut TcpStream, token: Token) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    registry.register(stream, token, Interest::READABLE | Interest::WRITABLE)
+}
+
+fn write_slices(stream: &mut TcpStream, slices: [&[u8]; 3]) -> io::Result<usize> {
+    let mut filled = slices.into_iter().filter(|slice| !slice.is_empty());
+    match (filled.next(), filled.next()) {
+        (None, _) => Ok(0),
+        (Some(only), None) => stream.write(only),
+        (Some(_), Some(_)) => stream.write_vectored(&slices.map(IoSlice::new)),
+    }
+}
+
+/// Whether there is no room for one more connection in the process or the system: accept(2).
+fn is_shortage(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .map(Errno::raw_os_error)
+        .map(Some)
+        .contains(&error.raw_os_error())
+}
+
+/// Both hands of the time.
+struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { moment: Moment::from_ms(0).after(self.start.elapsed()), wall_ms: whole_ms(wall) }
+    }
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+const LISTENER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX - 2);
+/// Events taken from the system at once; the others come in the next turn.
+const EVENTS_PER_TURN: usize = 1_024;
+/// How long nothing is accepted when file descriptors have run out and none becomes free.
+const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
