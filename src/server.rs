@@ -154,6 +154,9 @@ impl Server {
 
     /// Tells the server something. `now` never goes back. What concerns a connection that the server has closed is ignored.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        if self.life == Life::Stopped {
+            return;
+        }
         self.now = now;
         self.fire_deadlines();
         match input {
@@ -194,6 +197,10 @@ impl Server {
     pub fn unsent(&mut self, id: ConnectionId) -> Unsent<'_> {
         if self.clients.get(id).is_some_and(|client| client.connection.is_lapped(&self.shared.ring)) {
             self.end(id, CloseReason::Lapped);
+            // One that was ending in its place already gives up the place, too.
+            if let Some(client) = self.clients.get_mut(id) {
+                client.connection.unfollow();
+            }
             self.settle(id);
         }
         match self.clients.get_mut(id) {
@@ -218,8 +225,9 @@ impl Server {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
         let stop = match self.life {
-            Life::Stopping(until) => Some(until),
-            Life::Serving | Life::Stopped => None,
+            Life::Stopped => return None,
+            Life::Stopping(until) if !self.clients.is_empty() => Some(until),
+            Life::Serving | Life::Stopping(_) => None,
         };
         [self.clients.next_deadline(), self.chat.next_deadline(), stop].into_iter().flatten().min()
     }

@@ -1,0 +1,173 @@
+//! One peer of the world, with its half of the connection, and all that it may expect of the server.
+
+use crate::frames::{Heard, frame, take_frame, take_response};
+use plume::base::ids::ConnectionId;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What a line of the room says, by its id. All clients of a world must be told the same.
+pub(crate) type Lines = BTreeMap<u64, (String, String, Option<String>)>;
+
+/// Where a client is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Http,
+    /// Has asked for an upgrade.
+    Upgrading,
+    Stranger,
+    Member,
+    /// Has been sent a close frame.
+    Closed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: ConnectionId,
+    pub(crate) name: &'static str,
+    pub(crate) email: &'static str,
+    pub(crate) phase: Phase,
+    /// Bytes on their way to the server.
+    pub(crate) outgoing: VecDeque<u8>,
+    incoming: Vec<u8>,
+    /// Takes no bytes from the server.
+    pub(crate) is_stalled: bool,
+    /// Has ended its side.
+    pub(crate) has_ended: bool,
+    /// The server has ended its side.
+    pub(crate) is_ended_by_server: bool,
+    /// Has asked for something and waits for what becomes of it.
+    pub(crate) is_waiting: bool,
+    pub(crate) flow_token: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) close_code: Option<u16>,
+    /// The newest line that was seen, and the first that is expected after a resume.
+    pub(crate) newest: Option<u64>,
+    pub(crate) resumed_after: Option<u64>,
+    pub(crate) names: BTreeSet<String>,
+    names_true_up_to: u64,
+    /// Texts that were sent as a member, not yet seen as lines.
+    pub(crate) unconfirmed: VecDeque<String>,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) resets: u32,
+    pub(crate) refusals: u32,
+}
+
+impl Client {
+    pub(crate) fn new(id: ConnectionId, name: &'static str, email: &'static str) -> Self {
+        Self {
+            id,
+            name,
+            email,
+            phase: Phase::Http,
+            outgoing: VecDeque::new(),
+            incoming: Vec::new(),
+            is_stalled: false,
+            has_ended: false,
+            is_ended_by_server: false,
+            is_waiting: false,
+            flow_token: None,
+            session: None,
+            close_code: None,
+            newest: None,
+            resumed_after: None,
+            names: BTreeSet::new(),
+            names_true_up_to: 0,
+            unconfirmed: VecDeque::new(),
+            reasons: Vec::new(),
+            resets: 0,
+            refusals: 0,
+        }
+    }
+
+    /// Takes bytes from the server and checks what they say.
+    pub(crate) fn hear(&mut self, bytes: &[u8], lines: &mut Lines) {
+        assert!(!self.is_ended_by_server, "nothing is written after the end of writing");
+        self.incoming.extend_from_slice(bytes);
+        loop {
+            let heard = match self.phase {
+                Phase::Http | Phase::Upgrading => take_response(&mut self.incoming),
+                Phase::Stranger | Phase::Member => take_frame(&mut self.incoming),
+                Phase::Closed => {
+                    assert!(self.incoming.is_empty(), "a close frame is the last");
+                    None
+                }
+            };
+            match heard {
+                None => return,
+                Some(Heard::Response(101)) => {
+                    assert_eq!(self.phase, Phase::Upgrading, "only who asks is upgraded");
+                    self.phase = Phase::Stranger;
+                }
+                Some(Heard::Response(_) | Heard::Pong) => {}
+                Some(Heard::Ping) => self.outgoing.extend(frame(0x8a, b"", [3; 4])),
+                Some(Heard::Close(code)) => (self.phase, self.close_code) = (Phase::Closed, code),
+                Some(Heard::Text(message)) => self.hear_message(&message, lines),
+            }
+        }
+    }
+
+    fn hear_message(&mut self, message: &Value, lines: &mut Lines) {
+        let text = message["text"].as_str().expect("every message has a text");
+        let name = message["user"]["name"].as_str().expect("every message has a user");
+        let kind = message["type"].as_i64().expect("every message has a type");
+        self.is_waiting &= kind == 1 || message["reason"] == "mail-failed";
+        match kind {
+            0 => self.flow_token = Some(text.to_owned()),
+            1 => match message["id"].as_u64() {
+                None => assert_eq!((name, self.phase), ("plumebot", Phase::Member), "a line without an id"),
+                Some(id) => self.hear_line(id, name, text, message["event"].as_str(), lines),
+            },
+            3 => self.enter(message, name, text),
+            4 => {
+                assert!(message["left"].as_u64().expect("tries left") < 5);
+                self.resets += 1;
+                self.resumed_after = None;
+            }
+            5 => self.refusals += 1,
+            6 => {
+                let reason = message["reason"].as_str().expect("a notice has a reason");
+                if reason == "gap" {
+                    self.resumed_after = None;
+                }
+                self.reasons.push(reason.to_owned());
+            }
+            other => panic!("type {other} is not the server's"),
+        }
+    }
+
+    fn enter(&mut self, message: &Value, name: &str, token: &str) {
+        assert_eq!(self.phase, Phase::Stranger, "nobody enters twice");
+        assert_eq!(name, self.name, "everybody enters under their own name");
+        self.phase = Phase::Member;
+        self.session = Some(token.to_owned());
+        let names = message["names"].as_array().expect("names");
+        self.names = names.iter().map(|name| name.as_str().expect("a name").to_owned()).collect();
+        assert_eq!(self.names.len(), names.len(), "nobody is named twice");
+        assert_eq!(message["count"].as_u64(), Some(names.len() as u64));
+        assert!(self.names.contains(name), "who enters is in");
+        self.names_true_up_to = message["last"].as_u64().expect("last");
+    }
+
+    fn hear_line(&mut self, id: u64, name: &str, text: &str, event: Option<&str>, lines: &mut Lines) {
+        assert_eq!(self.phase, Phase::Member, "a stranger is told nothing");
+        if let Some(newest) = self.newest {
+            assert_eq!(id, newest + 1, "each line once, in order, none left out");
+        } else if let Some(after) = self.resumed_after {
+            assert_eq!(id, after + 1, "a resume leaves nothing out");
+        }
+        self.newest = Some(id);
+        let line = (name.to_owned(), text.to_owned(), event.map(str::to_owned));
+        assert_eq!(lines.entry(id).or_insert_with(|| line.clone()), &line, "all are told the same");
+        if id > self.names_true_up_to {
+            match event {
+                Some("enter") => assert!(self.names.insert(name.to_owned()), "{name} was in already"),
+                Some("leave") => assert!(self.names.remove(name), "{name} was not in"),
+                Some(other) => panic!("no such event: {other}"),
+                None => assert!(self.names.contains(name), "{name} speaks and is not in"),
+            }
+        }
+        if self.unconfirmed.front().is_some_and(|said| said == text) {
+            self.unconfirmed.pop_front();
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A thousand bad days in a minute: the server driven by a random world instead of sockets, checked after every step.
+//!
+//! A run is a function of its seed. A failure names the seed and the step; `PLUME_SIM_SEED=N cargo test --test simulation`
+//! lives through that one again, and `PLUME_SIM_SEEDS=100000` through as many as a night allows.
+
+#![expect(clippy::print_stdout, reason = "a failure names its seed, a run what it lived through")]
+
+mod client;
+mod frames;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use world::{Tally, World};
+
+/// Seeds in an ordinary test run.
+const SEEDS: u64 = 256;
+const STEPS: u32 = 600;
+
+#[test]
+fn whatever_happens_the_promises_hold() {
+    let (first, end) = match (number("PLUME_SIM_SEED"), number("PLUME_SIM_SEEDS")) {
+        (Some(seed), _) => (seed, seed + 1),
+        (None, seeds) => (0, seeds.unwrap_or(SEEDS)),
+    };
+    let next = AtomicU64::new(first);
+    let work = || {
+        let mut tally = Tally::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return tally;
+            }
+            tally.add(&live(seed));
+        }
+    };
+    let tally = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().fold(Tally::default(), |mut sum, thread| {
+            match thread.join() {
+                Ok(tally) => sum.add(&tally),
+                Err(panic) => resume_unwind(panic),
+            }
+            sum
+        })
+    });
+    println!("{tally:?}");
+    if end - first >= SEEDS {
+        tally.assert_that_all_kinds_of_days_were_lived();
+    }
+}
+
+#[test]
+fn a_seed_is_a_run_byte_for_byte() {
+    let (first, second) = (World::new(7).live(STEPS), World::new(7).live(STEPS));
+    assert_eq!(first, second);
+}
+
+fn live(seed: u64) -> Tally {
+    let mut world = World::new(seed);
+    match catch_unwind(AssertUnwindSafe(|| world.live(STEPS))) {
+        Ok(tally) => tally,
+        Err(panic) => {
+            println!("the promises were broken with PLUME_SIM_SEED={seed} in step {}", world.step());
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|value| value.parse().expect("a whole number"))
+}
+
+/// As many as a small machine has cores.
+const THREADS: usize = 2;
