@@ -1,10 +1,12 @@
 //! Who may enter, who may speak, who is in. Knows no bytes on a wire, no HTTP, no sockets.
 
+pub mod email;
 pub mod login;
 pub mod names;
 pub mod postage;
 pub mod room;
 pub mod session;
+pub mod user_name;
 
 use crate::base::bucket::Rate;
 use crate::base::ids::{ConnectionId, MailId};
@@ -12,13 +14,15 @@ use crate::base::mail::Mail;
 use crate::base::moment::Moment;
 use crate::base::settings::Settings;
 use crate::base::shelf::Key;
+use email::Email;
 use login::{Flow, Logins};
-use names::{Email, Names, UserName};
+use names::Names;
 use postage::Postage;
 use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
 use room::Room;
 use session::Sessions;
 use std::time::Duration;
+use user_name::UserName;
 
 /// All that the server knows of people.
 #[derive(Debug)]

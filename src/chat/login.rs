@@ -3,8 +3,9 @@
 use crate::base::limits::{CODE_CHARS, CODE_TRIES, CODES_MAX};
 use crate::base::moment::Moment;
 use crate::base::shelf::{Key, Shelf};
-use crate::chat::names::{Email, UserName};
+use crate::chat::email::Email;
 use crate::chat::session::Token;
+use crate::chat::user_name::UserName;
 use rand::Rng;
 use std::fmt;
 use std::time::Duration;

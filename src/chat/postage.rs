@@ -8,7 +8,7 @@ use crate::base::limits::{
 };
 use crate::base::moment::Moment;
 use crate::base::shelf::{Key, Shelf};
-use crate::chat::names::{Email, EmailKey};
+use crate::chat::email::{Email, EmailKey};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

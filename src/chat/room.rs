@@ -3,7 +3,7 @@
 use crate::base::agenda::Agenda;
 use crate::base::moment::Moment;
 use crate::base::shelf::Key;
-use crate::chat::names::UserName;
+use crate::chat::user_name::UserName;
 use std::collections::BTreeMap;
 
 /// The people in the room, in order of entering.

@@ -71,6 +71,8 @@ pub(crate) struct World {
     next_text: u64,
     /// Of two hundred things that are said, so many are long lines.
     loudness: u32,
+    /// Sockets take whatever they are offered.
+    is_calm: bool,
     is_shut_down: bool,
     has_stopped: bool,
     tally: Tally,
@@ -106,6 +108,7 @@ impl World {
             sessions: Vec::new(),
             next_text: 0,
             loudness,
+            is_calm: false,
             is_shut_down: false,
             has_stopped: false,
             tally: Tally::default(),
@@ -375,6 +378,7 @@ impl World {
         let unsent = self.server.unsent(id).concat();
         let taken = match self.rng.random_range(0..10) {
             _ if client.is_stalled => 0,
+            _ if self.is_calm => unsent.len(),
             0 => self.rng.random_range(0..=unsent.len()),
             _ => unsent.len(),
         };
@@ -442,6 +446,12 @@ impl World {
             self.turn();
             self.advance(Duration::from_millis(50));
         }
+        self.is_calm = true;
+        self.obey(usize::MAX);
+        for id in self.clients.keys().copied().collect::<Vec<_>>() {
+            self.write(id);
+        }
+        self.obey(usize::MAX);
         let newest = self.lines.keys().next_back().copied();
         let members: Vec<&Client> = self
             .clients

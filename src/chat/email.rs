@@ -1,0 +1,91 @@
+//! What is an e-mail address.
+
+use crate::base::limits::EMAIL_BYTES_MAX;
+use email_address::{EmailAddress, Options};
+use std::fmt;
+use std::rc::Rc;
+
+/// An e-mail address: one bare `local@domain`. It does not show itself in any log.
+#[derive(Clone)]
+pub struct Email(Rc<str>);
+
+/// How addresses are compared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EmailKey(Box<str>);
+
+impl Email {
+    /// Reads an address as somebody typed it. `None`: it is none, or more than one bare address.
+    #[must_use]
+    pub fn parse(typed: &str) -> Option<Self> {
+        let typed = typed.trim();
+        // Quoted local parts and comments are addresses too, but nobody has one, and the mail provider reads them its own way.
+        if typed.len() > EMAIL_BYTES_MAX || typed.contains(['"', '(', ')']) {
+            return None;
+        }
+        let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
+        EmailAddress::parse_with_options(typed, options).ok().map(|_| Self(typed.into()))
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How it is compared.
+    #[must_use]
+    pub fn key(&self) -> EmailKey {
+        EmailKey(self.0.to_lowercase().into())
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(..)")
+    }
+}
+
+impl fmt::Debug for EmailKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EmailKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_an_address() {
+        let fits = format!("{}@{}.example.org", "a".repeat(60), "b".repeat(47));
+        assert_eq!(fits.len(), EMAIL_BYTES_MAX);
+        let rows = [
+            ("ada@example.org", true),
+            (" Ada.L+chat@Example.ORG ", true),
+            ("o'brien@example.org", true),
+            (&fits, true),
+            (&format!("a{fits}"), false),
+            ("", false),
+            ("ada", false),
+            ("ada@", false),
+            ("@example.org", false),
+            ("ada@localhost", false),
+            ("ada@[127.0.0.1]", false),
+            ("Ada <ada@example.org>", false),
+            ("<ada@example.org>", false),
+            ("\"ada\"@example.org", false),
+            ("ada(comment)@example.org", false),
+            ("ada@example.org,eve@example.org", false),
+            ("ada@example.org;eve@example.org", false),
+            ("ada@example.org eve@example.org", false),
+            ("ada@example.org\neve@example.org", false),
+            ("ada@example.org\r\nBcc: eve@example.org", false),
+            ("a@b@example.org", false),
+            (".ada@example.org", false),
+            ("ada@-example.org", false),
+        ];
+        for (typed, is_address) in rows {
+            assert_eq!(Email::parse(typed).is_some(), is_address, "{typed:?}");
+        }
+    }
+}
