@@ -9,6 +9,7 @@ use crate::base::limits::{
 use crate::base::note::Level;
 use crate::base::settings::{MailBudget, Settings};
 use email_address::{EmailAddress, Options};
+use ipnet::IpNet;
 use std::fmt::{self, Display, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -365,6 +366,14 @@ fn origins(value: &str) -> Checked<Vec<String>> {
         .ok_or_else(|| "origins such as https://plume.chat, separated by commas, without paths".to_owned())
 }
 
+fn networks(value: &str) -> Checked<Vec<IpNet>> {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let networks = parts.map(|part| part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)));
+    networks
+        .collect::<Result<_, _>>()
+        .map_err(|_| "addresses or networks such as 10.0.0.0/8, separated by commas".to_owned())
+}
+
 fn api_base(value: &str) -> Checked<String> {
     let plain =
         |path: &str| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
@@ -537,6 +546,20 @@ static SETTINGS: &[Setting] = &[
         set: |draft, value| {
             put(&mut draft.config.connections_max, whole(value, 1..=CONNECTIONS_LIMIT).map(Some))
         },
+    },
+    Setting {
+        variable: "PLUME_MAX_PER_ADDRESS",
+        default: Value("64"),
+        meaning: "Connections at once from one client address; IPv6 counts by its /64.",
+        set: |draft, value| {
+            put(&mut draft.config.settings.connections_per_address, whole(value, 1..=CONNECTIONS_LIMIT))
+        },
+    },
+    Setting {
+        variable: "PLUME_TRUSTED_PROXIES",
+        default: Words("none"),
+        meaning: "Proxies whose X-Forwarded-For is believed: addresses or networks, comma-separated.",
+        set: |draft, value| put(&mut draft.config.settings.trusted_proxies, networks(value)),
     },
     Setting {
         variable: "PLUME_LOG",

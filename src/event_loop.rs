@@ -28,7 +28,7 @@ use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The loop and all that it owns.
@@ -311,7 +311,7 @@ impl EventLoop {
             }
             let Some(listener) = &self.listener else { return };
             match listener.accept() {
-                Ok((stream, _)) => self.welcome(stream),
+                Ok((stream, peer)) => self.welcome(stream, peer.ip()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_accept = false,
                 Err(error) if is_shortage(&error) => {
                     self.accept_again = Some(self.clock.now().moment.after(SHORTAGE_WAIT));
@@ -323,7 +323,7 @@ impl EventLoop {
         }
     }
 
-    fn welcome(&mut self, stream: TcpStream) {
+    fn welcome(&mut self, stream: TcpStream, peer: IpAddr) {
         let entry = self.sockets.vacant_entry();
         let slot = entry.key();
         let id = ConnectionId::new(slot, self.next_serial);
@@ -341,7 +341,7 @@ impl EventLoop {
         }
         entry.insert(socket);
         self.next_serial += 1;
-        self.tell(Input::Accepted(id));
+        self.tell(Input::Accepted { id, peer });
     }
 }
 

@@ -172,6 +172,10 @@ fn text(note: &Note) -> String {
             format!("event=http-closed connection={connection} reason={reason}")
         }
         Note::Full(connection) => format!("event=full connection={connection}"),
+        Note::AddressFull(connection) => format!("event=address-full connection={connection}"),
+        Note::UnknownProxy(connection) => {
+            format!("event=unknown-proxy connection={connection} hint=PLUME_TRUSTED_PROXIES")
+        }
         Note::OutOfFiles => "event=out-of-files".to_owned(),
         Note::Stopping { connections } => format!("event=stopping connections={connections}"),
         Note::Stopped { unknown_messages } => format!("event=stopped unknown_messages={unknown_messages}"),

@@ -16,7 +16,7 @@
 //! let mut server = Server::new(Settings::default(), site, [0; 32]);
 //! let now = Now { moment: Moment::from_ms(0), wall_ms: 0 };
 //! let id = ConnectionId::new(0, 0);
-//! server.handle(now, Input::Accepted(id));
+//! server.handle(now, Input::Accepted { id, peer: [127, 0, 0, 1].into() });
 //! server.handle(now, Input::Received { id, bytes: b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" });
 //! let outputs: Vec<Output> = std::iter::from_fn(|| server.poll()).collect();
 //! assert!(outputs.contains(&Output::Write(id)));
@@ -26,6 +26,7 @@
 //! assert_eq!(server.poll(), None);
 //! ```
 
+mod addresses;
 mod clients;
 mod members;
 mod talk;
@@ -40,20 +41,28 @@ use crate::base::moment::{Moment, Now};
 use crate::base::note::Note;
 use crate::base::reason::CloseReason;
 use crate::base::settings::Settings;
+use crate::base::shelf::Key;
 use crate::chat::Chat;
 use crate::wire::connection::{Connection, Shared, Timer};
 use crate::wire::message::{Notice, ServerMessage};
 use crate::wire::outbox::Unsent;
 use crate::wire::routes::{Refusal, Site};
+use addresses::{Addresses, Origin};
 use clients::{Clients, Role, Stranger};
 use members::Members;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 /// What the server is told.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// There is a new connection. Its slot is free, its serial was never used.
-    Accepted(ConnectionId),
+    Accepted {
+        /// The connection.
+        id: ConnectionId,
+        /// The address of the peer.
+        peer: IpAddr,
+    },
     /// A peer has sent bytes.
     Received {
         /// The connection.
@@ -112,11 +121,13 @@ pub struct Server {
     chat: Chat,
     clients: Clients,
     members: Members,
+    addresses: Addresses,
     outputs: VecDeque<Output>,
     /// The time of the newest input.
     now: Now,
     life: Life,
     is_full: bool,
+    has_met_unknown_proxy: bool,
     unknown_messages: u64,
 }
 
@@ -143,10 +154,12 @@ impl Server {
             chat: Chat::new(&settings, seed),
             clients: Clients::default(),
             members: Members::default(),
+            addresses: Addresses::new(settings.trusted_proxies.clone(), settings.connections_per_address),
             outputs: VecDeque::new(),
             now: Now { moment: Moment::from_ms(0), wall_ms: 0 },
             life: Life::Serving,
             is_full: false,
+            has_met_unknown_proxy: false,
             unknown_messages: 0,
             settings,
         }
@@ -160,7 +173,7 @@ impl Server {
         self.now = now;
         self.fire_deadlines();
         match input {
-            Input::Accepted(id) => self.accept(id),
+            Input::Accepted { id, peer } => self.accept(id, peer),
             Input::Received { id, bytes } => self.receive(id, bytes),
             Input::Wrote { id, bytes } => self.wrote(id, bytes),
             Input::PeerEnded(id) => self.peer_ended(id),
@@ -229,28 +242,76 @@ impl Server {
             Life::Stopping(until) if !self.clients.is_empty() => Some(until),
             Life::Serving | Life::Stopping(_) => None,
         };
-        [self.clients.next_deadline(), self.chat.next_deadline(), stop].into_iter().flatten().min()
+        let deadlines =
+            [self.clients.next_deadline(), self.chat.next_deadline(), self.addresses.next_deadline(), stop];
+        deadlines.into_iter().flatten().min()
     }
 
-    fn accept(&mut self, id: ConnectionId) {
+    fn accept(&mut self, id: ConnectionId, peer: IpAddr) {
         let mut connection = Connection::new(self.now.moment);
-        let role = if self.clients.holders() < self.settings.connections_max {
-            self.is_full = false;
-            self.note(Note::Accepted(id));
-            Role::Visitor
-        } else {
-            if !self.is_full {
-                self.note(Note::Full(id));
+        let origin = self.addresses.origin(peer);
+        let (role, address) = match self.make_room(id, origin) {
+            Ok(address) => (Role::Visitor, address),
+            Err(reason) => {
+                connection.refuse(&self.shared, self.now.moment, Refusal::Full, reason);
+                (Role::Refused, None)
             }
-            self.is_full = true;
-            connection.refuse(&self.shared, self.now.moment, Refusal::Full, CloseReason::Full);
-            Role::Refused
         };
-        self.clients.insert(id, connection, role);
+        self.clients.insert(id, connection, role, origin, address);
         if self.life != Life::Serving {
             self.end(id, CloseReason::Restarting);
         }
         self.settle(id);
+    }
+
+    /// Whether there is room for one more connection; gives what is counted of its client address, where that is known.
+    fn make_room(&mut self, id: ConnectionId, origin: Origin) -> Result<Option<Key>, CloseReason> {
+        if self.clients.holders() >= self.settings.connections_max {
+            if !self.is_full {
+                self.note(Note::Full(id));
+            }
+            self.is_full = true;
+            return Err(CloseReason::Full);
+        }
+        self.is_full = false;
+        let address = match origin {
+            Origin::Client(address) => Some(self.enter_address(id, address)?),
+            Origin::Proxy | Origin::Local => None,
+        };
+        self.note(Note::Accepted(id));
+        Ok(address)
+    }
+
+    /// Counts a connection for a client address.
+    fn enter_address(&mut self, id: ConnectionId, address: IpAddr) -> Result<Key, CloseReason> {
+        self.addresses.enter(self.now.moment, address).ok_or_else(|| {
+            self.note(Note::AddressFull(id));
+            CloseReason::AddressFull
+        })
+    }
+
+    /// A connection has become a WebSocket; only now a proxy has told whose it is.
+    fn upgrade(&mut self, id: ConnectionId, forwarded_for: Option<&str>) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.role = Role::Stranger(Stranger::default());
+        let origin = client.origin;
+        self.note(Note::Upgraded(id));
+        match (origin, forwarded_for) {
+            (Origin::Client(_), _) | (Origin::Proxy | Origin::Local, None) => {}
+            (Origin::Local, Some(_)) => {
+                if !self.has_met_unknown_proxy {
+                    self.note(Note::UnknownProxy(id));
+                }
+                self.has_met_unknown_proxy = true;
+            }
+            (Origin::Proxy, Some(forwarded_for)) => {
+                let Some(address) = self.addresses.forwarded(forwarded_for) else { return };
+                match self.enter_address(id, address) {
+                    Ok(address) => self.clients.set_address(id, address),
+                    Err(reason) => self.end(id, reason),
+                }
+            }
+        }
     }
 
     fn receive(&mut self, id: ConnectionId, bytes: &[u8]) {
@@ -353,6 +414,7 @@ impl Server {
             }
             self.chat.forget_expired(now);
         }
+        self.addresses.forget_expired(now);
         if let Life::Stopping(until) = self.life
             && until <= now
         {
@@ -439,6 +501,9 @@ impl Server {
             Role::Visitor | Role::Refused => Note::HttpClosed(id, reason),
             Role::Stranger(_) | Role::Member(_) | Role::Gone => Note::Closed(id, reason),
         };
+        if let Some(address) = client.address {
+            self.addresses.leave(self.now.moment, address);
+        }
         self.step_out(id);
         self.clients.remove(id);
         self.note(note);

@@ -24,6 +24,15 @@ impl Rate {
         Self { token_us, burst }
     }
 
+    /// `burst` tokens each `window`, and as many at once.
+    ///
+    /// # Panics
+    /// If the burst is zero.
+    #[must_use]
+    pub const fn within(window: Duration, burst: u64) -> Self {
+        Self { token_us: window.as_secs() * 1_000_000 / burst, burst }
+    }
+
     /// One token every `wait`, and up to `burst` at once.
     #[must_use]
     pub fn every(wait: Duration, burst: u64) -> Self {

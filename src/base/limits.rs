@@ -123,6 +123,23 @@ pub const CODES_MAX: usize = 100_000;
 /// Names told to somebody who comes in: those who are in longest.
 pub const NAMES_TOLD_MAX: usize = 200;
 
+// Client addresses.
+
+/// New connections from one client address within [`ARRIVALS_WINDOW`]: a page takes a handful, and people share addresses.
+pub const ARRIVALS_PER_ADDRESS: u64 = 300;
+/// See [`ARRIVALS_PER_ADDRESS`].
+pub const ARRIVALS_WINDOW: Duration = Duration::from_mins(1);
+/// Wrong codes and tokens from one client address within [`TRIES_WINDOW`].
+pub const TRIES_PER_ADDRESS: u64 = 20;
+/// See [`TRIES_PER_ADDRESS`].
+pub const TRIES_WINDOW: Duration = Duration::from_mins(1);
+/// Client addresses that are remembered; those without connections go first.
+pub const ADDRESSES_MAX: usize = 100_000;
+/// How long a client address is remembered after its last connection.
+pub const ADDRESS_MEMORY: Duration = MAIL_ADDRESS_WINDOW;
+const _: () = assert!(ADDRESS_MEMORY.as_millis() >= ARRIVALS_WINDOW.as_millis());
+const _: () = assert!(ADDRESS_MEMORY.as_millis() >= TRIES_WINDOW.as_millis());
+
 // Mail.
 
 /// Time for one mail, all told, from the moment that it is accepted.
@@ -137,6 +154,8 @@ pub const MAILS_PER_ADDRESS: usize = 3;
 pub const MAIL_ADDRESS_WINDOW: Duration = Duration::from_mins(10);
 /// Mails asked for by one connection.
 pub const MAILS_PER_CONNECTION: u8 = 3;
+/// Mails asked for from one client address within [`MAIL_ADDRESS_WINDOW`]: a household, or an office that starts its day.
+pub const MAILS_PER_CLIENT_ADDRESS: u64 = 10;
 /// Addresses whose mails are counted; the oldest go first.
 pub const MAIL_ADDRESSES_MAX: usize = 100_000;
 const _: () = assert!(MAIL_RESULT_WITHIN.as_millis() > MAIL_WITHIN.as_millis());

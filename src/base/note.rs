@@ -45,6 +45,10 @@ pub enum Note {
     HttpClosed(ConnectionId, CloseReason),
     /// The server is full: a connection was turned away.
     Full(ConnectionId),
+    /// A client address has too many connections: one was turned away.
+    AddressFull(ConnectionId),
+    /// Somebody on this machine forwards requests, and is not among the trusted proxies: nothing is limited by address.
+    UnknownProxy(ConnectionId),
     /// No file descriptor is left for a new connection.
     OutOfFiles,
     /// The server stops; so many connections are told.
@@ -65,7 +69,11 @@ impl Note {
     pub const fn level(&self) -> Level {
         match self {
             Self::MailFailed(..) | Self::OutOfFiles => Level::Error,
-            Self::MailLimited(_) | Self::Full(_) | Self::WrongTry(_) => Level::Warn,
+            Self::MailLimited(_)
+            | Self::Full(_)
+            | Self::WrongTry(_)
+            | Self::AddressFull(_)
+            | Self::UnknownProxy(_) => Level::Warn,
             Self::LoggedIn(_)
             | Self::Resumed(_)
             | Self::Closed(..)

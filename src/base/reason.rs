@@ -35,6 +35,8 @@ pub enum CloseReason {
     Restarting,
     /// The server has as many connections as it may have.
     Full,
+    /// The client's address has as many connections as it may have, or they came too fast.
+    AddressFull,
     /// A request that is answered with an error and the end of the connection.
     BadRequest,
     /// An HTTP connection that had no more requests.
@@ -52,6 +54,7 @@ impl CloseReason {
             Self::Malformed | Self::StrangerTooLong | Self::TooManyTries | Self::TooFast => Some(1008),
             Self::TooBig => Some(1009),
             Self::Restarting => Some(1012),
+            Self::AddressFull => Some(1013),
             Self::Lapped => Some(4008),
             Self::PeerClosed
             | Self::PeerGone
@@ -82,6 +85,7 @@ impl CloseReason {
             Self::Silent => "silent",
             Self::Restarting => "restarting",
             Self::Full => "full",
+            Self::AddressFull => "address-full",
             Self::BadRequest => "bad-request",
             Self::HttpDone => "http-done",
         }

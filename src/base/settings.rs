@@ -1,5 +1,6 @@
 //! What the person who runs the server may choose and the server needs to know. Checked by `config.rs`.
 
+use ipnet::IpNet;
 use std::time::Duration;
 
 /// Choices that the server keeps for the whole run.
@@ -23,6 +24,10 @@ pub struct Settings {
     pub mail_budget: Option<MailBudget>,
     /// Connections at once; over it 503.
     pub connections_max: usize,
+    /// Connections at once from one client address.
+    pub connections_per_address: usize,
+    /// Peers that are proxies and tell whom they speak for.
+    pub trusted_proxies: Vec<IpNet>,
     /// Origins that may connect although they are not the server's own: `scheme://host[:port]`, in lower case.
     pub origins: Vec<String>,
 }
@@ -49,6 +54,8 @@ impl Default for Settings {
             messages_per_second: 10,
             mail_budget: None,
             connections_max: 1_024 - 32,
+            connections_per_address: 64,
+            trusted_proxies: Vec::new(),
             origins: Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! The table of connections, with what each of them is to the server, and when it wants to be looked at.
 
+use super::addresses::Origin;
 use crate::base::agenda::Agenda;
 use crate::base::ids::ConnectionId;
 use crate::base::moment::Moment;
@@ -15,6 +16,9 @@ pub(super) struct Client {
     id: ConnectionId,
     pub(super) connection: Connection,
     pub(super) role: Role,
+    pub(super) origin: Origin,
+    /// What is counted of its client address, where that is known.
+    pub(super) address: Option<Key>,
     /// Whether the shell knows that the connection may be read.
     pub(super) is_read: bool,
     is_ready: bool,
@@ -66,7 +70,14 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn insert(&mut self, id: ConnectionId, connection: Connection, role: Role) {
+    pub(super) fn insert(
+        &mut self,
+        id: ConnectionId,
+        connection: Connection,
+        role: Role,
+        origin: Origin,
+        address: Option<Key>,
+    ) {
         if self.table.len() <= id.slot() {
             self.table.resize_with(id.slot() + 1, || None);
         }
@@ -74,7 +85,8 @@ impl Clients {
         assert!(place.is_none(), "a slot holds one connection");
         self.len += 1;
         self.refused += usize::from(matches!(role, Role::Refused));
-        *place = Some(Client { id, connection, role, is_read: true, is_ready: false, due: None });
+        *place =
+            Some(Client { id, connection, role, origin, address, is_read: true, is_ready: false, due: None });
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Client> {
@@ -92,6 +104,12 @@ impl Clients {
         self.len -= 1;
         self.refused -= usize::from(was_refused);
         self.table[id.slot()] = None;
+    }
+
+    pub(super) fn set_address(&mut self, id: ConnectionId, address: Key) {
+        if let Some(client) = self.get_mut(id) {
+            client.address = Some(address);
+        }
     }
 
     /// Connections, all told.

@@ -28,12 +28,7 @@ impl Server {
     pub(super) fn react(&mut self, id: ConnectionId, event: Event) {
         match event {
             Event::Answered(status) => self.note(Note::Answered(id, status)),
-            Event::Upgraded => {
-                if let Some(client) = self.clients.get_mut(id) {
-                    client.role = Role::Stranger(Stranger::default());
-                }
-                self.note(Note::Upgraded(id));
-            }
+            Event::Upgraded { forwarded_for } => self.upgrade(id, forwarded_for.as_deref()),
             Event::Message(bytes) => self.hear(id, &bytes),
         }
     }
@@ -80,6 +75,12 @@ impl Server {
     fn hello(&mut self, id: ConnectionId, hello: &Hello<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Role::Stranger(stranger) = &mut client.role else { return };
+        if let (Some(address), Some(_)) = (client.address, self.settings.mail_budget) {
+            let wait = self.addresses.wait_for_mail(self.now.moment, address);
+            if !wait.is_zero() {
+                return self.limit_mail(id, wait);
+            }
+        }
         match self.chat.hello(self.now.moment, id, stranger.mails, hello.name(), hello.email()) {
             Ok(hello) => {
                 if let Some(former) = stranger.flow.replace(hello.flow) {
@@ -88,6 +89,9 @@ impl Server {
                 stranger.mails = stranger.mails.saturating_add(1);
                 let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token);
                 client.connection.send(&mut self.shared, &answer);
+                if let Some(address) = client.address {
+                    self.addresses.count_mail(self.now.moment, address);
+                }
                 self.outputs.push_back(Output::Mail(hello.mail));
             }
             Err(HelloFault::BadName) => self.tell(id, Notice::BadName),
@@ -95,14 +99,19 @@ impl Server {
             Err(HelloFault::MayNotEnter(name)) => {
                 client.connection.send(&mut self.shared, &ServerMessage::may_not_enter(name.as_str()));
             }
-            Err(HelloFault::MailLimited(wait)) => {
-                self.note(Note::MailLimited(id));
-                self.tell(id, Notice::MailLimited(whole_seconds(wait)));
-            }
+            Err(HelloFault::MailLimited(wait)) => self.limit_mail(id, wait),
         }
     }
 
+    fn limit_mail(&mut self, id: ConnectionId, wait: Duration) {
+        self.note(Note::MailLimited(id));
+        self.tell(id, Notice::MailLimited(whole_seconds(wait)));
+    }
+
     fn auth(&mut self, id: ConnectionId, own_flow: Option<Key>, flow_token: Option<&str>, code: &str) {
+        if !self.may_try(id) {
+            return;
+        }
         match self.chat.auth(own_flow, flow_token, code) {
             Ok(entered) => {
                 self.note(Note::LoggedIn(id));
@@ -118,6 +127,9 @@ impl Server {
     }
 
     fn resume(&mut self, id: ConnectionId, token: &str, run: Option<&str>, after: Option<u64>) {
+        if !self.may_try(id) {
+            return;
+        }
         let Some(entered) = self.chat.resume(token) else { return self.wrong_try(id, 0) };
         let is_this_run = run.is_none_or(|run| run == self.chat.run());
         let seen = match after {
@@ -128,11 +140,25 @@ impl Server {
         self.enter(id, &entered, &seen);
     }
 
+    /// Whether the client's address has tries left. If not, what it shows is not even looked at.
+    fn may_try(&mut self, id: ConnectionId) -> bool {
+        let address = self.clients.get(id).and_then(|client| client.address);
+        let may_try = address.is_none_or(|address| self.addresses.may_try(self.now.moment, address));
+        if !may_try {
+            self.tell(id, Notice::TooManyTries);
+            self.end(id, CloseReason::TooManyTries);
+        }
+        may_try
+    }
+
     fn wrong_try(&mut self, id: ConnectionId, left: u8) {
         self.note(Note::WrongTry(id));
         let Some(client) = self.clients.get_mut(id) else { return };
         let Role::Stranger(stranger) = &mut client.role else { return };
         stranger.wrong_tries += 1;
+        if let Some(address) = client.address {
+            self.addresses.count_wrong_try(self.now.moment, address);
+        }
         let is_last = stranger.wrong_tries >= CONNECTION_TRIES;
         client.connection.send(&mut self.shared, &ServerMessage::auth_rst(left));
         if is_last {

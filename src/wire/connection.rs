@@ -55,8 +55,11 @@ impl Shared {
 pub enum Event {
     /// A request was answered with this status.
     Answered(u16),
-    /// The connection is a WebSocket now.
-    Upgraded,
+    /// The connection is a WebSocket now. What proxies told of whom they speak for.
+    Upgraded {
+        /// The `X-Forwarded-For` of the request.
+        forwarded_for: Option<String>,
+    },
     /// A whole message: its bytes, and whether they are text that has been checked.
     Message(tungstenite::Bytes),
 }
@@ -273,6 +276,7 @@ impl Connection {
             return;
         }
         let is_open = matches!(self.state, State::Open(_));
+        self.outbox.hush();
         if reason != CloseReason::Restarting {
             self.outbox.unfollow();
         }
@@ -463,7 +467,7 @@ impl Connection {
             Answer::Upgraded => {
                 self.state = State::Open(Decoder::default());
                 self.stranger_until = Some(now.after(STRANGER_WITHIN));
-                (used, Some(Event::Upgraded))
+                (used, Some(Event::Upgraded { forwarded_for: request.forwarded_for }))
             }
             Answer::Responded { status, keep_alive } => {
                 if !keep_alive {

@@ -160,6 +160,8 @@ pub struct Request {
     pub if_none_match: Option<String>,
     /// The wish to go on as a WebSocket.
     pub upgrade: Option<Upgrade>,
+    /// What proxies tell of whom they speak for: `X-Forwarded-For`, all its lines joined.
+    pub forwarded_for: Option<String>,
 }
 
 /// What Plume tells apart among methods.
@@ -229,6 +231,7 @@ impl Request {
             // RFC 9112, section 3.2.2: who names the authority in the target is not asked for the Host field.
             host: authority.or(host),
             // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
+            forwarded_for: fields.forwarded_for,
             upgrade: (version == Version::Http11 && asks_for_websocket)
                 .then_some(Upgrade { version: fields.websocket_version, key: fields.websocket_key }),
             origin: fields.origin,
@@ -244,6 +247,7 @@ struct Fields {
     host: Option<String>,
     connection: Option<String>,
     upgrade: Option<String>,
+    forwarded_for: Option<String>,
     origin: Option<String>,
     if_none_match: Option<String>,
     content_length: Option<String>,
@@ -260,6 +264,7 @@ impl Fields {
                 "host" => &mut fields.host,
                 "connection" => &mut fields.connection,
                 "upgrade" => &mut fields.upgrade,
+                "x-forwarded-for" => &mut fields.forwarded_for,
                 "origin" => &mut fields.origin,
                 "if-none-match" => &mut fields.if_none_match,
                 "content-length" => &mut fields.content_length,

@@ -61,6 +61,10 @@ impl Outbox {
         for (_, frame) in self.later.drain(..) {
             self.staged.extend_from_slice(&frame);
         }
+    }
+
+    /// Owes no ping and no pong any more: after a close frame there is none.
+    pub fn hush(&mut self) {
         (self.ping_due, self.pong) = (false, None);
     }
 

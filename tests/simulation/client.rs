@@ -47,6 +47,8 @@ pub(crate) struct Client {
     names_true_up_to: u64,
     /// Texts that were sent as a member, not yet seen as lines.
     pub(crate) unconfirmed: VecDeque<String>,
+    /// Has sent rubbish, which may swallow what it says after that.
+    pub(crate) is_garbled: bool,
     pub(crate) reasons: Vec<String>,
     pub(crate) resets: u32,
     pub(crate) refusals: u32,
@@ -73,6 +75,7 @@ impl Client {
             names: BTreeSet::new(),
             names_true_up_to: 0,
             unconfirmed: VecDeque::new(),
+            is_garbled: false,
             reasons: Vec::new(),
             resets: 0,
             refusals: 0,
@@ -81,7 +84,7 @@ impl Client {
 
     /// Takes bytes from the server and checks what they say.
     pub(crate) fn hear(&mut self, bytes: &[u8], lines: &mut Lines) {
-        assert!(!self.is_ended_by_server, "nothing is written after the end of writing");
+        assert!(bytes.is_empty() || !self.is_ended_by_server, "nothing is written after the end of writing");
         self.incoming.extend_from_slice(bytes);
         loop {
             let heard = match self.phase {

@@ -1,0 +1,267 @@
+//! What one client address may do: so many connections, arrivals, mails and wrong tries. An IPv6 client counts by its /64,
+//! which is what one household gets (RFC 6177).
+
+use crate::base::bucket::{Bucket, Rate};
+use crate::base::limits::{
+    ADDRESS_MEMORY, ADDRESSES_MAX, ARRIVALS_PER_ADDRESS, ARRIVALS_WINDOW, MAIL_ADDRESS_WINDOW,
+    MAILS_PER_CLIENT_ADDRESS, TRIES_PER_ADDRESS, TRIES_WINDOW,
+};
+use crate::base::moment::Moment;
+use crate::base::shelf::{Key, Shelf};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+/// All client addresses that are here or were lately.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    trusted_proxies: Vec<IpNet>,
+    connections_max: usize,
+    visitors: Shelf<Visitor>,
+    by_network: BTreeMap<IpAddr, Key>,
+}
+
+#[derive(Debug)]
+struct Visitor {
+    network: IpAddr,
+    connections: usize,
+    arrivals: Bucket,
+    mails: Bucket,
+    tries: Bucket,
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From a client itself.
+    Client(IpAddr),
+    /// From a proxy that tells the client's address with each request.
+    Proxy,
+    /// From this machine: perhaps a proxy that nobody told us of, so it has no limits.
+    Local,
+}
+
+impl Addresses {
+    pub(super) fn new(trusted_proxies: Vec<IpNet>, connections_max: usize) -> Self {
+        Self {
+            trusted_proxies,
+            connections_max,
+            visitors: Shelf::new(ADDRESSES_MAX),
+            by_network: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn origin(&self, peer: IpAddr) -> Origin {
+        let peer = peer.to_canonical();
+        if self.is_trusted(peer) {
+            Origin::Proxy
+        } else if peer.is_loopback() {
+            Origin::Local
+        } else {
+            Origin::Client(peer)
+        }
+    }
+
+    /// The client's address as trusted proxies tell it: the right-most one that is not a trusted proxy's own. What stands to the
+    /// left of it anybody may have written.
+    pub(super) fn forwarded(&self, forwarded_for: &str) -> Option<IpAddr> {
+        let addresses =
+            forwarded_for.rsplit(',').map(|part| part.trim().parse().map(|ip: IpAddr| ip.to_canonical()));
+        addresses.map_while(Result::ok).find(|&address| !self.is_trusted(address))
+    }
+
+    /// One more connection from an address; `None`: it has too many, or they come too fast.
+    pub(super) fn enter(&mut self, now: Moment, address: IpAddr) -> Option<Key> {
+        let network = network(address);
+        let key = match self.by_network.get(&network) {
+            Some(&key) => key,
+            None => self.begin(network),
+        };
+        let visitor = self.visitors.get_mut(key)?;
+        let may_enter =
+            visitor.connections < self.connections_max && visitor.arrivals.has_token(now, ARRIVALS);
+        if may_enter {
+            visitor.arrivals.take_in_debt(now, ARRIVALS, 1);
+            visitor.connections += 1;
+        }
+        self.remember(now, key);
+        may_enter.then_some(key)
+    }
+
+    /// One connection less.
+    pub(super) fn leave(&mut self, now: Moment, key: Key) {
+        if let Some(visitor) = self.visitors.get_mut(key) {
+            visitor.connections -= 1;
+            self.remember(now, key);
+        }
+    }
+
+    /// How long the address has to wait for its next mail.
+    pub(super) fn wait_for_mail(&self, now: Moment, key: Key) -> Duration {
+        self.visitors.get(key).map_or(Duration::ZERO, |visitor| visitor.mails.wait_for_token(now, MAILS))
+    }
+
+    pub(super) fn count_mail(&mut self, now: Moment, key: Key) {
+        if let Some(visitor) = self.visitors.get_mut(key) {
+            visitor.mails.take_in_debt(now, MAILS, 1);
+        }
+    }
+
+    /// Whether the address may try a code or token.
+    pub(super) fn may_try(&self, now: Moment, key: Key) -> bool {
+        self.visitors.get(key).is_none_or(|visitor| visitor.tries.has_token(now, TRIES))
+    }
+
+    pub(super) fn count_wrong_try(&mut self, now: Moment, key: Key) {
+        if let Some(visitor) = self.visitors.get_mut(key) {
+            visitor.tries.take_in_debt(now, TRIES, 1);
+        }
+    }
+
+    pub(super) fn forget_expired(&mut self, now: Moment) {
+        while let Some(visitor) = self.visitors.pop_expired(now) {
+            self.by_network.remove(&visitor.network);
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.visitors.next_deadline()
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+
+    fn begin(&mut self, network: IpAddr) -> Key {
+        let visitor = Visitor {
+            network,
+            connections: 0,
+            arrivals: Bucket::default(),
+            mails: Bucket::default(),
+            tries: Bucket::default(),
+        };
+        let (key, evicted) = self.visitors.insert(visitor, None);
+        if let Some(evicted) = evicted {
+            self.by_network.remove(&evicted.network);
+        }
+        self.by_network.insert(network, key);
+        key
+    }
+
+    /// An address without connections is remembered until its counts mean nothing any more.
+    fn remember(&mut self, now: Moment, key: Key) {
+        let is_idle = self.visitors.get(key).is_some_and(|visitor| visitor.connections == 0);
+        self.visitors.set_expiry(key, is_idle.then(|| now.after(ADDRESS_MEMORY)));
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & SLASH_64).into(),
+    }
+}
+
+const SLASH_64: u128 = !0 << 64;
+const ARRIVALS: Rate = Rate::within(ARRIVALS_WINDOW, ARRIVALS_PER_ADDRESS);
+const MAILS: Rate = Rate::within(MAIL_ADDRESS_WINDOW, MAILS_PER_CLIENT_ADDRESS);
+const TRIES: Rate = Rate::within(TRIES_WINDOW, TRIES_PER_ADDRESS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(connections_max: usize) -> Addresses {
+        Addresses::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::1/128".parse().unwrap()], connections_max)
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_right_most_address_that_is_not_a_proxys_counts() {
+        let addresses = addresses(1);
+        let rows = [
+            ("203.0.113.5", Some("203.0.113.5")),
+            ("6.6.6.6, 203.0.113.5", Some("203.0.113.5")),
+            ("6.6.6.6, 203.0.113.5, 10.1.1.1 ,10.2.2.2", Some("203.0.113.5")),
+            ("203.0.113.5,::ffff:10.1.1.1", Some("203.0.113.5")),
+            ("2001:db8::7", Some("2001:db8::7")),
+            ("203.0.113.5, rubbish", None),
+            ("203.0.113.5, rubbish, 10.1.1.1", None),
+            ("10.1.1.1", None),
+            ("", None),
+        ];
+        for (forwarded_for, address) in rows {
+            assert_eq!(addresses.forwarded(forwarded_for), address.map(ip), "{forwarded_for}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_a_client_a_proxy_or_this_machine() {
+        let addresses = addresses(1);
+        let rows = [
+            ("203.0.113.5", Origin::Client(ip("203.0.113.5"))),
+            ("::ffff:203.0.113.5", Origin::Client(ip("203.0.113.5"))),
+            ("10.9.9.9", Origin::Proxy),
+            ("fd00::1", Origin::Proxy),
+            ("127.0.0.1", Origin::Local),
+            ("::1", Origin::Local),
+            ("::ffff:127.0.0.1", Origin::Local),
+        ];
+        for (peer, origin) in rows {
+            assert_eq!(addresses.origin(ip(peer)), origin, "{peer}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_so_many_connections_and_a_network_counts_as_one() {
+        let now = Moment::from_ms(0);
+        let mut addresses = addresses(2);
+        let first = addresses.enter(now, ip("2001:db8::1")).unwrap();
+        assert_eq!(addresses.enter(now, ip("2001:db8::ffff")), Some(first));
+        assert_eq!(addresses.enter(now, ip("2001:db8::2")), None);
+        assert!(addresses.enter(now, ip("2001:db8:0:1::2")).is_some());
+        assert!(addresses.enter(now, ip("203.0.113.5")).is_some());
+        assert!(addresses.enter(now, ip("203.0.113.6")).is_some());
+        addresses.leave(now, first);
+        assert_eq!(addresses.enter(now, ip("2001:db8::2")), Some(first));
+    }
+
+    #[test]
+    fn arrivals_mails_and_tries_have_their_rates() {
+        let now = Moment::from_ms(0);
+        let mut addresses = addresses(usize::MAX);
+        let key = addresses.enter(now, ip("203.0.113.5")).unwrap();
+        for _ in 1..ARRIVALS_PER_ADDRESS {
+            assert!(addresses.enter(now, ip("203.0.113.5")).is_some());
+        }
+        assert_eq!(addresses.enter(now, ip("203.0.113.5")), None);
+        assert!(addresses.enter(now.after(ARRIVALS_WINDOW), ip("203.0.113.5")).is_some());
+        for _ in 0..TRIES_PER_ADDRESS {
+            assert!(addresses.may_try(now, key));
+            addresses.count_wrong_try(now, key);
+        }
+        assert!(!addresses.may_try(now, key));
+        assert!(addresses.may_try(now.after(TRIES_WINDOW), key));
+        for _ in 0..MAILS_PER_CLIENT_ADDRESS {
+            assert!(addresses.wait_for_mail(now, key).is_zero());
+            addresses.count_mail(now, key);
+        }
+        assert_eq!(addresses.wait_for_mail(now, key), Duration::from_mins(1));
+    }
+
+    #[test]
+    fn an_address_is_forgotten_when_its_counts_mean_nothing() {
+        let now = Moment::from_ms(0);
+        let mut addresses = addresses(9);
+        let key = addresses.enter(now, ip("203.0.113.5")).unwrap();
+        assert_eq!(addresses.next_deadline(), None);
+        addresses.leave(now, key);
+        assert_eq!(addresses.next_deadline(), Some(now.after(ADDRESS_MEMORY)));
+        addresses.forget_expired(now.after(ADDRESS_MEMORY));
+        assert!(addresses.visitors.is_empty() && addresses.by_network.is_empty());
+    }
+}
