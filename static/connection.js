@@ -1,15 +1,16 @@
 // One line to the server: opens it, notices its end, waits, opens it again. Knows no message's meaning, and no DOM.
 //
-//   idle        nothing to say, no socket
-//   connecting  a socket that is not open yet
-//   open        messages can be sent
-//   waiting     lost; the next try is `at`
-//   refused     ended for good with `code`, until somebody asks for it again
+// idle        nothing to say, no socket
+// connecting  a socket that is not open yet
+// open        messages can be sent
+// waiting     lost; the next try is `at`
+// refused     ended with `code`, until somebody asks for it again
 
 import { CLOSE, decode, encode } from './protocol.js';
 
 const ANSWER_WITHIN_MS = 10_000;
 const FIRST_DELAY_MS = 1_000;
+const RESTART_DELAY_MS = 200;
 const DELAY_MAX_MS = 30_000;
 
 /** `opening()` is what each new socket says first; without it none is needed. */
@@ -34,7 +35,7 @@ export function makeConnection(url, { opening, onMessage, onState }) {
     mine.onmessage = ifMine(heard);
     mine.onclose = ifMine(lost);
     clearTimeout(timer);
-    // A network can swallow everything without a word. The opening is always answered, so silence is loss.
+    // A network can swallow everything. The opening is always answered, so silence is loss.
     timer = setTimeout(lost, ANSWER_WITHIN_MS, {});
     become({ is: 'connecting' });
   }
@@ -67,15 +68,14 @@ export function makeConnection(url, { opening, onMessage, onState }) {
     clearTimeout(timer);
     // Not once open: a full server opens and closes at once, and must be left in peace.
     failures = 0;
-    const message = decode(data);
-    if (message) onMessage(message);
+    onMessage(decode(data));
   }
 
   function lost({ code }) {
     drop();
     if (code === CLOSE.LEFT || code === CLOSE.POLICY) return become({ is: 'refused', code });
     if (!opening()) return become({ is: 'idle' });
-    const wait = code === CLOSE.RESTARTING ? restartDelay() : retryDelay(failures);
+    const wait = code === CLOSE.RESTARTING ? RESTART_DELAY_MS * (1 + Math.random()) : retryDelay(failures);
     failures += 1;
     timer = setTimeout(connect, wait);
     become({ is: 'waiting', at: Date.now() + wait });
@@ -93,6 +93,3 @@ export function retryDelay(failures, random = Math.random()) {
   if (failures === 0) return random * FIRST_DELAY_MS;
   return Math.min(DELAY_MAX_MS, FIRST_DELAY_MS * 2 ** failures) * (0.5 + random / 2);
 }
-
-/** The next server is there in a moment; only let not everybody come in the same one. */
-export const restartDelay = (random = Math.random()) => 100 + random * 500;

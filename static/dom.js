@@ -9,7 +9,7 @@ export function element(tag, className = '', text = '') {
   return node;
 }
 
-/** In a colour of its own, and in a `bdi`: a name in another script must not turn the line around it. */
+/** In a `bdi`: a name in another script must not turn the line around it. */
 export function nameNode(name) {
   const node = element('bdi', 'name', `@${name}`);
   node.style.setProperty('--hue', hueOf(name));
@@ -24,10 +24,10 @@ export function hueOf(name) {
 }
 
 export function onSubmit(form, then) {
-  form.addEventListener('submit', (event) => {
+  form.onsubmit = (event) => {
     event.preventDefault();
     then();
-  });
+  };
 }
 
 /** However often it is called, `draw` runs once, in the next frame. */

@@ -5,46 +5,36 @@ import { element, nameNode } from './dom.js';
 const CLOCK = new Intl.DateTimeFormat([], { timeStyle: 'short' });
 const FULL = new Intl.DateTimeFormat([], { dateStyle: 'full', timeStyle: 'medium' });
 const LINK = /\bhttps?:\/\/[^\s<>"]+/giu;
+const PARTS_MAX = 100;
 const LINK_TAIL = '.,;:!?\'")]}*_~…';
 
-export const clock = (time) => CLOCK.format(time);
-
 /** A message as a line for `me`; it `follows` when the one before is by the same person. */
-export function lineNode({ id, user, text, time, event }, me, follows) {
+export function lineNode(message, me, follows) {
+  return message.event ? eventNode(message) : textLineNode(message, me, follows);
+}
+
+function eventNode({ user, text, time }) {
+  const node = element('div', 'line event');
+  node.append(nameNode(user.name), element('span', '', ` ${text} `), timeNode(time));
+  return node;
+}
+
+function textLineNode({ id, user, text, time }, me, follows) {
   const node = element('div', 'line');
-  if (event) {
-    node.classList.add('event');
-    node.append(nameNode(user.name), element('span', '', ` ${text} `), timeNode(time));
-    return node;
-  }
+  const head = element('div', 'head');
   const isOwn = user.name === me;
   const parts = pieces(text, me);
   node.classList.toggle('own', isOwn);
   node.classList.toggle('follows', follows);
   // The greeting has no id, and calls everybody.
-  node.classList.toggle('mention', !isOwn && id > 0 && parts.some((part) => part.mention));
-  node.append(headNode(user.name, isOwn, timeNode(time)), textNode(parts));
+  node.classList.toggle('mention', !isOwn && id > 0 && parts.some(({ tag }) => tag === 'mark'));
+  head.append(nameNode(user.name), element('span', 'note', isOwn ? ' you ' : ' '), timeNode(time));
+  node.append(head, textNode(parts));
   return node;
-}
-
-/** A line of ours that the server has not said yet. */
-export function pendingNode(text, me) {
-  const node = element('div', 'line own pending');
-  node.append(headNode(me, true, element('span', 'note', 'sending…')), textNode([{ text }]));
-  return node;
-}
-
-/** A mark between lines: a new day, new lines, missing ones. */
-export const ruleNode = (text) => element('div', 'rule', text);
-
-function headNode(name, isOwn, when) {
-  const head = element('div', 'head');
-  head.append(nameNode(name), element('span', 'note', isOwn ? ' you ' : ' '), when);
-  return head;
 }
 
 function timeNode(time) {
-  const node = element('time', 'note', clock(time));
+  const node = element('time', 'note', CLOCK.format(time));
   node.dateTime = new Date(time).toISOString();
   node.title = FULL.format(time);
   return node;
@@ -57,9 +47,9 @@ function textNode(parts) {
   return node;
 }
 
-function partNode({ text, link, mention }) {
-  const node = element(link ? 'a' : mention ? 'mark' : 'span', '', text);
-  if (link) {
+function partNode({ tag, text }) {
+  const node = element(tag, '', text);
+  if (tag === 'a') {
     node.href = text;
     node.target = '_blank';
     node.rel = 'noopener noreferrer nofollow ugc';
@@ -68,24 +58,24 @@ function partNode({ text, link, mention }) {
   return node;
 }
 
-/** Cuts a text into words, links and mentions of `me`. One pass: a hostile line must cost no more than its length. */
+/** Cuts a text into words, links and mentions: few parts, for a hostile line must not cost seconds. */
 export function pieces(text, me) {
-  const mentions = mentionsOf(me);
-  return cut(text, LINK, 'link', withoutTail).flatMap((part) =>
-    part.link ? part : cut(part.text, mentions, 'mention', (match) => match),
+  return cut(text, LINK, 'a', withoutTail).flatMap((part) =>
+    part.tag === 'a' ? part : cut(part.text, mentionsOf(me), 'mark'),
   );
 }
 
-function cut(text, pattern, kind, shorten) {
+function cut(text, pattern, tag, shorten = (match) => match) {
   const parts = [];
   let from = 0;
   for (const { 0: match, index } of text.matchAll(pattern)) {
+    if (parts.length > PARTS_MAX) break;
     const found = shorten(match);
-    if (index > from) parts.push({ text: text.slice(from, index) });
-    parts.push({ text: found, [kind]: true });
+    if (index > from) parts.push({ tag: 'span', text: text.slice(from, index) });
+    parts.push({ tag, text: found });
     from = index + found.length;
   }
-  if (from < text.length) parts.push({ text: text.slice(from) });
+  if (from < text.length) parts.push({ tag: 'span', text: text.slice(from) });
   return parts;
 }
 

@@ -1,7 +1,7 @@
 // The lines on the screen: drawn once per frame, followed to the end, at most so many kept. No socket, no protocol.
 
-import { byId, framed } from './dom.js';
-import { clock, lineNode, pendingNode, ruleNode } from './line.js';
+import { byId, element, framed } from './dom.js';
+import { lineNode } from './line.js';
 
 const LINES_MAX = 500;
 const END_PX = 40;
@@ -20,17 +20,16 @@ let previous = null;
 let day = '';
 let isAtEnd = true;
 let unseen = 0;
-let mark = null;
 let timer = 0;
 
-root.addEventListener('scroll', moved, { passive: true });
+root.onscroll = moved;
 document.addEventListener('visibilitychange', see);
-// A growing message or a phone's keyboard takes room from the log, whose end must stay in sight.
+// A growing message or a phone's keyboard takes room, and the end must stay in sight.
 new ResizeObserver(() => isAtEnd && toEnd()).observe(root);
-newer.addEventListener('click', () => {
+newer.onclick = () => {
   toEnd();
   root.focus();
-});
+};
 
 /** An empty log for this reader. */
 export function open(name) {
@@ -84,37 +83,34 @@ function flush() {
   for (const node of root.querySelectorAll('.pending')) node.remove();
   queue.splice(0).forEach(place);
   trim(follow);
-  root.append(...pending.map((text) => pendingNode(text, me)));
+  root.append(...pending.map(pendingNode));
   if (follow) toEnd();
   else tell();
 }
 
+/** A line, or a rule between lines: a new day, a gap. */
 function place(line) {
   if (line.rule) return placeRule(line.rule);
   const itsDay = new Date(line.time).toDateString();
   if (itsDay !== day) placeRule(DAY.format(line.time));
   day = itsDay;
-  if (isAway() && !line.event && line.user.name !== me) placeMark(line.time);
+  if (isAway() && !line.event && line.user.name !== me) unseen += 1;
   root.append(lineNode(line, me, isContinued(line)));
   previous = line;
   lines += 1;
 }
 
-function placeRule(text) {
-  const node = ruleNode(text);
-  root.append(node);
-  previous = null;
+function pendingNode(text) {
+  const line = { user: { name: me }, text, time: Date.now() };
+  const node = lineNode(line, me, isContinued(line));
+  node.classList.add('pending');
+  node.ariaLive = 'off';
   return node;
 }
 
-/** The first unseen line stands under a mark, which stays until the reader was here and away again. */
-function placeMark(time) {
-  if (unseen === 0) {
-    mark?.remove();
-    mark = placeRule(`New since ${clock(time)}`);
-    mark.classList.add('new');
-  }
-  unseen += 1;
+function placeRule(text) {
+  root.append(element('div', 'rule', text));
+  previous = null;
 }
 
 /** Lines of one person in a row share one head. */
@@ -126,13 +122,13 @@ function isContinued({ user, time, event }) {
 /** Drops the oldest lines, and holds those still that the reader looks at. */
 function trim(follow) {
   if (lines <= LINES_MAX) return;
-  const before = follow ? 0 : root.scrollHeight;
+  const left = follow || root.scrollHeight - root.scrollTop;
   while (lines > LINES_MAX) {
     const oldest = root.firstElementChild;
     if (oldest.matches('.line')) lines -= 1;
     oldest.remove();
   }
-  if (!follow) root.scrollTop -= before - root.scrollHeight;
+  if (!follow) root.scrollTop = root.scrollHeight - left;
 }
 
 function moved() {

@@ -23,10 +23,10 @@ export function setUp(hooks) {
   on = hooks;
   onSubmit(byId('enter-form'), submitPerson);
   onSubmit(byId('verify-form'), submitCode);
-  code.addEventListener('input', codeTyped);
-  byId('again').addEventListener('click', askForCode);
-  byId('other').addEventListener('click', () => enter());
-  byId('forget').addEventListener('click', forget);
+  code.oninput = codeTyped;
+  byId('again').onclick = askForCode;
+  byId('other').onclick = () => enter();
+  byId('forget').onclick = forget;
 }
 
 /** Shows the first form; `why` says what brought somebody back to it. */
@@ -58,7 +58,6 @@ export function codeSent({ user, text }) {
   code.value = '';
   person.set({ name: user.name, email: email.value.trim() });
   byId('verify-email').textContent = email.value.trim();
-  byId('verify-name').textContent = `@${user.name}`;
   on.show('verify-view', code);
   complain('');
   note.textContent = said;
@@ -73,10 +72,9 @@ export function wrongCode({ left }) {
 export const nameTaken = () => enter(words.NAME_TAKEN, name);
 
 export function notice(message) {
-  const { reason } = message;
   // A mail fails late: that answers nothing that was asked since.
-  if (reason !== REASON.MAIL_FAILED) settle();
-  complain(words.noticeWords(message), { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
+  if (message.reason !== REASON.MAIL_FAILED) settle();
+  complain(words.noticeWords(message), { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[message.reason]);
 }
 
 /** Who waits for an answer is told when there is nobody to give it. */

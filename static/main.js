@@ -7,14 +7,13 @@ import * as login from './login.js';
 import { showPeople } from './people.js';
 import { CLOSE, REASON, TYPE, leave, resume, text } from './protocol.js';
 import { Order, Outbox, Presence } from './room.js';
-import { onRetry, showStatus } from './status.js';
+import { showStatus } from './status.js';
 import { session } from './store.js';
 import * as words from './words.js';
-import { giveBack, onLine, write } from './write.js';
+import { onLine, write } from './write.js';
 
 const CATCH_UP_WITHIN_MS = 3_000;
 const READ_ALOUD_MAX = 10;
-const VIEWS = ['enter-view', 'verify-view', 'chat-view'];
 
 const order = new Order();
 const outbox = new Outbox();
@@ -33,15 +32,14 @@ let reason = '';
 
 login.setUp({ ask, show, hangUp: connection.end });
 onLine(say);
-onRetry(connection.connect);
-byId('leave').addEventListener('click', () => {
+byId('now').onclick = connection.connect;
+byId('leave').onclick = () => {
   connection.send(leave());
-  write('');
+  write();
   goOut();
-});
-addEventListener('online', connection.retryNow);
-addEventListener('pageshow', connection.retryNow);
-addEventListener('offline', () => onState(connection.state));
+};
+window.ononline = window.onpageshow = connection.retryNow;
+window.onoffline = () => onState(connection.state);
 document.addEventListener('visibilitychange', () => document.hidden || connection.retryNow());
 
 if (session.get().token) {
@@ -54,7 +52,7 @@ function opening() {
   return token ? resume(token, order.run, order.last) : login.unanswered();
 }
 
-/** Now, or as the opening of the connection that this makes. */
+/** Now, or as the opening of a new connection. */
 function ask(message) {
   if (!connection.send(message)) connection.connect();
 }
@@ -106,7 +104,7 @@ function comeIn(ack, isMember) {
   catchUp(ack.last);
 }
 
-/** What we missed comes now, up to the id `last`. Much of it is not read aloud, nor is the history. */
+/** What we missed comes now, up to `last`. Much of it, or the history, is not read aloud. */
 function catchUp(last) {
   catchUpTo = last;
   if (order.last === 0 || last - order.last > READ_ALOUD_MAX) log.hush();
@@ -143,7 +141,7 @@ function hearNotice(notice) {
 }
 
 function say(line) {
-  outbox.add(line);
+  outbox.texts.push(line);
   log.setPending(outbox.texts);
   log.toEnd();
   if (isCaughtUp) sendOutbox();
@@ -155,19 +153,19 @@ function sendOutbox() {
 
 /** What was not said yet waits in the field until we are back. */
 function loseSession() {
-  giveBack(outbox.texts);
+  write(...outbox.texts, byId('text').value);
   goOut(words.SESSION_OVER);
 }
 
 function goOut(why) {
   session.set(null);
-  outbox.clear();
+  outbox.texts = [];
   order.begin('');
   me = '';
   login.enter(why);
 }
 
 function show(view, focus) {
-  for (const id of VIEWS) byId(id).hidden = id !== view;
+  for (const id of ['enter-view', 'verify-view', 'chat-view']) byId(id).hidden = id !== view;
   focus.focus();
 }

@@ -1,4 +1,4 @@
-// The list of who is in: beside the log, or behind a button where there is no room for it.
+// The list of who is in: beside the log, or behind a button on a small screen.
 
 import { byId, element, framed, nameNode } from './dom.js';
 import { people } from './words.js';
@@ -11,15 +11,13 @@ const draw = framed(render);
 let presence;
 let me;
 
-button.addEventListener('click', () => open(button.ariaExpanded !== 'true'));
-document.addEventListener('click', ({ target }) => {
-  if (!root.contains(target) && !button.contains(target)) open(false);
-});
-document.addEventListener('keydown', ({ key }) => {
+button.onclick = () => open(button.ariaExpanded !== 'true');
+document.onclick = ({ target }) => target === button || root.contains(target) || open(false);
+document.onkeydown = ({ key }) => {
   if (key !== 'Escape' || button.ariaExpanded !== 'true') return;
   open(false);
   button.focus();
-});
+};
 
 export function showPeople(...shown) {
   [presence, me] = shown;

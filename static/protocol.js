@@ -1,4 +1,4 @@
-// The wire, under the names of the protocol's table: how a message looks, never what to do with it. No DOM, no socket.
+// The wire, under the names of the protocol's table. Never decides what to do with a message. No DOM, no socket.
 
 export const TYPE = {
   HELLO: 0,
@@ -40,12 +40,5 @@ export const wellFormed = (string) => string.replace(/\p{Surrogate}/gu, '\uFFFD'
 export const encode = (message) =>
   JSON.stringify(message, (_, value) => (typeof value === 'string' ? wellFormed(value) : value));
 
-/** A message that has `type`, `user.name` and `text`, or null. */
-export function decode(frame) {
-  try {
-    const { user, text = '', ...rest } = JSON.parse(frame);
-    return { ...rest, text, user: { name: user?.name ?? '' } };
-  } catch {
-    return null;
-  }
-}
+/** A missing `user` or `text` reads as empty. */
+export const decode = (frame) => ({ user: { name: '' }, text: '', ...JSON.parse(frame) });

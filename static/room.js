@@ -30,7 +30,6 @@ export class Presence {
     this.#last = last;
   }
 
-  /** Takes an enter or leave line. */
   hear({ id, event, user: { name } }) {
     if (id <= this.#last) return;
     const key = name.toLowerCase();
@@ -51,35 +50,26 @@ export class Presence {
   }
 }
 
-/** Our lines until the room has heard them, so that none is lost with the connection. */
+/** Our lines, in order, until the room has said them: none is lost with the connection. */
 export class Outbox {
-  #lines = [];
-
-  get texts() {
-    return this.#lines.map(({ text }) => text);
-  }
-
-  add(text) {
-    this.#lines.push({ text, isSent: false });
-  }
+  texts = [];
+  #sent = 0;
 
   takeUnsent() {
-    const unsent = this.#lines.filter(({ isSent }) => !isSent);
-    for (const line of unsent) line.isSent = true;
-    return unsent.map(({ text }) => text);
+    const unsent = this.texts.slice(this.#sent);
+    this.#sent = this.texts.length;
+    return unsent;
   }
 
   heard(text) {
-    const at = this.#lines.findIndex((line) => line.isSent && line.text === text);
-    if (at >= 0) this.#lines.splice(at, 1);
+    const at = this.texts.indexOf(text);
+    if (at < 0) return;
+    this.texts.splice(at, 1);
+    if (at < this.#sent) this.#sent -= 1;
   }
 
-  /** What was sent and not heard must be sent again. */
+  /** What is not heard by the time that we caught up must be sent again. */
   broken() {
-    for (const line of this.#lines) line.isSent = false;
-  }
-
-  clear() {
-    this.#lines = [];
+    this.#sent = 0;
   }
 }

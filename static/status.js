@@ -6,8 +6,6 @@ const root = byId('status');
 const button = byId('now');
 let ticker = 0;
 
-export const onRetry = (retry) => button.addEventListener('click', retry);
-
 /** `isIn`: the server has let us in on this connection. `reason`: what it said before it went. */
 export function showStatus({ is, at }, isIn, reason) {
   clearInterval(ticker);
@@ -15,7 +13,8 @@ export function showStatus({ is, at }, isIn, reason) {
   root.className = isIn ? 'good' : 'bad';
   button.hidden = !isWaiting && is !== 'refused';
   button.textContent = isWaiting ? 'Now' : 'Connect again';
-  if (!isWaiting) return say(is === 'refused' ? `${reason} Disconnected.` : isIn ? 'Connected' : 'Connecting…');
+  if (is === 'refused') return say(`${reason} Disconnected.`);
+  if (!isWaiting) return say(isIn ? 'Connected' : 'Connecting…');
   const words = `${reason} ${navigator.onLine ? 'Reconnecting' : 'You are offline. Trying again'}`;
   const tick = () => say(words, ` in ${Math.max(1, Math.ceil((at - Date.now()) / 1000))} s`);
   ticker = setInterval(tick, 1000);
@@ -23,7 +22,8 @@ export function showStatus({ is, at }, isIn, reason) {
 }
 
 /** The seconds are for the eyes alone, or a screen reader would read each of them. */
-function say(words, seconds = '') {
+function say(text, seconds = '') {
+  const words = text.trim();
   if (root.firstChild?.textContent !== words) root.replaceChildren(element('span', '', words), element('span'));
   root.lastChild.ariaHidden = 'true';
   root.lastChild.textContent = seconds;

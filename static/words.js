@@ -4,8 +4,8 @@ import { REASON } from './protocol.js';
 
 const NOTICES = {
   [REASON.MALFORMED]: 'The server did not understand this page. Please reload it.',
-  [REASON.BAD_NAME]: 'This name cannot be used. Please take a shorter or plainer one.',
-  [REASON.BAD_EMAIL]: 'This is not an e-mail address that we can write to.',
+  [REASON.BAD_NAME]: 'This name cannot be used. Please take a plainer one.',
+  [REASON.BAD_EMAIL]: 'This is not an e-mail address.',
   [REASON.MAIL_LIMITED]: 'Too many codes were asked for.',
   [REASON.MAIL_FAILED]: 'The mail could not be sent. Is the address right?',
   [REASON.TOO_MANY_TRIES]: 'Too many wrong codes. Please ask for a new one.',
@@ -22,7 +22,7 @@ export const NAME_TAKEN = 'This name belongs to somebody else, or looks like one
 export const SESSION_OVER = 'Your session is over. Please enter again.';
 export const LEFT_ELSEWHERE = 'You left the room in another tab or device.';
 export const HUNG_UP = 'The server ended the connection. Please try again.';
-export const NO_SERVER = 'No connection to the server. Still trying…';
+export const NO_SERVER = 'No connection. Still trying…';
 
 /** A notice in words: ours for a reason that we know, else the server's own. */
 export function noticeWords({ reason, text, retry }) {
@@ -32,8 +32,7 @@ export function noticeWords({ reason, text, retry }) {
 
 export function wrongCodeWords(left) {
   if (left === 0) return 'This code is no longer good. Please ask for a new one.';
-  const tries = left > 0 ? ` ${left === 1 ? 'One try' : `${left} tries`} left.` : '';
-  return `That is not the code.${tries}`;
+  return `That is not the code.${left > 0 ? ` ${left} ${left === 1 ? 'try' : 'tries'} left.` : ''}`;
 }
 
 export const people = (count) => (count === 1 ? '1 person' : `${count} people`);

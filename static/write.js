@@ -1,4 +1,4 @@
-// The field for a message: Enter says it, Shift+Enter breaks the line, and it grows. What becomes of a line is not its affair.
+// The field for a message: Enter says it, Shift+Enter breaks the line, and it grows. Knows nobody to say it to.
 
 import { byId, onSubmit } from './dom.js';
 import { wellFormed } from './protocol.js';
@@ -8,31 +8,29 @@ const LEFT_SHOWN = 500;
 const form = byId('text-form');
 const field = byId('text');
 
-field.addEventListener('input', fit);
-field.addEventListener('keydown', (event) => {
+field.oninput = fit;
+field.onkeydown = (event) => {
   // While an input method composes, Enter chooses a word. Safari tells that only by the code 229.
   if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
   form.requestSubmit();
-});
+};
 
 export function onLine(say) {
   onSubmit(form, () => {
     const line = wellFormed(field.value.trimEnd());
     field.focus();
     if (!line) return;
-    write('');
+    write();
     say(line);
   });
 }
 
-export function write(text) {
-  field.value = text;
+/** Lines that could not be said go back to where they were written. */
+export function write(...lines) {
+  field.value = lines.filter(Boolean).join('\n');
   fit();
 }
-
-/** Lines that could not be said go back to where they were written. */
-export const giveBack = (lines) => write([...lines, field.value].filter(Boolean).join('\n'));
 
 function fit() {
   // Only without a height of its own does the field tell how much it needs.
