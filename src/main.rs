@@ -1,5 +1,7 @@
 //! Starts the server: settings, file limit, socket, loop. Exit code 2 for what the person who starts it can mend.
 
+#![forbid(unsafe_code)]
+
 use plume::base::limits::FILES_RESERVED;
 use plume::base::settings::Settings;
 use plume::config::{self, Command, Config};
