@@ -44,7 +44,7 @@ use crate::base::settings::Settings;
 use crate::base::shelf::Key;
 use crate::chat::Chat;
 use crate::wire::connection::{Connection, Shared, Timer};
-use crate::wire::message::{Notice, ServerMessage};
+use crate::wire::message::{Line, Notice, ServerMessage};
 use crate::wire::outbox::Unsent;
 use crate::wire::routes::{Refusal, Site};
 use addresses::{Addresses, Origin};
@@ -407,7 +407,7 @@ impl Server {
         }
         if self.chat.next_deadline().is_some_and(|deadline| deadline <= now) {
             while let Some(name) = self.chat.pop_left(now) {
-                self.post(name.as_str(), "left chat", Some("leave"));
+                self.post_event(name.as_str(), "left chat", "leave");
             }
             while let Some(mail) = self.chat.overdue_mail(now) {
                 self.mail_done(mail, Err(MailFault::Late));
@@ -528,19 +528,23 @@ impl Server {
                     self.clients.set_place(moved, place);
                 }
                 if let Some(name) = self.chat.disconnect(self.now.moment, member.session) {
-                    self.post(name.as_str(), "left chat", Some("leave"));
+                    self.post_event(name.as_str(), "left chat", "leave");
                 }
             }
         }
     }
 
     /// Makes a line part of the room, in the one order that all see. Nothing is said after the server's last word.
-    fn post(&mut self, name: &str, text: &str, event: Option<&'static str>) {
-        if self.life != Life::Serving {
-            return;
+    fn post(&mut self, line: &Line<'_>) {
+        if self.life == Life::Serving {
+            self.shared.post(line);
+            self.members.begin_round();
         }
-        self.shared.post(self.now.wall_ms, name, text, event);
-        self.members.begin_round();
+    }
+
+    fn post_event(&mut self, name: &str, text: &str, event: &'static str) {
+        let time = self.now.wall_ms;
+        self.post(&Line { time, name, text, event: Some(event), reference: None });
     }
 
     fn note(&mut self, note: Note) {

@@ -15,6 +15,8 @@ pub const SITE_NAME_BYTES_MAX: usize = 120;
 
 /// The text of one line, in bytes of UTF-8; what is over it is cut.
 pub const TEXT_BYTES_MAX: usize = 65_536;
+/// What a client may attach to a line or a ping to know it again, in bytes: a random id, in any notation.
+pub const REF_BYTES_MAX: usize = 64;
 /// A message from a member, in bytes: the longest legal text with every byte escaped as `\u00XX`, and room for the rest.
 pub const MEMBER_MESSAGE_BYTES_MAX: usize = 400 << 10;
 /// A message from a stranger, in bytes: name, address, code or token, and nothing more.
@@ -24,7 +26,8 @@ const JSON_GROWTH: usize = 6;
 /// Keys, braces, numbers and the frame header of a line, in bytes.
 const LINE_OVERHEAD_BYTES: usize = 256;
 /// The frame of the longest line, in bytes.
-pub const LINE_FRAME_BYTES_MAX: usize = JSON_GROWTH * (TEXT_BYTES_MAX + NAME_BYTES_MAX) + LINE_OVERHEAD_BYTES;
+pub const LINE_FRAME_BYTES_MAX: usize =
+    JSON_GROWTH * (TEXT_BYTES_MAX + NAME_BYTES_MAX + REF_BYTES_MAX) + LINE_OVERHEAD_BYTES;
 const _: () = assert!(MEMBER_MESSAGE_BYTES_MAX > JSON_GROWTH * TEXT_BYTES_MAX, "a legal text must fit");
 const _: () = assert!(STRANGER_MESSAGE_BYTES_MAX > JSON_GROWTH * (NAME_BYTES_MAX + EMAIL_BYTES_MAX + 1));
 

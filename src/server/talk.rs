@@ -3,14 +3,14 @@
 use super::clients::{Member, Role, Stranger};
 use super::{Output, Server};
 use crate::base::ids::ConnectionId;
-use crate::base::limits::{CONNECTION_TRIES, NAMES_TOLD_MAX, TEXT_BYTES_MAX, WRONG_TRY_PAUSE};
+use crate::base::limits::{CONNECTION_TRIES, NAMES_TOLD_MAX, REF_BYTES_MAX, TEXT_BYTES_MAX, WRONG_TRY_PAUSE};
 use crate::base::note::Note;
 use crate::base::reason::CloseReason;
 use crate::base::shelf::Key;
 use crate::chat::names::BOT_NAME;
 use crate::chat::{AuthFault, Entered, HelloFault};
 use crate::wire::connection::Event;
-use crate::wire::message::{self, ClientMessage, Hello, Notice, ServerMessage, Welcome};
+use crate::wire::message::{self, ClientMessage, Hello, Line, Notice, ServerMessage, Welcome};
 use crate::wire::ring::Position;
 use std::time::Duration;
 
@@ -53,13 +53,16 @@ impl Server {
             (Role::Stranger(_), ClientMessage::Resume { token, run, after }) => {
                 self.resume(id, &token, run.as_deref(), after);
             }
-            (&Role::Member(member), ClientMessage::Text(text)) => self.say(id, member.session, &text),
+            (&Role::Member(member), ClientMessage::Text { text, reference }) => {
+                self.say(id, member.session, &text, reference.as_deref());
+            }
             (&Role::Member(member), ClientMessage::Leave) => self.leave(member.session),
+            (Role::Stranger(_) | Role::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
             (_, ClientMessage::Unknown) => self.unknown_messages += 1,
             // Strangers have nothing to say, members are in already, and nobody speaks for the server.
             (
                 Role::Stranger(_),
-                ClientMessage::Text(_) | ClientMessage::Leave | ClientMessage::ServerOnly,
+                ClientMessage::Text { .. } | ClientMessage::Leave | ClientMessage::ServerOnly,
             )
             | (
                 Role::Member(_),
@@ -174,7 +177,7 @@ impl Server {
         let name = entered.name.as_str();
         let before = self.shared.ring.end();
         if entered.is_new {
-            self.post(name, "entered chat", Some("enter"));
+            self.post_event(name, "entered chat", "enter");
         }
         let (start, has_gap) = self.start(seen, before, entered.is_new);
         let Some(client) = self.clients.get_mut(id) else { return };
@@ -222,15 +225,25 @@ impl Server {
         }
     }
 
-    fn say(&mut self, id: ConnectionId, session: Key, text: &str) {
+    fn say(&mut self, id: ConnectionId, session: Key, text: &str, reference: Option<&str>) {
         if text.is_empty() {
             return;
         }
         let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         let name = self.chat.speaker(session).clone();
-        self.post(name.as_str(), fits, None);
+        let reference = reference.filter(|reference| reference.len() <= REF_BYTES_MAX);
+        let time = self.now.wall_ms;
+        self.post(&Line { time, name: name.as_str(), text: fits, event: None, reference });
         if fits.len() < text.len() {
             self.tell(id, Notice::TooLong);
+        }
+    }
+
+    fn answer_ping(&mut self, id: ConnectionId, text: &str) {
+        if let Some(client) = self.clients.get_mut(id)
+            && text.len() <= REF_BYTES_MAX
+        {
+            client.connection.send(&mut self.shared, &ServerMessage::ping(text));
         }
     }
 
@@ -247,7 +260,7 @@ impl Server {
             self.settle(id);
         }
         if let Some(name) = self.chat.leave(session) {
-            self.post(name.as_str(), "left chat", Some("leave"));
+            self.post_event(name.as_str(), "left chat", "leave");
         }
     }
 

@@ -6,7 +6,7 @@
 //!     \______________________________________________________ bad request ________/
 //! ```
 //! It turns bytes into [`Event`]s and answers what needs no chat by itself: HTTP requests, pings, closes. It knows nothing of
-//! people. Its deadlines are optional moments, listed in one place ([`Connection::timers`]).
+//! people. Its deadlines are optional moments, listed in one place, `timers`.
 
 use crate::base::bucket::{Bucket, Rate};
 use crate::base::limits::{
@@ -16,7 +16,7 @@ use crate::base::limits::{
 use crate::base::moment::Moment;
 use crate::base::reason::CloseReason;
 use crate::wire::http::HeadReader;
-use crate::wire::message::ServerMessage;
+use crate::wire::message::{Line, ServerMessage};
 use crate::wire::outbox::{Outbox, Unsent};
 use crate::wire::ring::{Position, Ring};
 use crate::wire::routes::{Answer, Refusal, Site};
@@ -41,9 +41,9 @@ impl Shared {
     }
 
     /// Makes a line part of the room: one frame, appended once, whoever reads it. Gives its id.
-    pub fn post(&mut self, time: u64, name: &str, text: &str, event: Option<&'static str>) -> u64 {
+    pub fn post(&mut self, line: &Line<'_>) -> u64 {
         let id = self.ring.newest_id() + 1;
-        let frame = self.frame.build(|out| ServerMessage::line(id, time, name, text, event).write(out));
+        let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
         let given = self.ring.append(frame);
         assert_eq!(given, id, "ids are consecutive");
         id

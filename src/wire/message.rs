@@ -23,6 +23,8 @@ pub mod types {
     pub const RESUME: i64 = 7;
     /// Log out.
     pub const LEAVE: i64 = 8;
+    /// Is anybody there? The answer is the same.
+    pub const PING: i64 = 9;
 }
 
 /// What a client says.
@@ -31,7 +33,12 @@ pub enum ClientMessage<'a> {
     /// Asks for a login code. `None`: the text has no line end between name and address.
     Hello(Option<Hello<'a>>),
     /// A line for the room.
-    Text(Cow<'a, str>),
+    Text {
+        /// The line.
+        text: Cow<'a, str>,
+        /// What its sender will know it by.
+        reference: Option<Cow<'a, str>>,
+    },
     /// A login code, with the token of the flow it belongs to where that began on another connection.
     Auth {
         /// The code as it was typed.
@@ -50,6 +57,8 @@ pub enum ClientMessage<'a> {
     },
     /// Log out.
     Leave,
+    /// Asks for an answer with the same text.
+    Ping(Cow<'a, str>),
     /// A type that only the server sends.
     ServerOnly,
     /// A type that nobody knows.
@@ -90,7 +99,8 @@ pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
     let text = raw.text.map_or(Cow::Borrowed(""), |text| text.0);
     Some(match raw.kind {
         types::HELLO => ClientMessage::Hello(Hello::split(text)),
-        types::TEXT => ClientMessage::Text(text),
+        types::TEXT => ClientMessage::Text { text, reference: raw.reference.map(|reference| reference.0) },
+        types::PING => ClientMessage::Ping(text),
         types::AUTH => ClientMessage::Auth { code: text, flow: raw.flow.map(|flow| flow.0) },
         types::RESUME => {
             ClientMessage::Resume { token: text, run: raw.run.map(|run| run.0), after: raw.after }
@@ -116,6 +126,8 @@ struct RawMessage<'a> {
     #[serde(borrow)]
     run: Option<Text<'a>>,
     after: Option<u64>,
+    #[serde(borrow, rename = "ref")]
+    reference: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +154,8 @@ pub struct ServerMessage<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'static str>,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,6 +169,21 @@ pub struct ServerMessage<'a> {
 #[derive(Debug, Serialize)]
 struct User<'a> {
     name: &'a str,
+}
+
+/// A line of the room.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// When it was said, in milliseconds since 1970-01-01 UTC.
+    pub time: u64,
+    /// Who says it.
+    pub name: &'a str,
+    /// What is said.
+    pub text: &'a str,
+    /// `enter` or `leave`, where it tells of that.
+    pub event: Option<&'static str>,
+    /// What its sender knows it by.
+    pub reference: Option<&'a str>,
 }
 
 /// What somebody who comes in learns of the room.
@@ -181,6 +210,7 @@ impl<'a> ServerMessage<'a> {
             user: User { name },
             text,
             event: None,
+            reference: None,
             left: None,
             reason: None,
             retry: None,
@@ -194,10 +224,17 @@ impl<'a> ServerMessage<'a> {
         Self::new(types::HELLO, name, flow_token)
     }
 
-    /// A line of the room, with its number and the time in milliseconds since 1970-01-01 UTC.
+    /// A line of the room, with its number.
     #[must_use]
-    pub fn line(id: u64, time: u64, name: &'a str, text: &'a str, event: Option<&'static str>) -> Self {
-        Self { id: Some(id), time: Some(time), event, ..Self::new(types::TEXT, name, text) }
+    pub fn line(id: u64, line: &Line<'a>) -> Self {
+        let Line { time, name, text, event, reference } = *line;
+        Self { id: Some(id), time: Some(time), event, reference, ..Self::new(types::TEXT, name, text) }
+    }
+
+    /// The answer to a ping.
+    #[must_use]
+    pub fn ping(text: &'a str) -> Self {
+        Self::new(types::PING, "", text)
     }
 
     /// A line for one client alone.
@@ -320,7 +357,7 @@ mod tests {
 
     #[test]
     fn what_a_client_may_say() {
-        let text = |text: &'static str| Some(ClientMessage::Text(text.into()));
+        let text = |text: &'static str| Some(ClientMessage::Text { text: text.into(), reference: None });
         let rows = [
             (r#"{"type":1,"user":{"name":"x"},"text":"hi"}"#, text("hi")),
             (r#"{"type":1}"#, text("")),
@@ -336,7 +373,12 @@ mod tests {
                 r#"{"type":7,"text":"t","run":"r","after":7}"#,
                 Some(ClientMessage::Resume { token: "t".into(), run: Some("r".into()), after: Some(7) }),
             ),
+            (
+                r#"{"type":1,"text":"hi","ref":"r1"}"#,
+                Some(ClientMessage::Text { text: "hi".into(), reference: Some("r1".into()) }),
+            ),
             (r#"{"type":8}"#, Some(ClientMessage::Leave)),
+            (r#"{"type":9,"text":"x"}"#, Some(ClientMessage::Ping("x".into()))),
             (r#"{"type":3}"#, Some(ClientMessage::ServerOnly)),
             (r#"{"type":99}"#, Some(ClientMessage::Unknown)),
             (r#"{"type":-1}"#, Some(ClientMessage::Unknown)),
@@ -381,22 +423,30 @@ mod tests {
 
     #[test]
     fn a_text_without_escapes_is_not_copied() {
-        let Some(ClientMessage::Text(Cow::Borrowed("hi"))) = parse(r#"{"type":1,"text":"hi"}"#) else {
+        let Some(ClientMessage::Text { text: Cow::Borrowed("hi"), .. }) = parse(r#"{"type":1,"text":"hi"}"#)
+        else {
             panic!("borrowed");
         };
     }
 
     #[test]
     fn what_the_server_says() {
+        let line =
+            |text: &'static str, event, reference| Line { time: 5, name: "ada", text, event, reference };
         let welcome = Welcome { run: "r", version: "v", count: 1, names: vec!["ada"], last: 7 };
         let rows = [
             (ServerMessage::hello("ada", "t"), r#"{"type":0,"user":{"name":"ada"},"text":"t"}"#),
             (
-                ServerMessage::line(7, 5, "ada", "a\"b\u{1}", None),
+                ServerMessage::line(7, &line("a\"b\u{1}", None, None)),
                 r#"{"type":1,"id":7,"time":5,"user":{"name":"ada"},"text":"a\"b\u0001"}"#,
             ),
             (
-                ServerMessage::line(8, 5, "ada", "entered chat", Some("enter")),
+                ServerMessage::line(9, &line("hi", None, Some("r1"))),
+                r#"{"type":1,"id":9,"time":5,"user":{"name":"ada"},"text":"hi","ref":"r1"}"#,
+            ),
+            (ServerMessage::ping("x"), r#"{"type":9,"user":{"name":""},"text":"x"}"#),
+            (
+                ServerMessage::line(8, &line("entered chat", Some("enter"), None)),
                 r#"{"type":1,"id":8,"time":5,"user":{"name":"ada"},"text":"entered chat","event":"enter"}"#,
             ),
             (

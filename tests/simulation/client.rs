@@ -21,6 +21,7 @@ pub(crate) enum Phase {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(crate) struct Client {
     pub(crate) id: ConnectionId,
     pub(crate) name: &'static str,
