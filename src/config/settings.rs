@@ -1,0 +1,205 @@
+//! The one table that parses and that `--help` prints.
+
+use super::Draft;
+use super::values::{
+    Checked, api_base, api_key, domain, level, listen, networks, origins, production, put, seconds, sender,
+    site_name, size, whole,
+};
+use crate::base::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, SILENCE_MAX};
+use Fallback::{Value, Words};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One setting: a variable, a flag of the same meaning, and where its value goes.
+pub(super) struct Setting {
+    pub(super) variable: &'static str,
+    pub(super) default: Fallback,
+    pub(super) meaning: &'static str,
+    pub(super) set: fn(&mut Draft, &str) -> Checked<()>,
+}
+
+impl Setting {
+    pub(super) fn flag(&self) -> String {
+        let name = self.variable.strip_prefix(PREFIX).unwrap_or(self.variable);
+        format!("--{}", name.to_ascii_lowercase().replace('_', "-"))
+    }
+}
+
+/// What holds where nothing is given.
+#[derive(Clone, Copy)]
+pub(super) enum Fallback {
+    /// This value, read like a given one.
+    Value(&'static str),
+    /// No value; the words say what that means.
+    Words(&'static str),
+}
+/// Every setting, in the order in which `--help` tells them.
+pub(super) static SETTINGS: &[Setting] = &[
+    Setting {
+        variable: "PLUME_LISTEN",
+        default: Value("127.0.0.1:4884"),
+        meaning: "IP address and port to listen on; port 0 takes a free one and prints it.",
+        set: |draft, value| put(&mut draft.config.listen, listen(value)),
+    },
+    Setting {
+        variable: "PLUME_NAME",
+        default: Value("Plume.chat"),
+        meaning: "Name of the site: on the page, in the greeting and in the mail.",
+        set: |draft, value| put(&mut draft.config.settings.name, site_name(value)),
+    },
+    Setting {
+        variable: "PLUME_ORIGINS",
+        default: Words("none"),
+        meaning: "Further origins whose pages may connect, such as https://plume.chat, separated by commas.",
+        set: |draft, value| put(&mut draft.config.settings.origins, origins(value)),
+    },
+    Setting {
+        variable: "PLUME_STATIC",
+        default: Words("the page inside the program"),
+        meaning: "Folder to serve instead: its index.html at /, all else under /static/.",
+        set: |draft, value| put(&mut draft.config.static_dir, Ok(Some(PathBuf::from(value)))),
+    },
+    Setting {
+        variable: "PLUME_HISTORY",
+        default: Value("50"),
+        meaning: "Earlier lines shown to somebody who comes in; 0 shows none.",
+        set: |draft, value| {
+            put(&mut draft.config.settings.history_lines, whole(value, 0..=HISTORY_LINES_MAX))
+        },
+    },
+    Setting {
+        variable: "PLUME_BACKLOG",
+        default: Value("4 MiB"),
+        meaning: "Memory for the lines of the room: bytes, or with KiB or MiB.",
+        set: |draft, value| {
+            put(&mut draft.config.settings.backlog_bytes, size(value, BACKLOG_BYTES_MIN..=BACKLOG_BYTES_MAX))
+        },
+    },
+    Setting {
+        variable: "PLUME_CODE_TTL",
+        default: Value("600"),
+        meaning: "Seconds that a login code is good.",
+        set: |draft, value| put(&mut draft.config.settings.code_ttl, seconds(value, SECOND..=DAY)),
+    },
+    Setting {
+        variable: "PLUME_LEAVE_GRACE",
+        default: Value("15"),
+        meaning: "Seconds before the room is told that somebody left without a word; 0 tells it at once.",
+        set: |draft, value| {
+            put(&mut draft.config.settings.leave_grace, seconds(value, Duration::ZERO..=LEAVE_GRACE_MAX))
+        },
+    },
+    Setting {
+        variable: "PLUME_PING",
+        default: Value("25"),
+        meaning: "Seconds of silence after which the server pings.",
+        set: |draft, value| put(&mut draft.config.settings.ping_after, seconds(value, SECOND..=PING_MAX)),
+    },
+    Setting {
+        variable: "PLUME_RATE",
+        default: Value("10"),
+        meaning: "Lines a second from one connection, and the burst.",
+        set: |draft, value| put(&mut draft.config.settings.messages_per_second, whole(value, 1..=RATE_MAX)),
+    },
+    Setting {
+        variable: "PLUME_MAX_CONNECTIONS",
+        default: Words("the file descriptor limit less 32"),
+        meaning: "Connections at once.",
+        set: |draft, value| {
+            put(&mut draft.config.connections_max, whole(value, 1..=CONNECTIONS_LIMIT).map(Some))
+        },
+    },
+    Setting {
+        variable: "PLUME_MAX_PER_ADDRESS",
+        default: Value("64"),
+        meaning: "Connections at once from one client address; IPv6 counts by its /64.",
+        set: |draft, value| {
+            put(&mut draft.config.settings.connections_per_address, whole(value, 1..=CONNECTIONS_LIMIT))
+        },
+    },
+    Setting {
+        variable: "PLUME_TRUSTED_PROXIES",
+        default: Words("none"),
+        meaning: "Proxies whose X-Forwarded-For is believed: addresses or networks, comma-separated.",
+        set: |draft, value| put(&mut draft.config.settings.trusted_proxies, networks(value)),
+    },
+    Setting {
+        variable: "PLUME_LOG",
+        default: Value("info"),
+        meaning: "What is logged on stderr: error, warn, info or debug.",
+        set: |draft, value| put(&mut draft.config.log_level, level(value)),
+    },
+    Setting {
+        variable: "ENV",
+        default: Value("development"),
+        meaning: "production mails login codes and needs MAILGUN_APIKEY; development prints them on stderr.",
+        set: |draft, value| put(&mut draft.production, production(value)),
+    },
+    Setting {
+        variable: KEY,
+        default: Words("none"),
+        meaning: "Key for Mailgun. Better a variable than a flag: all users of a machine can read flags.",
+        set: |draft, value| put(&mut draft.api_key, api_key(value)),
+    },
+    Setting {
+        variable: "MAILGUN_DOMAIN",
+        default: Value("mail.plume.chat"),
+        meaning: "Domain that mail is sent for.",
+        set: |draft, value| put(&mut draft.domain, domain(value)),
+    },
+    Setting {
+        variable: API_BASE,
+        default: Value("https://api.mailgun.net"),
+        meaning: "Where Mailgun is; https://api.eu.mailgun.net for domains in the EU.",
+        set: |draft, value| put(&mut draft.api_base, api_base(value)),
+    },
+    Setting {
+        variable: "PLUME_MAIL_FROM",
+        default: Words("Plume Chat <hi@DOMAIN>, with MAILGUN_DOMAIN"),
+        meaning: "Sender of the mail: Name <local@domain> or a bare address.",
+        set: |draft, value| put(&mut draft.from, sender(value)),
+    },
+    Setting {
+        variable: "PLUME_MAIL_EVERY",
+        default: Value("4"),
+        meaning: "Seconds for which the server saves up one mail.",
+        set: |draft, value| put(&mut draft.budget.every, seconds(value, MAIL_EVERY_MIN..=DAY)),
+    },
+    Setting {
+        variable: "PLUME_MAIL_BURST",
+        default: Value("15"),
+        meaning: "Mails that it saves up at most, and may send at once.",
+        set: |draft, value| put(&mut draft.budget.burst, whole(value, 1..=MAIL_BURST_MAX)),
+    },
+];
+
+pub(super) const HELP_HEAD: &str = "\
+Plume: a tiny in-memory chat server with a web page.
+
+Usage: plume [--flag VALUE | --flag=VALUE]...
+       plume --help | --version
+
+Each setting is an environment variable and a flag; the flag wins. An empty value means the default.
+Times are in seconds; a fraction such as 0.5 is fine.
+";
+
+/// Who starts with this and is not in the table is a slip of the pen.
+pub(super) const PREFIX: &str = "PLUME_";
+pub(super) const KEY: &str = "MAILGUN_APIKEY";
+pub(super) const API_BASE: &str = "MAILGUN_API_BASE";
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+/// A code by mail that is good for longer than a day is a password.
+pub(super) const DAY: Duration = Duration::from_hours(24);
+/// Somebody who is gone for longer than an hour has left.
+pub(super) const LEAVE_GRACE_MAX: Duration = Duration::from_hours(1);
+/// A ping needs a second for its answer before the silence is too long.
+pub(super) const PING_MAX: Duration = Duration::from_secs(SILENCE_MAX.as_secs() - 1);
+/// One token for each microsecond, the unit that the buckets count in.
+pub(super) const RATE_MAX: u64 = 1_000_000;
+/// Connections share 24 bits of slot numbers, 16,777,216, with those that are being turned away.
+pub(super) const CONNECTIONS_LIMIT: usize = 16_000_000;
+/// A hundred mails a second are a provider's, not a chat's.
+pub(super) const MAIL_EVERY_MIN: Duration = Duration::from_millis(10);
+/// More mails at once than this would be late before the worker has sent them.
+pub(super) const MAIL_BURST_MAX: u64 = 1_000;
+const _: () = assert!(PING_MAX.as_secs() >= SECOND.as_secs());

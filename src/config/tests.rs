@@ -1,0 +1,220 @@
+use super::*;
+use crate::base::limits::SITE_NAME_BYTES_MAX;
+
+type Vars<'a> = &'a [(&'a str, &'a str)];
+
+fn run(args: &[&str], vars: Vars) -> Result<Command, ConfigError> {
+    let vars = vars.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    parse(args.iter().map(|&arg| arg.to_owned()), vars)
+}
+
+fn config(args: &[&str], vars: Vars) -> Config {
+    match run(args, vars) {
+        Ok(Command::Run(config)) => *config,
+        other => panic!("{args:?} {vars:?}: {other:?}"),
+    }
+}
+
+/// What a row must come to.
+enum Want<'a> {
+    /// A configuration of which this is true.
+    Good(fn(&Config) -> bool),
+    /// This line.
+    Bad(&'a str),
+}
+use Want::{Bad, Good};
+
+fn check(args: &[&str], vars: Vars, want: &Want) {
+    match (run(args, vars), want) {
+        (Ok(Command::Run(config)), Good(holds)) => {
+            assert!(holds(&config), "{args:?} {vars:?}: {config:?}");
+        }
+        (Err(error), Bad(line)) => assert_eq!(error.to_string(), *line, "{args:?} {vars:?}"),
+        (other, _) => panic!("{args:?} {vars:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_given_means_the_defaults() {
+    let config = config(&[], &[("PATH", "/bin"), ("MAILGUN_OTHER", "x"), ("PLUME", "x")]);
+    assert_eq!(config.settings, Settings::default());
+    assert_eq!(config.listen.to_string(), "127.0.0.1:4884");
+    assert_eq!((config.connections_max, config.static_dir, config.log_level), (None, None, Level::Info));
+    assert!(matches!(config.mail, MailSettings::Print));
+}
+
+#[test]
+fn production_posts_mail_and_keeps_the_key_to_itself() {
+    let vars = [("ENV", "production"), (KEY, " key-SECRET\n"), ("MAILGUN_DOMAIN", "Mail.example.org")];
+    let config = config(&["--mail-every", "0.5", "--name=Our place"], &vars);
+    let budget = MailBudget { every: Duration::from_millis(500), burst: 15 };
+    assert_eq!(config.settings.mail_budget, Some(budget));
+    assert!(!format!("{config:?}").contains("SECRET"));
+    let MailSettings::Post(mailgun) = config.mail else { panic!("no mail in production") };
+    assert_eq!(mailgun.api_key, "key-SECRET");
+    assert_eq!(mailgun.domain, "mail.example.org");
+    assert_eq!(mailgun.api_base, "https://api.mailgun.net");
+    assert_eq!(mailgun.from, "Plume Chat <hi@mail.example.org>");
+    assert_eq!(mailgun.site_name, "Our place");
+}
+
+#[test]
+fn flags_and_variables() {
+    for (args, vars, want) in [
+        (&["--history", "7"][..], &[("PLUME_HISTORY", "8")][..], Good(|c| c.settings.history_lines == 7)),
+        (&["--history="], &[("PLUME_HISTORY", "8")], Good(|c| c.settings.history_lines == 50)),
+        (&["--history", ""], &[], Good(|c| c.settings.history_lines == 50)),
+        (&[], &[("PLUME_HISTORY", "")], Good(|c| c.settings.history_lines == 50)),
+        (&["--name=a=b"], &[], Good(|c| c.settings.name == "a=b")),
+        (&["--name=--x"], &[], Good(|c| c.settings.name == "--x")),
+        (&["--max-connections=5"], &[], Good(|c| c.connections_max == Some(5))),
+        (&["--max-connections=5"], &[], Good(|c| c.settings.connections_max == 5)),
+        (&["--static", "a b"], &[], Good(|c| c.static_dir == Some(PathBuf::from("a b")))),
+        (&["--env=development"], &[("ENV", "production")], Good(|c| c.settings.mail_budget.is_none())),
+        (&["--listne=1"], &[], Bad("--listne: unknown flag; see --help")),
+        (&["-x\n"], &[], Bad("-x\\n: unknown flag; see --help")),
+        (&["--"], &[], Bad("--: unknown flag; see --help")),
+        (&["--log", "info", "SECRET"], &[], Bad(STRAY)),
+        (&["--listen"], &[], Bad("--listen: needs a value, as in --listen=VALUE")),
+        (&["--listen", "--log=info"], &[], Bad("--listen: needs a value, as in --listen=VALUE")),
+        (&["--log=info", "--log", "info"], &[], Bad("--log: given twice")),
+        (&[], &[("PLUME_LISTNE", "1")], Bad("PLUME_LISTNE: unknown variable; see --help")),
+        (&[], &[("ENV", "prod")], Bad("ENV is \"prod\", but must be production or development")),
+        (&["--env=x\ny"], &[], Bad("--env is \"x\\ny\", but must be production or development")),
+        (
+            &["--mailgun-apikey=SECRET Ä"],
+            &[],
+            Bad("--mailgun-apikey must be a key of visible ASCII characters"),
+        ),
+        (&["--mailgun-api-base=https://api:SECRET@host"], &[], Bad(WRONG_BASE)),
+        (&["--env=production"], &[(KEY, "")], Bad(KEY_MISSING)),
+    ] {
+        check(args, vars, &want);
+    }
+}
+
+const STRAY: &str = "argument 3 is neither a flag nor the value of one; see --help";
+const WRONG_BASE: &str =
+    "--mailgun-api-base must be an address such as https://api.mailgun.net, without user or query";
+const KEY_MISSING: &str = "MAILGUN_APIKEY is not set, but production sends mail and needs it; see --help";
+
+#[test]
+fn numbers_and_their_bounds() {
+    for (variable, good, bad) in [
+        ("PLUME_HISTORY", &["0", "10000"][..], &["-1", "10001", "x", "1.5", " 1"][..]),
+        (
+            "PLUME_BACKLOG",
+            &["1578304", "4MiB", "2048 KiB", "1024 MiB"],
+            &["1 MiB", "1025 MiB", "4 GB", "MiB"],
+        ),
+        (
+            "PLUME_CODE_TTL",
+            &["1", "86400", "1.5"],
+            &["0", "0.9", "86400.1", "600s", "1e3", "inf", "NaN", "."],
+        ),
+        ("PLUME_LEAVE_GRACE", &["0", "3600", "0.25"], &["3601", "-0", "-1"]),
+        ("PLUME_PING", &["1", "59"], &["0", "60"]),
+        ("PLUME_RATE", &["1", "1000000"], &["0", "1000001"]),
+        ("PLUME_MAIL_EVERY", &["0.01", "86400"], &["0", "86401"]),
+        ("PLUME_MAIL_BURST", &["1", "1000"], &["0", "1001"]),
+        ("PLUME_MAX_CONNECTIONS", &["1", "16000000"], &["0", "16000001", "99999999999999999999999"]),
+    ] {
+        for value in good {
+            check(&[], &[(variable, value)], &Good(|_| true));
+        }
+        for value in bad {
+            let error = run(&[], &[(variable, value)]).expect_err(value).to_string();
+            assert!(error.starts_with(&format!("{variable} is \"{value}\", but must be a ")), "{error}");
+        }
+    }
+    check(&["--code-ttl=600s"], &[], &Bad(CODE_TTL));
+    check(&["--backlog=2 MiB"], &[], &Good(|c| c.settings.backlog_bytes == 2 << 20));
+    check(&["--leave-grace=0.25"], &[], &Good(|c| c.settings.leave_grace == Duration::from_millis(250)));
+}
+
+const CODE_TTL: &str = "--code-ttl is \"600s\", but must be a number of seconds from 1 to 86400";
+
+/// What `value` for `variable` becomes, or `None` where it is not allowed.
+fn read(variable: &str, value: &str) -> Option<String> {
+    let vars = [("ENV", "production"), (KEY, "key"), (variable, value)];
+    let Ok(Command::Run(config)) = run(&[], &vars) else { return None };
+    let MailSettings::Post(mailgun) = config.mail else { panic!("no mail in production") };
+    Some(match variable {
+        "PLUME_LISTEN" => config.listen.to_string(),
+        "PLUME_NAME" => config.settings.name,
+        "PLUME_ORIGINS" => config.settings.origins.join(" "),
+        "PLUME_MAIL_FROM" => mailgun.from,
+        "MAILGUN_DOMAIN" => mailgun.domain,
+        API_BASE => mailgun.api_base,
+        KEY => mailgun.api_key,
+        other => panic!("{other} has no place here"),
+    })
+}
+
+#[test]
+fn words_and_addresses() {
+    let long_name = "n".repeat(SITE_NAME_BYTES_MAX + 1);
+    for (variable, value, want) in [
+        ("PLUME_LISTEN", "[::1]:4884", Some("[::1]:4884")),
+        ("PLUME_LISTEN", "0.0.0.0:0", Some("0.0.0.0:0")),
+        ("PLUME_LISTEN", "localhost:80", Some("127.0.0.1:80")),
+        ("PLUME_LISTEN", "localhost", None),
+        ("PLUME_LISTEN", "4884", None),
+        ("PLUME_LISTEN", "example.org:80", None),
+        ("PLUME_NAME", " Our place ", Some("Our place")),
+        ("PLUME_NAME", "  ", None),
+        ("PLUME_NAME", "a\nb", None),
+        ("PLUME_NAME", &long_name, None),
+        ("MAILGUN_DOMAIN", "MG.example.org", Some("mg.example.org")),
+        ("MAILGUN_DOMAIN", "a/b", None),
+        ("MAILGUN_DOMAIN", "-a.org", None),
+        ("MAILGUN_DOMAIN", "a..b", None),
+        (API_BASE, "https://api.eu.mailgun.net/", Some("https://api.eu.mailgun.net")),
+        (API_BASE, "http://127.0.0.1:8025/Fake", Some("http://127.0.0.1:8025/Fake")),
+        (API_BASE, "https://api:key@host", None),
+        (API_BASE, "https://host/?a", None),
+        (API_BASE, "ftp://host", None),
+        (API_BASE, "api.mailgun.net", None),
+        (KEY, " key-1\n", Some("key-1")),
+        (KEY, "key 1", None),
+        ("PLUME_MAIL_FROM", "hi@example.org", Some("hi@example.org")),
+        ("PLUME_MAIL_FROM", "Plume Chat <hi@example.org>", Some("Plume Chat <hi@example.org>")),
+        ("PLUME_MAIL_FROM", "Plume <hi@example.org", None),
+        ("PLUME_MAIL_FROM", "Plume", None),
+        ("PLUME_MAIL_FROM", "Plume <hi@example.org>\r\nBcc: x@example.org", None),
+        ("PLUME_MAIL_FROM", "Plume\r\nBcc: x <hi@example.org>", None),
+        ("PLUME_MAIL_FROM", "a <b> <hi@example.org>", None),
+        ("PLUME_ORIGINS", "https://Plume.CHAT", Some("https://plume.chat")),
+        (
+            "PLUME_ORIGINS",
+            "HTTPS://a.b:443, http://c:80,,http://d:81",
+            Some("https://a.b http://c http://d:81"),
+        ),
+        ("PLUME_ORIGINS", "http://[0:0::1]:81,http://[::1]", Some("http://[::1]:81 http://[::1]")),
+        ("PLUME_ORIGINS", "https://a/", None),
+        ("PLUME_ORIGINS", "https://a?b", None),
+        ("PLUME_ORIGINS", "https://u@a", None),
+        ("PLUME_ORIGINS", "https://a:0", None),
+        ("PLUME_ORIGINS", "https://a:65536", None),
+        ("PLUME_ORIGINS", "https://a:+1", None),
+        ("PLUME_ORIGINS", "https://", None),
+        ("PLUME_ORIGINS", "wss://a", None),
+        ("PLUME_ORIGINS", "null", None),
+        ("PLUME_ORIGINS", "*", None),
+    ] {
+        assert_eq!(read(variable, value).as_deref(), want, "{variable}={value}");
+    }
+}
+
+#[test]
+fn help_tells_every_setting_and_version_the_version() {
+    for args in [&["--help"][..], &["--nonsense", "-h"]] {
+        let Ok(Command::Print(text)) = run(args, &[("PLUME_NONSENSE", "1")]) else { panic!("{args:?}") };
+        for setting in SETTINGS {
+            assert!(text.contains(&format!("  {}, {}\n", setting.variable, setting.flag())), "{text}");
+        }
+        assert!(text.contains("--mailgun-apikey\n") && text.lines().all(|line| line.len() <= 100), "{text}");
+    }
+    let Ok(Command::Print(text)) = run(&["--version"], &[]) else { panic!("no version") };
+    assert_eq!(text, format!("plume {}\n", env!("CARGO_PKG_VERSION")));
+}

@@ -1,0 +1,176 @@
+//! What a value may be: each kind of setting has a function that checks it, or says in words what it must be.
+
+/// A value, or the words for what it must be.
+use crate::base::limits::SITE_NAME_BYTES_MAX;
+use crate::base::note::Level;
+use email_address::{EmailAddress, Options};
+use ipnet::IpNet;
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+pub(super) type Checked<T> = Result<T, String>;
+
+pub(super) fn put<T>(place: &mut T, value: Checked<T>) -> Checked<()> {
+    *place = value?;
+    Ok(())
+}
+
+pub(super) fn production(value: &str) -> Checked<bool> {
+    match value {
+        "production" => Ok(true),
+        "development" => Ok(false),
+        // Taken for development, a slip of the pen would print codes instead of mailing them.
+        _ => Err("production or development".to_owned()),
+    }
+}
+
+pub(super) fn level(value: &str) -> Checked<Level> {
+    match value {
+        "error" => Ok(Level::Error),
+        "warn" => Ok(Level::Warn),
+        "info" => Ok(Level::Info),
+        "debug" => Ok(Level::Debug),
+        _ => Err("error, warn, info or debug".to_owned()),
+    }
+}
+
+pub(super) fn whole<N: FromStr + PartialOrd + Display>(
+    value: &str,
+    allowed: RangeInclusive<N>,
+) -> Checked<N> {
+    let number = value.parse().ok().filter(|number| allowed.contains(number));
+    number.ok_or_else(|| format!("a whole number from {} to {}", allowed.start(), allowed.end()))
+}
+
+/// A number of seconds, with or without a fraction.
+pub(super) fn seconds(value: &str, allowed: RangeInclusive<Duration>) -> Checked<Duration> {
+    let plain = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number = value.parse().ok().filter(|_| plain);
+    let wait = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let (least, most) = (allowed.start().as_secs_f64(), allowed.end().as_secs_f64());
+    wait.filter(|wait| allowed.contains(wait))
+        .ok_or_else(|| format!("a number of seconds from {least} to {most}"))
+}
+
+/// A number of bytes, or of KiB or MiB.
+pub(super) fn size(value: &str, allowed: RangeInclusive<usize>) -> Checked<usize> {
+    let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20)]
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((value.strip_suffix(suffix)?.trim_end(), unit)))
+        .unwrap_or((value, 1));
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    let (least, most) = (allowed.start(), allowed.end());
+    bytes
+        .filter(|bytes| allowed.contains(bytes))
+        .ok_or_else(|| format!("a size from {least} to {most} bytes, such as 4194304 or 4 MiB"))
+}
+
+pub(super) fn listen(value: &str) -> Checked<SocketAddr> {
+    let address = match value.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}").parse(),
+        None => value.parse(),
+    };
+    address.map_err(|_| "an IP address and a port, such as 127.0.0.1:4884 or [::1]:4884".to_owned())
+}
+
+pub(super) fn site_name(value: &str) -> Checked<String> {
+    let name = value.trim();
+    let good = !name.is_empty() && name.len() <= SITE_NAME_BYTES_MAX && !name.contains(char::is_control);
+    let must_be = || format!("a name of 1 to {SITE_NAME_BYTES_MAX} bytes without control characters");
+    good.then(|| name.to_owned()).ok_or_else(must_be)
+}
+
+pub(super) fn origins(value: &str) -> Checked<Vec<String>> {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let origins = parts.map(|part| split_origin(part).filter(|(_, path)| path.is_empty()));
+    origins
+        .map(|origin| origin.map(|(origin, _)| origin))
+        .collect::<Option<_>>()
+        .ok_or_else(|| "origins such as https://plume.chat, separated by commas, without paths".to_owned())
+}
+
+pub(super) fn networks(value: &str) -> Checked<Vec<IpNet>> {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let networks = parts.map(|part| part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)));
+    networks
+        .collect::<Result<_, _>>()
+        .map_err(|_| "addresses or networks such as 10.0.0.0/8, separated by commas".to_owned())
+}
+
+pub(super) fn api_base(value: &str) -> Checked<String> {
+    let plain =
+        |path: &str| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
+    split_origin(value)
+        .filter(|(_, path)| plain(path))
+        .map(|(origin, path)| origin + path.trim_end_matches('/'))
+        .ok_or_else(|| "an address such as https://api.mailgun.net, without user or query".to_owned())
+}
+
+/// The `http(s)://host[:port]` that an address begins with, in lower case and without a default port, as
+/// browsers write it; and what follows it.
+pub(super) fn split_origin(address: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = address.split_once("://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let scheme = scheme.to_ascii_lowercase();
+    let default_port = match scheme.as_str() {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let colon = authority.rfind(':').filter(|&colon| !authority[colon..].contains(']'));
+    let (host, port) = authority.split_at(colon.unwrap_or(authority.len()));
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inner) => format!("[{}]", inner.parse::<Ipv6Addr>().ok()?),
+        None => host_name(host)?,
+    };
+    let port = match port.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse::<u16>().ok()?,
+        Some(_) => return None,
+        None => default_port,
+    };
+    match port {
+        0 => None,
+        port if port == default_port => Some((format!("{scheme}://{host}"), path)),
+        port => Some((format!("{scheme}://{host}:{port}"), path)),
+    }
+}
+
+/// A host name in lower case, with the lengths of RFC 1035, section 2.3.4.
+pub(super) fn host_name(host: &str) -> Option<String> {
+    let label = |label: &str| {
+        let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        letters && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    (host.len() <= 253 && host.split('.').all(label)).then(|| host.to_ascii_lowercase())
+}
+
+pub(super) fn domain(value: &str) -> Checked<String> {
+    host_name(value).ok_or_else(|| "a host name such as mail.plume.chat".to_owned())
+}
+
+pub(super) fn api_key(value: &str) -> Checked<Option<String>> {
+    let key = value.trim();
+    let good = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    good.then(|| Some(key.to_owned())).ok_or_else(|| "a key of visible ASCII characters".to_owned())
+}
+
+/// `Name <local@domain>` or a bare address. Line breaks would end the header field that it becomes.
+pub(super) fn sender(value: &str) -> Checked<Option<String>> {
+    let sender = value.trim();
+    let address = match sender.split_once('<') {
+        Some((_, address)) => address.strip_suffix('>'),
+        None => Some(sender),
+    };
+    let options = Options::default().without_display_text().without_domain_literal();
+    let good = !sender.contains(char::is_control)
+        && sender.len() <= SENDER_BYTES_MAX
+        && address.is_some_and(|address| EmailAddress::parse_with_options(address, options).is_ok());
+    let must_be = || "an address such as hi@plume.chat or Plume Chat <hi@plume.chat>".to_owned();
+    good.then(|| Some(sender.to_owned())).ok_or_else(must_be)
+}
+
+/// The longest address (RFC 5321: 254) and a name before it.
+const SENDER_BYTES_MAX: usize = 254 + SITE_NAME_BYTES_MAX;
