@@ -1,0 +1,323 @@
+//! Who may come in, and under which name.
+
+use crate::support::{Client, Plume};
+use std::thread;
+use std::time::Duration;
+
+/// Another code than this one.
+fn other_than(code: &str) -> String {
+    let last = if code.ends_with('7') { '8' } else { '7' };
+    format!("{}{last}", &code[..5])
+}
+
+#[test]
+fn a_code_is_read_kindly() {
+    let server = Plume::start(&[]);
+    let ways: [fn(&str) -> String; 7] = [
+        str::to_owned,
+        str::to_lowercase,
+        |code| format!(" \t{code}\r\n "),
+        |code| code.replace('0', "O"),
+        |code| code.replace('0', "o"),
+        |code| code.replace('1', "i"),
+        |code| code.replace('1', "L"),
+    ];
+    for (n, way) in ways.into_iter().enumerate() {
+        let name = format!("P{n}");
+        let mut client = Client::open(&server);
+        client.ask_code(&name, &format!("{name}@example.org"));
+        let written = way(&server.code_for(&name));
+        client.auth(&written);
+        let ack = client.message();
+        assert_eq!(ack["type"], 3, "{written:?}: {ack}");
+    }
+}
+
+#[test]
+fn look_alikes_in_a_code_are_read_as_what_they_look_like() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    let mut asker = Client::open(&server);
+    // Ask until there is a code with both digits: about one of 33 has.
+    let (flow, code) = (0..2_000)
+        .map(|_| (asker.ask_code("Ada", "ada@example.org"), server.code_for("Ada")))
+        .find(|(_, code)| code.contains('0') && code.contains('1'))
+        .expect("codes have zeros and ones");
+    let mut client = Client::open(&server);
+    client.auth_in(&flow, &code.replace('0', "o").replace('1', "l"));
+    client.expect(3);
+}
+
+#[test]
+fn the_newest_code_of_a_connection_is_the_good_one() {
+    let server = Plume::start(&[]);
+    let mut client = Client::open(&server);
+    let old_flow = client.ask_code("Ada", "ada@example.org");
+    let old = server.code_for("Ada");
+    let new_flow = client.ask_code("Ada", "ada@example.org");
+    let new = server.code_for("Ada");
+    client.auth(&old);
+    client.expect_rejected(4);
+    let mut elsewhere = Client::open(&server);
+    elsewhere.auth_in(&old_flow, &old);
+    elsewhere.expect_rejected(0);
+    client.auth_in(&new_flow, &new);
+    client.expect(3);
+}
+
+#[test]
+fn a_second_hello_may_change_the_name() {
+    let server = Plume::start(&[]);
+    let mut client = Client::open(&server);
+    client.ask_code("Ada", "ada@example.org");
+    client.ask_code("Augusta", "ada@example.org");
+    client.auth(&server.code_for("Augusta"));
+    let ack = client.expect(3);
+    assert_eq!(ack["user"]["name"], "Augusta");
+}
+
+#[test]
+fn a_hello_from_elsewhere_voids_nothing() {
+    let server = Plume::start(&[]);
+    let mut ada = Client::open(&server);
+    ada.ask_code("Ada", "ada@example.org");
+    let code = server.code_for("Ada");
+    let mut other = Client::open(&server);
+    other.ask_code("Ada", "ada@example.org");
+    let other_code = server.code_for("Ada");
+    ada.auth(&code);
+    ada.expect(3);
+    other.auth(&other_code);
+    other.expect(3);
+}
+
+#[test]
+fn a_code_is_good_once() {
+    let server = Plume::start(&[]);
+    let mut client = Client::open(&server);
+    let flow = client.ask_code("Ada", "ada@example.org");
+    let code = server.code_for("Ada");
+    client.auth(&code);
+    client.expect(3);
+    let mut again = Client::open(&server);
+    again.auth_in(&flow, &code);
+    again.expect_rejected(0);
+}
+
+#[test]
+fn a_flow_token_makes_the_code_good_on_another_connection() {
+    let server = Plume::start(&[]);
+    let mut first = Client::open(&server);
+    let flow = first.ask_code("Ada", "ada@example.org");
+    drop(first);
+    let code = server.code_for("Ada");
+    let mut second = Client::open(&server);
+    second.auth_in(&flow, &code);
+    let ack = second.expect(3);
+    assert_eq!(ack["user"]["name"], "Ada");
+}
+
+#[test]
+fn a_code_is_no_good_without_its_flow() {
+    let server = Plume::start(&[]);
+    let mut ada = Client::open(&server);
+    let flow = ada.ask_code("Ada", "ada@example.org");
+    let code = server.code_for("Ada");
+    let mut none = Client::open(&server);
+    none.auth(&code);
+    none.expect_rejected(0);
+    let mut bob = Client::open(&server);
+    let bobs_flow = bob.ask_code("Bob", "bob@example.org");
+    bob.auth(&code);
+    bob.expect_rejected(4);
+    // An altered, a cut, an empty and a long token are as good as none.
+    let altered = format!("{}{}", &flow[1..], &flow[..1]);
+    for wrong in [&bobs_flow, &altered, &flow[1..], "", "x", &"x".repeat(3_000), "ä"] {
+        let mut client = Client::open(&server);
+        client.auth_in(wrong, &code);
+        let answer = client.message();
+        assert_eq!(answer["type"], 4, "{wrong}: {answer}");
+    }
+    ada.auth(&code);
+    ada.expect(3);
+}
+
+#[test]
+fn a_code_expires() {
+    let server = Plume::start(&[("PLUME_CODE_TTL", "1")]);
+    let mut client = Client::open(&server);
+    let flow = client.ask_code("Ada", "ada@example.org");
+    let code = server.code_for("Ada");
+    thread::sleep(Duration::from_millis(1_100));
+    let mut elsewhere = Client::open(&server);
+    elsewhere.auth_in(&flow, &code);
+    elsewhere.expect_rejected(0);
+    client.auth(&code);
+    client.expect_rejected(0);
+    client.ask_code("Ada", "ada@example.org");
+    client.auth(&server.code_for("Ada"));
+    client.expect(3);
+}
+
+#[test]
+fn a_name_belongs_to_its_address() {
+    let server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
+    let mut ada = Client::login_as(&server, "Ada King", "ada@example.org");
+    let rows = ["Ada King", "ada king", "ADA KING", "  Ada   King  ", "Ada\u{a0}King"];
+    let refuse_all = || {
+        for name in rows {
+            let mut other = Client::open(&server);
+            other.hello_as(name, "eve@example.org");
+            let refused = other.message();
+            assert_eq!(refused["type"], 5, "{name:?}: {refused}");
+            other.hello("Eve");
+            other.expect(0);
+        }
+    };
+    refuse_all();
+    ada.leave();
+    ada.expect_close(1000);
+    refuse_all();
+    assert!(!server.log().contains("login code for @Ada King: \n"));
+    Client::login_as(&server, "Ada King", "ada@example.org");
+}
+
+#[test]
+fn names_are_compared_without_case_in_every_script() {
+    let server = Plume::start(&[]);
+    for (name, other) in
+        [("Зоя", "ЗОЯ"), ("Élodie", "éLODIE"), ("ΟΔΥΣΣΕΥΣ", "οδυσσευσ"), ("Straße", "STRASSE")]
+    {
+        Client::login_as(&server, name, "owner@example.org");
+        let mut client = Client::open(&server);
+        client.hello_as(other, "eve@example.org");
+        let refused = client.message();
+        assert_eq!(refused["type"], 5, "{name} {other}: {refused}");
+    }
+}
+
+#[test]
+fn addresses_are_compared_without_case() {
+    let server = Plume::start(&[]);
+    Client::login_as(&server, "Ada", "Ada@Example.ORG");
+    let mut again = Client::open(&server);
+    again.ask_code("Ada", "ada@example.org");
+    again.auth(&server.code_for("Ada"));
+    let ack = again.expect(3);
+    assert_eq!(ack["count"], 1, "one person: {ack}");
+}
+
+#[test]
+fn reserved_names_and_what_looks_like_them_are_nobodys() {
+    let server = Plume::start(&[("PLUME_NAME", "The Quiet Room")]);
+    for name in [
+        "plumebot",
+        "PLUMEBOT",
+        " plumebot ",
+        "plume bot",
+        "p1umeb0t",
+        "plume-bot",
+        "admin",
+        "moderator",
+        "system",
+        "root",
+        "everyone",
+        "here",
+        "The Quiet Room",
+        "thequietr00m",
+    ] {
+        let mut client = Client::open(&server);
+        client.hello(name);
+        let refused = client.message();
+        assert_eq!(refused["type"], 5, "{name}: {refused}");
+    }
+}
+
+#[test]
+fn a_name_that_looks_like_a_taken_one_is_refused() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    for name in ["William", "Ada", "bob 1"] {
+        Client::login_as(&server, name, "owner@example.org");
+    }
+    let mut eve = Client::open(&server);
+    // In the third the whole name is Cyrillic, so it is of one script.
+    for name in ["VVilliam", "W1lliam", "\u{430}\u{501}\u{430}", "A-da", "A.d.a.", "bobl", "B0B I"] {
+        eve.hello_as(name, "eve@example.org");
+        let refused = eve.message();
+        assert_eq!(refused["type"], 5, "{name}: {refused}");
+    }
+    eve.hello_as("Adam", "eve@example.org");
+    eve.expect(0);
+}
+
+#[test]
+fn of_two_with_codes_for_one_free_name_the_first_gets_it() {
+    let server = Plume::start(&[]);
+    let mut first = Client::open(&server);
+    let mut second = Client::open(&server);
+    second.ask_code("Sam", "second@example.org");
+    let seconds_code = server.code_for("Sam");
+    first.ask_code("Sam", "first@example.org");
+    let firsts_code = server.code_for("Sam");
+    first.auth(&firsts_code);
+    first.expect(3);
+    second.auth(&seconds_code);
+    second.expect(5);
+    second.ask_code("Samuel", "second@example.org");
+    second.auth(&server.code_for("Samuel"));
+    second.expect(3);
+}
+
+#[test]
+fn two_who_race_for_a_name_never_both_get_it() {
+    let server = Plume::start(&[]);
+    for round in 0..20 {
+        let name = format!("Sam{round}");
+        let mut pair = [Client::open(&server), Client::open(&server)];
+        let mut codes = Vec::new();
+        for (n, client) in pair.iter_mut().enumerate() {
+            client.ask_code(&name, &format!("{n}@example.org"));
+            codes.push(server.code_for(&name));
+        }
+        for (client, code) in pair.iter_mut().zip(&codes) {
+            client.auth(code);
+        }
+        let mut kinds: Vec<u64> =
+            pair.iter_mut().map(|client| client.message()["type"].as_u64().unwrap()).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, [3, 5], "{name}");
+    }
+}
+
+#[test]
+fn a_stranger_hears_nothing_and_says_nothing() {
+    let server = Plume::start(&[]);
+    let mut stranger = Client::open(&server);
+    let mut ada = Client::login(&server, "Ada");
+    stranger.say("can you hear me?");
+    stranger.leave();
+    stranger.expect_nothing();
+    ada.say("psst");
+    ada.expect_line("Ada", "psst");
+    stranger.ask_code("Bob", "bob@example.org");
+    stranger.say("and now?");
+    stranger.auth(&other_than(&server.code_for("Bob")));
+    stranger.expect_rejected(4);
+    stranger.say("and now?");
+    stranger.expect_nothing();
+    ada.expect_nothing();
+}
+
+#[test]
+fn who_is_in_cannot_come_in_again() {
+    let server = Plume::start(&[]);
+    let mut ada = Client::login(&server, "Ada");
+    let token = ada.token();
+    ada.hello("Bob");
+    ada.auth("000000");
+    ada.resume(&token, None, None);
+    ada.resume("wrong", None, None);
+    ada.expect_nothing();
+    ada.say("still Ada");
+    ada.expect_line("Ada", "still Ada");
+    assert!(!server.log().contains("@Bob"), "no code for one who is in");
+}

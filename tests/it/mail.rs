@@ -1,0 +1,198 @@
+//! Production: what is mailed, to whom, how often, and what never stands in the log.
+
+use crate::support::{Behaviour, Client, FakeMailgun, Plume, authorization};
+use serde_json::Value;
+
+/// The seconds that a limit tells to wait.
+fn retry(notice: &Value) -> u64 {
+    notice["retry"].as_u64().unwrap_or_else(|| panic!("waiting would help: {notice}"))
+}
+
+/// Comes in by a code from the mail.
+fn login(server: &Plume, mailgun: &FakeMailgun, name: &str, email: &str) -> Client {
+    let mut client = Client::open(server);
+    client.ask_code(name, email);
+    client.auth(&mailgun.next().code());
+    client.enter();
+    client
+}
+
+#[test]
+fn the_code_comes_by_mail() {
+    let mailgun = FakeMailgun::start(&[]);
+    let server = mailgun.plume(&[]);
+    let mut client = Client::open(&server);
+    client.hello_as("Ada & <Co>", "Ada@Example.org");
+    client.expect(0);
+    let posted = mailgun.next();
+    assert_eq!(posted.request, "POST /v3/mail.plume.chat/messages");
+    assert_eq!(posted.authorization, authorization());
+    assert_eq!(posted.field("from"), "Plume Chat <hi@mail.plume.chat>");
+    assert_eq!(posted.field("to").to_lowercase(), "ada@example.org");
+    let code = posted.code();
+    assert_eq!(posted.field("subject"), format!("Your Plume login code: {code}"));
+    let (text, html) = (posted.field("text"), posted.field("html"));
+    assert!(text.contains(&code) && text.contains("Ada & <Co>"), "{text}");
+    assert!(html.contains(&code) && html.contains("Ada &amp; &lt;Co&gt;"), "{html}");
+    assert!(!html.contains("<Co>"), "{html}");
+    client.auth(&code);
+    client.expect(3);
+}
+
+#[test]
+fn who_sends_and_from_where_can_be_set() {
+    let mailgun = FakeMailgun::start(&[]);
+    let server = mailgun.plume(&[
+        ("MAILGUN_DOMAIN", "mg.quiet.example"),
+        ("PLUME_NAME", "The Quiet & Small"),
+        ("PLUME_MAIL_FROM", "Door <door@quiet.example>"),
+    ]);
+    let mut client = Client::open(&server);
+    client.hello("Ada");
+    client.expect(0);
+    let posted = mailgun.next();
+    assert_eq!(posted.request, "POST /v3/mg.quiet.example/messages");
+    assert_eq!(posted.field("from"), "Door <door@quiet.example>");
+    assert!(posted.field("text").contains("The Quiet & Small"), "{posted:?}");
+    assert!(posted.field("html").contains("The Quiet &amp; Small"), "{posted:?}");
+
+    let server = mailgun.plume(&[("MAILGUN_DOMAIN", "mg.quiet.example")]);
+    Client::open(&server).ask_code("Ada", "ada@example.org");
+    assert_eq!(mailgun.next().field("from"), "Plume Chat <hi@mg.quiet.example>");
+}
+
+#[test]
+fn no_proxy_is_taken_from_the_environment() {
+    let mailgun = FakeMailgun::start(&[]);
+    let dead = "http://127.0.0.1:9";
+    let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let server = mailgun.plume(&names.map(|name| (name, dead)));
+    login(&server, &mailgun, "Ada", "ada@example.org");
+}
+
+#[test]
+fn nothing_secret_stands_in_the_log() {
+    let mailgun = FakeMailgun::start(&[Behaviour::Accept, Behaviour::Status(500)]);
+    let server = mailgun.plume(&[("PLUME_LOG", "debug")]);
+    let mut client = Client::open(&server);
+    let flow = client.ask_code("Secretname", "secret.address@example.org");
+    let code = mailgun.next().code();
+    client.auth("WRONG1");
+    client.expect(4);
+    client.auth(&code);
+    client.enter();
+    client.say("secret words");
+    client.expect_line("Secretname", "secret words");
+    let token = client.token();
+    let mut other = Client::open(&server);
+    other.resume("secret but wrong", None, None);
+    other.expect(4);
+    other.resume(&token, None, None);
+    other.enter();
+    let mut third = Client::open(&server);
+    third.ask_code("Secretname", "secret.address@example.org");
+    third.expect_notice("mail-failed");
+    let failed_code = mailgun.next().code();
+    client.leave();
+    client.expect_close(1000);
+    let mut server = server;
+    assert_eq!(server.terminate().code(), Some(0));
+    let log = server.log();
+    for secret in [&flow, &code, &failed_code, &token, "ecret", "example.org", "WRONG1", "key-of-the-test"] {
+        assert!(!log.contains(secret), "{secret} stands in the log:\n{log}");
+    }
+    assert!(log.lines().count() > 5, "debug tells much:\n{log}");
+    assert!(log.contains("500"), "why a mail failed is told:\n{log}");
+    for line in log.lines().skip(1) {
+        assert!(line.contains('='), "an event is told as key=value: {line}");
+    }
+}
+
+#[test]
+fn one_connection_may_ask_for_three_mails() {
+    let mailgun = FakeMailgun::start(&[]);
+    let server = mailgun.plume(&[]);
+    let mut client = Client::open(&server);
+    for n in 0..3 {
+        client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
+        mailgun.next();
+    }
+    client.hello("P3");
+    client.expect_notice("mail-limited");
+    client.expect_nothing();
+    let mut other = Client::open(&server);
+    other.ask_code("P3", "p3@example.org");
+    other.auth(&mailgun.next().code());
+    other.expect(3);
+    assert_eq!(mailgun.count(), 4);
+}
+
+#[test]
+fn one_address_is_sent_three_mails() {
+    let mailgun = FakeMailgun::start(&[]);
+    let server = mailgun.plume(&[]);
+    // The last address is the first one in another case.
+    for email in ["ada@example.org", "ada@example.org", "ADA@example.org"] {
+        Client::open(&server).ask_code("Ada", email);
+        mailgun.next();
+    }
+    for email in ["ada@example.org", "Ada@EXAMPLE.org"] {
+        let mut client = Client::open(&server);
+        client.hello_as("Ada", email);
+        let wait = retry(&client.expect_notice("mail-limited"));
+        assert!((500..=600).contains(&wait), "{wait}");
+        client.hello("Bob");
+        client.expect(0);
+        mailgun.next();
+        client.leave();
+    }
+    assert_eq!(mailgun.count(), 5);
+}
+
+#[test]
+fn the_whole_server_has_a_budget() {
+    let mailgun = FakeMailgun::start(&[]);
+    let server = mailgun.plume(&[("PLUME_MAIL_BURST", "2"), ("PLUME_MAIL_EVERY", "2")]);
+    for name in ["Ada", "Bob"] {
+        Client::open(&server).ask_code(name, &format!("{name}@example.org"));
+        mailgun.next();
+    }
+    let mut client = Client::open(&server);
+    client.hello("Cyd");
+    let wait = retry(&client.expect_notice("mail-limited"));
+    assert!((1..=2).contains(&wait), "{wait}");
+    std::thread::sleep(std::time::Duration::from_secs(wait));
+    client.hello("Cyd");
+    client.expect(0);
+    client.auth(&mailgun.next().code());
+    client.expect(3);
+}
+
+#[test]
+fn outside_production_codes_are_not_counted() {
+    let server = Plume::start(&[("PLUME_MAIL_BURST", "1"), ("PLUME_MAIL_EVERY", "600")]);
+    let mut client = Client::open(&server);
+    for _ in 0..8 {
+        client.ask_code("Ada", "ada@example.org");
+    }
+    let codes: Vec<String> = (0..8).map(|_| server.code_for("Ada")).collect();
+    client.auth(&codes[7]);
+    client.expect(3);
+}
+
+#[test]
+fn a_hello_that_may_not_enter_costs_no_mail() {
+    let mailgun = FakeMailgun::start(&[]);
+    let server = mailgun.plume(&[]);
+    login(&server, &mailgun, "Ada", "ada@example.org");
+    let mut eve = Client::open(&server);
+    for _ in 0..5 {
+        eve.hello_as("Ada", "eve@example.org");
+        eve.expect(5);
+        eve.hello_as("", "eve@example.org");
+        eve.expect_notice("bad-name");
+    }
+    eve.ask_code("Eve", "eve@example.org");
+    mailgun.next();
+    assert_eq!(mailgun.count(), 2);
+}

@@ -1,0 +1,191 @@
+//! A mail provider on a bad day: it refuses, hangs up, lies or takes its time, and the chat goes on.
+
+use crate::support::{Behaviour, Client, FakeMailgun, Plume, production};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// Asks for a code with a new connection, and sees the mail fail.
+fn fails(server: &Plume, name: &str, email: &str) -> Client {
+    let mut client = Client::open(server);
+    client.ask_code(name, email);
+    client.expect_notice("mail-failed");
+    client
+}
+
+#[test]
+fn what_goes_wrong_at_once_is_told_at_once() {
+    let rows = [
+        Behaviour::Status(400),
+        Behaviour::Status(401),
+        Behaviour::Status(429),
+        Behaviour::Status(500),
+        Behaviour::Status(503),
+        Behaviour::HangUp,
+        Behaviour::Garbage,
+        Behaviour::Redirect,
+    ];
+    let mailgun = FakeMailgun::start(&rows);
+    let server = mailgun.plume(&[]);
+    for (n, row) in rows.iter().enumerate() {
+        let begun = Instant::now();
+        let mut client = Client::open(&server);
+        client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
+        let notice = client.message();
+        assert_eq!(notice["reason"], "mail-failed", "{row:?}: {notice}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{row:?}");
+        let posted = mailgun.next();
+        assert_eq!(posted.request, "POST /v3/mail.plume.chat/messages", "{row:?}");
+        client.auth(&posted.code());
+        client.expect_rejected(0);
+    }
+    assert_eq!(mailgun.count(), rows.len(), "no redirect is followed, nothing is tried twice");
+}
+
+#[test]
+fn a_provider_that_nobody_reaches_is_a_failure() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let server = production(&format!("http://127.0.0.1:{port}"), &[]);
+    let mut client = fails(&server, "Ada", "ada@example.org");
+    client.expect_nothing();
+}
+
+#[test]
+fn a_failure_gives_the_address_its_budget_back() {
+    let mailgun = FakeMailgun::start(&[Behaviour::Status(500); 5]);
+    let server = mailgun.plume(&[]);
+    for _ in 0..5 {
+        fails(&server, "Ada", "ada@example.org");
+        mailgun.next();
+    }
+    for _ in 0..3 {
+        let mut client = Client::open(&server);
+        client.ask_code("Ada", "ada@example.org");
+        client.auth(&mailgun.next().code());
+        client.expect(3);
+    }
+    let mut client = Client::open(&server);
+    client.hello("Ada");
+    client.expect_notice("mail-limited");
+}
+
+#[test]
+fn a_failure_voids_only_the_code_of_that_mail() {
+    let mailgun = FakeMailgun::start(&[Behaviour::Accept, Behaviour::Status(500)]);
+    let server = mailgun.plume(&[]);
+    let mut good = Client::open(&server);
+    good.ask_code("Ada", "ada@example.org");
+    let code = mailgun.next().code();
+    fails(&server, "Ada", "ada@example.org");
+    good.auth(&code);
+    good.expect(3);
+}
+
+#[test]
+fn an_old_failure_does_not_void_a_newer_code() {
+    let mailgun = FakeMailgun::start(&[Behaviour::HangUp, Behaviour::Accept]);
+    let server = mailgun.plume(&[]);
+    let mut client = Client::open(&server);
+    client.hello("Ada");
+    client.hello("Ada");
+    let (_failed, accepted) = (mailgun.next(), mailgun.next());
+    client.expect(0);
+    loop {
+        // The two hellos, and perhaps a word about the first mail.
+        let messages = client.settle();
+        if messages.iter().any(|message| message["type"] == 0) {
+            break;
+        }
+    }
+    client.settle();
+    client.auth(&accepted.code());
+    client.expect(3);
+}
+
+#[test]
+fn a_slow_provider_delays_nobody_else_and_has_fifteen_seconds() {
+    let slow = Behaviour::Slow(Duration::from_mins(1));
+    let mailgun = FakeMailgun::start(&[Behaviour::Accept, slow]);
+    let server = mailgun.plume(&[]);
+    let mut bob = Client::open(&server);
+    bob.ask_code("Bob", "bob@example.org");
+    bob.auth(&mailgun.next().code());
+    bob.enter();
+
+    let begun = Instant::now();
+    let mut waiting: Vec<Client> = Vec::new();
+    for name in ["Ada", "Cyd", "Dan"] {
+        let mut client = Client::open(&server);
+        client.ask_code(name, &format!("{name}@example.org"));
+        waiting.push(client);
+    }
+    let slow_code = mailgun.next().code();
+    for n in 0..5 {
+        bob.say(&n.to_string());
+        bob.expect_line("Bob", &n.to_string());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "the room waited for the mail: {:?}", begun.elapsed());
+    // Half of the patience of a client is spent before the other half begins.
+    std::thread::sleep(Duration::from_secs(9).saturating_sub(begun.elapsed()));
+    for client in &mut waiting {
+        client.expect_notice("mail-failed");
+        let took = begun.elapsed();
+        assert!(took > Duration::from_secs(13) && took < Duration::from_secs(17), "{took:?}");
+    }
+    waiting[0].auth(&slow_code);
+    waiting[0].expect_rejected(0);
+    assert_eq!(mailgun.count(), 2, "mails that are too old are not tried");
+    waiting[1].ask_code("Cyd", "cyd@example.org");
+    waiting[1].auth(&mailgun.next().code());
+    waiting[1].expect(3);
+}
+
+#[test]
+fn a_provider_that_dribbles_has_fifteen_seconds_in_all() {
+    let mailgun = FakeMailgun::start(&[Behaviour::Dribble]);
+    let server = mailgun.plume(&[]);
+    let begun = Instant::now();
+    let mut client = Client::open(&server);
+    client.ask_code("Ada", "ada@example.org");
+    std::thread::sleep(Duration::from_secs(9));
+    client.expect_notice("mail-failed");
+    let took = begun.elapsed();
+    assert!(took > Duration::from_secs(13) && took < Duration::from_secs(17), "{took:?}");
+}
+
+#[test]
+fn a_full_queue_is_told() {
+    let slow = Behaviour::Slow(Duration::from_mins(1));
+    let mailgun = FakeMailgun::start(&[slow]);
+    let server = mailgun.plume(&[("PLUME_MAIL_BURST", "200")]);
+    let mut first = Client::open(&server);
+    first.ask_code("First", "first@example.org");
+    mailgun.next();
+    let mut told = 0;
+    let mut clients = Vec::new();
+    for n in 0..80 {
+        let mut client = Client::open(&server);
+        client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
+        clients.push(client);
+    }
+    for client in &mut clients {
+        told += client.settle().iter().filter(|message| message["reason"] == "mail-failed").count();
+    }
+    assert_eq!(told, 80 - 64, "64 mails wait");
+}
+
+#[test]
+fn the_end_of_the_server_does_not_wait_for_a_mail() {
+    let mailgun = FakeMailgun::start(&[Behaviour::Slow(Duration::from_mins(1))]);
+    let mut server = mailgun.plume(&[]);
+    let mut client = Client::open(&server);
+    client.ask_code("Ada", "ada@example.org");
+    mailgun.next();
+    let begun = Instant::now();
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    client.expect_notice("restarting");
+    client.expect_close(1012);
+}

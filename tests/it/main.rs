@@ -1,0 +1,22 @@
+//! The built binary, held to `PROTOCOL.md` and to its settings from outside: with a real WebSocket client, plain
+//! HTTP, a mail provider that fails on demand, signals, and a real clock.
+
+mod addresses;
+mod http_answers;
+mod http_faults;
+mod life;
+mod login;
+mod mail;
+mod mail_faults;
+mod malformed;
+mod membership;
+mod messages;
+mod old_client;
+mod patience;
+mod resume;
+mod room;
+mod settings;
+mod shutdown;
+mod support;
+mod tries;
+mod upgrade;

@@ -1,0 +1,110 @@
+//! The page of the first Plume, of 2020: it knows the types 0 to 5, asks and answers on one socket, reads the names
+//! and texts of what it knows, and keeps quiet about the rest.
+
+use crate::support::{Client, Event, Plume};
+use serde_json::{Value, json};
+
+/// That page, as far as the server can see it.
+struct OldPage {
+    client: Client,
+    /// What it shows: name and text.
+    shown: Vec<(String, String)>,
+    is_in: bool,
+}
+
+impl OldPage {
+    fn open(server: &Plume) -> Self {
+        Self { client: Client::open(server), shown: Vec::new(), is_in: false }
+    }
+
+    /// The first Plume sent a user with each message, empty before the login.
+    fn send(&mut self, kind: u64, text: &str) {
+        self.client.send(&json!({"type": kind, "user": {"name": "", "email": ""}, "text": text}));
+    }
+
+    /// Reads one message as that page did: it takes `user.name` and `text` of what it knows for strings.
+    fn read(&mut self) -> Option<u64> {
+        let message = match self.client.next() {
+            Event::Json(message) => message,
+            Event::Close(_) | Event::End(_) => return None,
+            Event::Ping | Event::Pong(_) => return self.read(),
+        };
+        let string = |value: &Value| value.as_str().map(str::to_owned);
+        let kind = message["type"].as_u64().expect("a type is an integer");
+        if matches!(kind, 0 | 1 | 3) {
+            let name = string(&message["user"]["name"]);
+            let text = string(&message["text"]);
+            let line = name.zip(text).unwrap_or_else(|| panic!("no name or text: {message}"));
+            match kind {
+                1 => self.shown.push(line),
+                3 => self.is_in = true,
+                _ => {}
+            }
+        }
+        Some(kind)
+    }
+
+    fn read_until(&mut self, kind: u64) {
+        while self.read().expect("the connection stays") != kind {}
+    }
+
+    fn read_until_shown(&mut self, name: &str, text: &str) {
+        let line = (name.to_owned(), text.to_owned());
+        while self.shown.last() != Some(&line) {
+            self.read().expect("the connection stays");
+        }
+    }
+}
+
+#[test]
+fn the_first_page_logs_in_and_chats() {
+    let server = Plume::start(&[]);
+    let mut new = Client::login(&server, "Neo");
+    let mut old = OldPage::open(&server);
+    old.send(0, "Ada\nada@example.org");
+    old.read_until(0);
+    old.send(2, &server.code_for("Ada"));
+    old.read_until(3);
+    assert!(old.is_in);
+    old.read_until_shown("Ada", "entered chat");
+    assert!(old.shown.iter().any(|(name, text)| name == "plumebot" && text.contains("@Ada")));
+    new.expect_enters("Ada");
+    old.send(1, "hello from 2020");
+    old.read_until_shown("Ada", "hello from 2020");
+    new.expect_line("Ada", "hello from 2020");
+    new.say("hello from now");
+    old.read_until_shown("Neo", "hello from now");
+    new.leave();
+    old.read_until_shown("Neo", "left chat");
+}
+
+#[test]
+fn the_first_page_is_told_what_it_did_wrong() {
+    let server = Plume::start(&[]);
+    Client::login_as(&server, "Ada", "ada@example.org");
+    let mut old = OldPage::open(&server);
+    old.send(0, "Ada\neve@example.org");
+    old.read_until(5);
+    old.send(0, "Eve\neve@example.org");
+    old.read_until(0);
+    old.send(2, "wrong!");
+    old.read_until(4);
+    old.send(2, &server.code_for("Eve").to_lowercase());
+    old.read_until(3);
+}
+
+#[test]
+fn the_first_page_outlives_notices() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    let mut old = OldPage::open(&server);
+    old.send(0, "\nnobody@example.org");
+    old.read_until(6);
+    old.send(0, "Ada\nada@example.org");
+    old.read_until(0);
+    old.send(2, &server.code_for("Ada"));
+    old.read_until(3);
+    old.send(1, &"x".repeat(70_000));
+    old.read_until(6);
+    old.send(1, "on");
+    old.read_until_shown("Ada", "on");
+}

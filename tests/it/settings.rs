@@ -1,0 +1,289 @@
+//! Variables and flags: what may be set, and what is said of what may not.
+
+use crate::support::{Client, Http, Plume, refused};
+use std::fs;
+use std::path::PathBuf;
+
+/// A wrong setting is one clear line on stderr, which names the culprit, and exit code 2.
+fn assert_refused(variables: &[(&str, &str)], flags: &[&str], culprit: &str) {
+    let row = format!("{variables:?} {flags:?}");
+    let output = refused(variables, flags);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{row}: {stderr}");
+    assert!(stderr.ends_with('\n') && stderr.lines().count() == 1, "{row}: {stderr:?}");
+    assert!(stderr.contains(culprit), "{row}: {stderr:?} does not name {culprit}");
+    assert!(output.stdout.is_empty(), "{row}: {:?}", output.stdout);
+}
+
+/// A folder with files for one test, gone when it goes out of scope.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        // What an earlier run left.
+        let _nothing_there = fs::remove_dir_all(&folder);
+        for (path, text) in files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().expect("it is in the folder"))
+                .expect("the build's folder is ours");
+            fs::write(path, text).expect("the build's folder is ours");
+        }
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It is in the build's own folder: no harm if it stays.
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_wrong_value_is_refused() {
+    for (name, value) in [
+        ("PLUME_LISTEN", "nowhere"),
+        ("PLUME_LISTEN", "127.0.0.1"),
+        ("PLUME_LISTEN", "127.0.0.1:99999"),
+        ("PLUME_ORIGINS", "chat.example"),
+        ("PLUME_ORIGINS", "https://chat.example/path"),
+        ("PLUME_ORIGINS", "https://a.example,ftp://b.example"),
+        ("PLUME_NAME", "two\nlines"),
+        ("PLUME_NAME", " "),
+        ("PLUME_HISTORY", "many"),
+        ("PLUME_HISTORY", "-1"),
+        ("PLUME_HISTORY", "1.5"),
+        ("PLUME_BACKLOG", "1000"),
+        ("PLUME_BACKLOG", "99999999999999999999"),
+        ("PLUME_CODE_TTL", "soon"),
+        ("PLUME_CODE_TTL", "0"),
+        ("PLUME_LEAVE_GRACE", "-1"),
+        ("PLUME_PING", "0"),
+        ("PLUME_PING", "x"),
+        ("PLUME_RATE", "fast"),
+        ("PLUME_RATE", "-5"),
+        ("PLUME_MAIL_EVERY", "x"),
+        ("PLUME_MAIL_BURST", "x"),
+        ("PLUME_MAX_CONNECTIONS", "x"),
+        ("PLUME_MAX_CONNECTIONS", "0"),
+        ("PLUME_MAX_CONNECTIONS", "999999999999"),
+        ("PLUME_LOG", "loud"),
+        ("ENV", "prod"),
+    ] {
+        assert_refused(&[(name, value)], &[], name);
+    }
+}
+
+#[test]
+fn wrong_values_for_mail_are_refused() {
+    let production = ("ENV", "production");
+    assert_refused(&[production], &[], "MAILGUN_APIKEY");
+    assert_refused(&[production, ("MAILGUN_APIKEY", "")], &[], "MAILGUN_APIKEY");
+    let key = ("MAILGUN_APIKEY", "secret-key");
+    for (name, value) in [
+        ("MAILGUN_API_BASE", "mailgun"),
+        ("MAILGUN_API_BASE", "ftp://api.mailgun.net"),
+        ("MAILGUN_DOMAIN", "a/b"),
+        ("PLUME_MAIL_FROM", "two\nlines <a@example.org>"),
+    ] {
+        assert_refused(&[production, key, (name, value)], &[], name);
+    }
+    let output = refused(&[production, key, ("PLUME_PING", "x")], &[]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("secret-key"), "the key stays secret");
+}
+
+#[test]
+fn unknown_names_and_flags_are_refused() {
+    assert_refused(&[("PLUME_NONSENSE", "1")], &[], "PLUME_NONSENSE");
+    assert_refused(&[("PLUME_LISTEN_", "127.0.0.1:0")], &[], "PLUME_LISTEN_");
+    assert_refused(&[("PLUME_listen", "127.0.0.1:0")], &[], "PLUME_listen");
+    for flag in ["--nonsense", "--nonsense=1", "-x", "--LISTEN=127.0.0.1:0", "--"] {
+        assert_refused(&[], &[flag], flag.split('=').next().unwrap());
+    }
+    assert_refused(&[], &["word"], "argument 1");
+    assert_refused(&[], &["--history", "5", "word"], "argument 3");
+    for flags in
+        [&["--history"][..], &["--history", "many"], &["--history=many"], &["--history=1", "--history=1"]]
+    {
+        assert_refused(&[], flags, "--history");
+    }
+}
+
+#[test]
+fn an_empty_value_means_the_default() {
+    let server = Plume::start(&[("PLUME_NAME", ""), ("PLUME_PING", ""), ("ENV", ""), ("PLUME_STATIC", "")]);
+    assert!(Http::get(&server, "/").text().contains("Plume.chat"));
+}
+
+#[test]
+fn other_variables_are_not_its_business() {
+    Plume::start(&[("PATH", "/nowhere"), ("RUST_LOG", "x"), ("HOME", ""), ("PLUMES", "1")]);
+    // Not even when they are not UTF-8.
+    Plume::start_after("JUNK=$(printf '\\377'); export JUNK", &[]);
+}
+
+#[test]
+fn help_tells_every_setting_with_its_default() {
+    let output = refused(&[], &["--help"]);
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    let help = String::from_utf8(output.stdout).unwrap();
+    let find = |part: &str| help.lines().any(|line| line.contains(part));
+    for part in [
+        "ENV",
+        "MAILGUN_APIKEY",
+        "MAILGUN_DOMAIN",
+        "mail.plume.chat",
+        "MAILGUN_API_BASE",
+        "https://api.mailgun.net",
+        "PLUME_MAIL_FROM",
+        "PLUME_LISTEN",
+        "--listen",
+        "127.0.0.1:4884",
+        "PLUME_ORIGINS",
+        "PLUME_NAME",
+        "Plume.chat",
+        "PLUME_HISTORY",
+        "--history",
+        "50",
+        "PLUME_BACKLOG",
+        "PLUME_CODE_TTL",
+        "--code-ttl",
+        "600",
+        "PLUME_LEAVE_GRACE",
+        "15",
+        "PLUME_PING",
+        "25",
+        "PLUME_RATE",
+        "10",
+        "PLUME_MAIL_EVERY",
+        "PLUME_MAIL_BURST",
+        "PLUME_MAX_CONNECTIONS",
+        "--max-connections",
+        "PLUME_STATIC",
+        "PLUME_LOG",
+        "info",
+        "--help",
+        "--version",
+    ] {
+        assert!(find(part), "no {part} in the help:\n{help}");
+    }
+}
+
+#[test]
+fn help_and_version_need_no_good_settings() {
+    for flag in ["--help", "--version"] {
+        let output = refused(&[("PLUME_NONSENSE", "1"), ("PLUME_PING", "x")], &[flag]);
+        assert_eq!(output.status.code(), Some(0), "{flag}");
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    let output = refused(&[], &["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), concat!("plume ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn flags_win_over_variables() {
+    for flags in [["--name", "The Flag"].as_slice(), &["--name=The Flag"]] {
+        let server = Plume::start_with(&[("PLUME_NAME", "The Variable")], flags);
+        let page = Http::get(&server, "/").text();
+        assert!(page.contains("The Flag") && !page.contains("The Variable"));
+        let ada = Client::login(&server, "Ada");
+        assert!(ada.welcome[0]["text"].as_str().unwrap().contains("The Flag"));
+    }
+    Plume::start_with(&[("PLUME_LISTEN", "nonsense")], &["--listen", "127.0.0.1:0"]);
+}
+
+#[test]
+fn two_servers_cannot_have_one_address() {
+    let first = Plume::start(&[]);
+    let address = first.address().to_string();
+    assert_refused(&[("PLUME_LISTEN", &address)], &[], &address);
+    assert_eq!(Http::get(&first, "/healthz").status, 200);
+}
+
+#[test]
+fn an_address_that_was_just_left_is_free() {
+    let mut first = Plume::start(&[]);
+    let address = first.address().to_string();
+    let mut member = Client::login(&first, "Ada");
+    assert_eq!(first.terminate().code(), Some(0));
+    let second = Plume::start(&[("PLUME_LISTEN", &address)]);
+    assert_eq!(second.address(), first.address());
+    // The session was in the memory of the first.
+    let token = member.token();
+    member.expect_notice("restarting");
+    let mut back = Client::open(&second);
+    back.resume(&token, None, None);
+    back.expect(4);
+}
+
+#[test]
+fn a_folder_can_be_served_instead_of_the_page() {
+    let folder = Folder::new(
+        "a_folder_can_be_served",
+        &[
+            ("index.html", "<!doctype html><title>Mine</title>"),
+            ("css/main.css", "body { color: red }"),
+            ("app.mjs", "export {}"),
+            ("app.js", "1"),
+            ("pic.svg", "<svg/>"),
+            ("note.txt", "text"),
+        ],
+    );
+    let secret = folder.0.with_extension("secret");
+    fs::write(&secret, "not for everyone").unwrap();
+    let server = Plume::start(&[("PLUME_STATIC", folder.0.to_str().unwrap())]);
+    for (target, body, kind) in [
+        ("/", "<!doctype html><title>Mine</title>", "text/html"),
+        ("/static/css/main.css", "body { color: red }", "text/css"),
+        ("/static/app.mjs", "export {}", "text/javascript"),
+        ("/static/app.js", "1", "text/javascript"),
+        ("/static/pic.svg", "<svg/>", "image/svg+xml"),
+        ("/static/note.txt", "text", "text/plain"),
+    ] {
+        let answer = Http::get(&server, target);
+        assert_eq!((answer.status, answer.text().as_str()), (200, body), "{target}");
+        assert!(answer.must("content-type").starts_with(kind), "{target}: {answer:?}");
+        assert_eq!(answer.must("x-content-type-options"), "nosniff", "{target}");
+    }
+    let secret_name = secret.file_name().unwrap().to_str().unwrap();
+    for target in [
+        format!("/static/../{secret_name}"),
+        format!("/static/%2e%2e/{secret_name}"),
+        format!("/static/..%2f{secret_name}"),
+        format!("/static//{}", secret.display()),
+        "/static/".to_owned(),
+        "/static".to_owned(),
+        "/static/css".to_owned(),
+        "/static/missing.css".to_owned(),
+        "/css/main.css".to_owned(),
+    ] {
+        let answer = Http::get(&server, &target);
+        assert_eq!(answer.status, 404, "{target}: {answer:?}");
+        assert!(!answer.text().contains("not for everyone"), "{target}");
+    }
+    fs::remove_file(secret).unwrap();
+}
+
+#[test]
+fn a_folder_without_a_page_is_refused() {
+    let folder = Folder::new("a_folder_without_a_page", &[("main.css", "")]);
+    let path = folder.0.to_str().unwrap();
+    for wrong in [path, &format!("{path}/main.css"), &format!("{path}/missing")] {
+        assert_refused(&[("PLUME_STATIC", wrong)], &[], wrong);
+    }
+}
+
+#[test]
+fn the_log_can_be_made_quiet() {
+    let server = Plume::start(&[("PLUME_LOG", "error")]);
+    drop(Client::login(&server, "Ada"));
+    Http::get(&server, "/nowhere");
+    let log = server.log();
+    let lines: Vec<_> = log.lines().filter(|line| !line.starts_with("login code for @")).collect();
+    assert_eq!(lines, [format!("listening on http://{}", server.address())]);
+}

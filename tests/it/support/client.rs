@@ -1,0 +1,332 @@
+//! A real WebSocket client that speaks Plume's protocol.
+
+use super::{PATIENCE, Plume, left_until, may_retry};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::time::Instant;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::{Error, Message, WebSocket, client};
+
+/// One connection to the room.
+pub(crate) struct Client {
+    socket: WebSocket<TcpStream>,
+    /// The authAck, once it is in.
+    pub(crate) ack: Value,
+    /// What came after the authAck at once: history, greeting, its own entering.
+    pub(crate) welcome: Vec<Value>,
+}
+
+/// What can come from the server.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Event {
+    Json(Value),
+    Ping,
+    Pong(Vec<u8>),
+    /// A close frame with its code.
+    Close(Option<u16>),
+    /// The end of the connection.
+    End(String),
+}
+
+impl Client {
+    /// Opens a WebSocket as a stranger.
+    pub(crate) fn open(server: &Plume) -> Self {
+        let stream = TcpStream::connect(server.address()).expect("the server listens");
+        Self::over(stream, server)
+    }
+
+    /// The same over a connection that is there already.
+    pub(crate) fn over(stream: TcpStream, server: &Plume) -> Self {
+        Self::try_over(stream, server, None).expect("the upgrade is accepted")
+    }
+
+    /// The same as a proxy does for a client with this address.
+    pub(crate) fn open_for(server: &Plume, address: &str) -> Self {
+        let stream = TcpStream::connect(server.address()).expect("the server listens");
+        Self::try_over(stream, server, Some(address)).expect("the upgrade is accepted")
+    }
+
+    /// Opens a WebSocket, or does not, because the server has no place.
+    pub(crate) fn try_open(server: &Plume) -> Option<Self> {
+        let stream = TcpStream::connect(server.address()).expect("the server listens");
+        Self::try_over(stream, server, None)
+    }
+
+    fn try_over(stream: TcpStream, server: &Plume, forwarded_for: Option<&str>) -> Option<Self> {
+        stream.set_nodelay(true).expect("a TCP socket has the option");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket has the option");
+        let url = format!("ws://{}/connect", server.address());
+        let mut request = url.into_client_request().expect("the address makes a URL");
+        if let Some(address) = forwarded_for {
+            let value = address.parse().expect("an address is a header value");
+            request.headers_mut().insert("x-forwarded-for", value);
+        }
+        let (socket, response) = client(request, stream).ok()?;
+        for header in ["sec-websocket-extensions", "sec-websocket-protocol"] {
+            assert!(!response.headers().contains_key(header), "{header} was not asked for: {response:?}");
+        }
+        Some(Self { socket, ack: Value::Null, welcome: Vec::new() })
+    }
+
+    /// Comes in under `name`, with an address made of it.
+    pub(crate) fn login(server: &Plume, name: &str) -> Self {
+        Self::login_as(server, name, &address_of(name))
+    }
+
+    /// Comes in by a code from the log.
+    pub(crate) fn login_as(server: &Plume, name: &str, email: &str) -> Self {
+        let mut client = Self::open(server);
+        client.ask_code(name, email);
+        client.auth(&server.code_for(name));
+        client.enter();
+        client
+    }
+
+    /// Comes in with the session token of `other`.
+    pub(crate) fn resume_of(server: &Plume, other: &Self, after: Option<u64>) -> Self {
+        let mut client = Self::open(server);
+        let run = after.map(|_| other.run());
+        client.resume(&other.token(), run.as_deref(), after);
+        client.enter();
+        client
+    }
+
+    /// Sends a hello with an address made of the name.
+    pub(crate) fn hello(&mut self, name: &str) {
+        self.hello_as(name, &address_of(name));
+    }
+
+    pub(crate) fn hello_as(&mut self, name: &str, email: &str) {
+        self.send(&json!({"type": 0, "text": format!("{name}\n{email}")}));
+    }
+
+    /// Sends a hello, waits for the answer, and gives its flow token.
+    pub(crate) fn ask_code(&mut self, name: &str, email: &str) -> String {
+        self.hello_as(name, email);
+        let hello = self.expect(0);
+        hello["text"].as_str().expect("a hello carries a flow token").to_owned()
+    }
+
+    pub(crate) fn auth(&mut self, code: &str) {
+        self.send(&json!({"type": 2, "text": code}));
+    }
+
+    pub(crate) fn auth_in(&mut self, flow: &str, code: &str) {
+        self.send(&json!({"type": 2, "text": code, "flow": flow}));
+    }
+
+    pub(crate) fn resume(&mut self, token: &str, run: Option<&str>, after: Option<u64>) {
+        let mut message = json!({"type": 7, "text": token});
+        if let Some(run) = run {
+            message["run"] = json!(run);
+        }
+        if let Some(after) = after {
+            message["after"] = json!(after);
+        }
+        self.send(&message);
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.send(&json!({"type": 8}));
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        self.send(&json!({"type": 1, "text": text}));
+    }
+
+    pub(crate) fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string());
+    }
+
+    pub(crate) fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).expect("the server takes the message");
+    }
+
+    pub(crate) fn send_ping(&mut self, payload: &[u8]) {
+        self.socket.send(Message::Ping(payload.to_vec().into())).expect("the server takes the ping");
+    }
+
+    /// Begins the closing handshake.
+    pub(crate) fn close(&mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        self.socket.close(Some(frame)).expect("the server takes the close frame");
+        self.socket.flush().expect("the server takes the close frame");
+    }
+
+    /// Sends bytes as they are, with nothing around them.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.socket.get_mut().write_all(bytes).expect("the server takes the bytes");
+    }
+
+    /// Says on the level of TCP that nothing more will be sent.
+    pub(crate) fn finish(&mut self) {
+        self.socket.get_mut().shutdown(Shutdown::Write).expect("the connection is open");
+    }
+
+    /// Whatever comes next.
+    pub(crate) fn next(&mut self) -> Event {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "nothing came within {PATIENCE:?}");
+            let stream = self.socket.get_mut();
+            stream.set_read_timeout(Some(left_until(deadline))).expect("a socket has the option");
+            return match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    Event::Json(serde_json::from_str(&text).expect("the server sends JSON"))
+                }
+                Ok(Message::Ping(_)) => Event::Ping,
+                Ok(Message::Pong(payload)) => Event::Pong(payload.to_vec()),
+                Ok(Message::Close(frame)) => Event::Close(frame.map(|frame| frame.code.into())),
+                Ok(other) => panic!("the server sends text frames, not {other:?}"),
+                Err(Error::Io(error)) if may_retry(&error) => continue,
+                Err(error) => Event::End(error.to_string()),
+            };
+        }
+    }
+
+    /// The next message.
+    pub(crate) fn message(&mut self) -> Value {
+        loop {
+            match self.next() {
+                Event::Json(message) => return message,
+                Event::Ping | Event::Pong(_) => {}
+                other => panic!("{other:?} instead of a message"),
+            }
+        }
+    }
+
+    /// The next message, which must be of this type.
+    pub(crate) fn expect(&mut self, kind: u64) -> Value {
+        let message = self.message();
+        assert_eq!(message["type"], kind, "another type than {kind}: {message}");
+        message
+    }
+
+    /// The next message, which must be a notice for this reason.
+    pub(crate) fn expect_notice(&mut self, reason: &str) -> Value {
+        let notice = self.expect(6);
+        assert_eq!(notice["reason"], reason, "another reason than {reason}: {notice}");
+        let sentence = notice["text"].as_str().unwrap_or_default();
+        assert!(!sentence.is_empty(), "a notice is a sentence for a person: {notice}");
+        notice
+    }
+
+    /// The next message, which must be this line of the room.
+    pub(crate) fn expect_line(&mut self, name: &str, text: &str) -> Value {
+        let line = self.expect(1);
+        assert_eq!((&line["user"]["name"], &line["text"]), (&json!(name), &json!(text)), "{line}");
+        assert!(line["id"].is_u64() && line["time"].is_u64(), "a line of the room has id and time: {line}");
+        line
+    }
+
+    pub(crate) fn expect_enters(&mut self, name: &str) -> Value {
+        let line = self.expect_line(name, "entered chat");
+        assert_eq!(line["event"], "enter", "{line}");
+        line
+    }
+
+    pub(crate) fn expect_leaves(&mut self, name: &str) -> Value {
+        let line = self.expect_line(name, "left chat");
+        assert_eq!(line["event"], "leave", "{line}");
+        line
+    }
+
+    /// The next message, which must be authRst with these tries left.
+    pub(crate) fn expect_rejected(&mut self, left: u64) {
+        let message = self.expect(4);
+        assert_eq!(message["left"], left, "{message}");
+    }
+
+    /// Waits for a close frame with this code, and for the end of the connection after it.
+    pub(crate) fn expect_close(&mut self, code: u16) {
+        loop {
+            match self.next() {
+                Event::Ping | Event::Pong(_) => {}
+                Event::Close(Some(got)) if got == code => break,
+                other => panic!("{other:?} instead of a close with {code}"),
+            }
+        }
+        self.expect_end();
+    }
+
+    pub(crate) fn expect_end(&mut self) {
+        match self.next() {
+            Event::End(_) => {}
+            other => panic!("{other:?} instead of the end"),
+        }
+    }
+
+    /// What the server has to say before it has answered all that was sent: two pings, because a pong may
+    /// overtake a message, but not one that was written with the pong before.
+    pub(crate) fn settle(&mut self) -> Vec<Value> {
+        let mut messages = Vec::new();
+        for payload in [b"one", b"two"] {
+            self.send_ping(payload);
+            loop {
+                match self.next() {
+                    Event::Json(message) => messages.push(message),
+                    Event::Pong(pong) if pong == payload => break,
+                    Event::Ping | Event::Pong(_) => {}
+                    other => panic!("{other:?} after {messages:?}"),
+                }
+            }
+        }
+        messages
+    }
+
+    /// Makes sure that the server has nothing to say.
+    pub(crate) fn expect_nothing(&mut self) {
+        let messages = self.settle();
+        assert!(messages.is_empty(), "unexpected: {messages:#?}");
+    }
+
+    /// Waits for the authAck and all that belongs to it.
+    pub(crate) fn enter(&mut self) {
+        self.ack = self.expect(3);
+        self.welcome = self.settle();
+    }
+
+    /// The session token.
+    pub(crate) fn token(&self) -> String {
+        self.ack["text"].as_str().expect("authAck carries a token").to_owned()
+    }
+
+    /// The run of the server.
+    pub(crate) fn run(&self) -> String {
+        self.ack["run"].as_str().expect("authAck carries the run").to_owned()
+    }
+
+    /// The id up to which the names of the authAck are true.
+    pub(crate) fn last(&self) -> u64 {
+        self.ack["last"].as_u64().expect("authAck carries the last id")
+    }
+}
+
+/// A frame as a client sends it: the first byte (FIN and opcode), the length, and a mask of zeros, which changes
+/// nothing of the payload.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | u8::try_from(length).expect("it is small")),
+        length @ 126..0x1_0000 => {
+            frame.push(0x80 | 0x7e);
+            frame.extend(u16::try_from(length).expect("it is small").to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 0x7f);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// An address that belongs to this name alone.
+fn address_of(name: &str) -> String {
+    let local: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("{}@example.org", local.to_lowercase())
+}

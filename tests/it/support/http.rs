@@ -1,0 +1,144 @@
+//! Plain HTTP, byte by byte if need be: one connection, what is sent as it is, and what is answered in parts.
+
+use super::{PATIENCE, Plume, left_until, may_retry};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+/// One connection for requests.
+pub(crate) struct Http {
+    stream: TcpStream,
+    /// Received and not yet part of an answer.
+    received: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Http {
+    pub(crate) fn open(server: &Plume) -> Self {
+        let stream = TcpStream::connect(server.address()).expect("the server listens");
+        stream.set_nodelay(true).expect("a TCP socket has the option");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket has the option");
+        Self { stream, received: Vec::new() }
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) fn ask(server: &Plume, request: impl AsRef<[u8]>) -> Answer {
+        let mut http = Self::open(server);
+        http.send(request);
+        http.answer()
+    }
+
+    /// `GET` on a connection of its own.
+    pub(crate) fn get(server: &Plume, target: &str) -> Answer {
+        Self::ask(server, get(target))
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("the server takes the bytes");
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).expect("the connection is open");
+    }
+
+    /// The next answer, which has a body unless its status forbids one.
+    pub(crate) fn answer(&mut self) -> Answer {
+        let mut answer = self.answer_to_head();
+        if matches!(answer.status, 101 | 204 | 304) {
+            return answer;
+        }
+        let length =
+            answer.header("content-length").map(|value| value.parse().expect("a length is a number"));
+        let deadline = Instant::now() + PATIENCE;
+        while length.is_none_or(|length: usize| self.received.len() < length) {
+            if !self.receive(deadline) {
+                assert!(length.is_none(), "cut off: {answer:?}, then {:?}", text(&self.received));
+                break;
+            }
+        }
+        answer.body = self.received.drain(..length.unwrap_or(self.received.len())).collect();
+        answer
+    }
+
+    /// The next answer where no body may follow, as to `HEAD`.
+    pub(crate) fn answer_to_head(&mut self) -> Answer {
+        let deadline = Instant::now() + PATIENCE + Duration::from_secs(3);
+        loop {
+            let mut headers = [httparse::EMPTY_HEADER; 64];
+            let mut response = httparse::Response::new(&mut headers);
+            let parsed = response.parse(&self.received).expect("the answer is HTTP");
+            if let httparse::Status::Complete(length) = parsed {
+                let answer = Answer {
+                    status: response.code.expect("a complete head has a status"),
+                    headers: response
+                        .headers
+                        .iter()
+                        .map(|header| (header.name.to_ascii_lowercase(), text(header.value)))
+                        .collect(),
+                    body: Vec::new(),
+                };
+                self.received.drain(..length);
+                return answer;
+            }
+            assert!(self.receive(deadline), "the end instead of an answer: {:?}", text(&self.received));
+        }
+    }
+
+    /// Waits for the end of the connection, before which nothing may come.
+    pub(crate) fn expect_end(&mut self) {
+        let deadline = Instant::now() + PATIENCE + Duration::from_secs(3);
+        while self.receive(deadline) {}
+        assert!(self.received.is_empty(), "unexpected: {:?}", text(&self.received));
+    }
+
+    /// Reads what is there; false at the end of the connection.
+    fn receive(&mut self, deadline: Instant) -> bool {
+        let mut chunk = [0; 16 << 10];
+        assert!(Instant::now() < deadline, "nothing came; so far: {:?}", text(&self.received));
+        self.stream.set_read_timeout(Some(left_until(deadline))).expect("a socket has the option");
+        match self.stream.read(&mut chunk) {
+            Ok(count) => {
+                self.received.extend_from_slice(&chunk[..count]);
+                count > 0
+            }
+            Err(error) if may_retry(&error) => true,
+            Err(error) => panic!("{error}; so far: {:?}", text(&self.received)),
+        }
+    }
+}
+
+impl Answer {
+    /// The value of a header, which may be there once.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        assert!(values.next().is_none(), "{name} twice in {self:?}");
+        value
+    }
+
+    /// The value of a header that must be there.
+    pub(crate) fn must(&self, name: &str) -> &str {
+        self.header(name).unwrap_or_else(|| panic!("no {name} in {self:?}"))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        text(&self.body)
+    }
+}
+
+/// A plain request.
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,227 @@
+//! The built binary as a child process, its log, and its end.
+
+use super::{PATIENCE, left_until, may_retry, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::HashMap;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Instant;
+
+/// A running server. It is killed when it goes out of scope.
+pub(crate) struct Plume {
+    child: Child,
+    address: SocketAddr,
+    stderr: Arc<Stderr>,
+    /// How many codes of each name a test has taken from the log.
+    codes_taken: Mutex<HashMap<String, usize>>,
+}
+
+/// What happens to what the server writes to stderr.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StderrMode {
+    /// It is read and kept.
+    Read,
+    /// After the next line nobody reads it any more, and the pipe fills.
+    Stall,
+    /// After the next line the pipe is closed.
+    Close,
+}
+
+/// The lines of stderr as they come.
+struct Stderr {
+    state: Mutex<StderrState>,
+    changed: Condvar,
+}
+
+struct StderrState {
+    text: String,
+    mode: StderrMode,
+    /// Nobody reads any more: the pipe has ended, or was left.
+    ended: bool,
+    /// The pipe that nobody reads, kept open.
+    stalled: Option<ChildStderr>,
+}
+
+impl Plume {
+    /// Starts a server on a free port, with an empty environment but for `variables`, and waits until it listens.
+    pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_with(variables, &[])
+    }
+
+    /// The same with flags.
+    pub(crate) fn start_with(variables: &[(&str, &str)], flags: &[&str]) -> Self {
+        let mut command = command(variables);
+        Self::spawn(command.args(flags))
+    }
+
+    /// The same after `preparation` in a shell, for what only a parent process can set.
+    pub(crate) fn start_after(preparation: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("{preparation}; exec \"$0\"")).arg(env!("CARGO_BIN_EXE_plume"));
+        Self::spawn(equip(&mut command, variables))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the binary starts");
+        let stderr = Stderr::follow(child.stderr.take().expect("stderr is a pipe"));
+        let mut plume = Self {
+            child,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            stderr,
+            codes_taken: Mutex::default(),
+        };
+        let line = plume.wait_line("listening on http://");
+        let (_, address) = line.split_once("http://").expect("the line was asked for");
+        plume.address = address.trim().parse().expect("an address follows http://");
+        plume
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it wrote to stderr so far.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.lock().text.clone()
+    }
+
+    /// Waits for a line of the log that contains `part`.
+    pub(crate) fn wait_line(&self, part: &str) -> String {
+        self.wait_nth_line(part, 0)
+    }
+
+    /// The next login code printed for `name` that this was not asked for before.
+    pub(crate) fn code_for(&self, name: &str) -> String {
+        let mut taken = self.codes_taken.lock().expect("no test thread panicked");
+        let count = taken.entry(name.to_owned()).or_default();
+        let start = format!("login code for @{name}: ");
+        let line = self.wait_nth_line(&start, *count);
+        *count += 1;
+        line.strip_prefix(&start).expect("the line begins so, exactly").to_owned()
+    }
+
+    fn wait_nth_line(&self, part: &str, n: usize) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.stderr.lock();
+        loop {
+            // Only complete lines count: the last piece may still be growing.
+            let complete = state.text.rfind('\n').map_or("", |end| &state.text[..end]);
+            if let Some(line) = complete.lines().filter(|line| line.contains(part)).nth(n) {
+                return line.to_owned();
+            }
+            let given_up = state.ended || Instant::now() >= deadline;
+            assert!(!given_up, "no line {n} with {part:?} in the log:\n{}", state.text);
+            (state, _) = self
+                .stderr
+                .changed
+                .wait_timeout(state, left_until(deadline))
+                .expect("the reader does not panic");
+        }
+    }
+
+    /// Changes what happens to stderr, from the next line on.
+    pub(crate) fn set_stderr(&self, mode: StderrMode) {
+        self.stderr.lock().mode = mode;
+    }
+
+    /// Waits until nobody reads stderr any more.
+    pub(crate) fn wait_stderr_left(&self) {
+        wait_for("end of the reading", || self.stderr.lock().ended.then_some(()));
+    }
+
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
+        kill_process(pid, signal).expect("the process is ours");
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
+        wait_for("end of the process", || self.child.try_wait().expect("the child is ours"))
+    }
+
+    /// Asks the server to stop, as a service manager does, and waits for its end.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait_exit()
+    }
+}
+
+impl Drop for Plume {
+    #[expect(clippy::print_stderr, reason = "the test harness shows it beside the panic")]
+    fn drop(&mut self) {
+        // It may be gone already, and then there is nothing to kill.
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+        if thread::panicking() {
+            let log = self.stderr.state.lock().map(|state| state.text.clone()).unwrap_or_default();
+            eprintln!("--- stderr of the server ---\n{log}---");
+        }
+    }
+}
+
+impl Stderr {
+    fn follow(pipe: ChildStderr) -> Arc<Self> {
+        let state = StderrState { text: String::new(), mode: StderrMode::Read, ended: false, stalled: None };
+        let stderr = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::clone(&stderr);
+        thread::spawn(move || shared.read_all(pipe));
+        stderr
+    }
+
+    fn read_all(&self, mut pipe: ChildStderr) {
+        let mut chunk = [0; 4096];
+        loop {
+            let count = match pipe.read(&mut chunk) {
+                Err(error) if may_retry(&error) => continue,
+                result => result.unwrap_or(0),
+            };
+            let mut state = self.lock();
+            state.text.push_str(&String::from_utf8_lossy(&chunk[..count]));
+            state.ended = count == 0 || state.mode != StderrMode::Read;
+            self.changed.notify_all();
+            if state.ended {
+                state.stalled = (state.mode == StderrMode::Stall).then_some(pipe);
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StderrState> {
+        self.state.lock().expect("nobody panics while holding the log")
+    }
+}
+
+/// Runs the binary where it must end by itself: with a wrong setting, or a flag that only prints.
+pub(crate) fn refused(variables: &[(&str, &str)], flags: &[&str]) -> Output {
+    let mut child = command(variables).args(flags).spawn().expect("the binary starts");
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("the child is ours").is_none() {
+        if Instant::now() >= deadline {
+            child.kill().expect("the child is ours");
+            panic!("it runs on with {variables:?} {flags:?}: {:?}", child.wait_with_output());
+        }
+        thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.wait_with_output().expect("its output fits into the pipes")
+}
+
+fn command(variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plume"));
+    equip(&mut command, variables);
+    command
+}
+
+fn equip<'a>(command: &'a mut Command, variables: &[(&str, &str)]) -> &'a mut Command {
+    command
+        .env_clear()
+        .env("PLUME_LISTEN", "127.0.0.1:0")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+}
