@@ -64,8 +64,10 @@ impl NameKey {
     /// The key of a name, or of what nobody may be called.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        // Lower case first, for the skeleton of I is l and that of i is i; and once more, for skeletons have capitals.
-        let alike: String = skeleton(&name.to_lowercase()).collect();
+        // Lower case first, for the skeleton of I is l and that of i is i; by way of upper case, or ß would not be ss nor ς be σ.
+        let folded = name.to_uppercase().to_lowercase();
+        // And lower case once more, for skeletons have capitals.
+        let alike: String = skeleton(&folded).collect();
         let letters: String =
             alike.to_lowercase().chars().filter(|&char| is_sign(char)).map(digit_as_letter).collect();
         let key = letters.replace("vv", "w");
@@ -185,6 +187,9 @@ mod tests {
             ("plumebot", "plum\u{435}bot"),
             ("William", "VVilliam"),
             ("Ian", "Lan"),
+            ("Straße", "STRASSE"),
+            ("ΟΔΥΣΣΕΥΣ", "οδυσσευσ"),
+            ("οδυσσευς", "οδυσσευσ"),
             ("admin", "ADM1N"),
             ("ada", "а\u{501}а"),
             ("rnary", "mary"),

@@ -1,0 +1,120 @@
+//! Somebody who uses the built-in page: the one place that knows how its views are built.
+
+use super::{Chromium, Key, Page, Plume, quoted};
+
+/// One person in front of one page.
+pub(crate) struct Person<'a> {
+    pub(crate) page: Page<'a>,
+}
+
+impl<'a> Person<'a> {
+    /// Opens the page in a browser of their own, and sees the first view.
+    #[track_caller]
+    pub(crate) fn arrive(chromium: &'a Chromium, url: &str) -> Self {
+        Self::arrive_on(chromium.page(), url)
+    }
+
+    /// The same on a page that is there.
+    #[track_caller]
+    pub(crate) fn arrive_on(page: Page<'a>, url: &str) -> Self {
+        page.visit(url);
+        page.wait_visible("#enter-view");
+        Self { page }
+    }
+
+    /// Opens the page and comes into the room.
+    #[track_caller]
+    pub(crate) fn enter(chromium: &'a Chromium, server: &mut Plume, name: &str) -> Self {
+        let url = server.url();
+        Self::enter_over(chromium, &url, server, name)
+    }
+
+    /// The same by another address than the server's own.
+    #[track_caller]
+    pub(crate) fn enter_over(chromium: &'a Chromium, url: &str, server: &mut Plume, name: &str) -> Self {
+        let person = Self::arrive(chromium, url);
+        person.come_in(server, name);
+        person
+    }
+
+    /// From the first view into the room.
+    #[track_caller]
+    pub(crate) fn come_in(&self, server: &mut Plume, name: &str) {
+        self.ask_code(name);
+        self.type_code(&server.code_for(name));
+        self.wait_in();
+    }
+
+    /// From the first view to the second.
+    #[track_caller]
+    pub(crate) fn ask_code(&self, name: &str) {
+        self.page.fill("#name", name);
+        self.page.fill("#email", &address_of(name));
+        self.page.press(Key::Enter);
+        self.page.wait_visible("#verify-view");
+    }
+
+    /// A complete code sends itself.
+    #[track_caller]
+    pub(crate) fn type_code(&self, code: &str) {
+        self.page.fill("#code", code);
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_in(&self) {
+        self.page.wait_visible("#chat-view");
+        self.page.wait_text("#status", "Connected");
+    }
+
+    /// Says a line and sees that the room has it.
+    #[track_caller]
+    pub(crate) fn say(&self, line: &str) {
+        self.send(line);
+        self.wait_line(line);
+    }
+
+    /// Says a line, whether it arrives or not.
+    #[track_caller]
+    pub(crate) fn send(&self, line: &str) {
+        self.page.fill("#text", line);
+        self.page.press(Key::Enter);
+    }
+
+    /// Waits until the room has said a line, and the page shows it.
+    #[track_caller]
+    pub(crate) fn wait_line(&self, line: &str) {
+        self.page.wait(&format!("{LINES}.some(({{ text }}) => text === {})", quoted(line)));
+    }
+
+    /// The lines that the page shows as said by people, in order, each as `name: text`.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        strings(&self.page, &format!("{LINES}.map(({{ name, text }}) => `${{name}}: ${{text}}`)"))
+    }
+
+    /// The comings and goings that the page shows, in order, each as `name text`.
+    pub(crate) fn events(&self) -> Vec<String> {
+        strings(&self.page, EVENTS)
+    }
+}
+
+/// An address that belongs to this name alone, among those of one test. A local part has at most 64 bytes.
+pub(crate) fn address_of(name: &str) -> String {
+    let local: String = name.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
+    format!("{}@example.org", local.to_lowercase())
+}
+
+fn strings(page: &Page<'_>, expression: &str) -> Vec<String> {
+    serde_json::from_value(page.eval(expression)).expect("the expression gives strings")
+}
+
+/// Lines with their texts, but not those that wait for the server, nor the greeting.
+const LINES: &str = "[...document.querySelectorAll('#log .line:not(.event, .pending)')]
+    .map((line) => ({
+        name: line.querySelector('.name').textContent.replace('@', ''),
+        text: line.querySelector('.text').textContent,
+    }))
+    .filter(({ name }) => name !== 'plumebot')";
+/// The time at the end is not part of what happened.
+const EVENTS: &str = "[...document.querySelectorAll('#log .event')]
+    .map((line) => [...line.childNodes].filter(({ nodeName }) => nodeName !== 'TIME')
+        .map(({ textContent }) => textContent).join('').replace('@', '').trim())";

@@ -1,0 +1,135 @@
+//! From the first view to the room, and out of it again.
+
+use crate::support::{Bot, Chromium, Key, Person, Plume, Relay};
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn a_code_lets_you_in_and_a_wrong_one_does_not() {
+    let mut server = Plume::start(&[]);
+    let chromium = Chromium::launch();
+    let ada = Person::arrive(&chromium, &server.url());
+    ada.ask_code("Ada");
+    ada.page.wait_text("#verify-view", "ada@example.org");
+    let code = server.code_for("Ada");
+    ada.type_code(if code == "000000" { "111111" } else { "000000" });
+    ada.page.wait_text("#verify-error", "4 tries left");
+    ada.type_code(&code.to_lowercase());
+    ada.wait_in();
+    ada.page.wait_text("#log", "entered chat");
+    assert_eq!(ada.events(), ["Ada entered chat"]);
+    let log = ada.page.text("#log");
+    assert!(log.contains("@plumebot") && log.contains("Welcome"), "no greeting: {log}");
+    ada.page.wait_text("#people", "@Ada");
+    ada.say("So this is the room.");
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn what_is_wrong_is_said_beside_its_field() {
+    let mut server = Plume::start(&[]);
+    let chromium = Chromium::launch();
+    let _owner = Bot::enter(&mut server, "Grace");
+    let ada = Person::arrive(&chromium, &server.url());
+    let rows = [
+        ("", "ada@example.org", "#name"),
+        ("plumebot", "ada@example.org", "#name"),
+        ("Grace", "ada@example.org", "#name"),
+        ("Ada", "", "#email"),
+        ("Ada", "no address", "#email"),
+    ];
+    for (name, email, wrong) in rows {
+        ada.page.fill("#name", name);
+        ada.page.fill("#email", email);
+        ada.page.press(Key::Enter);
+        ada.page.wait(&format!(
+            "document.querySelector('#enter-error').innerText !== '' &&
+            document.querySelector('{wrong}').ariaInvalid === 'true' &&
+            document.activeElement === document.querySelector('{wrong}')"
+        ));
+        assert!(ada.page.is_visible("#enter-view"), "{name:?} {email:?} must not come further");
+    }
+    ada.come_in(&mut server, "Ada");
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn the_code_is_good_after_the_connection_was_lost() {
+    let mut server = Plume::start(&[]);
+    let relay = Relay::to(server.address());
+    let chromium = Chromium::launch();
+    let ada = Person::arrive(&chromium, &relay.url());
+    ada.ask_code("Ada");
+    // As a phone does while its owner reads mail.
+    relay.cut();
+    relay.mend();
+    ada.type_code(&server.code_for("Ada"));
+    ada.wait_in();
+    chromium.forgive_network();
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn a_reload_keeps_you_in_and_shows_each_line_once() {
+    let mut server = Plume::start(&[]);
+    let chromium = Chromium::launch();
+    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let grace = Person::enter(&chromium, &mut server, "Grace");
+    for line in ["one", "two", "two", "three"] {
+        ada.send(line);
+    }
+    grace.wait_line("three");
+    for _ in 0..2 {
+        ada.page.reload();
+        ada.wait_in();
+        ada.wait_line("three");
+        assert_eq!(ada.lines(), ["Ada: one", "Ada: two", "Ada: two", "Ada: three"]);
+    }
+    grace.say("still there?");
+    ada.wait_line("still there?");
+    assert_eq!(ada.lines(), grace.lines());
+    assert_eq!(grace.events(), ["Ada entered chat", "Grace entered chat"]);
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn a_second_tab_is_no_second_coming() {
+    let mut server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
+    let chromium = Chromium::launch();
+    let grace = Person::enter(&chromium, &mut server, "Grace");
+    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let second = Person::arrive_on(ada.page.second_tab(), &server.url());
+    // Name and address are known in this browser already, and the focus is where they can be sent.
+    second.page.press(Key::Enter);
+    second.page.wait_visible("#verify-view");
+    second.type_code(&server.code_for("Ada"));
+    second.wait_in();
+    second.say("from the second tab");
+    ada.wait_line("from the second tab");
+    second.page.close();
+    ada.say("and from the first");
+    grace.wait_line("and from the first");
+    assert_eq!(grace.lines(), ["Ada: from the second tab", "Ada: and from the first"]);
+    assert_eq!(grace.events(), ["Grace entered chat", "Ada entered chat"]);
+    ada.page.close();
+    grace.page.wait_text("#log", "left chat");
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn leaving_logs_out() {
+    let mut server = Plume::start(&[]);
+    let chromium = Chromium::launch();
+    let grace = Person::enter(&chromium, &mut server, "Grace");
+    let ada = Person::enter(&chromium, &mut server, "Ada");
+    grace.page.wait_text("#people", "2 people");
+    ada.page.click("#leave");
+    ada.page.wait_visible("#enter-view");
+    assert!(!ada.page.is_visible("#chat-view"));
+    grace.page.wait_text("#log", "left chat");
+    assert_eq!(grace.events().last().map(String::as_str), Some("Ada left chat"));
+    grace.page.wait_text("#people", "1 person");
+    ada.page.reload();
+    ada.page.wait_visible("#enter-view");
+    ada.come_in(&mut server, "Ada");
+    grace.page.wait_text("#people", "2 people");
+}
