@@ -250,10 +250,15 @@ impl EventLoop {
         let id = socket.id;
         let unsent = self.server.unsent(id);
         let offered: usize = unsent.iter().map(|slice| slice.len()).sum();
-        let result = write_slices(&mut socket.stream, unsent);
+        let result = loop {
+            match write_slices(&mut socket.stream, unsent) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
         let bytes = match result {
             Ok(bytes) => bytes,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => 0,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return self.tell(Input::Broken(id)),
         };
         // epoll(7): after a short write of a stream there will be an event when there is room again.

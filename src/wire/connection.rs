@@ -140,8 +140,8 @@ enum WaitsFor {
 #[derive(Debug, Clone, Copy)]
 struct Behind {
     since: Moment,
-    /// When all that was said so far is paid for.
-    paid: Moment,
+    /// When all that was said so far is paid for, and the connection is used again.
+    free: Moment,
 }
 
 impl Connection {
@@ -220,17 +220,17 @@ impl Connection {
     /// # Errors
     /// The talker was too fast for too long.
     pub fn charge(&mut self, now: Moment, rate: Rate, message_bytes: usize) -> Result<(), CloseReason> {
-        if self.behind.is_some_and(|behind| now.since(behind.paid) >= PAUSE_MIN) {
+        if self.behind.is_some_and(|behind| now.since(behind.free) >= PAUSE_MIN) {
             self.behind = None;
         }
         let tokens = 1 + message_bytes.saturating_sub(1) / TOKEN_BYTES;
         let since = self.behind.map_or(now, |behind| behind.since);
-        self.behind = self.bucket.take_in_debt(now, rate, tokens as u64).map(|paid| Behind { since, paid });
+        self.behind = self.bucket.take_in_debt(now, rate, tokens as u64).map(|free| Behind { since, free });
         if let Some(behind) = self.behind {
             if now.since(behind.since) >= BEHIND_MAX {
                 return Err(CloseReason::TooFast);
             }
-            self.pause(behind.paid);
+            self.pause(behind.free);
         }
         Ok(())
     }
@@ -244,6 +244,10 @@ impl Connection {
     pub fn resume(&mut self, now: Moment) {
         self.paused_until = None;
         self.heard = now;
+        // Where the clock comes late, that is no pause of the talker's.
+        if let Some(behind) = &mut self.behind {
+            behind.free = behind.free.max(now);
+        }
     }
 
     /// Sends a message to this connection alone, after everything that the room has said so far.

@@ -318,7 +318,7 @@ impl Notice {
         match self {
             Self::Malformed => "That was not a message of this chat.",
             Self::NoLineEnd => "A hello needs a name, a line end and an e-mail address.",
-            Self::BadName => "Please choose another name: visible characters, at most 120 bytes.",
+            Self::BadName => "Please choose another name: visible letters of one script, at most 120 bytes.",
             Self::BadEmail => "That does not look like an e-mail address.",
             Self::MailLimited(_) => "Too many mails were asked for. Please try again later.",
             Self::MailFailed => "The mail with your code could not be sent. Please try again.",
