@@ -69,7 +69,7 @@ fn a_window_that_changes_keeps_the_end_in_sight() {
     let mut bot = Bot::enter(&mut server, "Grace");
     bot.say(numbered(0..50));
     ada.wait_line("line 49");
-    for round in 50..80 {
+    for round in 50..130 {
         // Whatever comes first, a line or another height, as when a phone's keyboard opens and closes.
         bot.say(numbered(round..round + 1));
         ada.page.phone(390, if round % 2 == 0 { 844 } else { 450 });
