@@ -122,8 +122,11 @@ impl Outbox {
             self.staged_sent += taken;
             return;
         }
-        // A new vector and not `clear`: an idle connection keeps no buffer.
+        // New ones and not `clear`: an idle connection keeps no buffer.
         (self.staged, self.staged_sent) = (Vec::new(), 0);
+        if self.later.is_empty() {
+            self.later = VecDeque::new();
+        }
         let of_ring = taken - staged_left;
         if of_ring > 0 {
             let cursor = self.cursor.expect("only who reads the ring is given bytes of it");
@@ -244,6 +247,9 @@ mod tests {
         outbox.push(&[b'x'; 5_000], &ring);
         assert_eq!(outbox.private_bytes(), 5_000);
         assert_eq!(drain(&mut outbox, &ring, 4_999).len(), 5_000);
-        assert_eq!((outbox.staged.capacity(), outbox.private_bytes()), (0, 0));
+        outbox.follow(ring.end());
+        outbox.push(b"(note)", &ring);
+        drain(&mut outbox, &ring, 4_999);
+        assert_eq!((outbox.staged.capacity(), outbox.later.capacity(), outbox.private_bytes()), (0, 0, 0));
     }
 }
