@@ -16,7 +16,7 @@ use crate::base::limits::{
     ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, WRITES_PER_TURN,
 };
 use crate::base::moment::{Moment, Now};
-use crate::base::note::Note;
+use crate::base::note::{Calls, Note};
 use crate::journal::Journal;
 use crate::mailer::Mailer;
 use crate::server::{Input, Output, Server};
@@ -53,6 +53,7 @@ pub struct EventLoop {
     has_more: bool,
     clock: Clock,
     buffer: Box<[u8]>,
+    calls: Calls,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
@@ -116,6 +117,7 @@ impl Listening {
             has_more: false,
             clock: Clock::start(),
             buffer: vec![0; READ_SHARE_BYTES].into_boxed_slice(),
+            calls: Calls::default(),
         };
         (waker, start)
     }
@@ -133,6 +135,7 @@ impl EventLoop {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 result => result?,
             }
+            self.calls.polls += 1;
             for event in &events {
                 self.mark(event);
             }
@@ -226,6 +229,7 @@ impl EventLoop {
         let Some(socket) = self.sockets.get_mut(slot) else { return };
         let id = socket.id;
         let now = self.clock.now();
+        self.calls.reads += 1;
         match socket.stream.read(&mut self.buffer) {
             Ok(0) => {
                 socket.is_readable = false;
@@ -251,6 +255,7 @@ impl EventLoop {
         let unsent = self.server.unsent(id);
         let offered: usize = unsent.iter().map(|slice| slice.len()).sum();
         let result = loop {
+            self.calls.writes += 1;
             match write_slices(&mut socket.stream, unsent) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result,
@@ -293,7 +298,10 @@ impl EventLoop {
                 }
                 Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.journal),
                 Some(Output::Note(note)) => self.journal.note(&note),
-                Some(Output::Stopped) => return true,
+                Some(Output::Stopped) => {
+                    self.journal.note(&Note::Calls(self.calls));
+                    return true;
+                }
             }
         }
         false
@@ -315,6 +323,7 @@ impl EventLoop {
                 return;
             }
             let Some(listener) = &self.listener else { return };
+            self.calls.accepts += 1;
             match listener.accept() {
                 Ok((stream, peer)) => self.welcome(stream, peer.ip()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_accept = false,

@@ -4,7 +4,7 @@
 //! once, what is dropped is counted, and the next line that gets through tells how many. Where stderr is the
 //! systemd journal, each line begins with its priority.
 
-use crate::base::note::{Level, Note};
+use crate::base::note::{Calls, Level, Note};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::net::{SendFlags, SocketAddrUnix, getpeername, send};
@@ -178,6 +178,9 @@ fn text(note: &Note) -> String {
         }
         Note::OutOfFiles => "event=out-of-files".to_owned(),
         Note::Stopping { connections } => format!("event=stopping connections={connections}"),
+        Note::Calls(Calls { polls, reads, writes, accepts }) => {
+            format!("event=calls polls={polls} reads={reads} writes={writes} accepts={accepts}")
+        }
         Note::Stopped { unknown_messages } => format!("event=stopped unknown_messages={unknown_messages}"),
     }
 }

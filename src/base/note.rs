@@ -56,11 +56,26 @@ pub enum Note {
         /// Connections that are open.
         connections: usize,
     },
+    /// What the loop has asked of the system in this run.
+    Calls(Calls),
     /// The server has stopped.
     Stopped {
         /// Messages of a type that nobody knows, in this run.
         unknown_messages: u64,
     },
+}
+
+/// How often the loop has called the system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Turns: each polls once.
+    pub polls: u64,
+    /// Reads of sockets.
+    pub reads: u64,
+    /// Writes to sockets.
+    pub writes: u64,
+    /// Accepted connections, and attempts.
+    pub accepts: u64,
 }
 
 impl Note {
@@ -79,7 +94,11 @@ impl Note {
             | Self::Closed(..)
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,
-            Self::Accepted(_) | Self::Answered(..) | Self::Upgraded(_) | Self::HttpClosed(..) => Level::Debug,
+            Self::Accepted(_)
+            | Self::Calls(_)
+            | Self::Answered(..)
+            | Self::Upgraded(_)
+            | Self::HttpClosed(..) => Level::Debug,
         }
     }
 }
