@@ -1,0 +1,362 @@
+//! What Plume may cost, as budgets that are no timings: bytes of the binary, resident memory, allocations.
+//!
+//! Those that look at the built binary need a release build: `cargo test --release --test budgets -- --include-ignored`.
+#![cfg(target_os = "linux")]
+
+use plume::base::ids::ConnectionId;
+use plume::base::moment::{Moment, Now};
+use plume::base::settings::Settings;
+use plume::server::{Input, Output, Server};
+use plume::wire::assets::Assets;
+use plume::wire::routes::Site;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const BINARY_BYTES_MAX: u64 = 3 << 20;
+const REST_BYTES_MAX: u64 = (3 << 20) + (512 << 10);
+const IDLE_MEMBER_BYTES_MAX: u64 = 450;
+const MEMBERS: u64 = 10_000;
+/// Members who hear all, and lines that the ring holds at once, so that nobody is lapped.
+const CROWD: usize = 100;
+/// See [`CROWD`].
+const LINES: usize = 20_000;
+/// Polls, reads and writes for 1,000 deliveries, where one write for each delivery would be 1,000.
+const CALLS_THOUSANDTHS_MAX: usize = 50;
+/// The message as the decoder hands it over, and what it reads it with.
+const LINE_ALLOCATIONS_MAX: usize = 3;
+
+#[test]
+#[ignore = "needs a release build"]
+fn the_binary_is_small() {
+    let bytes = fs::metadata(env!("CARGO_BIN_EXE_plume")).expect("it was built").len();
+    assert!(bytes <= BINARY_BYTES_MAX, "{bytes} bytes, but the budget is {BINARY_BYTES_MAX}");
+}
+
+#[test]
+#[ignore = "needs a release build"]
+fn the_server_at_rest_is_small() {
+    let bytes = Plume::start().resident_bytes();
+    assert!(bytes <= REST_BYTES_MAX, "{bytes} bytes, but the budget is {REST_BYTES_MAX}");
+}
+
+#[test]
+#[ignore = "needs a release build"]
+fn an_idle_member_is_small() {
+    raise_file_limit();
+    let mut plume = Plume::start();
+    let rest = plume.resident_bytes();
+    let (first, token) = plume.log_in();
+    let mut members = vec![first];
+    members.extend((1..MEMBERS).map(|_| plume.resume(&token)));
+    plume.check_members(rest, "quiet from the start");
+
+    // As long as the longest line, and no line: ten thousand of those for ten thousand members are not for a test.
+    let message = masked(&format!(r#"{{"type":1,"text":"","more":"{}"}}"#, "-".repeat(64 << 10)));
+    for member in &mut members {
+        member.write_all(&message).expect("the server reads");
+        answer_of(member);
+    }
+    plume.check_members(rest, "after a message of 64 KiB each");
+}
+
+#[test]
+#[ignore = "needs a release build"]
+fn a_busy_server_asks_little_of_the_system() {
+    let mut plume = Plume::start();
+    let (mut talker, token) = plume.log_in();
+    let mut members: Vec<TcpStream> = (0..CROWD).map(|_| plume.resume(&token)).collect();
+    let line = masked(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(100)));
+    // The talker stays until all is heard: its end would discard what the server has not read yet.
+    let talking = thread::spawn(move || {
+        talker.write_all(&line.repeat(LINES)).expect("the server reads");
+        talker
+    });
+    hear_lines(&mut members, LINES);
+    let talker = talking.join().expect("the talker does not panic");
+    drop((talker, members));
+    let calls = plume.stop_and_count_calls();
+    let deliveries = LINES * CROWD;
+    let thousandths = calls * 1_000 / deliveries;
+    assert!(thousandths <= CALLS_THOUSANDTHS_MAX, "{calls} system calls for {deliveries} deliveries");
+}
+
+#[test]
+fn a_delivery_allocates_nothing_and_a_line_next_to_nothing() {
+    let mut house = House::new(100);
+    let line = masked(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(100)));
+    // The ring goes round at least once, so that nothing grows any more.
+    for _ in 0..40_000 {
+        house.post(&line);
+        house.deliver();
+    }
+    let mut posting = usize::MAX;
+    let mut delivering = usize::MAX;
+    for _ in 0..100 {
+        // Other threads allocate too, now and then; an allocation of ours would be there each time.
+        let heap = Region::new(HEAP);
+        house.post(&line);
+        let change = heap.change();
+        posting = posting.min(change.allocations + change.reallocations);
+        let heap = Region::new(HEAP);
+        house.deliver();
+        let change = heap.change();
+        delivering = delivering.min(change.allocations + change.reallocations);
+    }
+    assert_eq!(delivering, 0, "allocations to give a line to 100 members");
+    assert!(posting <= LINE_ALLOCATIONS_MAX, "{posting} allocations for one line");
+}
+
+/// The built binary. It is killed when it goes out of scope.
+struct Plume {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    address: String,
+}
+
+impl Plume {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_plume"))
+            .env_clear()
+            .envs([("PLUME_LISTEN", "127.0.0.1:0"), ("PLUME_RATE", "1000000"), ("PLUME_LOG", "debug")])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let log = BufReader::new(child.stderr.take().expect("stderr is a pipe")).lines();
+        let mut plume = Self { child, log, address: String::new() };
+        plume.address = plume.wait_for("listening on http://");
+        plume
+    }
+
+    /// What follows `part` in the next line of the log that has it.
+    fn wait_for(&mut self, part: &str) -> String {
+        let mut lines = self.log.by_ref().map_while(Result::ok);
+        let line = lines.find(|line| line.contains(part)).expect("the log has such a line");
+        line.split(part).last().unwrap_or_default().to_owned()
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.child.id());
+        let text = fs::read_to_string(path).expect("the system tells");
+        let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("one line is about it");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("it is a number");
+        kib * 1_024
+    }
+
+    fn check_members(&self, rest: u64, when: &str) {
+        let bytes = self.resident_bytes().saturating_sub(rest) / MEMBERS;
+        assert!(
+            bytes <= IDLE_MEMBER_BYTES_MAX,
+            "{bytes} bytes, but the budget is {IDLE_MEMBER_BYTES_MAX}: {when}"
+        );
+    }
+
+    fn upgraded(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).expect("the server listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket has the option");
+        stream.write_all(UPGRADE).expect("the server reads");
+        answer_until(&mut stream, "\r\n\r\n");
+        stream
+    }
+
+    fn log_in(&mut self) -> (TcpStream, String) {
+        let mut stream = self.upgraded();
+        stream.write_all(&masked(r#"{"type":0,"text":"ada\nada@example.org"}"#)).expect("the server reads");
+        let code = self.wait_for("login code for @ada: ");
+        stream.write_all(&masked(&format!(r#"{{"type":2,"text":"{code}"}}"#))).expect("the server reads");
+        let ack = answer_until(&mut stream, "entered chat");
+        let (_, rest) =
+            ack.split_once(r#"{"type":3,"user":{"name":"ada"},"text":""#).expect("the code is right");
+        (stream, rest.split('"').next().unwrap_or_default().to_owned())
+    }
+
+    fn resume(&self, token: &str) -> TcpStream {
+        let mut stream = self.upgraded();
+        let resume = masked(&format!(r#"{{"type":7,"text":"{token}","after":9007199254740991}}"#));
+        stream.write_all(&resume).expect("the server reads");
+        answer_until(&mut stream, r#""last":"#);
+        stream
+    }
+}
+
+impl Plume {
+    /// Ends it; gives how often its loop has called the system.
+    fn stop_and_count_calls(&mut self) -> usize {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+        let calls = self.wait_for("event=calls ");
+        calls.split(' ').filter_map(|count| count.split('=').nth(1)?.parse::<usize>().ok()).sum()
+    }
+}
+
+impl Drop for Plume {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// Waits until the server has read all that was sent: it answers a ping.
+fn answer_of(stream: &mut TcpStream) {
+    stream.write_all(&[0x89, 0x80, 0, 0, 0, 0]).expect("the server reads");
+    let mut pong = [0; 2];
+    stream.read_exact(&mut pong).expect("the server answers");
+    assert_eq!(pong, [0x8a, 0], "a pong and nothing else");
+}
+
+/// Reads from all members in turn until each has heard so many lines.
+fn hear_lines(members: &mut [TcpStream], lines: usize) {
+    let mut heard = vec![(Vec::new(), 0); members.len()];
+    let mut chunk = vec![0; 256 << 10];
+    for member in &mut *members {
+        member.set_nonblocking(true).expect("a socket has the option");
+    }
+    while heard.iter().any(|&(_, count)| count < lines) {
+        for (member, (bytes, count)) in members.iter_mut().zip(&mut heard) {
+            match member.read(&mut chunk) {
+                Ok(read) if read > 0 => bytes.extend_from_slice(&chunk[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                ended => panic!("a member was cut off: {ended:?}"),
+            }
+            let mut used = 0;
+            while let Some((is_line, len)) = first_frame(&bytes[used..]) {
+                used += len;
+                *count += usize::from(is_line);
+            }
+            bytes.drain(..used);
+        }
+    }
+}
+
+/// Whether the first frame is a text, and how long it is, if it is all there. Nothing here is longer than 64 KiB.
+fn first_frame(bytes: &[u8]) -> Option<(bool, usize)> {
+    let len = match *bytes {
+        [_, 0x7e, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
+        [_, 0x7e, ..] => return None,
+        [_, len, ..] => 2 + usize::from(len),
+        _ => return None,
+    };
+    (len <= bytes.len()).then_some((bytes[0] == 0x81, len))
+}
+
+fn answer_until(stream: &mut TcpStream, part: &str) -> String {
+    let mut heard = Vec::new();
+    let mut chunk = [0; 4_096];
+    loop {
+        let text = String::from_utf8_lossy(&heard);
+        if text.contains(part) {
+            return text.into_owned();
+        }
+        let read = stream.read(&mut chunk).expect("the server answers");
+        assert!(read > 0, "the server ended: {text}");
+        heard.extend_from_slice(&chunk[..read]);
+    }
+}
+
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .expect("the limit may be raised as far as the system allows");
+}
+
+/// A server without sockets, whose members take everything at once.
+struct House {
+    server: Server,
+    codes: Vec<String>,
+    said: Vec<u8>,
+}
+
+impl House {
+    fn new(members: usize) -> Self {
+        let settings = Settings { messages_per_second: 0, ..Settings::default() };
+        let site = Site::new(Assets::built_in(&settings.name), Vec::new());
+        let mut house =
+            Self { server: Server::new(settings, site, [0; 32]), codes: Vec::new(), said: Vec::new() };
+        house.arrive(0);
+        house.hear(0, &masked(r#"{"type":0,"text":"ada\nada@example.org"}"#));
+        house.deliver();
+        let code = house.codes.pop().expect("a hello makes a code");
+        house.hear(0, &masked(&format!(r#"{{"type":2,"text":"{code}"}}"#)));
+        house.said = house.server.unsent(id_of(0)).concat();
+        house.deliver();
+        let ack = String::from_utf8_lossy(&house.said);
+        let (_, rest) = ack.split_once(r#""text":""#).expect("a code lets its owner in");
+        let token = rest.split('"').next().unwrap_or_default();
+        let resume = masked(&format!(r#"{{"type":7,"text":"{token}"}}"#));
+        for member in 1..members {
+            house.arrive(member);
+            house.hear(member, &resume);
+            house.deliver();
+        }
+        house
+    }
+
+    fn arrive(&mut self, member: usize) {
+        self.tell(Input::Accepted { id: id_of(member), peer: IpAddr::V4(Ipv4Addr::LOCALHOST) });
+        self.hear(member, UPGRADE);
+        self.deliver();
+    }
+
+    fn post(&mut self, line: &[u8]) {
+        self.hear(0, line);
+    }
+
+    fn deliver(&mut self) {
+        while let Some(output) = self.server.poll() {
+            match output {
+                Output::Write(id) => {
+                    let bytes = self.server.unsent(id).iter().map(|slice| slice.len()).sum();
+                    self.tell(Input::Wrote { id, bytes });
+                }
+                Output::Mail(mail) => self.codes.push(mail.code),
+                Output::Read(_) | Output::Note(_) => {}
+                Output::Close(_) | Output::EndWriting(_) | Output::Stopped => {
+                    panic!("nobody leaves: {output:?}")
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, member: usize, bytes: &[u8]) {
+        self.tell(Input::Received { id: id_of(member), bytes });
+    }
+
+    fn tell(&mut self, input: Input<'_>) {
+        self.server.handle(Now { moment: Moment::from_ms(0), wall_ms: 0 }, input);
+    }
+}
+
+fn id_of(member: usize) -> ConnectionId {
+    ConnectionId::new(member, member as u64)
+}
+
+/// A text frame of a client, with a mask of zeros.
+fn masked(json: &str) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match json.len() {
+        len @ 0..126 => frame.push(0x80 | u8::try_from(len).expect("it is small")),
+        len @ 126..0x1_0000 => {
+            frame.push(0xfe);
+            frame.extend(u16::try_from(len).expect("it is small").to_be_bytes());
+        }
+        len => {
+            frame.push(0xff);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(json.as_bytes());
+    frame
+}
+
+const UPGRADE: &[u8] =
+    b"GET /connect HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
