@@ -6,19 +6,25 @@
 // waiting     lost; the next try is `at`
 // refused     ended with `code`, until somebody asks for it again
 
-import { CLOSE, decode, encode } from './protocol.js';
+import { CLOSE, TYPE, decode, encode, ping } from './protocol.js';
 
-const ANSWER_WITHIN_MS = 10_000;
-const FIRST_DELAY_MS = 1_000;
+const FIRST_DELAY_MS = 1000;
 const RESTART_DELAY_MS = 200;
 const DELAY_MAX_MS = 30_000;
+// A line that died without a word is noticed within the sum of the three: 37 s.
+const QUIET_MAX_MS = 20_000;
+const ANSWER_WITHIN_MS = 15_000;
+const LOOK_EVERY_MS = 2000;
 
-/** `opening()` is what each new socket says first; without it none is needed. */
-export function makeConnection(url, { opening, onMessage, onState }) {
+/** `opening()` is what each new socket says first; `isWatched()` tells whether it matters now that the line is alive. */
+export function makeConnection(url, { opening, isWatched, onMessage, onState }) {
   let socket = null;
   let timer = 0;
   let failures = 0;
-  const connection = { state: { is: 'idle' }, connect, retryNow, send, end };
+  let heardAt = 0;
+  let askedAt = 0;
+  let answersPings = false;
+  const connection = { state: { is: 'idle' }, connect, wake, send, end };
   return connection;
 
   function become(state) {
@@ -40,9 +46,10 @@ export function makeConnection(url, { opening, onMessage, onState }) {
     become({ is: 'connecting' });
   }
 
-  /** Waits no longer: the network seems to be back, or the reader. */
-  function retryNow() {
+  /** The network seems to be back, or the reader: waits no longer, and makes sure of a line that was long quiet. */
+  function wake() {
     if (connection.state.is === 'waiting') connect();
+    if (connection.state.is === 'open') look();
   }
 
   /** Whether the message went out. */
@@ -62,13 +69,32 @@ export function makeConnection(url, { opening, onMessage, onState }) {
   function opened() {
     become({ is: 'open' });
     send(opening());
+    // To learn whether this server answers.
+    send(ping);
   }
 
   function heard({ data }) {
-    clearTimeout(timer);
+    const message = decode(data);
     // Not once open: a full server opens and closes at once, and must be left in peace.
     failures = 0;
-    onMessage(decode(data));
+    if (heardAt === 0) startToLook();
+    heardAt = Date.now();
+    if (message.type === TYPE.PING) answersPings = true;
+    else onMessage(message);
+  }
+
+  function startToLook() {
+    clearTimeout(timer);
+    timer = setInterval(() => isWatched() && look(), LOOK_EVERY_MS);
+  }
+
+  function look() {
+    const now = Date.now();
+    const due = answersPings && pulse(now - heardAt, askedAt > heardAt ? now - askedAt : -1);
+    if (due === 'dead') lost({});
+    if (due !== 'ask') return;
+    askedAt = now;
+    send(ping);
   }
 
   function lost({ code }) {
@@ -85,6 +111,7 @@ export function makeConnection(url, { opening, onMessage, onState }) {
     clearTimeout(timer);
     socket?.close();
     socket = null;
+    heardAt = 0;
   }
 }
 
@@ -92,4 +119,10 @@ export function makeConnection(url, { opening, onMessage, onState }) {
 export function retryDelay(failures, random = Math.random()) {
   if (failures === 0) return random * FIRST_DELAY_MS;
   return Math.min(DELAY_MAX_MS, FIRST_DELAY_MS * 2 ** failures) * (0.5 + random / 2);
+}
+
+/** What to do about a line that was quiet for so long, and was asked so long ago, or not since (-1). In milliseconds. */
+export function pulse(quiet, asked) {
+  if (asked >= 0) return asked >= ANSWER_WITHIN_MS ? 'dead' : '';
+  return quiet >= QUIET_MAX_MS ? 'ask' : '';
 }

@@ -1,139 +1,223 @@
 // The lines on the screen: drawn once per frame, followed to the end, at most so many kept. No socket, no protocol.
 
-import { byId, element, framed } from './dom.js';
-import { lineNode } from './line.js';
+import { called, showUnread } from './attention.js';
+import { byId, element, framed, nameNode } from './dom.js';
+import { isCalling, pieces } from './format.js';
+import { isMuted, judge } from './people.js';
+import { Comings, keyOf } from './room.js';
 
 const LINES_MAX = 500;
+const SLACK = 50;
 const END_PX = 40;
 const SAME_HEAD_MS = 5 * 60_000;
-const DAY = new Intl.DateTimeFormat([], { dateStyle: 'full' });
-const SITE = document.title;
 
-const root = byId('log');
+const log = byId('log');
 const newer = byId('newer');
-const draw = framed(flush);
-let me = '';
+const drawLog = framed(flush);
+const format = (options) => new Intl.DateTimeFormat([], options).format;
+const clock = format({ timeStyle: 'short' });
+const date = format({ dateStyle: 'full' });
+const dateAndClock = format({ dateStyle: 'full', timeStyle: 'medium' });
+let reader = '';
 let queue = [];
 let pending = [];
 let lines = 0;
 let previous = null;
+/** Comings and goings in a row, and how many they are. */
+let comings = null;
+let eventsInRow = 0;
 let day = '';
 let isAtEnd = true;
+let size = '';
 let unseen = 0;
-let timer = 0;
+let marker = null;
+let aloudTimer = 0;
 
-root.onscroll = moved;
+log.onscroll = () => {
+  // Of another size, it was not the reader who moved it, and the observer comes next.
+  if (sizeOf(log) !== size) return;
+  isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
+  see();
+};
 document.addEventListener('visibilitychange', see);
 // A growing message or a phone's keyboard takes room, and the end must stay in sight.
-new ResizeObserver(() => isAtEnd && toEnd()).observe(root);
+new ResizeObserver(() => {
+  size = sizeOf(log);
+  if (isAtEnd) toEnd();
+}).observe(log);
 newer.onclick = () => {
   toEnd();
-  root.focus();
+  log.focus();
 };
 
 /** An empty log for this reader. */
-export function open(name) {
-  me = name;
-  root.replaceChildren();
+export function openLog(name) {
+  reader = name;
+  log.replaceChildren();
   queue = [];
-  pending = [];
-  lines = 0;
-  previous = null;
-  day = new Date().toDateString();
+  previous = marker = null;
+  lines = eventsInRow = 0;
+  day = dayOf(Date.now());
   toEnd();
 }
 
 /** What comes until `settle` is not read aloud. */
 export function hush() {
-  clearTimeout(timer);
-  root.ariaLive = 'off';
+  clearTimeout(aloudTimer);
+  log.ariaLive = 'off';
 }
 
 export function settle() {
   flush();
   // A moment later, or the lines just drawn would still be read.
-  timer = setTimeout(() => (root.ariaLive = 'polite'), 100);
+  aloudTimer = setTimeout(() => (log.ariaLive = 'polite'), 100);
 }
 
-/** A message; those for us alone come without a time. */
-export const add = (message) => push({ time: Date.now(), ...message });
-export const rule = (text) => push({ rule: text });
+/** A message, or `{ rule }` for a text between lines. What is for us alone may come without a time. */
+export function add(line) {
+  queue.push({ time: Date.now(), ...line });
+  if (queue.length >= 2 * LINES_MAX) queue.splice(0, LINES_MAX);
+  drawLog();
+}
 
 /** Our lines that the server has not said yet. */
-export function setPending(texts) {
-  pending = texts;
-  draw();
+export function setPending(waiting) {
+  pending = waiting;
+  drawLog();
 }
 
 export function toEnd() {
-  root.scrollTop = root.scrollHeight;
+  log.scrollTop = log.scrollHeight;
   isAtEnd = true;
   see();
-}
-
-function push(entry) {
-  queue.push(entry);
-  if (queue.length >= 2 * LINES_MAX) queue.splice(0, LINES_MAX);
-  draw();
 }
 
 function flush() {
   // Asked before anything is added, for afterwards nobody is at the end.
   const follow = isAtEnd;
-  for (const node of root.querySelectorAll('.pending')) node.remove();
+  for (const node of log.querySelectorAll('.pending')) node.remove();
   queue.splice(0).forEach(place);
   trim(follow);
-  root.append(...pending.map(pendingNode));
+  log.append(...pending.map(pendingNode));
   if (follow) toEnd();
   else tell();
 }
 
-/** A line, or a rule between lines: a new day, a gap. */
 function place(line) {
-  if (line.rule) return placeRule(line.rule);
-  const itsDay = new Date(line.time).toDateString();
-  if (itsDay !== day) placeRule(DAY.format(line.time));
-  day = itsDay;
-  if (isAway() && !line.event && line.user.name !== me) unseen += 1;
-  root.append(lineNode(line, me, isContinued(line)));
+  const { rule, user, time, event } = line;
+  if (rule) return placeRule(rule);
+  if (dayOf(time) !== day) placeRule(date(time));
+  day = dayOf(time);
+  const isHeard = !event && user.name !== reader && !isMuted(keyOf(user.name));
+  if (isHeard && isAway()) {
+    if (unseen === 0) mark(time);
+    unseen += 1;
+  }
+  const node = lineNode(line);
+  if (event) placeEvent(line, node);
+  else log.append(node);
+  if (!event) eventsInRow = 0;
+  if (isHeard && node.matches('.mention') && log.ariaLive !== 'off') called(line);
   previous = line;
   lines += 1;
 }
 
-function pendingNode(text) {
-  const line = { user: { name: me }, text, time: Date.now() };
-  const node = lineNode(line, me, isContinued(line));
+function mark(time) {
+  marker?.remove();
+  marker = placeRule(`new since ${clock(time)}`);
+  marker.classList.add('new');
+}
+
+function placeRule(text) {
+  const node = element('div', 'rule', text);
+  log.append(node);
+  previous = null;
+  eventsInRow = 0;
+  return node;
+}
+
+/** Two in a row stand as they are, more behind their summary. */
+function placeEvent(line, node) {
+  eventsInRow += 1;
+  if (eventsInRow === 1) comings = new Comings();
+  comings.hear(line);
+  if (eventsInRow < 3) return log.append(node);
+  if (eventsInRow === 3) {
+    const fold = element('details', 'fold');
+    fold.append(element('summary'), ...[...log.children].slice(-2));
+    log.append(fold);
+  }
+  log.lastChild.append(node);
+  log.lastChild.firstChild.textContent = comings.words;
+}
+
+function lineNode(line) {
+  const { user, text, time, event } = line;
+  const node = element('div', event ? 'line event' : 'line');
+  node.dataset.by = keyOf(user.name);
+  if (event) node.append(nameNode(user.name), element('span', '', ` ${text} `), timeNode(time));
+  else fill(node, line);
+  judge(node);
+  return node;
+}
+
+function fill(node, { id, user, text, time }) {
+  const isAct = text.startsWith('/me ');
+  const isOwn = user.name === reader;
+  const parts = pieces(isAct ? text.slice(4) : text, reader);
+  const head = element('div', 'head');
+  const words = partNode({ tag: 'div', parts });
+  head.append(nameNode(user.name), element('span', 'note', isOwn && !isAct ? ' you ' : ' '), timeNode(time));
+  words.className = 'text';
+  words.dir = 'auto';
+  // The greeting has no id, and calls everybody.
+  const isMention = !isOwn && id > 0 && isCalling(parts);
+  const is = { act: isAct, own: isOwn, follows: !isAct && isContinued(user, time), mention: isMention };
+  node.classList.add(...Object.keys(is).filter((name) => is[name]));
+  node.append(head, words);
+}
+
+function partNode({ tag, text, parts = [] }) {
+  const node = element(tag, '', text);
+  node.append(...parts.map(partNode));
+  if (tag !== 'a') return node;
+  return Object.assign(node, { href: text, target: '_blank', rel: 'noopener noreferrer nofollow ugc', dir: 'auto' });
+}
+
+function timeNode(time) {
+  const node = element('time', 'note', clock(time));
+  node.dateTime = new Date(time).toISOString();
+  node.title = dateAndClock(time);
+  return node;
+}
+
+function pendingNode({ text, time }) {
+  const node = lineNode({ user: { name: reader }, text, time });
   node.classList.add('pending');
   node.ariaLive = 'off';
   return node;
 }
 
-function placeRule(text) {
-  root.append(element('div', 'rule', text));
-  previous = null;
+/** Lines of one person in a row share one head. */
+function isContinued({ name }, time) {
+  return previous && !previous.event && previous.user.name === name && time - previous.time < SAME_HEAD_MS;
 }
 
-/** Lines of one person in a row share one head. */
-function isContinued({ user, time, event }) {
-  if (!previous || event || previous.event) return false;
-  return previous.user.name === user.name && time - previous.time < SAME_HEAD_MS;
-}
+const sizeOf = ({ clientWidth, clientHeight }) => `${clientWidth} ${clientHeight}`;
+const dayOf = (time) => new Date(time).toDateString();
 
 /** Drops the oldest lines, and holds those still that the reader looks at. */
 function trim(follow) {
-  if (lines <= LINES_MAX) return;
-  const left = follow || root.scrollHeight - root.scrollTop;
+  if (lines <= LINES_MAX + SLACK) return;
+  const left = follow || log.scrollHeight - log.scrollTop;
   while (lines > LINES_MAX) {
-    const oldest = root.firstElementChild;
-    if (oldest.matches('.line')) lines -= 1;
-    oldest.remove();
+    const oldest = log.firstChild;
+    // A fold loses its lines one by one, and goes with its summary.
+    const gone = oldest.querySelector('.line') ?? oldest;
+    if (gone.matches('.line')) lines -= 1;
+    gone.remove();
   }
-  if (!follow) root.scrollTop = root.scrollHeight - left;
-}
-
-function moved() {
-  isAtEnd = root.scrollHeight - root.scrollTop - root.clientHeight < END_PX;
-  see();
+  if (!follow) log.scrollTop = log.scrollHeight - left;
 }
 
 function isAway() {
@@ -148,5 +232,5 @@ function see() {
 function tell() {
   newer.hidden = isAtEnd || unseen === 0;
   newer.textContent = `${unseen} new ↓`;
-  document.title = unseen > 0 ? `(${unseen}) ${SITE}` : SITE;
+  showUnread(unseen);
 }

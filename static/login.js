@@ -1,35 +1,57 @@
-// The way in: the two forms, and what waits for an answer. Asks and is told; holds no session and no socket.
+// The way in: the two forms, and what waits for an answer. Asks and is told; holds no socket.
 
-import { byId, onSubmit } from './dom.js';
+import { byId, onSubmit, person, session } from './dom.js';
 import { CODE_CHARS, REASON, auth, hello } from './protocol.js';
-import { person } from './store.js';
-import * as words from './words.js';
+
+const AGAIN_AFTER_S = 30;
+
+/** `ask(message)`, `show(view, focus)`, `hangUp()` */
+let on;
+
+export function setUp(hooks) {
+  on = hooks;
+}
 
 const name = byId('name');
 const email = byId('email');
 const code = byId('code');
-const note = byId('verify-note');
+const again = byId('again');
 let isVerifying = false;
-let flow = '';
 let tried = '';
 /** The message that waits for its answer; each new connection says it again. */
-let pending = null;
-/** `ask(message)`, `show(view, focus)`, `hangUp()` */
-let on;
+let unsettled = null;
+/** When another code may be asked for. */
+let againAt = 0;
+let againTimer = 0;
 
-export const unanswered = () => pending;
+onSubmit('enter-form', () => {
+  complain('');
+  if (!name.value.trim()) complain('What shall we call you?', name);
+  else if (!email.value.trim()) complain('Where shall we send the code?', email);
+  else askForCode();
+});
+onSubmit('verify-form', submitCode);
+again.onclick = () => again.ariaDisabled === 'true' || askForCode();
+byId('other').onclick = () => {
+  session.set(null);
+  enter();
+};
+byId('forget').onclick = () => {
+  person.set(null);
+  name.value = email.value = '';
+  enter();
+};
+/** A complete code sends itself, but a wrong one not again. */
+code.oninput = () => {
+  const typed = codeIn(code.value);
+  if (typed !== code.value.toUpperCase()) code.value = typed;
+  complain('');
+  if (typed.length === CODE_CHARS && typed !== tried) submitCode();
+};
 
-export function setUp(hooks) {
-  on = hooks;
-  onSubmit(byId('enter-form'), submitPerson);
-  onSubmit(byId('verify-form'), submitCode);
-  code.oninput = codeTyped;
-  byId('again').onclick = askForCode;
-  byId('other').onclick = () => enter();
-  byId('forget').onclick = forget;
-}
+export const unanswered = () => unsettled;
 
-/** Shows the first form; `why` says what brought somebody back to it. */
+/** Shows the first form, or the second if a code is on its way; `why` says what brought somebody back. */
 export function enter(why = '', field = null) {
   on.hangUp();
   done();
@@ -37,61 +59,66 @@ export function enter(why = '', field = null) {
   name.value ||= known.name ?? '';
   email.value ||= known.email ?? '';
   byId('forget').hidden = !known.email;
+  // A phone that ran out of memory loads the page again while its owner reads mail.
+  if (session.get().flow) return verify('');
   on.show('enter-view', [name, email].find(({ value }) => !value) ?? byId('enter'));
   complain(why, field);
 }
 
 /** In, or back at the start: nothing waits any more. */
 export function done() {
-  settle();
+  answered();
   isVerifying = false;
   code.value = '';
 }
 
 /** The code is on its way; the flow token makes it good on any connection. */
 export function codeSent({ user, text }) {
-  const said = isVerifying ? words.CODE_SENT : '';
-  settle();
-  isVerifying = true;
-  flow = text;
-  tried = '';
-  code.value = '';
   person.set({ name: user.name, email: email.value.trim() });
-  byId('verify-email').textContent = email.value.trim();
-  on.show('verify-view', code);
-  complain('');
-  note.textContent = said;
+  session.set({ flow: text });
+  verify(isVerifying ? 'A new code is on its way.' : '');
+  waitToAsk(AGAIN_AFTER_S);
 }
 
 export function wrongCode({ left }) {
-  settle();
-  complain(words.wrongCodeWords(left), code);
+  answered();
+  const tries = `${left} ${left === 1 ? 'try' : 'tries'} left.`;
+  complain(left === 0 ? 'This code is void. Please ask for a new one.' : `That is not the code. ${tries}`, code);
   code.select();
 }
 
-export const nameTaken = () => enter(words.NAME_TAKEN, name);
+export function nameTaken() {
+  session.set(null);
+  enter('That name is taken, or too much like a name that is taken.', name);
+}
 
-export function notice(message) {
+export function notice({ reason, text, retry }) {
   // A mail fails late: that answers nothing that was asked since.
-  if (message.reason !== REASON.MAIL_FAILED) settle();
-  complain(words.noticeWords(message), { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[message.reason]);
+  if (reason !== REASON.MAIL_FAILED) answered();
+  const wait = retry ? ` Please wait ${duration(retry)}.` : '';
+  complain(text + wait, { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
+  waitToAsk(retry ?? 0);
 }
 
 /** Who waits for an answer is told when there is nobody to give it. */
 export function connectionIs({ is }) {
-  if (!pending) return;
-  if (is === 'waiting') complain(words.NO_SERVER);
+  if (!unsettled) return;
+  if (is === 'waiting') complain('No connection. Still trying…');
   if (is === 'open') complain('');
   if (is !== 'refused') return;
-  settle();
-  complain(words.HUNG_UP);
+  answered();
+  complain('Disconnected. Please try again.');
 }
 
-function submitPerson() {
-  if (!name.value.trim()) return complain(words.ENTER_NAME, name);
-  if (!email.value.trim()) return complain(words.ENTER_EMAIL, email);
+function verify(said) {
+  answered();
+  isVerifying = true;
+  tried = code.value = '';
+  byId('verify-email').textContent = email.value.trim();
+  on.show('verify-view', code);
   complain('');
-  askForCode();
+  byId('verify-note').textContent = said;
+  waitToAsk(0);
 }
 
 function askForCode() {
@@ -100,42 +127,38 @@ function askForCode() {
 
 function submitCode() {
   tried = codeIn(code.value);
-  if (tried.length === CODE_CHARS) ask(auth(tried, flow));
-  else complain(words.CODE_SHORT, code);
-}
-
-/** A complete code sends itself, but a wrong one not again. */
-function codeTyped() {
-  const typed = codeIn(code.value);
-  if (typed !== code.value.toUpperCase()) code.value = typed;
-  complain('');
-  if (typed.length === CODE_CHARS && typed !== tried) submitCode();
+  if (tried.length === CODE_CHARS) ask(auth(tried, session.get().flow));
+  else complain('The code has six letters and digits.', code);
 }
 
 function ask(message) {
-  if (pending) return;
-  pending = message;
-  document.body.ariaBusy = 'true';
+  if (unsettled) return;
+  unsettled = message;
+  document.body.ariaBusy = true;
   on.ask(message);
 }
 
-function settle() {
-  pending = null;
-  document.body.ariaBusy = 'false';
+function answered() {
+  unsettled = null;
+  document.body.ariaBusy = false;
 }
 
-function forget() {
-  person.set(null);
-  name.value = email.value = '';
-  enter();
+/** Not disabled, for then it would lose the focus of who waits for it. */
+function waitToAsk(seconds) {
+  againAt = Math.max(againAt, Date.now() + seconds * 1000);
+  const left = Math.ceil((againAt - Date.now()) / 1000);
+  clearTimeout(againTimer);
+  if (left > 0) againTimer = setTimeout(waitToAsk, 1000, 0);
+  again.ariaDisabled = left > 0;
+  again.textContent = left > 0 ? `Send again in ${duration(left)}` : 'Send again';
 }
 
 /** Says in the open view what is wrong, beside the field that it is about. */
 function complain(text, field = null) {
-  for (const input of [name, email, code]) input.ariaInvalid = String(input === field);
+  for (const input of [name, email, code]) input.ariaInvalid = input === field;
   const error = byId(isVerifying ? 'verify-error' : 'enter-error');
   error.textContent = text;
-  note.textContent = '';
+  byId('verify-note').textContent = '';
   if (!isVerifying) (field ?? email).after(error);
   field?.focus();
 }
@@ -143,7 +166,8 @@ function complain(text, field = null) {
 /** The code in what was typed or pasted, even with a whole sentence around it. */
 function codeIn(text) {
   const parts = text.toUpperCase().match(/[0-9A-Z]+/g) ?? [];
-  const joined = parts.join('');
-  if (joined.length <= CODE_CHARS) return joined;
-  return parts.findLast((part) => part.length === CODE_CHARS) ?? joined.slice(0, CODE_CHARS);
+  return parts.findLast((part) => part.length === CODE_CHARS) ?? parts.join('').slice(0, CODE_CHARS);
 }
+
+/** Never less than is true. */
+const duration = (seconds) => (seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`);

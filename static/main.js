@@ -1,71 +1,83 @@
-// The wiring: which message goes to which part, and which view is open. Decides nothing that a part can decide.
+// The wiring: which message goes to which part, which view is open, and the line that says how the connection stands.
+// Decides nothing that a part can decide.
 
 import { makeConnection } from './connection.js';
-import { byId } from './dom.js';
-import * as log from './log.js';
-import * as login from './login.js';
+import { byId, element, session } from './dom.js';
+import { add, hush, openLog, setPending, settle, toEnd } from './log.js';
+import { codeSent, connectionIs, done, enter, nameTaken, notice, setUp, unanswered, wrongCode } from './login.js';
 import { showPeople } from './people.js';
 import { CLOSE, REASON, TYPE, leave, resume, text } from './protocol.js';
 import { Order, Outbox, Presence } from './room.js';
-import { showStatus } from './status.js';
-import { session } from './store.js';
-import * as words from './words.js';
-import { onLine, write } from './write.js';
+import { setUpWriting, write } from './write.js';
 
-const CATCH_UP_WITHIN_MS = 3_000;
+const CATCH_UP_WITHIN_MS = 3000;
 const READ_ALOUD_MAX = 10;
 
 const order = new Order();
-const outbox = new Outbox();
 const presence = new Presence();
+const outbox = new Outbox(session.get().waiting);
 const url = `${location.origin.replace(/^http/, 'ws')}/connect`;
-const connection = makeConnection(url, { opening, onMessage, onState });
+const connection = makeConnection(url, { opening, isWatched: () => !document.hidden, onMessage, onState });
+const statusLine = byId('status');
+const nowButton = byId('now');
 let me = '';
 /** The server has let us in on this connection. */
 let isIn = false;
 /** We also have all lines that we missed; until then ours wait. */
 let isCaughtUp = false;
 let catchUpTo = 0;
-let timer = 0;
+let catchUpTimer = 0;
+let ticker = 0;
 /** What the server said of itself before it went. */
 let reason = '';
+/** The version that this page is of; another one means that the page is old. */
+let version = '';
+let isOld = false;
 
-login.setUp({ ask, show, hangUp: connection.end });
-onLine(say);
-byId('now').onclick = connection.connect;
+setUp({ ask: deliver, show, hangUp: connection.end });
+setUpWriting({ say, names: () => presence.names });
+nowButton.onclick = () => (isIn ? location.reload() : connection.connect());
 byId('leave').onclick = () => {
-  connection.send(leave());
+  connection.send(leave);
   write();
   goOut();
 };
-window.ononline = window.onpageshow = connection.retryNow;
+window.ononline = window.onpageshow = connection.wake;
 window.onoffline = () => onState(connection.state);
-document.addEventListener('visibilitychange', () => document.hidden || connection.retryNow());
+document.addEventListener('visibilitychange', () => document.hidden || connection.wake());
+// Where the keyboard lies over the page, the page ends above it.
+window.visualViewport?.addEventListener('resize', () => {
+  const { height, scale } = visualViewport;
+  const isCovered = scale === 1 && innerHeight - height > 1;
+  document.body.style.setProperty('--height', isCovered ? `${height}px` : '100dvh');
+  if (isCovered) scrollTo(0, 0);
+});
 
 if (session.get().token) {
   show('chat-view', byId('text'));
   connection.connect();
-} else login.enter();
+} else enter();
 
 function opening() {
   const { token } = session.get();
-  return token ? resume(token, order.run, order.last) : login.unanswered();
+  return token ? resume(token, order.run, order.last) : unanswered();
 }
 
 /** Now, or as the opening of a new connection. */
-function ask(message) {
+function deliver(message) {
   if (!connection.send(message)) connection.connect();
 }
 
 function onState(state) {
   if (state.is !== 'open') hearEnd();
-  if (state.code === CLOSE.LEFT && me) return goOut(words.LEFT_ELSEWHERE);
-  showStatus(state, isIn, reason);
-  login.connectionIs(state);
+  if (state.code === CLOSE.LEFT && me) return goOut('You left in another tab or device.');
+  if (state.is === 'refused') takeBack();
+  showStatus();
+  connectionIs(state);
 }
 
 function hearEnd() {
-  clearTimeout(timer);
+  clearTimeout(catchUpTimer);
   isIn = false;
   isCaughtUp = false;
   outbox.broken();
@@ -75,75 +87,74 @@ function onMessage(message) {
   const isMember = Boolean(session.get().token);
   switch (message.type) {
     case TYPE.HELLO:
-      return login.codeSent(message);
+      return codeSent(message);
     case TYPE.TEXT:
       return hearLine(message);
     case TYPE.AUTH_ACK:
       return comeIn(message, isMember);
     case TYPE.AUTH_RST:
-      return isMember ? loseSession() : login.wrongCode(message);
+      return isMember ? loseSession() : wrongCode(message);
     case TYPE.MAY_NOT_ENTER:
-      return login.nameTaken();
+      return nameTaken();
     case TYPE.NOTICE:
-      return isMember ? hearNotice(message) : login.notice(message);
+      return isMember ? hearNotice(message) : notice(message);
   }
 }
 
 function comeIn(ack, isMember) {
   order.begin(ack.run);
-  session.set({ token: ack.text });
-  if (ack.user.name !== me) log.open(ack.user.name);
+  session.set({ token: ack.text, flow: '' });
+  if (ack.user.name !== me) openLog(ack.user.name);
   me = ack.user.name;
   isIn = true;
   reason = '';
+  version ||= ack.version;
+  isOld = ack.version !== version;
   presence.begin(ack);
   showPeople(presence, me);
-  login.done();
+  done();
+  showOutbox();
   if (!isMember) show('chat-view', byId('text'));
-  showStatus(connection.state, isIn, reason);
+  showStatus();
   catchUp(ack.last);
 }
 
 /** What we missed comes now, up to `last`. Much of it, or the history, is not read aloud. */
 function catchUp(last) {
   catchUpTo = last;
-  if (order.last === 0 || last - order.last > READ_ALOUD_MAX) log.hush();
+  if (order.last === 0 || last - order.last > READ_ALOUD_MAX) hush();
   if (order.last >= last) return caughtUp();
   // Where no history is kept, its last line never comes.
-  timer = setTimeout(caughtUp, CATCH_UP_WITHIN_MS);
+  catchUpTimer = setTimeout(caughtUp, CATCH_UP_WITHIN_MS);
 }
 
 function caughtUp() {
-  clearTimeout(timer);
+  clearTimeout(catchUpTimer);
   isCaughtUp = true;
-  log.settle();
+  settle();
   sendOutbox();
 }
 
 function hearLine(line) {
   // A line without an id is for us alone.
   if ('id' in line && !order.isNew(line.id)) return;
-  log.add(line);
+  add(line);
   if (line.event) {
     presence.hear(line);
     showPeople(presence, me);
-  } else if (line.user.name === me) {
-    outbox.heard(line.text);
-    log.setPending(outbox.texts);
-  }
+  } else if (outbox.heard(line.ref)) showOutbox();
   if (!isCaughtUp && !(line.id < catchUpTo)) caughtUp();
 }
 
-function hearNotice(notice) {
-  const said = words.noticeWords(notice);
-  if (notice.reason === REASON.GAP || notice.reason === REASON.TOO_LONG) log.rule(said);
-  else reason = said;
+function hearNotice({ reason: why, text: words }) {
+  if (why === REASON.GAP || why === REASON.TOO_LONG) add({ rule: words });
+  else reason = words;
 }
 
 function say(line) {
-  outbox.texts.push(line);
-  log.setPending(outbox.texts);
-  log.toEnd();
+  outbox.add(line);
+  showOutbox();
+  toEnd();
   if (isCaughtUp) sendOutbox();
 }
 
@@ -151,21 +162,55 @@ function sendOutbox() {
   for (const line of outbox.takeUnsent()) connection.send(text(line));
 }
 
-/** What was not said yet waits in the field until we are back. */
+/** What waits survives a reload. */
+function showOutbox() {
+  session.set({ waiting: outbox.lines });
+  setPending(outbox.lines);
+}
+
+/** What was not said is offered again, in the field. */
+function takeBack() {
+  write(...outbox.lines.splice(0).map((line) => line.text), byId('text').value);
+  showOutbox();
+}
+
 function loseSession() {
-  write(...outbox.texts, byId('text').value);
-  goOut(words.SESSION_OVER);
+  takeBack();
+  goOut('Your session is over.');
 }
 
 function goOut(why) {
   session.set(null);
-  outbox.texts = [];
+  outbox.lines = [];
   order.begin('');
   me = '';
-  login.enter(why);
+  enter(why);
 }
 
 function show(view, focus) {
   for (const id of ['enter-view', 'verify-view', 'chat-view']) byId(id).hidden = id !== view;
   focus.focus();
+}
+
+function showStatus() {
+  const { is, at } = connection.state;
+  const isWaiting = is === 'waiting';
+  clearInterval(ticker);
+  statusLine.className = isIn ? 'good' : 'bad';
+  nowButton.hidden = !isWaiting && is !== 'refused' && !(isIn && isOld);
+  nowButton.textContent = isIn ? 'Plume was updated: reload' : isWaiting ? 'Now' : 'Connect again';
+  if (is === 'refused') return sayStatus(`${reason} Disconnected.`);
+  if (!isWaiting) return sayStatus(isIn ? 'Connected' : 'Connecting…');
+  const words = `${reason} ${navigator.onLine ? 'Reconnecting' : 'You are offline. Trying again'}`;
+  const tick = () => sayStatus(words, ` in ${Math.max(1, Math.ceil((at - Date.now()) / 1000))} s`);
+  ticker = setInterval(tick, 1000);
+  tick();
+}
+
+/** The seconds are for the eyes alone, or a screen reader would read each of them. */
+function sayStatus(text, seconds = '') {
+  const words = text.trim();
+  if (statusLine.firstChild?.textContent !== words) statusLine.replaceChildren(element('span', '', words), element('span'));
+  statusLine.lastChild.ariaHidden = 'true';
+  statusLine.lastChild.textContent = seconds;
 }

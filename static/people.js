@@ -1,45 +1,74 @@
-// The list of who is in: beside the log, or behind a button on a small screen.
+// The list of who is in, beside the log or behind a button on a small screen; and whom this browser mutes.
 
-import { byId, element, framed, nameNode } from './dom.js';
-import { people } from './words.js';
+import { byId, element, framed, nameNode, settings } from './dom.js';
+import { keyOf } from './room.js';
 
 const NAMES_MAX = 200;
 
-const root = byId('people');
-const button = byId('people-button');
-const draw = framed(render);
-let presence;
-let me;
+const people = byId('people');
+const opener = byId('people-button');
+const list = byId('people-list');
+const drawPeople = framed(renderPeople);
+const muted = new Set(settings.get().muted);
+let shownPresence;
+let shownReader;
 
-button.onclick = () => open(button.ariaExpanded !== 'true');
-document.onclick = ({ target }) => target === button || root.contains(target) || open(false);
+opener.onclick = () => openPeople(opener.ariaExpanded !== 'true');
+document.onclick = ({ target }) => target === opener || people.contains(target) || openPeople(false);
 document.onkeydown = ({ key }) => {
-  if (key !== 'Escape' || button.ariaExpanded !== 'true') return;
-  open(false);
-  button.focus();
+  if (key !== 'Escape' || opener.ariaExpanded !== 'true') return;
+  openPeople(false);
+  opener.focus();
+};
+list.onclick = ({ target }) => {
+  if (!target.value) return;
+  muted.delete(target.value) || muted.add(target.value);
+  settings.set({ muted: [...muted] });
+  showMute(target);
+  document.querySelectorAll('#log .line').forEach(judge);
 };
 
+export const isMuted = (key) => muted.has(key);
+
 export function showPeople(...shown) {
-  [presence, me] = shown;
-  draw();
+  [shownPresence, shownReader] = shown;
+  drawPeople();
 }
 
-function open(isOpen) {
-  button.ariaExpanded = isOpen;
-  root.classList.toggle('open', isOpen);
+function openPeople(isOpen) {
+  opener.ariaExpanded = isOpen;
+  people.classList.toggle('open', isOpen);
 }
 
-function render() {
-  const { count, names } = presence;
-  button.textContent = people(count);
-  byId('people-count').textContent = `${people(count)} here`;
-  const items = names.slice(0, NAMES_MAX).map(itemNode);
-  if (count > items.length) items.push(element('li', 'note', `and ${people(count - items.length)} more`));
-  byId('people-list').replaceChildren(...items);
+function renderPeople() {
+  const { count, names } = shownPresence;
+  const focused = list.contains(document.activeElement) && document.activeElement.value;
+  const items = names.slice(0, NAMES_MAX).map((name) => {
+    const item = element('li');
+    item.append(nameNode(name), name === shownReader ? element('span', 'note', 'you') : muteNode(name));
+    return item;
+  });
+  if (count > items.length) items.push(element('li', 'note', `and ${count - items.length} more`));
+  opener.textContent = byId('people-count').textContent = count === 1 ? '1 person' : `${count} people`;
+  list.replaceChildren(...items);
+  if (focused) list.querySelector(`[value="${CSS.escape(focused)}"]`)?.focus();
 }
 
-function itemNode(name) {
-  const item = element('li');
-  item.append(nameNode(name), element('span', 'note', name === me ? ' you' : ''));
-  return item;
+function muteNode(name) {
+  const node = element('button', 'link');
+  node.value = keyOf(name);
+  node.ariaLabel = `Mute ${name}`;
+  showMute(node);
+  return node;
+}
+
+function showMute(node) {
+  const is = isMuted(node.value);
+  node.ariaPressed = is;
+  node.textContent = is ? 'muted' : 'mute';
+}
+
+/** Hides or shows a line by who said it. */
+export function judge(node) {
+  node.hidden = isMuted(node.dataset.by);
 }

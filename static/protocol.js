@@ -10,6 +10,7 @@ export const TYPE = {
   NOTICE: 6,
   RESUME: 7,
   LEAVE: 8,
+  PING: 9,
 };
 
 export const REASON = {
@@ -28,17 +29,13 @@ export const CLOSE = { LEFT: 1000, POLICY: 1008, RESTARTING: 1012 };
 export const CODE_CHARS = 6;
 
 export const hello = (name, email) => ({ type: TYPE.HELLO, text: `${name}\n${email}` });
-export const text = (line) => ({ type: TYPE.TEXT, text: line });
+export const text = ({ text, ref }) => ({ type: TYPE.TEXT, text, ref });
 export const auth = (code, flow) => ({ type: TYPE.AUTH, text: code, flow });
-/** With no line on the screen (`after` is 0) the history is wanted, as for a newcomer. */
+// With no line on the screen (`after` is 0) the history is wanted, as for a newcomer.
 export const resume = (token, run, after) => ({ type: TYPE.RESUME, text: token, ...(after && { run, after }) });
-export const leave = () => ({ type: TYPE.LEAVE });
+export const leave = { type: TYPE.LEAVE };
+export const ping = { type: TYPE.PING, text: 'page' };
 
-/** Half a surrogate pair, as a cut can leave it, is no UTF-8: the server would hang up. */
-export const wellFormed = (string) => string.replace(/\p{Surrogate}/gu, '\uFFFD');
-
-export const encode = (message) =>
-  JSON.stringify(message, (_, value) => (typeof value === 'string' ? wellFormed(value) : value));
-
-/** A missing `user` or `text` reads as empty. */
+export const encode = JSON.stringify;
+// A missing `user` or `text` reads as empty.
 export const decode = (frame) => ({ user: { name: '' }, text: '', ...JSON.parse(frame) });

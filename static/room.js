@@ -1,4 +1,5 @@
-// What the page knows of the room: which lines it saw, who is in, what of ours was not heard yet. No DOM, no socket.
+// What the page knows of the room: which lines were seen, who is in, who comes and goes, what of ours was not heard yet.
+// No DOM, no socket.
 
 /** Ids rise within one run of the server, so the last one tells which lines were seen. */
 export class Order {
@@ -18,21 +19,23 @@ export class Order {
   }
 }
 
+/** Names are compared in lower case. */
+export const keyOf = (name) => name.toLowerCase();
+
 export class Presence {
   count = 0;
-  /** By lower case, in which names are compared. */
   #names = new Map();
   #last = 0;
 
   begin({ count = 0, names = [], last = 0 }) {
     this.count = count;
-    this.#names = new Map(names.map((name) => [name.toLowerCase(), name]));
+    this.#names = new Map(names.map((name) => [keyOf(name), name]));
     this.#last = last;
   }
 
   hear({ id, event, user: { name } }) {
     if (id <= this.#last) return;
-    const key = name.toLowerCase();
+    const key = keyOf(name);
     const isKnown = this.#names.has(key);
     if (event === 'enter' && !isKnown) {
       this.#names.set(key, name);
@@ -50,26 +53,65 @@ export class Presence {
   }
 }
 
-/** Our lines, in order, until the room has said them: none is lost with the connection. */
+/** Comings and goings in a row, in few words. */
+export class Comings {
+  #names = { enter: new Set(), leave: new Set() };
+
+  hear({ event, user: { name } }) {
+    this.#names[event]?.add(name);
+  }
+
+  get words() {
+    const { enter, leave } = this.#names;
+    const parts = [enter.size && `${enumerate([...enter])} came in`, leave.size && `${enumerate([...leave])} left chat`];
+    return parts.filter(Boolean).join(', ');
+  }
+}
+
+function enumerate(names) {
+  const shown = names.slice(0, names.length > 3 ? 2 : 3);
+  const others = names.length - shown.length;
+  const all = others ? [...shown, `${others} others`] : shown;
+  return all.length > 1 ? `${all.slice(0, -1).join(', ')} and ${all.at(-1)}` : all[0];
+}
+
+/** Our lines, in order, until the room has said them: none is lost with the connection, and none said twice. */
 export class Outbox {
-  texts = [];
-  #sent = 0;
+  constructor(lines = []) {
+    this.lines = lines;
+    this.broken();
+  }
+
+  /** The line comes back with its `ref`, on whichever connection. */
+  add(text) {
+    const ref = Math.random().toString(36).slice(2) + Date.now().toString(36);
+    this.lines.push({ ref, text, time: Date.now(), isSent: false });
+  }
 
   takeUnsent() {
-    const unsent = this.texts.slice(this.#sent);
-    this.#sent = this.texts.length;
+    const unsent = this.lines.filter(({ isSent }) => !isSent);
+    for (const line of unsent) line.isSent = true;
     return unsent;
   }
 
-  heard(text) {
-    const at = this.texts.indexOf(text);
-    if (at < 0) return;
-    this.texts.splice(at, 1);
-    if (at < this.#sent) this.#sent -= 1;
+  /** Whether it was one of these. */
+  heard(ref) {
+    const at = this.lines.findIndex((line) => line.ref === ref);
+    if (at >= 0) this.lines.splice(at, 1);
+    return at >= 0;
   }
 
   /** What is not heard by the time that we caught up must be sent again. */
   broken() {
-    this.#sent = 0;
+    for (const line of this.lines) line.isSent = false;
   }
+}
+
+/** The names that complete the `@part` that ends at `caret`, where it starts, and the text after it; null if there are none. */
+export function completions(text, caret, names) {
+  const from = text.lastIndexOf('@', caret - 1);
+  if (from < 0 || caret < 1) return null;
+  const part = keyOf(text.slice(from + 1, caret));
+  const found = names.filter((name) => keyOf(name).startsWith(part));
+  return found.length > 0 ? { from, found, at: 0, rest: text.slice(caret) } : null;
 }

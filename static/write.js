@@ -1,35 +1,76 @@
-// The field for a message: Enter says it, Shift+Enter breaks the line, and it grows. Knows nobody to say it to.
+// The field for a message: it grows, Enter says it, Shift+Enter breaks the line, Tab completes a name, the up arrow brings back
+// what was said. Knows nobody to say it to.
 
 import { byId, onSubmit } from './dom.js';
-import { wellFormed } from './protocol.js';
+import { completions } from './room.js';
 
 const LEFT_SHOWN = 500;
 
-const form = byId('text-form');
+/** `say(text)`, `names()` */
+let writer;
+
+export function setUpWriting(hooks) {
+  writer = hooks;
+}
+
 const field = byId('text');
+const said = [];
+let recalled = 0;
+/** `{ from, found, at, rest, value }`: the name that stands there now, and the value that it made. */
+let completing = null;
 
 field.oninput = fit;
 field.onkeydown = (event) => {
-  // While an input method composes, Enter chooses a word. Safari tells that only by the code 229.
-  if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-  event.preventDefault();
-  form.requestSubmit();
+  if (does(event)) event.preventDefault();
 };
-
-export function onLine(say) {
-  onSubmit(form, () => {
-    const line = wellFormed(field.value.trimEnd());
-    field.focus();
-    if (!line) return;
-    write();
-    say(line);
-  });
-}
+onSubmit('text-form', () => {
+  const line = field.value.trimEnd().toWellFormed();
+  field.focus();
+  if (!line) return;
+  recalled = said.push(line);
+  write();
+  writer.say(line);
+});
 
 /** Lines that could not be said go back to where they were written. */
 export function write(...lines) {
   field.value = lines.filter(Boolean).join('\n');
   fit();
+}
+
+/** Whether a key does something else than usual. */
+function does({ key, shiftKey, isComposing, keyCode }) {
+  // While an input method composes, Enter chooses a word. Safari tells that only by the code 229.
+  if (shiftKey || isComposing || keyCode === 229) return false;
+  if (key === 'Tab') return complete();
+  if (key === 'ArrowUp') return recall(-1);
+  if (key === 'ArrowDown') return recall(1);
+  if (key === 'Enter') byId('text-form').requestSubmit();
+  return key === 'Enter';
+}
+
+/** Only over an empty field, or over what was recalled before and not changed. */
+function recall(step) {
+  const at = recalled + step;
+  if (field.value !== (said[recalled] ?? '') || at < 0 || at > said.length) return false;
+  recalled = at;
+  write(said[at]);
+  return true;
+}
+
+/** The next of the names that begin so. */
+function complete() {
+  const { value, selectionEnd: caret } = field;
+  // Once round, then Tab goes on to the next control.
+  if (completing?.value === value && completing.at + 1 < completing.found.length) completing.at += 1;
+  else completing = completions(value, caret, writer.names());
+  if (!completing) return false;
+  const { from, found, at, rest } = completing;
+  const head = `${value.slice(0, from)}@${found[at]} `;
+  write(head + rest);
+  field.setSelectionRange(head.length, head.length);
+  completing.value = field.value;
+  return true;
 }
 
 function fit() {

@@ -4,7 +4,7 @@
 //! built-in page are part of the program, those of `PLUME_STATIC` are handed over at start.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The files that are served, by the path of their URL.
 pub struct Assets {
@@ -14,23 +14,51 @@ pub struct Assets {
 
 /// One file.
 pub struct Asset {
-    /// The content.
-    pub body: Cow<'static, [u8]>,
+    /// The content as it is.
+    plain: Representation,
+    /// The content for who understands gzip, where that is shorter.
+    gzip: Option<Representation>,
     /// The Content-Type field.
     pub content_type: &'static str,
-    /// The ETag field, with its quotes: a strong validator (RFC 9110, section 8.8.1).
-    pub etag: String,
     /// The Cache-Control field.
     pub cache_control: &'static str,
     /// The Content-Security-Policy field.
     pub content_security_policy: Option<&'static str>,
 }
 
+/// One form of a file's content.
+pub struct Representation {
+    /// The bytes.
+    pub body: Cow<'static, [u8]>,
+    /// The ETag field, with its quotes: a strong validator (RFC 9110, section 8.8.1), so each form has its own.
+    pub etag: String,
+    /// The Content-Encoding field.
+    pub encoding: Option<&'static str>,
+}
+
 impl Asset {
+    /// The form to send.
+    #[must_use]
+    pub fn representation(&self, accepts_gzip: bool) -> &Representation {
+        self.gzip.as_ref().filter(|_| accepts_gzip).unwrap_or(&self.plain)
+    }
+
+    /// Whether what is sent depends on the encodings that are accepted.
+    #[must_use]
+    pub const fn varies(&self) -> bool {
+        self.gzip.is_some()
+    }
+
     /// Whether this is shown as a page of its own, so that it matters who frames it and what its links tell.
     #[must_use]
     pub fn is_page(&self) -> bool {
         self.content_type == HTML
+    }
+}
+
+impl Representation {
+    fn new(body: Cow<'static, [u8]>, encoding: Option<&'static str>) -> Self {
+        Self { etag: etag(&body), body, encoding }
     }
 }
 
@@ -55,8 +83,12 @@ impl Assets {
     /// The page that is part of the program, for a site of this name.
     #[must_use]
     pub fn built_in(site_name: &str) -> Self {
-        let files = FILES.iter().map(|&(path, body)| (path.to_owned(), Cow::Borrowed(body)));
-        Self::collect(site_name, files, Source::BuiltIn)
+        Self::collect(FILES.iter().map(|file| {
+            let plain = with_name(file.path, Cow::Borrowed(file.body), site_name);
+            let head = with_name(file.path, Cow::Borrowed(&file.body[..file.tail]), site_name);
+            let gzip = gzip(&head, file.packed, &plain);
+            (file.path.to_owned(), asset(file.path, plain, Some(gzip), Source::BuiltIn))
+        }))
     }
 
     /// A page from a folder: each file with its path inside the folder, separated by `/`.
@@ -67,8 +99,11 @@ impl Assets {
         if files.iter().all(|(path, _)| path != INDEX) {
             return Err(AssetsFault::NoIndex);
         }
-        let files = files.into_iter().map(|(path, body)| (path, Cow::Owned(body)));
-        Ok(Self::collect(site_name, files, Source::Folder))
+        Ok(Self::collect(files.into_iter().map(|(path, body)| {
+            let body = with_name(&path, Cow::Owned(body), site_name);
+            let asset = asset(&path, body, None, Source::Folder);
+            (path, asset)
+        })))
     }
 
     /// The file at exactly this path. There is no folder behind the table, so no spelling of a path leads out of it.
@@ -78,20 +113,9 @@ impl Assets {
         self.table.get(at).map(|(_, asset)| asset)
     }
 
-    fn collect(
-        site_name: &str,
-        files: impl Iterator<Item = (String, Cow<'static, [u8]>)>,
-        source: Source,
-    ) -> Self {
-        let mut table: Vec<(String, Asset)> = files
-            .map(|(path, body)| {
-                if path == INDEX {
-                    ("/".to_owned(), asset(&path, with_name(&body, site_name).into(), source))
-                } else {
-                    (format!("/static/{path}"), asset(&path, body, source))
-                }
-            })
-            .collect();
+    fn collect(files: impl Iterator<Item = (String, Asset)>) -> Self {
+        let place = |path: String| if path == INDEX { "/".to_owned() } else { format!("/static/{path}") };
+        let mut table: Vec<(String, Asset)> = files.map(|(path, asset)| (place(path), asset)).collect();
         table.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Self { table }
     }
@@ -104,7 +128,7 @@ enum Source {
     Folder,
 }
 
-fn asset(path: &str, body: Cow<'static, [u8]>, source: Source) -> Asset {
+fn asset(path: &str, body: Cow<'static, [u8]>, gzip: Option<Vec<u8>>, source: Source) -> Asset {
     let content_type = content_type(path);
     let (cache_control, content_security_policy) = match (source, content_type == HTML) {
         (Source::BuiltIn, true) => (REVALIDATED, Some(POLICY)),
@@ -114,13 +138,25 @@ fn asset(path: &str, body: Cow<'static, [u8]>, source: Source) -> Asset {
         // fonts from elsewhere, must work unchanged; that of the first Plume is to be served this way.
         (Source::Folder, true | false) => (REVALIDATED, None),
     };
-    Asset { etag: etag(&body), body, content_type, cache_control, content_security_policy }
+    let gzip = gzip.filter(|gzip| gzip.len() + GZIP_GAIN_BYTES_MIN <= body.len());
+    Asset {
+        plain: Representation::new(body, None),
+        gzip: gzip.map(|gzip| Representation::new(gzip.into(), Some("gzip"))),
+        content_type,
+        cache_control,
+        content_security_policy,
+    }
 }
 
-/// The page with the name of the site in its places. It is served as UTF-8, so what is not would look like U+FFFD
-/// in any case.
-fn with_name(page: &[u8], site_name: &str) -> Vec<u8> {
-    String::from_utf8_lossy(page).replace("{{name}}", &escape(site_name)).into_bytes()
+/// A template with the name of the site in its places; any other file as it is. It is served as UTF-8, so what is not
+/// would look like U+FFFD in any case.
+fn with_name(path: &str, body: Cow<'static, [u8]>, site_name: &str) -> Cow<'static, [u8]> {
+    let name = match path {
+        INDEX => escape(site_name),
+        MANIFEST => escape_json(site_name),
+        _ => return body,
+    };
+    String::from_utf8_lossy(&body).replace("{{name}}", &name).into_bytes().into()
 }
 
 /// Text as it may stand in HTML, also inside an attribute.
@@ -137,6 +173,44 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// Text as it may stand in a JSON string.
+fn escape_json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '"' | '\\' | '\0'..='\x1f') {
+            write!(escaped, "\\u{:04x}", u32::from(character)).expect("a string takes everything");
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// A gzip file (RFC 1952) of `head` and what was packed when the program was built. The head, which bears the name of the
+/// site, goes in as a stored block (RFC 1951, section 3.2.4): so nothing here can compress.
+fn gzip(head: &[u8], packed: &[u8], whole: &[u8]) -> Vec<u8> {
+    // No flags, no time, best compression, unknown system.
+    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
+    if !head.is_empty() {
+        let length = u16::try_from(head.len()).expect("templates have their name near the start");
+        file.push(0);
+        file.extend_from_slice(&length.to_le_bytes());
+        file.extend_from_slice(&(!length).to_le_bytes());
+        file.extend_from_slice(head);
+    }
+    file.extend_from_slice(packed);
+    file.extend_from_slice(&crc32(whole).to_le_bytes());
+    let length = u32::try_from(whole.len()).expect("no file of the page has gigabytes");
+    file.extend_from_slice(&length.to_le_bytes());
+    file
+}
+
+/// As gzip wants it (RFC 1952, section 8), bit by bit: it runs once for each file, at start.
+fn crc32(bytes: &[u8]) -> u32 {
+    let shift = |crc: u32, _| (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
+    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), shift))
 }
 
 fn content_type(path: &str) -> &'static str {
@@ -184,37 +258,26 @@ const KEPT_BRIEFLY: &str = "max-age=60, must-revalidate";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Name and content of files in `static/`.
-macro_rules! files {
-    ($($path:literal),* $(,)?) => {
-        &[$(($path, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/static/", $path)))),*]
-    };
+/// The web app manifest.
+const MANIFEST: &str = "plume.webmanifest";
+/// Below this the fields Content-Encoding and Vary cost as much as compression saves.
+const GZIP_GAIN_BYTES_MIN: usize = 50;
+
+/// A file of `static/`, as `build.rs` prepared it.
+struct BuiltIn {
+    path: &'static str,
+    body: &'static [u8],
+    /// What stands in the body from `tail` on, deflated.
+    packed: &'static [u8],
+    tail: usize,
 }
 
-/// The built-in page: all that is in `static/`, as a test makes sure.
-const FILES: &[(&str, &[u8])] = files![
-    "connection.js",
-    "dom.js",
-    "favicon.svg",
-    "index.html",
-    "line.js",
-    "log.js",
-    "login.js",
-    "main.js",
-    "people.js",
-    "protocol.js",
-    "room.js",
-    "status.js",
-    "store.js",
-    "style.css",
-    "words.js",
-    "write.js",
-];
+/// The built-in page: what is in `static/`, its modules joined.
+const FILES: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn folder(files: &[(&str, &str)]) -> Result<Assets, AssetsFault> {
         let own = |&(path, body): &(&str, &str)| (path.to_owned(), body.as_bytes().to_vec());
@@ -228,29 +291,8 @@ mod tests {
     }
 
     #[test]
-    fn the_table_holds_what_is_in_the_folder() {
-        fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) {
-            for entry in folder.read_dir().expect("a folder") {
-                let entry = entry.expect("an entry");
-                let path = format!("{prefix}{}", entry.file_name().to_str().expect("a plain name"));
-                if entry.path().is_dir() {
-                    list(&entry.path(), &format!("{path}/"), found);
-                } else {
-                    found.push(path);
-                }
-            }
-        }
-        let mut found = Vec::new();
-        list(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/static")), "", &mut found);
-        found.sort();
-        let mut known: Vec<&str> = FILES.iter().map(|&(path, _)| path).collect();
-        known.sort_unstable();
-        assert_eq!(known, found);
-    }
-
-    #[test]
     fn built_in_files_have_plain_names_and_known_types() {
-        for (path, _) in FILES {
+        for BuiltIn { path, .. } in FILES {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
             assert!(path.bytes().all(is_plain), "{path} would be spelt in more than one way");
             assert_ne!(content_type(path), "application/octet-stream", "{path}");
@@ -284,7 +326,8 @@ mod tests {
         assert_eq!(folder(&[("b/index.html", "")]).err(), Some(AssetsFault::NoIndex));
         let page = "<title>{{name}}</title>{{ name }}{{name}}";
         let assets = folder(&[("z.js", "{{name}}"), ("index.html", page)]).expect("an index is there");
-        let body = |path| assets.find(path).map(|asset| String::from_utf8_lossy(&asset.body).into_owned());
+        let body =
+            |path| assets.find(path).map(|asset| String::from_utf8_lossy(&asset.plain.body).into_owned());
         let filled = "<title>A &amp; &quot;B&quot;</title>{{ name }}A &amp; &quot;B&quot;";
         assert_eq!(body("/").as_deref(), Some(filled));
         assert_eq!(body("/static/z.js").as_deref(), Some("{{name}}"));
@@ -296,9 +339,82 @@ mod tests {
     fn tags_follow_the_content() {
         assert_eq!(etag(b""), "\"cbf29ce484222325\"");
         assert_eq!(etag(b"foobar"), "\"85944171f73967e8\"", "a published test vector");
-        let tag = |name| Assets::built_in(name).find("/").map(|asset| asset.etag.clone());
+        let tag = |name| Assets::built_in(name).find("/").map(|asset| asset.plain.etag.clone());
         assert_eq!(tag("one"), tag("one"));
         assert_ne!(tag("one"), tag("other"), "the name is part of the page");
+    }
+
+    /// The files that a browser loads for the page: the index, and what it names.
+    fn page() -> Vec<Asset> {
+        let mut assets = Assets::built_in("Plume.chat");
+        let index = assets.find("/").expect("an index").plain.body.to_vec();
+        let index = String::from_utf8(index).expect("UTF-8");
+        let named = index.split('"').skip(1).step_by(2).filter(|text| text.starts_with("/static/"));
+        let named: Vec<&str> = named.collect();
+        assert!(named.iter().all(|path| assets.find(path).is_some()), "{named:?}");
+        assets.table.retain(|(path, _)| path == "/" || named.contains(&path.as_str()));
+        assets.table.into_iter().map(|(_, asset)| asset).collect()
+    }
+
+    #[test]
+    fn the_page_keeps_its_budget() {
+        let page = page();
+        let sum = |accepts_gzip| {
+            page.iter().map(|asset| asset.representation(accepts_gzip).body.len()).sum::<usize>()
+        };
+        assert!(page.len() >= 4, "an index, a script, a style sheet, an icon");
+        assert!(sum(false) <= PAGE_BYTES_MAX, "{} bytes", sum(false));
+        assert!(sum(true) <= WIRE_BYTES_MAX, "{} bytes on the wire", sum(true));
+    }
+
+    /// As served, all files together.
+    const PAGE_BYTES_MAX: usize = 40 << 10;
+    /// The same in gzip. Ten TCP segments, which is what a server may send before it hears back, hold about as much.
+    const WIRE_BYTES_MAX: usize = 14 << 10;
+
+    #[test]
+    fn both_forms_say_the_same() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926, "the check value of the algorithm");
+        for name in ["Plume.chat", "a \\ \"b\" & <c>", "\u{fc}"] {
+            for (path, asset) in &Assets::built_in(name).table {
+                let plain = asset.representation(false);
+                assert_eq!((plain.encoding, asset.varies()), (None, asset.gzip.is_some()), "{path}");
+                let Some(gzip) = asset.gzip.as_ref() else { continue };
+                assert!(gzip.body.len() < plain.body.len(), "{path}");
+                assert_eq!(gzip.encoding, Some("gzip"), "{path}");
+                assert_ne!(gzip.etag, plain.etag, "{path}");
+                // The sum and the length at its end are what every browser checks.
+                let end = gzip.body.len() - 8;
+                let length = u32::try_from(plain.body.len()).expect("it is short");
+                assert_eq!(gzip.body[..4], [0x1f, 0x8b, 8, 0], "{path}");
+                assert_eq!(gzip.body[end..end + 4], crc32(&plain.body).to_le_bytes(), "{path}");
+                assert_eq!(gzip.body[end + 4..], length.to_le_bytes(), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_stored_head_bears_the_name() {
+        let file = gzip(b"head", &[0x03, 0x00], b"head");
+        assert_eq!(file[10..19], [0, 4, 0, 0xfb, 0xff, b'h', b'e', b'a', b'd']);
+        assert_eq!(file[19..21], [0x03, 0x00], "an empty last block");
+        assert_eq!(gzip(b"", &[0x03, 0x00], b"").len(), 20, "no head, no block");
+        let assets = Assets::built_in("a \\ \"b\" & <c>\n");
+        let holds = |path: &str, part: &str| {
+            let form = assets.find(path).expect("it is there").representation(true);
+            String::from_utf8_lossy(&form.body).contains(part)
+        };
+        assert!(holds("/", "<title>a \\ &quot;b&quot; &amp; &lt;c&gt;\n"));
+        assert!(holds("/static/plume.webmanifest", r#"{"name": "a \u005c \u0022b\u0022 & <c>\u000a"#));
+    }
+
+    #[test]
+    fn a_folder_is_served_as_it_is() {
+        let long = "x".repeat(10_000);
+        let assets = folder(&[("index.html", &long), ("a.js", &long)]).expect("an index is there");
+        for (path, asset) in &assets.table {
+            assert!(!asset.varies() && asset.representation(true).encoding.is_none(), "{path}");
+        }
     }
 
     #[test]

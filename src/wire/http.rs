@@ -158,6 +158,8 @@ pub struct Request {
     pub origin: Option<String>,
     /// The If-None-Match fields, joined (RFC 9110, section 13.1.2).
     pub if_none_match: Option<String>,
+    /// Whether an answer in gzip is welcome, and no less than one as it is (Accept-Encoding).
+    pub accepts_gzip: bool,
     /// The wish to go on as a WebSocket.
     pub upgrade: Option<Upgrade>,
     /// What proxies tell of whom they speak for: `X-Forwarded-For`, all its lines joined.
@@ -236,6 +238,7 @@ impl Request {
                 .then_some(Upgrade { version: fields.websocket_version, key: fields.websocket_key }),
             origin: fields.origin,
             if_none_match: fields.if_none_match,
+            accepts_gzip: fields.accept_encoding.is_some_and(|list| prefers_gzip(&list)),
         })
     }
 }
@@ -250,6 +253,7 @@ struct Fields {
     forwarded_for: Option<String>,
     origin: Option<String>,
     if_none_match: Option<String>,
+    accept_encoding: Option<String>,
     content_length: Option<String>,
     transfer_encoding: Option<String>,
     websocket_version: Option<String>,
@@ -267,6 +271,7 @@ impl Fields {
                 "x-forwarded-for" => &mut fields.forwarded_for,
                 "origin" => &mut fields.origin,
                 "if-none-match" => &mut fields.if_none_match,
+                "accept-encoding" => &mut fields.accept_encoding,
                 "content-length" => &mut fields.content_length,
                 "transfer-encoding" => &mut fields.transfer_encoding,
                 "sec-websocket-version" => &mut fields.websocket_version,
@@ -292,6 +297,30 @@ impl Fields {
 /// Whether a comma-separated list has this element, in any case (RFC 9110, section 5.6.1).
 fn has_token(list: &str, token: &str) -> bool {
     list.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// Whether a list of encodings (RFC 9110, section 12.5.3) holds gzip, with no less weight than the plain form where that
+/// is named.
+fn prefers_gzip(list: &str) -> bool {
+    let weight_of = |names: &[&str]| {
+        let mut codings = list.split(',').map(|item| item.split_once(';').unwrap_or((item, "q=1")));
+        let is_named = |coding: &str| names.iter().any(|name| coding.trim().eq_ignore_ascii_case(name));
+        codings.find(|(coding, _)| is_named(coding)).map(|(_, weight)| thousandths(weight).unwrap_or(0))
+    };
+    let gzip = weight_of(&["gzip", "x-gzip"]).or_else(|| weight_of(&["*"])).unwrap_or(0);
+    gzip > 0 && gzip >= weight_of(&["identity"]).unwrap_or(0)
+}
+
+/// A weight as `q=0.5` (RFC 9110, section 12.4.2).
+fn thousandths(weight: &str) -> Option<u16> {
+    let (name, value) = weight.split_once('=')?;
+    let (whole, part) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let is_weight = name.trim().eq_ignore_ascii_case("q")
+        && matches!(whole, "0" | "1")
+        && part.len() <= 3
+        && part.bytes().all(|byte| byte.is_ascii_digit());
+    let thousandths = format!("{whole}{part:0<3}").parse().ok().filter(|&weight| weight <= 1000);
+    thousandths.filter(|_| is_weight)
 }
 
 /// Authority and path of a target in origin form or absolute form (RFC 9112, section 3.2); the query is dropped.
@@ -455,6 +484,45 @@ mod tests {
         ] {
             check(row, expected);
         }
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_like_it() {
+        for (list, expected) in [
+            ("gzip", true),
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1.0, GZip;q=0.8, *;q=0.1", true),
+            ("x-gzip", true),
+            ("*", true),
+            ("gzip;q=0.001", true),
+            ("deflate, gzip ; Q=1.000", true),
+            ("identity, gzip", true),
+            ("identity;q=0.5, gzip;q=0.5", true),
+            ("identity;q=0, *", true),
+            ("", false),
+            ("br", false),
+            ("identity", false),
+            ("gzip;q=0", false),
+            ("gzip;q=0.000", false),
+            ("gzip;q=0, *", false),
+            ("*;q=0", false),
+            ("identity, gzip;q=0.5", false),
+            ("gzip;q=2", false),
+            ("gzip;q=1.001", false),
+            ("gzip;q=0.0001", false),
+            ("gzip;q=", false),
+            ("gzip;q=-1", false),
+            ("gzip;level=9", false),
+            ("gzipped", false),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {list}\r\n\r\n");
+            let (_, outcome) = HeadReader::default().read(head.as_bytes());
+            let request = outcome.expect("a whole head").expect("a request");
+            assert_eq!(request.accepts_gzip, expected, "{list}");
+        }
+        let lines = "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: br\r\nAccept-Encoding: gzip\r\n\r\n";
+        let (_, outcome) = HeadReader::default().read(lines.as_bytes());
+        assert!(outcome.expect("a whole head").expect("a request").accepts_gzip, "lines are joined");
     }
 
     #[test]

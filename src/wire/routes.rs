@@ -114,10 +114,14 @@ fn is_websocket_key(key: &str) -> bool {
 }
 
 fn send(asset: &Asset, request: &Request, out: &mut Vec<u8>) -> Answer {
-    let is_held = request.if_none_match.as_ref().is_some_and(|tags| names_tag(tags, &asset.etag));
+    let form = asset.representation(request.accepts_gzip);
+    let is_held = request.if_none_match.as_ref().is_some_and(|tags| names_tag(tags, &form.etag));
     let mut response = Response::begin(if is_held { Status::NotModified } else { Status::Ok }, out)
-        .field("ETag", &asset.etag)
+        .field("ETag", &form.etag)
         .field("Cache-Control", asset.cache_control);
+    if asset.varies() {
+        response = response.field("Vary", "Accept-Encoding");
+    }
     if asset.is_page() {
         response = response.field("Referrer-Policy", "no-referrer").field("X-Frame-Options", "DENY");
     }
@@ -125,10 +129,12 @@ fn send(asset: &Asset, request: &Request, out: &mut Vec<u8>) -> Answer {
         response = response.field("Content-Security-Policy", policy);
     }
     if is_held {
-        response.end(None, Some(request))
-    } else {
-        response.field("Content-Type", asset.content_type).end(Some(&asset.body), Some(request))
+        return response.end(None, Some(request));
     }
+    if let Some(encoding) = form.encoding {
+        response = response.field("Content-Encoding", encoding);
+    }
+    response.field("Content-Type", asset.content_type).end(Some(&form.body), Some(request))
 }
 
 /// Whether If-None-Match names this tag, compared weakly (RFC 9110, sections 13.1.2 and 8.8.3.2). A tag may hold
@@ -424,6 +430,39 @@ mod tests {
         check(&site(), "GET /nothing HTTP/1.1|Host: a|If-None-Match: *", "404 stay");
         let page = "GET / HTTP/1.1|Host: a|If-None-Match: *";
         check(&built_in(), page, "304 stay / Content-Security-Policy / X-Frame-Options: DENY|");
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_accept_it() {
+        let page = built_in();
+        let find = |accepts_gzip| {
+            let form = page.assets.find("/").expect("an index").representation(accepts_gzip);
+            (form.etag.as_str(), form.body.len())
+        };
+        let ((plain, plain_length), (packed, packed_length)) = (find(false), find(true));
+        let packed_head = format!(
+            "200 stay / ETag: {packed}| / Content-Encoding: gzip| / Vary: Accept-Encoding| / \
+             Content-Type: text/html; charset=utf-8| / Content-Length: {packed_length}|"
+        );
+        let plain_head = format!(
+            "200 stay / ETag: {plain}| / !Content-Encoding / Vary: Accept-Encoding| / Content-Length: {plain_length}|"
+        );
+        let held =
+            |etag: &str| format!("304 stay / ETag: {etag}| / Vary: Accept-Encoding| / !|Content-Encoding");
+        for (fields, expected) in [
+            ("Accept-Encoding: gzip, br", packed_head.clone()),
+            ("Accept-Encoding: br", plain_head.clone()),
+            ("Accept-Encoding: gzip;q=0", plain_head.clone()),
+            (&format!("Accept-Encoding: gzip|If-None-Match: {packed}"), held(packed)),
+            (&format!("If-None-Match: {plain}"), held(plain)),
+            (&format!("If-None-Match: {packed}"), plain_head.clone()),
+            (&format!("Accept-Encoding: gzip|If-None-Match: {plain}"), packed_head.clone()),
+        ] {
+            check(&page, &format!("HEAD / HTTP/1.1|Host: a|{fields}"), &expected);
+        }
+        check(&page, "GET /static/favicon.svg HTTP/1.1|Host: a", "200 stay / Vary: Accept-Encoding|");
+        let folder = "200 stay / !Vary / !Content-Encoding / ||<p>hello";
+        check(&site(), "GET / HTTP/1.1|Host: a|Accept-Encoding: gzip", folder);
     }
 
     #[test]

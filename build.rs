@@ -1,0 +1,182 @@
+//! Prepares the files of `static/` for the program: joins the modules of the page, strips what only readers of the sources need,
+//! compresses the rest as well as it can be, and writes it all with a table, which `src/wire/assets.rs` includes.
+//!
+//! Nothing is parsed or renamed. What is served is what stands in the sources, line by line, but for comments that fill whole
+//! lines, white space at their starts, and the lines that tie modules together: joined in the order in which a browser would run
+//! them, they need no ties, for no two have a name in common. A source that this could change the meaning of is refused.
+//! The sources run as they are, too: `PLUME_STATIC=static` serves them.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("static");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut paths = Vec::new();
+    list(&folder, "", &mut paths)?;
+    paths.sort();
+    let mut modules = Modules::default();
+    modules.join(&folder, ENTRY)?;
+    let is_served = |path: &String| path == ENTRY || path == AS_IT_IS || !modules.joined.contains(path);
+    let mut table = String::from("&[\n");
+    for path in paths.iter().filter(|path| is_served(path)) {
+        let source = fs::read_to_string(folder.join(path))?;
+        let body = match Path::new(path).extension().and_then(|extension| extension.to_str()) {
+            _ if path == ENTRY => modules.text.clone(),
+            _ if path == AS_IT_IS => source,
+            Some("js") => strip(path, &source)?,
+            Some("css") => tightened(&strip(path, &source)?),
+            Some("html" | "svg" | "webmanifest") => unindented(&source),
+            _ => return Err(format!("{path}: what kind of file is this?").into()),
+        };
+        let body = body.as_bytes();
+        // The name of the site is only known to the running server, so what stands before its last place is not packed.
+        let tail = if is_template(path) {
+            find_last(body, NAME_PLACE).map_or(0, |at| at + NAME_PLACE.len())
+        } else {
+            0
+        };
+        let mut packed = Vec::new();
+        zopfli::compress(zopfli::Options::default(), zopfli::Format::Deflate, &body[tail..], &mut packed)?;
+        let flat = path.replace('/', "--");
+        fs::write(out.join(&flat), body)?;
+        fs::write(out.join(format!("{flat}.deflated")), packed)?;
+        let include = |file: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), {file:?}))");
+        let (body, packed) = (include(&format!("/{flat}")), include(&format!("/{flat}.deflated")));
+        writeln!(table, "    BuiltIn {{ path: {path:?}, body: {body}, packed: {packed}, tail: {tail} }},")?;
+    }
+    fs::write(out.join("page.rs"), table + "]\n")?;
+    Ok(())
+}
+
+/// Every file of a folder, by its path inside.
+fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().map_err(|_| "a file's name is not UTF-8")?;
+        let path = format!("{prefix}{name}");
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), &format!("{path}/"), found)?;
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The modules of the page as one.
+#[derive(Default)]
+struct Modules {
+    text: String,
+    joined: BTreeSet<String>,
+    names: BTreeSet<String>,
+}
+
+impl Modules {
+    /// Appends a module after those that it imports, as a browser runs them.
+    fn join(&mut self, folder: &Path, path: &str) -> Result<(), Box<dyn Error>> {
+        if !self.joined.insert(path.to_owned()) {
+            return Ok(());
+        }
+        let stripped = strip(path, &fs::read_to_string(folder.join(path))?)?;
+        let mut rest = String::new();
+        for line in stripped.lines() {
+            if let Some(import) = line.strip_prefix("import ") {
+                let names_and_source = import.strip_prefix("{ ").and_then(|import| import.strip_suffix("';"));
+                let parts = names_and_source.and_then(|import| import.split_once(" } from './"));
+                let (names, source) = parts
+                    .ok_or_else(|| format!("{path}: only `import {{ names }} from './file';`: {line}"))?;
+                if names.contains(" as ") {
+                    return Err(format!("{path}: a name is the same everywhere: {line}").into());
+                }
+                self.join(folder, source)?;
+            } else {
+                rest.push_str(line.strip_prefix("export ").unwrap_or(line));
+                rest.push('\n');
+            }
+        }
+        self.text.push_str(&rest);
+        self.declare(path, &fs::read_to_string(folder.join(path))?)
+    }
+
+    /// Takes note of what a module declares at the start of a line, which nobody else may.
+    fn declare(&mut self, path: &str, source: &str) -> Result<(), Box<dyn Error>> {
+        for line in source.lines() {
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            let declared =
+                ["const ", "let ", "function ", "class "].iter().find_map(|kind| line.strip_prefix(kind));
+            let Some(declared) = declared else { continue };
+            let name = declared
+                .split(|char: char| !char.is_alphanumeric() && char != '_')
+                .next()
+                .unwrap_or_default();
+            if name.is_empty() || !self.names.insert(name.to_owned()) {
+                return Err(format!("{path}: one name that no other module has: {line}").into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A script or style sheet without comments that fill whole lines, and without white space at the start of lines.
+fn strip(path: &str, source: &str) -> Result<String, Box<dyn Error>> {
+    let is_script = Path::new(path).extension().is_some_and(|extension| extension == "js");
+    let mut stripped = String::new();
+    let mut is_in_comment = false;
+    for (number, line) in (1..).zip(source.lines()) {
+        let line = line.trim();
+        if is_in_comment || line.starts_with("/*") {
+            is_in_comment = !line.contains("*/");
+            if !is_in_comment && !line.ends_with("*/") {
+                return Err(format!("{path}:{number}: nothing may follow a comment on its line").into());
+            }
+        } else if !(line.is_empty() || is_script && line.starts_with("//")) {
+            // One over several lines would lose white space that it means.
+            if line.matches('`').count() % 2 == 1 {
+                return Err(format!("{path}:{number}: a template literal must end on its line").into());
+            }
+            stripped.push_str(line);
+            stripped.push('\n');
+        }
+    }
+    Ok(stripped)
+}
+
+/// A style sheet without the spaces that only make it readable. A line with a string in it stays as it is.
+fn tightened(sheet: &str) -> String {
+    let tighten = |line: &str| {
+        if line.contains('"') {
+            return line.to_owned();
+        }
+        line.replace(" {", "{").replace("{ ", "{").replace("; }", "}").replace(": ", ":")
+    };
+    sheet.lines().flat_map(|line| [tighten(line), "\n".to_owned()]).collect()
+}
+
+/// A document without indentation, and without the hints to load what is joined here.
+fn unindented(source: &str) -> String {
+    let is_kept = |line: &&str| !line.is_empty() && !line.starts_with("<link rel=\"modulepreload\"");
+    source.lines().map(str::trim).filter(is_kept).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Whether the server puts its name into this file; `assets.rs` agrees.
+fn is_template(path: &str) -> bool {
+    matches!(path, "index.html" | "plume.webmanifest")
+}
+
+fn find_last(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).rposition(|window| window == part)
+}
+
+/// The module that the page names; it imports all others.
+const ENTRY: &str = "main.js";
+/// Who writes a client of their own reads this one from the server too, with its comments.
+const AS_IT_IS: &str = "protocol.js";
+/// Where the name of the site goes.
+const NAME_PLACE: &[u8] = b"{{name}}";

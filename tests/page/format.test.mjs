@@ -1,0 +1,95 @@
+// What a text means. Each row is a text and its parts: `tag(text)`, parted by spaces; plain text is in quotes.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isCalling, pieces } from '../../static/format.js';
+
+const shown = (parts) =>
+  parts.map(({ tag, text, parts: inner }) => {
+    if (tag === 'span') return JSON.stringify(text);
+    return `${tag}(${inner ? shown(inner) : JSON.stringify(text)})`;
+  }).join(' ');
+const check = (text, expected, me = 'Ada') => assert.equal(shown(pieces(text, me)), expected, text);
+
+test('plain text stays whole', () => {
+  for (const text of [
+    'hello', ' ', 'a\nb', '2*3*4', '2 * 3 * 4', '* item', '**', '***', '****', '*a', 'a*', '* a*', '*a *', '*a\nb*', '`', '``', '`a\nb`',
+    '```', '``````', 'snake_case_name', '~no~', '<b>', '&amp;', 'javascript:alert(1)', 'ftp://example.org', 'data:text/html,x',
+    'xhttp://example.org', 'http://', '[a](b)', '# head', '@', 'ada', 'x@ada', '@adam', '@ada_', 'x*@*',
+  ]) {
+    check(text, JSON.stringify(text));
+  }
+  assert.deepEqual(pieces('', 'Ada'), []);
+});
+
+test('code, emphasis and strong', () => {
+  for (const [text, expected] of [
+    ['`x`', 'code("x")'],
+    ['a `b *c* @ada` d', '"a " code("b *c* @ada") " d"'],
+    ['```\na\n  b```', 'pre("a\\n  b")'],
+    ['see ```x`y``` there', '"see " pre("x`y") " there"'],
+    ['*a*', 'em("a")'],
+    ['**a b**', 'strong("a b")'],
+    ['*a*, **b**.', 'em("a") ", " strong("b") "."'],
+    ['(*a*)', '"(" em("a") ")"'],
+    ['*hi @Ada*', 'em("hi " mark("@Ada"))'],
+    ['**see https://example.org/x**', 'strong("see " a("https://example.org/x"))'],
+    ['*a `b` c*', 'em("a " code("b") " c")'],
+  ]) {
+    check(text, expected);
+  }
+});
+
+test('links end where the sentence goes on', () => {
+  for (const [text, expected] of [
+    ['https://example.org', 'a("https://example.org")'],
+    ['HTTP://Example.org/x', 'a("HTTP://Example.org/x")'],
+    ['see https://example.org/a_(b), or', '"see " a("https://example.org/a_(b)") ", or"'],
+    ['(https://example.org/a)', '"(" a("https://example.org/a") ")"'],
+    ['https://example.org/?a=*b*&c=`d`', 'a("https://example.org/?a=*b*&c=`d`")'],
+    ['https://example.org/"onmouseover="x', 'a("https://example.org/") "\\"onmouseover=\\"x"'],
+    ['https://a.example https://b.example', 'a("https://a.example") " " a("https://b.example")'],
+    ['https://example.org/@ada', 'a("https://example.org/@ada")'],
+  ]) {
+    check(text, expected);
+  }
+});
+
+test('mentions of me, and of nobody else', () => {
+  for (const [text, expected, me] of [
+    ['@ada: hi', 'mark("@ada") ": hi"'],
+    ['hi @ADA!', '"hi " mark("@ADA") "!"'],
+    ['@Grace', '"@Grace"'],
+    ['@C++ (x)', 'mark("@C++ (x)")', 'C++ (x)'],
+    ['@a.b @axb', 'mark("@a.b") " @axb"', 'a.b'],
+    ['@שרה', 'mark("@שרה")', 'שרה'],
+    ['@$&', 'mark("@$&")', '$&'],
+  ]) {
+    check(text, expected, me);
+  }
+  assert.equal(isCalling(pieces('**so, @ada**', 'Ada')), true);
+  assert.equal(isCalling(pieces('`@ada`', 'Ada')), false);
+});
+
+test('what is joined again is the text, but for the marks of formatting', () => {
+  const text = 'a *b* **c** `d` https://e.example, @ada f';
+  const joined = (parts) => parts.map((part) => part.text ?? joined(part.parts)).join('');
+  assert.equal(joined(pieces(text, 'Ada')), 'a b c d https://e.example, @ada f');
+});
+
+test('hostile texts cost little time and few parts', () => {
+  const BYTES = 65_536;
+  for (const unit of [
+    '*', '**', '`', '```', '*a', '*a*', '*a* ', '**a** ', '`a', '`a` ', '```a', '* *', '@ada ', '@', 'https://', 'http://a ', 'https://a)',
+    '(', ')', '*`', '**`*', '*a\n', '`\n', '```\n', '*@ada* ', 'a', ' ', '\n', '\u202e', '\ud83d\ude00', '*\u0301', '_', '*a`b',
+  ]) {
+    const text = unit.repeat(Math.ceil(BYTES / unit.length)).slice(0, BYTES);
+    for (const hostile of [text, `\`\`\`${text}`, `*${text}`, `**${text}`, `https://${text}`]) {
+      const start = performance.now();
+      const parts = pieces(hostile, 'Ada');
+      const took = performance.now() - start;
+      assert.ok(took < 200, `${JSON.stringify(unit)} took ${took} ms`);
+      assert.ok(parts.length <= 210, `${JSON.stringify(unit)}: ${parts.length} parts`);
+    }
+  }
+});

@@ -1,0 +1,92 @@
+// What the page knows of the room.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Comings, Order, Outbox, Presence, completions } from '../../static/room.js';
+
+test('each id is new once, and another run begins anew', () => {
+  const order = new Order();
+  order.begin('a');
+  assert.deepEqual([3, 3, 2, 4, 9, 9].map((id) => order.isNew(id)), [true, false, false, true, true, false]);
+  order.begin('a');
+  assert.equal(order.isNew(9), false);
+  order.begin('b');
+  assert.equal(order.isNew(1), true);
+});
+
+test('presence follows what comes after its list', () => {
+  const presence = new Presence();
+  const hear = (id, event, name) => presence.hear({ id, event, user: { name } });
+  presence.begin({ count: 3, names: ['Ada', 'Grace'], last: 10 });
+  for (const [id, event, name, count, names] of [
+    [9, 'leave', 'Ada', 3, 'Ada Grace'],
+    [10, 'enter', 'Eve', 3, 'Ada Grace'],
+    [11, 'enter', 'Eve', 4, 'Ada Grace Eve'],
+    [12, 'enter', 'ada', 4, 'Ada Grace Eve'],
+    [13, 'leave', 'GRACE', 3, 'Ada Eve'],
+    [14, 'leave', 'somebody beyond the list', 2, 'Ada Eve'],
+    [15, 'leave', 'nobody', 2, 'Ada Eve'],
+  ]) {
+    hear(id, event, name);
+    assert.deepEqual([presence.count, presence.names.join(' ')], [count, names], `${event} ${name}`);
+  }
+  presence.begin({});
+  assert.deepEqual([presence.count, presence.names], [0, []], 'the first Plume tells nothing');
+});
+
+test('comings and goings in few words', () => {
+  for (const [events, expected] of [
+    ['+ada', 'ada came in'],
+    ['+ada +grace', 'ada and grace came in'],
+    ['+ada +grace +eve', 'ada, grace and eve came in'],
+    ['+ada +grace +eve +bob +zoe', 'ada, grace and 3 others came in'],
+    ['-ada -grace -eve -bob', 'ada, grace and 2 others left chat'],
+    ['+ada +ada -grace +ada', 'ada came in, grace left chat'],
+  ]) {
+    const comings = new Comings();
+    for (const [sign, ...name] of events.split(' ')) {
+      comings.hear({ event: sign === '+' ? 'enter' : 'leave', user: { name: name.join('') } });
+    }
+    assert.equal(comings.words, expected);
+  }
+});
+
+test('a line of ours waits until it is heard, is said once on each connection, and knows itself by its ref', () => {
+  const outbox = new Outbox();
+  outbox.add('one');
+  outbox.add('same');
+  outbox.add('same');
+  const texts = (lines) => lines.map(({ text }) => text).join(' ');
+  const [one, same, again] = outbox.lines.map(({ ref }) => ref);
+  assert.equal(new Set([one, same, again]).size, 3);
+  assert.ok(one.length <= 64);
+  assert.equal(texts(outbox.takeUnsent()), 'one same same');
+  assert.equal(texts(outbox.takeUnsent()), '');
+  assert.equal(outbox.heard(same), true);
+  assert.equal(outbox.heard(same), false);
+  assert.equal(outbox.heard(undefined), false);
+  outbox.broken();
+  assert.deepEqual(outbox.takeUnsent().map(({ ref }) => ref), [one, again]);
+  const reloaded = new Outbox(JSON.parse(JSON.stringify(outbox.lines)));
+  assert.equal(texts(reloaded.takeUnsent()), 'one same', 'a reload forgets what was sent, not what waits');
+});
+
+test('names are completed at the caret', () => {
+  const names = ['Ada', 'Adele', 'Grace Hopper', 'שרה'];
+  for (const [text, from, found] of [
+    ['@', 0, names],
+    ['hi @ad', 3, ['Ada', 'Adele']],
+    ['hi @AD|, bye', 3, ['Ada', 'Adele']],
+    ['@grace h', 0, ['Grace Hopper']],
+    ['@Ada and @שר', 9, ['שרה']],
+    ['hi @x', null],
+    ['hi ad', null],
+    ['|@ad', null],
+    ['', null],
+  ]) {
+    const caret = text.includes('|') ? text.indexOf('|') : text.length;
+    const got = completions(text.replace('|', ''), caret, names);
+    assert.deepEqual(got && [got.from, got.found], from === null ? null : [from, found], text);
+  }
+  assert.equal(completions('@ad, bye', 3, names).rest, ', bye');
+});
