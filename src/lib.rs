@@ -34,6 +34,9 @@
 //! 6. [`mailer`]: the only user of ureq and of threads. [`journal`]: a note becomes one line on stderr, if stderr takes it at
 //!    once. [`config`]: the only reader of variables and flags. [`folder`]: the only reader of files.
 //!
+//! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with `PLUME_STATIC=static`. What
+//! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 14 KiB on the wire.
+//!
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and any way for a slow
 //! peer, a slow mail provider or a full log to make somebody else wait. Nothing outlives the process, yet.
