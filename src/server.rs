@@ -90,7 +90,7 @@ pub enum Input<'a> {
     },
     /// Time has passed.
     Tick,
-    /// Everyone is to be told that the server stops.
+    /// Everyone is to be told that the server stops. The shell accepts nobody from then on.
     Shutdown,
 }
 

@@ -5,6 +5,7 @@
 //! - nothing waits for ever: who may be read is named, who has unsent bytes is named, a deadline that has come is gone;
 //! - what a connection is sent is well-formed HTTP, then well-formed frames with JSON objects in them;
 //! - who is not in hears no line of the room; who is hears all lines from one on, in order, and the same as the others;
+//! - who comes back misses nothing, or is told of a gap;
 //! - after the last byte nothing is written;
 //! - a server that is told to stop stops in time, with all connections closed.
 

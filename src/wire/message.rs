@@ -1,7 +1,11 @@
 //! The JSON of the wire protocol: what a client says, and what the server says. The only user of the JSON library.
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 /// The numbers of the message types, under the names of the protocol.
 pub mod types {
@@ -95,7 +99,7 @@ impl<'a> Hello<'a> {
 /// Reads one message. `None`: it is not JSON of the protocol's shape.
 #[must_use]
 pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
-    let raw: RawMessage<'_> = serde_json::from_str(json).ok()?;
+    let Object(raw): Object<RawMessage<'_>> = serde_json::from_str(json).ok()?;
     let text = raw.text.map_or(Cow::Borrowed(""), |text| text.0);
     Some(match raw.kind {
         types::HELLO => ClientMessage::Hello(Hello::split(text)),
@@ -118,7 +122,7 @@ struct RawMessage<'a> {
     /// Checked for its shape only: the server knows who speaks.
     #[serde(borrow)]
     #[expect(dead_code, reason = "what a client says of itself is not believed")]
-    user: Option<RawUser<'a>>,
+    user: Option<Object<RawUser<'a>>>,
     #[serde(borrow)]
     text: Option<Text<'a>>,
     #[serde(borrow)]
@@ -135,6 +139,27 @@ struct RawUser<'a> {
     #[serde(borrow)]
     #[expect(dead_code, reason = "what a client says of itself is not believed")]
     name: Option<Text<'a>>,
+}
+
+/// A JSON object. By itself a struct would be read from an array of its fields, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData)).map(Object)
+    }
 }
 
 /// A string that is borrowed where it holds no escapes. (Within an `Option` a bare `Cow` would always be owned.)
@@ -401,6 +426,8 @@ mod tests {
             "null",
             "[]",
             "1",
+            r#"[1,null,"hi",null,null,null,null]"#,
+            r#"{"type":1,"user":["ada"]}"#,
             "{}",
             r#"{"type":"1"}"#,
             r#"{"type":1.0}"#,
