@@ -7,6 +7,7 @@
 //! The pictures of the README are taken by one of them:
 //! `SCREENSHOTS=docs/screenshots cargo test --test browser -- --ignored screenshots`.
 
+mod comfort;
 mod first_page;
 mod flood;
 mod hostile;

@@ -19,6 +19,7 @@ pub(crate) enum Key {
     ShiftEnter,
     Tab,
     ShiftTab,
+    Up,
 }
 
 impl<'a> Page<'a> {
@@ -170,6 +171,7 @@ impl<'a> Page<'a> {
             Key::ShiftEnter => ("Enter", 13, "\r", SHIFT),
             Key::Tab => ("Tab", 9, "", 0),
             Key::ShiftTab => ("Tab", 9, "", SHIFT),
+            Key::Up => ("ArrowUp", 38, "", 0),
         };
         let down = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
         for kind in [down, "keyUp"] {
