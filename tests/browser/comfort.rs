@@ -53,7 +53,8 @@ fn marks_become_elements_and_nothing_else_does() {
     assert_eq!(of("b"), json!([]));
     assert_eq!(of("code"), json!(["x < y"]));
     assert_eq!(of("pre"), json!(["a *b*\n"]));
-    ada.page.wait_text("#log", "@Grace waves");
+    assert_eq!(ada.page.text("#log .act .name"), "@Grace");
+    assert_eq!(ada.page.text("#log .act .text"), "waves");
 }
 
 #[test]
