@@ -176,6 +176,7 @@ fn text(note: &Note) -> String {
         Note::UnknownProxy(connection) => {
             format!("event=unknown-proxy connection={connection} hint=PLUME_TRUSTED_PROXIES")
         }
+        Note::SilentProxy(connection) => format!("event=silent-proxy connection={connection}"),
         Note::OutOfFiles => "event=out-of-files".to_owned(),
         Note::Stopping { connections } => format!("event=stopping connections={connections}"),
         Note::Calls(Calls { polls, reads, writes, accepts }) => {

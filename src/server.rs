@@ -127,7 +127,7 @@ pub struct Server {
     now: Now,
     life: Life,
     is_full: bool,
-    has_met_unknown_proxy: bool,
+    has_noted_proxy: bool,
     unknown_messages: u64,
 }
 
@@ -159,7 +159,7 @@ impl Server {
             now: Now { moment: Moment::from_ms(0), wall_ms: 0 },
             life: Life::Serving,
             is_full: false,
-            has_met_unknown_proxy: false,
+            has_noted_proxy: false,
             unknown_messages: 0,
             settings,
         }

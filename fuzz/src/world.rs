@@ -419,7 +419,8 @@ impl World {
             | Note::HttpClosed(id, _)
             | Note::Full(id)
             | Note::AddressFull(id)
-            | Note::UnknownProxy(id) => drop(self.peer(id)),
+            | Note::UnknownProxy(id)
+            | Note::SilentProxy(id) => drop(self.peer(id)),
             Note::MailFailed(mail, _) => assert!(self.mails.iter().any(|&(known, _)| known == mail)),
             Note::OutOfFiles | Note::Calls(_) | Note::Stopping { .. } | Note::Stopped { .. } => {}
         }

@@ -49,6 +49,8 @@ pub enum Note {
     AddressFull(ConnectionId),
     /// Somebody on this machine forwards requests, and is not among the trusted proxies: nothing is limited by address.
     UnknownProxy(ConnectionId),
+    /// A trusted proxy does not tell whom it speaks for: what comes through it is not limited by address.
+    SilentProxy(ConnectionId),
     /// No file descriptor is left for a new connection.
     OutOfFiles,
     /// The server stops; so many connections are told.
@@ -88,7 +90,8 @@ impl Note {
             | Self::Full(_)
             | Self::WrongTry(_)
             | Self::AddressFull(_)
-            | Self::UnknownProxy(_) => Level::Warn,
+            | Self::UnknownProxy(_)
+            | Self::SilentProxy(_) => Level::Warn,
             Self::LoggedIn(_)
             | Self::Resumed(_)
             | Self::Closed(..)

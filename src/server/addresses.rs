@@ -10,7 +10,7 @@ use crate::base::moment::Moment;
 use crate::base::shelf::{Key, Shelf};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// All client addresses that are here or were lately.
@@ -66,9 +66,8 @@ impl Addresses {
     /// The client's address as trusted proxies tell it: the right-most one that is not a trusted proxy's own. What stands to the
     /// left of it anybody may have written.
     pub(super) fn forwarded(&self, forwarded_for: &str) -> Option<IpAddr> {
-        let addresses =
-            forwarded_for.rsplit(',').map(|part| part.trim().parse().map(|ip: IpAddr| ip.to_canonical()));
-        addresses.map_while(Result::ok).find(|&address| !self.is_trusted(address))
+        let addresses = forwarded_for.rsplit(',').map(told_address);
+        addresses.map_while(|address| address).find(|&address| !self.is_trusted(address))
     }
 
     /// One more connection from an address; `None`: it has too many, or they come too fast.
@@ -156,6 +155,14 @@ impl Addresses {
     }
 }
 
+/// An address as proxies write it: bare, in brackets, or with a port; some quote it.
+fn told_address(part: &str) -> Option<IpAddr> {
+    let part = part.trim().trim_matches('"');
+    let bare = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')).unwrap_or(part);
+    let address = bare.parse().or_else(|_| part.parse().map(|address: SocketAddr| address.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -189,6 +196,9 @@ mod tests {
             ("6.6.6.6, 203.0.113.5, 10.1.1.1 ,10.2.2.2", Some("203.0.113.5")),
             ("203.0.113.5,::ffff:10.1.1.1", Some("203.0.113.5")),
             ("2001:db8::7", Some("2001:db8::7")),
+            ("[2001:db8::7]", Some("2001:db8::7")),
+            ("\"[2001:db8::7]:443\"", Some("2001:db8::7")),
+            ("6.6.6.6, 203.0.113.5:4711", Some("203.0.113.5")),
             ("203.0.113.5, rubbish", None),
             ("203.0.113.5, rubbish, 10.1.1.1", None),
             ("10.1.1.1", None),

@@ -61,21 +61,24 @@ impl Server {
         client.role = Role::Stranger(Stranger::default());
         let origin = client.origin;
         self.note(Note::Upgraded(id));
-        match (origin, forwarded_for) {
-            (Origin::Client(_), _) | (Origin::Proxy | Origin::Local, None) => {}
-            (Origin::Local, Some(_)) => {
-                if !self.has_met_unknown_proxy {
-                    self.note(Note::UnknownProxy(id));
-                }
-                self.has_met_unknown_proxy = true;
-            }
-            (Origin::Proxy, Some(forwarded_for)) => {
-                let Some(address) = self.addresses.forwarded(forwarded_for) else { return };
-                match self.enter_address(id, address) {
-                    Ok(address) => self.clients.set_address(id, address),
-                    Err(reason) => self.end(id, reason),
-                }
-            }
+        let address = match (origin, forwarded_for) {
+            (Origin::Client(_), _) | (Origin::Local, None) => return,
+            (Origin::Local, Some(_)) => return self.note_proxy(Note::UnknownProxy(id)),
+            (Origin::Proxy, None) => None,
+            (Origin::Proxy, Some(forwarded_for)) => self.addresses.forwarded(forwarded_for),
+        };
+        let Some(address) = address else { return self.note_proxy(Note::SilentProxy(id)) };
+        match self.enter_address(id, address) {
+            Ok(address) => self.clients.set_address(id, address),
+            Err(reason) => self.end(id, reason),
         }
+    }
+
+    /// Tells once that a proxy is not set up as it should be.
+    fn note_proxy(&mut self, note: Note) {
+        if !self.has_noted_proxy {
+            self.note(note);
+        }
+        self.has_noted_proxy = true;
     }
 }

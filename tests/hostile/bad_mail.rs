@@ -1,0 +1,46 @@
+//! A mail provider on its worst day, all at once: those who wait for a code wait, and nobody else.
+
+use crate::onlooker::Onlooker;
+use crate::support::{Behaviour, Client, FakeMailgun};
+use std::time::{Duration, Instant};
+
+#[test]
+fn whatever_the_provider_does_the_talk_goes_on_and_the_end_does_not_wait() {
+    const WORST: [Behaviour; 7] = [
+        Behaviour::Accept,
+        Behaviour::Status(500),
+        Behaviour::HangUp,
+        Behaviour::Garbage,
+        Behaviour::Redirect,
+        Behaviour::Slow(Duration::from_secs(2)),
+        Behaviour::Dribble,
+    ];
+    let mailgun = FakeMailgun::start(&WORST);
+    let mut server = mailgun.plume(&[("PLUME_MAIL_BURST", "100")]);
+    let mut member = Client::open(&server);
+    member.ask_code("Onlooker", "onlooker@example.org");
+    member.auth(&mailgun.next().code());
+    member.enter();
+    let onlooker = Onlooker::with(member);
+    let begun = Instant::now();
+    let mut asking: Vec<Client> = (0..30)
+        .map(|n| {
+            let mut client = Client::open(&server);
+            client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
+            client
+        })
+        .collect();
+    assert!(begun.elapsed() < Duration::from_secs(5), "asking waits for no mail: {:?}", begun.elapsed());
+    for client in &mut asking[..4] {
+        client.expect_notice("mail-failed");
+    }
+    // Until the provider dribbles, which it would for a quarter of a minute.
+    for _ in 0..6 {
+        mailgun.next();
+    }
+    onlooker.finish();
+    let begun = Instant::now();
+    drop(asking);
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "the end waits for no mail: {:?}", begun.elapsed());
+}

@@ -1,0 +1,159 @@
+//! Limits for each client address behind a trusted proxy: they cannot be dodged, and they hit nobody else.
+
+use crate::onlooker::Onlooker;
+use crate::raw::{connect, handshake};
+use crate::support::{Client, Event, Plume, frame};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+/// The tests are the proxy, and there is one more on the way.
+const TRUST: (&str, &str) = ("PLUME_TRUSTED_PROXIES", "127.0.0.1,192.0.2.0/24");
+
+/// Tries a session token that is none, as a client with this address; whether it was looked at.
+fn may_try(server: &Plume, forwarded_for: &str) -> bool {
+    let mut client = Client::open_for(server, forwarded_for);
+    client.resume("AAAAAAAAAAAAAAAAAAAAAAAAAAA", None, None);
+    let answer = client.message();
+    if answer["type"] == 4 {
+        return true;
+    }
+    assert_eq!(answer["reason"], "too-many-tries", "{answer}");
+    client.expect_close(1008);
+    false
+}
+
+#[test]
+fn twenty_wrong_tries_a_minute_however_the_address_is_dressed() {
+    let server = Plume::start(&[TRUST]);
+    let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
+    let dressed = |n: usize| match n % 5 {
+        0 => "203.0.113.5".to_owned(),
+        1 => format!("198.51.100.{n}, 203.0.113.5"),
+        2 => format!("198.51.100.{n},203.0.113.5 , 192.0.2.{n}"),
+        3 => format!("2001:db8::{n}, ::ffff:203.0.113.5, 192.0.2.1,127.0.0.1"),
+        _ => format!("unknown, \"_x{n}\", 203.0.113.5"),
+    };
+    let looked_at = (0..40).filter(|&n| may_try(&server, &dressed(n))).count();
+    // One more becomes free every three seconds.
+    assert!((20..=24).contains(&looked_at), "{looked_at} tries within a minute");
+    assert!(may_try(&server, "203.0.113.6"), "the neighbour");
+    assert!(may_try(&server, "203.0.113.5, 203.0.113.7"), "who names the victim to the left");
+    // Who is in is not harmed by what others try from the same address, and nor is a right token's owner elsewhere.
+    onlooker.finish();
+}
+
+/// Comes in with a code as a client with this address.
+fn login_for(server: &Plume, name: &str, forwarded_for: &str) -> Client {
+    let mut client = Client::open_for(server, forwarded_for);
+    client.ask_code(name, &format!("{}@example.org", name.to_lowercase()));
+    client.auth(&server.code_for(name));
+    client.enter();
+    client
+}
+
+#[test]
+fn codes_count_as_tokens_do() {
+    let server = Plume::start(&[TRUST]);
+    let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
+    let mut clients: Vec<Client> = (0..30).map(|_| Client::open_for(&server, "2001:db8:1:2::5")).collect();
+    let mut refused = 0;
+    for client in &mut clients {
+        client.auth("222222");
+        let answer = client.message();
+        if answer["type"] == 6 {
+            assert_eq!(answer["reason"], "too-many-tries", "{answer}");
+            client.expect_close(1008);
+            refused += 1;
+        }
+    }
+    assert!((6..=10).contains(&refused), "{refused} of 30 were refused");
+    // A household has a /64, and the right token does not help who has no tries left.
+    assert!(!may_try(&server, "2001:db8:1:2:ffff::1"), "the same household");
+    assert!(may_try(&server, "2001:db8:1:3::1"), "another household");
+    onlooker.finish();
+}
+
+/// A connection as a client with this address; `None`: it was closed with 1013.
+fn admitted(server: &Plume, forwarded_for: &str) -> Option<Client> {
+    let mut client = Client::open_for(server, forwarded_for);
+    client.send_ping(b"in?");
+    match client.next() {
+        Event::Pong(_) => Some(client),
+        Event::Close(Some(1013)) => None,
+        other => panic!("{forwarded_for}: {other:?}"),
+    }
+}
+
+#[test]
+fn an_address_with_too_many_connections_keeps_nobody_else_out() {
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "5")]);
+    let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
+    let dressed = |n: usize| format!("198.51.100.{n}, 203.0.113.5, 192.0.2.{n}");
+    let held: Vec<Client> = (0..40).filter_map(|n| admitted(&server, &dressed(n))).collect();
+    assert_eq!(held.len(), 5, "so many have a place");
+    let others: Vec<Client> =
+        (1..=60).filter_map(|n| admitted(&server, &format!("203.0.113.5, 198.51.100.{n}"))).collect();
+    assert_eq!(others.len(), 60, "all others have a place");
+    onlooker.finish();
+}
+
+/// Whether somebody is let in whose address is told in these lines; what it said itself stands above what the proxy added.
+fn admitted_by_lines(server: &Plume, lines: &[String]) -> Option<TcpStream> {
+    let fields: Vec<_> = lines.iter().map(|line| ["X-Forwarded-For: ", line, "\r\n"].concat()).collect();
+    let request = format!("{}\r\n{}\r\n", handshake().trim_end(), fields.concat());
+    let mut stream = connect(server);
+    stream.write_all(&[request.as_bytes(), &frame(0x89, b"")].concat()).expect("the server takes the bytes");
+    let mut received = Vec::new();
+    let mut byte = [0];
+    while !received.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).expect("the upgrade is answered");
+        received.extend(byte);
+    }
+    stream.read_exact(&mut byte).expect("a pong or a close");
+    (byte == [0x8a]).then_some(stream)
+}
+
+#[test]
+fn an_address_in_a_line_of_its_own_counts_as_one_in_a_list() {
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "3")]);
+    let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
+    let lines = |n: usize| [format!("198.51.100.{n}"), "203.0.113.5".to_owned()];
+    let held: Vec<_> = (0..20).filter_map(|n| admitted_by_lines(&server, &lines(n))).collect();
+    assert_eq!(held.len(), 3, "so many have a place");
+    onlooker.finish();
+}
+
+#[test]
+fn without_trust_nothing_is_limited_and_the_log_says_so_once() {
+    let server = Plume::start(&[("PLUME_MAX_PER_ADDRESS", "2")]);
+    let onlooker = Onlooker::join(&server);
+    for n in 0..40 {
+        assert!(may_try(&server, &format!("203.0.113.{}", n % 3)), "try {n}");
+    }
+    assert_eq!(server.log().matches("event=unknown-proxy").count(), 1, "{}", server.log());
+    assert!(!server.log().contains("203.0.113."), "addresses are not logged: {}", server.log());
+    onlooker.finish();
+}
+
+/// A proxy that tells nothing, or nothing that is an address, vouches for nobody.
+#[test]
+fn what_a_trusted_proxy_tells_wrongly_harms_nobody() {
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "2")]);
+    let onlooker = Onlooker::join(&server);
+    for told in [
+        "",
+        ",",
+        "unknown",
+        "203.0.113.5, not an address",
+        "203.0.113.5;203.0.113.6",
+        "127.0.0.1",
+        "::1%eth0",
+    ] {
+        for _ in 0..3 {
+            let mut client = Client::open_for(&server, told);
+            client.hello("Eve");
+            client.expect(0);
+        }
+    }
+    onlooker.finish();
+}

@@ -1,0 +1,113 @@
+//! Readers that never read: the room does not wait for them, and does not grow for them.
+
+use crate::onlooker::{Onlooker, hear};
+use crate::raw::{Stalled, connect};
+use crate::support::{Client, wait_for};
+use crate::watched::{Watched, assert_grown_by};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use std::io::Read;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Readers of each kind.
+const READERS: usize = 30;
+/// The default of `PLUME_BACKLOG`, in KiB.
+const RING_KIB: u64 = 4 << 10;
+
+/// Says so much that the ring laps whoever does not read, buffers of the kernel and all.
+fn flood(talker: &mut Client) {
+    let text = "x".repeat(60_000);
+    for n in 0..250 {
+        let text = format!("{n} {text}");
+        talker.say(&text);
+        hear(talker, &text);
+    }
+}
+
+/// A room in which thirty never read while the ring laps them, with an onlooker and a talker.
+struct Room {
+    server: Watched,
+    readers: Vec<Stalled>,
+    talker: Client,
+    onlooker: Onlooker,
+    /// Descriptors of the server without the readers.
+    files: usize,
+}
+
+impl Room {
+    fn make() -> Self {
+        let server = Watched::start(&[("PLUME_RATE", "100000")]);
+        let mut talker = Client::login(&server, "Ada");
+        let onlooker = Onlooker::join(&server);
+        let files = server.files();
+        let token = talker.token();
+        let readers: Vec<Stalled> = (0..READERS).map(|_| Stalled::resume(&server, &token)).collect();
+        wait_for("thirty more", || (server.log().matches("event=resumed").count() == READERS).then_some(()));
+        let before = server.memory_kib();
+        flood(&mut talker);
+        assert_grown_by(before, server.memory_peak_kib(), RING_KIB + 2_048);
+        Self { server, readers, talker, onlooker, files }
+    }
+
+    /// None of the readers is left, and all is well with the others.
+    fn finish(mut self) {
+        self.server.wait_for_files(self.files);
+        self.talker.say("still here");
+        hear(&mut self.talker, "still here");
+        self.onlooker.finish();
+    }
+}
+
+#[test]
+fn thirty_who_wake_up_after_the_ring_has_lapped_them_are_told_so() {
+    let mut room = Room::make();
+    for reader in std::mem::take(&mut room.readers) {
+        let received = reader.wake_up();
+        assert!(received.ends_with(&[0x88, 2, 0x0f, 0xa8]), "{:02x?}", received.last_chunk::<20>());
+    }
+    room.server.wait_line("reason=lapped");
+    room.finish();
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn thirty_who_never_wake_up_are_cut_after_half_a_minute() {
+    let room = Room::make();
+    let deadline = Instant::now() + Duration::from_secs(35);
+    while room.server.files() > room.files {
+        assert!(Instant::now() < deadline, "{} descriptors", room.server.files());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(room.server.log().matches("reason=stalled").count(), READERS, "{}", room.server.log());
+    room.finish();
+}
+
+#[test]
+fn who_asks_for_the_page_again_and_again_and_never_reads_it_costs_nothing() {
+    let server = Watched::start(&[]);
+    let onlooker = Onlooker::join(&server);
+    let before = server.memory_kib();
+    let mut greedy: Vec<_> = (0..READERS)
+        .map(|_| {
+            let mut stream = connect(&server);
+            set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
+            stream.set_nonblocking(true).expect("a socket has the option");
+            // As many requests as the socket takes: the server stops to read them, so it is full at some time.
+            let requests = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(40_000);
+            let sent = std::io::Write::write(&mut stream, requests.as_bytes());
+            assert!(sent.is_ok_and(|bytes| bytes > 0), "it takes at least some");
+            stream
+        })
+        .collect();
+    wait_for("answers to all", || {
+        let mut byte = [0];
+        greedy.iter().all(|stream| stream.peek(&mut byte).is_ok()).then_some(())
+    });
+    assert_grown_by(before, server.memory_peak_kib(), 4_096);
+    for stream in &mut greedy {
+        let mut begin = [0; 15];
+        stream.read_exact(&mut begin).expect("the answer has begun");
+        assert_eq!(&begin, b"HTTP/1.1 200 OK");
+    }
+    onlooker.finish();
+}

@@ -1,0 +1,107 @@
+//! A server whose memory, descriptors and processor time are watched from outside, by way of /proc.
+
+use crate::support::{PATIENCE, Plume, wait_for};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use std::fs;
+use std::ops::Deref;
+use std::time::Duration;
+
+/// A running server, and the number of its process.
+pub(crate) struct Watched {
+    plume: Plume,
+    process: i32,
+}
+
+impl Watched {
+    pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_after(":", variables)
+    }
+
+    /// The same after `preparation` in a shell, which tells its own number and then becomes the server.
+    pub(crate) fn start_after(preparation: &str, variables: &[(&str, &str)]) -> Self {
+        raise_own_limit();
+        let plume = Plume::start_after(&format!("{preparation}; echo \"process=$$\" >&2"), variables);
+        let line = plume.wait_line("process=");
+        let process = line.trim_start_matches("process=").parse().expect("a process has a number");
+        Self { plume, process }
+    }
+
+    /// Its open descriptors.
+    pub(crate) fn files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process)).expect("the process is ours").count()
+    }
+
+    /// Waits until it has no more descriptors than so many: nobody has left one behind.
+    pub(crate) fn wait_for_files(&self, files: usize) {
+        wait_for(&format!("return to {files} descriptors"), || (self.files() <= files).then_some(()));
+    }
+
+    /// Its memory, in KiB, as far as it is not the kernel's.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that its memory has been so far, in KiB.
+    pub(crate) fn memory_peak_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The processor time that it has used, in steps of 10 ms.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process)).expect("the process is ours");
+        // The name of the program stands in parentheses; proc(5) counts from it: utime is field 14, stime field 15.
+        let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.map(|field| field.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// The processor time that it has used since it was `before`.
+    pub(crate) fn cpu_since(&self, before: Duration) -> Duration {
+        self.cpu().saturating_sub(before)
+    }
+
+    /// Leaves it room for so many descriptors and no more; `None`: for as many as it may have.
+    pub(crate) fn limit_files(&self, files: Option<usize>) {
+        let pid = Pid::from_raw(self.process);
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = files.map(|files| files as u64).or(maximum);
+        prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).expect("the process is ours");
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.process)).expect("the process is ours");
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).expect("the line is there");
+        value.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+impl Deref for Watched {
+    type Target = Plume;
+
+    fn deref(&self) -> &Plume {
+        &self.plume
+    }
+}
+
+impl std::ops::DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Plume {
+        &mut self.plume
+    }
+}
+
+/// Asserts that the memory has grown by no more than this since it was `before`, all in KiB.
+pub(crate) fn assert_grown_by(before: u64, after: u64, most: u64) {
+    let grown = after.saturating_sub(before);
+    assert!(grown <= most, "{grown} KiB more than before: from {before} KiB to {after} KiB");
+}
+
+/// The tests open many connections at once, and all of them in one process.
+fn raise_own_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, the tests run with what there is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+const _: () = assert!(PATIENCE.as_secs() > 7, "the server waits up to five seconds for a peer to end");
