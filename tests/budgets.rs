@@ -31,7 +31,7 @@ const CROWD: usize = 100;
 /// See [`CROWD`].
 const LINES: usize = 20_000;
 /// Polls, reads and writes for 1,000 deliveries, where one write for each delivery would be 1,000.
-const CALLS_THOUSANDTHS_MAX: usize = 50;
+const CALLS_THOUSANDTHS_MAX: usize = 20;
 /// The message as the decoder hands it over, and what it reads it with.
 const LINE_ALLOCATIONS_MAX: usize = 3;
 

@@ -148,7 +148,7 @@ impl Search {
         let load = Load { lines_per_second, warm_up: self.warm_up, window: self.window };
         let mut outcome = load.run(target, fleet, || ());
         settle(fleet);
-        if !outcome.is_borne() && outcome.delivered > SECOND_CHANCE_MIN {
+        if !outcome.is_borne() {
             outcome = load.run(target, fleet, || ());
             settle(fleet);
         }
@@ -179,8 +179,6 @@ const SAY_EVERY: Duration = Duration::from_micros(250);
 const LAG_LINES_MAX: u64 = (1 << 20) / (TEXT_BYTES as u64 + 80);
 /// A load is borne when this part is delivered within the window.
 const DELIVERED_MIN: f64 = 0.99;
-/// Who was so near may try again.
-const SECOND_CHANCE_MIN: f64 = 0.9;
 const STEP: f64 = 1.4;
 const TRIALS_MAX: usize = 16;
 /// Who hears nothing for so long will hear nothing any more.

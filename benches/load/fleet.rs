@@ -214,11 +214,16 @@ impl Fleet {
             member.stage = Stage::Resuming;
         }
         while let Some((opcode, payload, frame_len)) = frames::first(&self.buffer[used..len]) {
-            used += frame_len;
             match opcode {
                 TEXT if member.stage == Stage::In => {
-                    self.delivered += 1;
-                    self.owed -= 1;
+                    let lines = if self.sample_every == 0 {
+                        frames::alike(&self.buffer[used..len], frame_len)
+                    } else {
+                        1
+                    };
+                    self.delivered += lines as u64;
+                    self.owed -= lines.cast_signed();
+                    used += lines * frame_len;
                     if self.sample_every > 0
                         && self.delivered.is_multiple_of(self.sample_every)
                         && let Some(stamp) = frames::stamp(payload)
@@ -226,6 +231,7 @@ impl Fleet {
                         let now = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
                         self.latencies.saturating_record(now.saturating_sub(stamp));
                     }
+                    continue;
                 }
                 TEXT if payload.starts_with(AUTH_ACK) => {
                     member.stage = Stage::In;
@@ -234,6 +240,7 @@ impl Fleet {
                 PING => member.send(&frames::pong()),
                 _ => {}
             }
+            used += frame_len;
         }
         member.partial.clear();
         member.partial.extend_from_slice(&self.buffer[used..len]);

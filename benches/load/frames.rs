@@ -98,6 +98,12 @@ pub(crate) fn first(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     Some((head & 0x0f, payload, start + len))
 }
 
+/// How many frames with the header of the first, which is `frame_len` long, stand at the start: lines mostly are.
+pub(crate) fn alike(bytes: &[u8], frame_len: usize) -> usize {
+    let frames = bytes.chunks_exact(frame_len);
+    frames.take_while(|frame| frame.first_chunk::<4>() == bytes.first_chunk()).count()
+}
+
 /// Who says all lines.
 pub(crate) const NAME: &str = "load";
 /// The opcodes of RFC 6455, section 5.2.

@@ -13,6 +13,7 @@ use std::time::Duration;
 pub(crate) struct House {
     server: Server,
     now_ms: u64,
+    connections: usize,
     members: usize,
     resume: Vec<u8>,
     codes: Vec<String>,
@@ -25,7 +26,8 @@ impl House {
             Settings { connections_max: CONNECTIONS_MAX, messages_per_second: 0, ..Settings::default() };
         let site = Site::new(Assets::built_in(&settings.name), Vec::new());
         let server = Server::new(settings, site, [0; 32]);
-        let mut house = Self { server, now_ms: 0, members: 0, resume: Vec::new(), codes: Vec::new() };
+        let mut house =
+            Self { server, now_ms: 0, connections: 0, members: 0, resume: Vec::new(), codes: Vec::new() };
         let id = house.arrive();
         house.hear(id, &masked(r#"{"type":0,"text":"scale\nscale@example.org"}"#));
         house.say_all();
@@ -43,6 +45,11 @@ impl House {
     /// How many members there are.
     pub(crate) fn len(&self) -> usize {
         self.members
+    }
+
+    /// One more who is connected and not in.
+    pub(crate) fn stand_outside(&mut self) {
+        self.arrive();
     }
 
     /// One more: a connection, the upgrade, a session token.
@@ -97,7 +104,8 @@ impl House {
     }
 
     fn arrive(&mut self) -> ConnectionId {
-        let id = id_of(self.members);
+        let id = id_of(self.connections);
+        self.connections += 1;
         self.tell(Input::Accepted { id, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) });
         self.hear(id, UPGRADE);
         self.say_all();

@@ -67,7 +67,22 @@ fn measure(members: usize) -> Figures {
         ns(start.elapsed()) / members as f64
     });
     let accept = per_call(NEWCOMERS, || house.enter());
-    Figures { members, values: [heap_bytes, accept, post, deliver, ping, allocations] }
+    let alone = alone(members, &line);
+    Figures { members, values: [heap_bytes, accept, post, deliver, ping, alone, allocations] }
+}
+
+/// One who talks to an empty house, with everybody else at the door.
+fn alone(connections: usize, line: &[u8]) -> f64 {
+    let mut house = House::new();
+    for _ in 1..connections {
+        house.stand_outside();
+    }
+    fastest(|| {
+        per_call(POSTS, || {
+            house.post(line);
+            assert_eq!(house.say_all(), 1, "nobody else hears it");
+        })
+    })
 }
 
 /// Bytes of the heap that are in use now and were not at the start of the region.
@@ -96,13 +111,13 @@ fn ns(time: Duration) -> f64 {
 fn print(all: &[Figures]) {
     let Some(first) = all.first() else { return };
     let Some(last) = all.last() else { return };
-    print!("{:<42}", "members");
+    print!("{:<46}", "members");
     for figures in all {
         print!("{:>12}", figures.members);
     }
     println!("{:>8}", "growth");
     for (row, what) in ROWS.iter().enumerate() {
-        print!("{what:<42}");
+        print!("{what:<46}");
         for figures in all {
             print!("{:>12.2}", figures.values[row]);
         }
@@ -113,12 +128,13 @@ fn print(all: &[Figures]) {
 }
 
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
-const ROWS: [&str; 6] = [
+const ROWS: [&str; 7] = [
     "heap per member, bytes",
     "one newcomer, ns",
     "one line becomes part of the room, ns",
     "one line for one member, ns",
     "one ping and its pong for one member, ns",
+    "one line where all others are strangers, ns",
     "allocations per delivery",
 ];
 const TEXT_BYTES: usize = 100;
