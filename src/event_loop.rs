@@ -84,8 +84,6 @@ impl Listening {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(address)?;
         rustix::net::listen(&listener, LISTEN_BACKLOG)?;
-        // Connections inherit it.
-        rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
@@ -409,8 +407,6 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 const WAKER: Token = Token(usize::MAX - 2);
 /// Connections that wait to be accepted: after a restart all come back at once. The system may allow fewer.
 const LISTEN_BACKLOG: i32 = 4_096;
-/// What the system keeps for a socket whose peer does not read; it doubles this. Left to itself it goes up to 4 MiB each.
-const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// Events taken from the system at once; the others come in the next turn.
 const EVENTS_PER_TURN: usize = 1_024;
 /// How long nothing is accepted when file descriptors have run out and none becomes free.
