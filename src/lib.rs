@@ -18,7 +18,7 @@
 //! ```text
 //!     sockets, clocks, threads, environment      |   no I/O to the right of this line
 //!  main, config, folder                          |
-//!  event_loop (mio) -------- Input ----------->  server ----> wire/  connection http websocket routes assets message ring outbox
+//!  event_loop (mio) -------- Input ----------->  server ----> wire/  connection shared http websocket routes assets message ring outbox
 //!  mailer (ureq, one thread) <-- Output -------  (owns all) > chat/  login session names room postage user_name email
 //!  journal (stderr)                              |        `-> base/  ids moment agenda shelf bucket limits reason note mail settings
 //! ```

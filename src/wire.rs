@@ -7,4 +7,5 @@ pub mod message;
 pub mod outbox;
 pub mod ring;
 pub mod routes;
+pub mod shared;
 pub mod websocket;

@@ -16,39 +16,13 @@ use crate::base::limits::{
 use crate::base::moment::Moment;
 use crate::base::reason::CloseReason;
 use crate::wire::http::HeadReader;
-use crate::wire::message::{Line, ServerMessage};
+use crate::wire::message::ServerMessage;
 use crate::wire::outbox::{Outbox, Unsent};
 use crate::wire::ring::{Position, Ring};
-use crate::wire::routes::{Answer, Refusal, Site};
-use crate::wire::websocket::{self, Codec, Decoder, Fault, TextFrame};
+use crate::wire::routes::{Answer, Refusal};
+use crate::wire::shared::Shared;
+use crate::wire::websocket::{self, Decoder, Fault};
 use std::time::Duration;
-
-/// What all connections share.
-pub struct Shared {
-    /// The room's lines.
-    pub ring: Ring,
-    /// The page.
-    pub site: Site,
-    codec: Codec,
-    frame: TextFrame,
-}
-
-impl Shared {
-    /// An empty ring of `backlog_bytes`, and a site.
-    #[must_use]
-    pub fn new(backlog_bytes: usize, site: Site) -> Self {
-        Self { ring: Ring::new(backlog_bytes), site, codec: Codec::default(), frame: TextFrame::default() }
-    }
-
-    /// Makes a line part of the room: one frame, appended once, whoever reads it. Gives its id.
-    pub fn post(&mut self, line: &Line<'_>) -> u64 {
-        let id = self.ring.newest_id() + 1;
-        let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
-        let given = self.ring.append(frame);
-        assert_eq!(given, id, "ids are consecutive");
-        id
-    }
-}
 
 /// What a peer did that the server has to hear of.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,7 +34,7 @@ pub enum Event {
         /// The `X-Forwarded-For` of the request.
         forwarded_for: Option<String>,
     },
-    /// A whole message: its bytes, and whether they are text that has been checked.
+    /// A whole message. Its bytes may be a binary frame's, which nobody has looked at yet.
     Message(tungstenite::Bytes),
 }
 

@@ -1,0 +1,33 @@
+//! What all connections share: the ring, the page, and two buffers. Here, and nowhere else, a line becomes part of the room.
+
+use crate::wire::message::{Line, ServerMessage};
+use crate::wire::ring::Ring;
+use crate::wire::routes::Site;
+use crate::wire::websocket::{Codec, TextFrame};
+
+/// What all connections share.
+pub struct Shared {
+    /// The room's lines.
+    pub ring: Ring,
+    /// The page.
+    pub site: Site,
+    pub(super) codec: Codec,
+    pub(super) frame: TextFrame,
+}
+
+impl Shared {
+    /// An empty ring of `backlog_bytes`, and a site.
+    #[must_use]
+    pub fn new(backlog_bytes: usize, site: Site) -> Self {
+        Self { ring: Ring::new(backlog_bytes), site, codec: Codec::default(), frame: TextFrame::default() }
+    }
+
+    /// Makes a line part of the room: one frame, appended once, whoever reads it. Gives its id.
+    pub fn post(&mut self, line: &Line<'_>) -> u64 {
+        let id = self.ring.newest_id() + 1;
+        let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
+        let given = self.ring.append(frame);
+        assert_eq!(given, id, "ids are consecutive");
+        id
+    }
+}
