@@ -32,10 +32,11 @@ impl Email {
         &self.0
     }
 
-    /// How it is compared.
+    /// How it is compared: in any case of ASCII alone. In all of Unicode a mailbox that somebody else has would be the same:
+    /// the Kelvin sign K has the lower case of k.
     #[must_use]
     pub fn key(&self) -> EmailKey {
-        EmailKey(self.0.to_lowercase().into())
+        EmailKey(self.0.to_ascii_lowercase().into())
     }
 }
 
@@ -86,6 +87,18 @@ mod tests {
         ];
         for (typed, is_address) in rows {
             assert_eq!(Email::parse(typed).is_some(), is_address, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_same_mailbox_has_the_same_key() {
+        let key = |typed| Email::parse(typed).expect(typed).key();
+        let kim = key("kim@example.org");
+        assert!(kim == key("KIM@Example.ORG"));
+        for other in
+            ["\u{212a}im@example.org", "k\u{131}m@example.org", "kım@example.org", "kim@examp\u{2113}e.org"]
+        {
+            assert!(kim != key(other), "{other}");
         }
     }
 }
