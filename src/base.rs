@@ -7,6 +7,7 @@ pub mod limits;
 pub mod mail;
 pub mod moment;
 pub mod note;
+pub mod quota;
 pub mod reason;
 pub mod settings;
 pub mod shelf;

@@ -20,7 +20,7 @@
 //!  main, config, folder                          |
 //!  event_loop (mio) -------- Input ----------->  server ----> wire/  connection shared http websocket routes assets message ring outbox
 //!  mailer (ureq, one thread) <-- Output -------  (owns all) > chat/  login session names room postage user_name email
-//!  journal (stderr)                              |        `-> base/  ids moment agenda shelf bucket limits reason note mail settings
+//!  journal (stderr)                              |        `-> base/  ids moment agenda shelf bucket quota limits reason note mail settings
 //! ```
 //! Arrows point down only: `base` knows nobody, `chat` and `wire` know only `base`, and the server alone knows both.
 //!

@@ -128,12 +128,13 @@ pub const NAMES_TOLD_MAX: usize = 200;
 
 // Client addresses.
 
-/// New connections from one client address within [`ARRIVALS_WINDOW`]: a page takes a handful, and people share addresses.
+/// New connections from one client address each [`ARRIVALS_WINDOW`], and as many at once after a pause: a page takes a handful,
+/// and people share addresses.
 pub const ARRIVALS_PER_ADDRESS: u64 = 300;
 /// See [`ARRIVALS_PER_ADDRESS`].
 pub const ARRIVALS_WINDOW: Duration = Duration::from_mins(1);
-/// Wrong codes and tokens from one client address within [`TRIES_WINDOW`].
-pub const TRIES_PER_ADDRESS: u64 = 20;
+/// Wrong codes and tokens from one client address within any [`TRIES_WINDOW`].
+pub const TRIES_PER_ADDRESS: usize = 20;
 /// See [`TRIES_PER_ADDRESS`].
 pub const TRIES_WINDOW: Duration = Duration::from_mins(1);
 /// Client addresses that are remembered; those without connections go first.
@@ -151,14 +152,14 @@ pub const MAIL_WITHIN: Duration = Duration::from_secs(15);
 pub const MAIL_RESULT_WITHIN: Duration = Duration::from_secs(16);
 /// Mails that wait for the worker.
 pub const MAIL_QUEUE_MAX: usize = 64;
-/// Mails to one address within [`MAIL_ADDRESS_WINDOW`].
+/// Mails to one address within any [`MAIL_ADDRESS_WINDOW`].
 pub const MAILS_PER_ADDRESS: usize = 3;
 /// See [`MAILS_PER_ADDRESS`].
 pub const MAIL_ADDRESS_WINDOW: Duration = Duration::from_mins(10);
 /// Mails asked for by one connection.
 pub const MAILS_PER_CONNECTION: u8 = 3;
-/// Mails asked for from one client address within [`MAIL_ADDRESS_WINDOW`]: a household, or an office that starts its day.
-pub const MAILS_PER_CLIENT_ADDRESS: u64 = 10;
+/// Mails asked for from one client address within any [`MAIL_ADDRESS_WINDOW`]: a household, or an office that starts its day.
+pub const MAILS_PER_CLIENT_ADDRESS: usize = 10;
 /// Addresses whose mails are counted; the oldest go first.
 pub const MAIL_ADDRESSES_MAX: usize = 100_000;
 const _: () = assert!(MAIL_RESULT_WITHIN.as_millis() > MAIL_WITHIN.as_millis());

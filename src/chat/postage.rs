@@ -7,6 +7,7 @@ use crate::base::limits::{
     STRANGER_WITHIN,
 };
 use crate::base::moment::Moment;
+use crate::base::quota::{Events, Quota};
 use crate::base::shelf::{Key, Shelf};
 use crate::chat::email::{Email, EmailKey};
 use std::collections::BTreeMap;
@@ -35,11 +36,11 @@ pub struct Postage {
     next_mail: MailId,
 }
 
-/// When mails went to an address, the oldest first. It is forgotten when the last of them is out of the window.
+/// What went to an address. It is forgotten when the last mail is out of the window.
 #[derive(Debug)]
 struct Address {
     email: EmailKey,
-    mails: Vec<Moment>,
+    mails: Events,
 }
 
 impl Postage {
@@ -66,11 +67,8 @@ impl Postage {
             // By then the connection is closed, and the next one begins anew.
             return Err(STRANGER_WITHIN);
         }
-        let recent: Vec<Moment> = self.mails_to(email, now).collect();
-        let wait_address = match recent.len().checked_sub(MAILS_PER_ADDRESS) {
-            Some(first_counted) => recent[first_counted].after(MAIL_ADDRESS_WINDOW).since(now),
-            None => Duration::ZERO,
-        };
+        let address = self.by_email.get(&email.key()).and_then(|&key| self.addresses.get(key));
+        let wait_address = address.map_or(Duration::ZERO, |address| address.mails.wait(now, TO_ADDRESS));
         let wait = wait_address.max(self.bucket.wait_for_token(now, rate));
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
@@ -93,9 +91,8 @@ impl Postage {
         if !is_sent
             && let Some(&key) = self.by_email.get(&sent.email)
             && let Some(address) = self.addresses.get_mut(key)
-            && let Some(place) = address.mails.iter().position(|&at| at == sent.at)
         {
-            address.mails.remove(place);
+            address.mails.take_back(sent.at);
         }
         Some(sent)
     }
@@ -121,30 +118,26 @@ impl Postage {
         overdue.into_iter().chain(self.addresses.next_deadline()).min()
     }
 
-    fn mails_to(&self, email: &Email, now: Moment) -> impl Iterator<Item = Moment> {
-        let address = self.by_email.get(&email.key()).and_then(|&key| self.addresses.get(key));
-        let mails = address.map_or(&[][..], |address| &address.mails);
-        mails.iter().copied().filter(move |mail| now.since(*mail) < MAIL_ADDRESS_WINDOW)
-    }
-
     fn count(&mut self, now: Moment, email: EmailKey) {
         let expires = Some(now.after(MAIL_ADDRESS_WINDOW));
         if let Some(&key) = self.by_email.get(&email)
             && let Some(address) = self.addresses.get_mut(key)
         {
-            address.mails.retain(|&mail| now.since(mail) < MAIL_ADDRESS_WINDOW);
-            address.mails.push(now);
+            address.mails.add(now, TO_ADDRESS);
             self.addresses.set_expiry(key, expires);
             return;
         }
-        let (key, evicted) =
-            self.addresses.insert(Address { email: email.clone(), mails: vec![now] }, expires);
+        let mut mails = Events::default();
+        mails.add(now, TO_ADDRESS);
+        let (key, evicted) = self.addresses.insert(Address { email: email.clone(), mails }, expires);
         if let Some(evicted) = evicted {
             self.by_email.remove(&evicted.email);
         }
         self.by_email.insert(email, key);
     }
 }
+
+const TO_ADDRESS: Quota = Quota { events_max: MAILS_PER_ADDRESS, window: MAIL_ADDRESS_WINDOW };
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use crate::base::limits::{
     MAILS_PER_CLIENT_ADDRESS, TRIES_PER_ADDRESS, TRIES_WINDOW,
 };
 use crate::base::moment::Moment;
+use crate::base::quota::{Events, Quota};
 use crate::base::shelf::{Key, Shelf};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -27,8 +28,8 @@ struct Visitor {
     network: IpAddr,
     connections: usize,
     arrivals: Bucket,
-    mails: Bucket,
-    tries: Bucket,
+    mails: Events,
+    wrong_tries: Events,
 }
 
 /// Where a connection comes from.
@@ -98,23 +99,23 @@ impl Addresses {
 
     /// How long the address has to wait for its next mail.
     pub(super) fn wait_for_mail(&self, now: Moment, key: Key) -> Duration {
-        self.visitors.get(key).map_or(Duration::ZERO, |visitor| visitor.mails.wait_for_token(now, MAILS))
+        self.visitors.get(key).map_or(Duration::ZERO, |visitor| visitor.mails.wait(now, MAILS))
     }
 
     pub(super) fn count_mail(&mut self, now: Moment, key: Key) {
         if let Some(visitor) = self.visitors.get_mut(key) {
-            visitor.mails.take_in_debt(now, MAILS, 1);
+            visitor.mails.add(now, MAILS);
         }
     }
 
     /// Whether the address may try a code or token.
     pub(super) fn may_try(&self, now: Moment, key: Key) -> bool {
-        self.visitors.get(key).is_none_or(|visitor| visitor.tries.has_token(now, TRIES))
+        self.visitors.get(key).is_none_or(|visitor| visitor.wrong_tries.wait(now, WRONG_TRIES).is_zero())
     }
 
     pub(super) fn count_wrong_try(&mut self, now: Moment, key: Key) {
         if let Some(visitor) = self.visitors.get_mut(key) {
-            visitor.tries.take_in_debt(now, TRIES, 1);
+            visitor.wrong_tries.add(now, WRONG_TRIES);
         }
     }
 
@@ -137,8 +138,8 @@ impl Addresses {
             network,
             connections: 0,
             arrivals: Bucket::default(),
-            mails: Bucket::default(),
-            tries: Bucket::default(),
+            mails: Events::default(),
+            wrong_tries: Events::default(),
         };
         let (key, evicted) = self.visitors.insert(visitor, None);
         if let Some(evicted) = evicted {
@@ -172,8 +173,8 @@ fn network(address: IpAddr) -> IpAddr {
 
 const SLASH_64: u128 = !0 << 64;
 const ARRIVALS: Rate = Rate::within(ARRIVALS_WINDOW, ARRIVALS_PER_ADDRESS);
-const MAILS: Rate = Rate::within(MAIL_ADDRESS_WINDOW, MAILS_PER_CLIENT_ADDRESS);
-const TRIES: Rate = Rate::within(TRIES_WINDOW, TRIES_PER_ADDRESS);
+const MAILS: Quota = Quota { events_max: MAILS_PER_CLIENT_ADDRESS, window: MAIL_ADDRESS_WINDOW };
+const WRONG_TRIES: Quota = Quota { events_max: TRIES_PER_ADDRESS, window: TRIES_WINDOW };
 
 #[cfg(test)]
 mod tests {
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_mails_and_tries_have_their_rates() {
+    fn arrivals_mails_and_tries_have_their_limits() {
         let now = Moment::from_ms(0);
         let mut addresses = addresses(usize::MAX);
         let key = addresses.enter(now, ip("203.0.113.5")).unwrap();
@@ -254,13 +255,14 @@ mod tests {
             assert!(addresses.may_try(now, key));
             addresses.count_wrong_try(now, key);
         }
-        assert!(!addresses.may_try(now, key));
+        let almost = now.after(TRIES_WINDOW.saturating_sub(Duration::from_millis(1)));
+        assert!(!addresses.may_try(now, key) && !addresses.may_try(almost, key));
         assert!(addresses.may_try(now.after(TRIES_WINDOW), key));
         for _ in 0..MAILS_PER_CLIENT_ADDRESS {
             assert!(addresses.wait_for_mail(now, key).is_zero());
             addresses.count_mail(now, key);
         }
-        assert_eq!(addresses.wait_for_mail(now, key), Duration::from_mins(1));
+        assert_eq!(addresses.wait_for_mail(now, key), MAIL_ADDRESS_WINDOW);
     }
 
     #[test]
