@@ -31,6 +31,7 @@ mod arrivals;
 mod clients;
 mod members;
 mod talk;
+mod unfinished;
 
 use crate::base::bucket::Rate;
 use crate::base::ids::{ConnectionId, MailId};
@@ -183,6 +184,10 @@ impl Server {
             Input::Tick => {}
             Input::Shutdown => self.shut_down(),
         }
+        while let Some(id) = self.clients.surplus() {
+            self.end(id, CloseReason::Unfinished);
+            self.settle(id);
+        }
     }
 
     /// The next thing that the server says.
@@ -270,7 +275,9 @@ impl Server {
             }
             let message_bytes_max = match client.role {
                 Role::Member(_) => MEMBER_MESSAGE_BYTES_MAX,
-                Role::Visitor | Role::Refused | Role::Stranger(_) | Role::Gone => STRANGER_MESSAGE_BYTES_MAX,
+                Role::Visitor(_) | Role::Refused | Role::Stranger(_) | Role::Gone => {
+                    STRANGER_MESSAGE_BYTES_MAX
+                }
             };
             let (taken, event) = client.connection.receive(
                 &mut self.shared,
@@ -389,7 +396,7 @@ impl Server {
             }
             if client.connection.is_exhausted() && !client.connection.is_ending() {
                 match client.role {
-                    Role::Visitor | Role::Refused => self.end(id, CloseReason::HttpDone),
+                    Role::Visitor(_) | Role::Refused => self.end(id, CloseReason::HttpDone),
                     Role::Stranger(_) | Role::Member(_) | Role::Gone => {
                         self.remove(id, CloseReason::PeerGone);
                     }
@@ -415,6 +422,7 @@ impl Server {
         if client.connection.has_private() && client.connection.can_write(&self.shared.ring) {
             self.clients.make_ready(id);
         }
+        self.clients.weigh(self.now.moment, id);
         self.clients.schedule(id, self.settings.ping_after);
     }
 
@@ -432,7 +440,7 @@ impl Server {
     fn remove(&mut self, id: ConnectionId, reason: CloseReason) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let note = match client.role {
-            Role::Visitor | Role::Refused => Note::HttpClosed(id, reason),
+            Role::Visitor(_) | Role::Refused => Note::HttpClosed(id, reason),
             Role::Stranger(_) | Role::Member(_) | Role::Gone => Note::Closed(id, reason),
         };
         if let Some(address) = client.address {
@@ -454,7 +462,7 @@ impl Server {
     fn step_out(&mut self, id: ConnectionId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         match client.role {
-            Role::Visitor | Role::Refused | Role::Gone => {}
+            Role::Visitor(_) | Role::Refused | Role::Gone => {}
             Role::Stranger(Stranger { .. }) => client.role = Role::Gone,
             Role::Member(member) => {
                 client.role = Role::Gone;

@@ -37,6 +37,12 @@ impl<K: Ord + Copy> Agenda<K> {
         self.entries.first().map(|&(moment, _)| moment)
     }
 
+    /// The earliest key.
+    #[must_use]
+    pub fn first_key(&self) -> Option<K> {
+        self.entries.first().map(|&(_, key)| key)
+    }
+
     /// Takes out the earliest key whose moment has come, with its moment. The owner must forget the moment.
     pub fn pop_due(&mut self, now: Moment) -> Option<(Moment, K)> {
         (self.first()? <= now).then(|| self.entries.pop_first())?
@@ -74,7 +80,7 @@ mod tests {
         agenda.set('c', &mut entries[2], Some(at(20)));
         agenda.set('a', &mut entries[0], Some(at(5)));
         agenda.set('c', &mut entries[2], None);
-        assert_eq!(agenda.first(), Some(at(5)));
+        assert_eq!((agenda.first(), agenda.first_key()), (Some(at(5)), Some('a')));
         assert_eq!(agenda.pop_due(at(4)), None);
         assert_eq!(agenda.pop_due(at(10)), Some((at(5), 'a')));
         assert_eq!(agenda.pop_due(at(10)), Some((at(10), 'b')));

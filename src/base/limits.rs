@@ -21,6 +21,9 @@ pub const REF_BYTES_MAX: usize = 64;
 pub const MEMBER_MESSAGE_BYTES_MAX: usize = 400 << 10;
 /// A message from a stranger, in bytes: name, address, code or token, and nothing more.
 pub const STRANGER_MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// Unfinished messages of all connections together, in bytes: eighty of the longest, while honest ones last a moment each.
+pub const UNFINISHED_BYTES_MAX: usize = 32 << 20;
+const _: () = assert!(UNFINISHED_BYTES_MAX >= 64 * MEMBER_MESSAGE_BYTES_MAX);
 /// Bytes that JSON may make of one byte of text: `\u00XX`.
 const JSON_GROWTH: usize = 6;
 /// Keys, braces, numbers and the frame header of a line, in bytes.

@@ -19,6 +19,8 @@ pub enum CloseReason {
     ProtocolError,
     /// A frame or message over the limit.
     TooBig,
+    /// An unfinished message that had to give way: all of them together were too big.
+    Unfinished,
     /// A stranger who did not log in in time.
     StrangerTooLong,
     /// Too many wrong codes or tokens on one connection.
@@ -54,7 +56,7 @@ impl CloseReason {
             Self::Malformed | Self::StrangerTooLong | Self::TooManyTries | Self::TooFast => Some(1008),
             Self::TooBig => Some(1009),
             Self::Restarting => Some(1012),
-            Self::AddressFull => Some(1013),
+            Self::AddressFull | Self::Unfinished => Some(1013),
             Self::Lapped => Some(4008),
             Self::PeerClosed
             | Self::PeerGone
@@ -77,6 +79,7 @@ impl CloseReason {
             Self::NotUtf8 => "not-utf8",
             Self::ProtocolError => "protocol-error",
             Self::TooBig => "too-big",
+            Self::Unfinished => "unfinished",
             Self::StrangerTooLong => "stranger-too-long",
             Self::TooManyTries => "too-many-tries",
             Self::TooFast => "too-fast",

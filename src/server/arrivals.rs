@@ -16,13 +16,13 @@ impl Server {
         let mut connection = Connection::new(self.now.moment);
         let origin = self.addresses.origin(peer);
         let (role, address) = match self.make_room(id, origin) {
-            Ok(address) => (Role::Visitor, address),
+            Ok(address) => (Role::Visitor(origin), address),
             Err(reason) => {
                 connection.refuse(&self.shared, self.now.moment, Refusal::Full, reason);
                 (Role::Refused, None)
             }
         };
-        self.clients.insert(id, connection, role, origin, address);
+        self.clients.insert(id, connection, role, address);
         if self.life != Life::Serving {
             self.end(id, CloseReason::Restarting);
         }
@@ -58,8 +58,8 @@ impl Server {
     /// A connection has become a WebSocket; only now a proxy has told whose it is.
     pub(super) fn upgrade(&mut self, id: ConnectionId, forwarded_for: Option<&str>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.role = Role::Stranger(Stranger::default());
-        let origin = client.origin;
+        let former = std::mem::replace(&mut client.role, Role::Stranger(Stranger::default()));
+        let Role::Visitor(origin) = former else { unreachable!("only who speaks HTTP is upgraded") };
         self.note(Note::Upgraded(id));
         let address = match (origin, forwarded_for) {
             (Origin::Client(_), _) | (Origin::Local, None) => return,

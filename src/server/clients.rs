@@ -1,6 +1,7 @@
 //! The table of connections, with what each of them is to the server, and when it wants to be looked at.
 
 use super::addresses::Origin;
+use super::unfinished::{Share, Unfinished};
 use crate::base::agenda::Agenda;
 use crate::base::ids::ConnectionId;
 use crate::base::moment::Moment;
@@ -16,12 +17,13 @@ pub(super) struct Client {
     id: ConnectionId,
     pub(super) connection: Connection,
     pub(super) role: Role,
-    pub(super) origin: Origin,
     /// What is counted of its client address, where that is known.
     pub(super) address: Option<Key>,
     /// Whether the shell knows that the connection may be read.
     pub(super) is_read: bool,
     is_ready: bool,
+    /// What it holds of the unfinished messages.
+    unfinished: Share,
     /// Its entry in the agenda.
     due: Option<Moment>,
 }
@@ -30,7 +32,7 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) enum Role {
     /// Speaks HTTP.
-    Visitor,
+    Visitor(Origin),
     /// Is told that the server is full.
     Refused,
     /// A WebSocket of somebody who is not in.
@@ -67,6 +69,7 @@ pub(super) struct Clients {
     agenda: Agenda<ConnectionId>,
     /// Those with something to write beside the room's lines.
     ready: VecDeque<ConnectionId>,
+    unfinished: Unfinished,
 }
 
 impl Clients {
@@ -75,7 +78,6 @@ impl Clients {
         id: ConnectionId,
         connection: Connection,
         role: Role,
-        origin: Origin,
         address: Option<Key>,
     ) {
         if self.table.len() <= id.slot() {
@@ -85,8 +87,16 @@ impl Clients {
         assert!(place.is_none(), "a slot holds one connection");
         self.len += 1;
         self.refused += usize::from(matches!(role, Role::Refused));
-        *place =
-            Some(Client { id, connection, role, origin, address, is_read: true, is_ready: false, due: None });
+        *place = Some(Client {
+            id,
+            connection,
+            role,
+            address,
+            is_read: true,
+            is_ready: false,
+            unfinished: Share::default(),
+            due: None,
+        });
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Client> {
@@ -98,12 +108,14 @@ impl Clients {
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) {
-        let Some(client) = self.get_mut(id) else { return };
-        let (mut due, was_refused) = (client.due, matches!(client.role, Role::Refused));
-        self.agenda.set(id, &mut due, None);
+        let place = self.table.get_mut(id.slot());
+        let Some(mut client) = place.and_then(|place| place.take_if(|client| client.id == id)) else {
+            return;
+        };
+        self.agenda.set(id, &mut client.due, None);
+        self.unfinished.release(id, &mut client.unfinished);
         self.len -= 1;
-        self.refused -= usize::from(was_refused);
-        self.table[id.slot()] = None;
+        self.refused -= usize::from(matches!(client.role, Role::Refused));
     }
 
     pub(super) fn set_address(&mut self, id: ConnectionId, address: Key) {
@@ -174,6 +186,20 @@ impl Clients {
         if is_late {
             self.agenda.set(id, &mut client.due, due);
         }
+    }
+
+    /// Notes how much a connection holds of an unfinished message.
+    pub(super) fn weigh(&mut self, now: Moment, id: ConnectionId) {
+        let Some(Some(client)) = self.table.get_mut(id.slot()) else { return };
+        match client.connection.unfinished_bytes() {
+            Some(bytes) => self.unfinished.hold(now, id, &mut client.unfinished, bytes),
+            None => self.unfinished.release(id, &mut client.unfinished),
+        }
+    }
+
+    /// Whose unfinished message has to give way.
+    pub(super) fn surplus(&self) -> Option<ConnectionId> {
+        self.unfinished.surplus()
     }
 
     pub(super) fn pop_due(&mut self, now: Moment) -> Option<ConnectionId> {

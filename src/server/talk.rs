@@ -71,7 +71,7 @@ impl Server {
                 | ClientMessage::Resume { .. }
                 | ClientMessage::ServerOnly,
             )
-            | (Role::Visitor | Role::Refused | Role::Gone, _) => {}
+            | (Role::Visitor(_) | Role::Refused | Role::Gone, _) => {}
         }
     }
 

@@ -287,6 +287,15 @@ impl Connection {
         self.peer_ended && self.kept.is_empty()
     }
 
+    /// Bytes of the message in whose middle the peer stands, as far as it has announced them; `None`: it stands in none.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> Option<usize> {
+        match &self.state {
+            State::Open(decoder) => decoder.unfinished_bytes(),
+            State::Http(_) | State::Ending { .. } => None,
+        }
+    }
+
     /// Whether the end has begun.
     #[must_use]
     pub fn is_ending(&self) -> bool {

@@ -57,6 +57,8 @@ struct Unfinished {
     payload_left: usize,
     /// Bytes of the fragments so far; `None` outside of a fragmented message.
     fragments: Option<usize>,
+    /// Bytes of the message as far as its headers have told.
+    announced: usize,
 }
 
 impl Default for Codec {
@@ -94,10 +96,11 @@ impl Decoder {
         (used, None)
     }
 
-    /// Whether the peer stands in the middle of a message.
+    /// Whether the peer stands in the middle of a message; then the bytes of it that its frame headers have announced so far,
+    /// for which there is memory.
     #[must_use]
-    pub fn is_in_message(&self) -> bool {
-        self.unfinished.is_some()
+    pub fn unfinished_bytes(&self) -> Option<usize> {
+        self.unfinished.as_ref().map(|unfinished| unfinished.announced)
     }
 }
 
@@ -109,6 +112,7 @@ impl Unfinished {
             header_len: 0,
             payload_left: 0,
             fragments: None,
+            announced: 0,
         }
     }
 
@@ -153,7 +157,8 @@ impl Unfinished {
         }
         self.payload_left = usize::try_from(parsed.payload_len).map_err(|_| Fault::TooBig)?;
         if parsed.is_data {
-            self.fragments = (!parsed.is_final).then_some(so_far + self.payload_left);
+            self.announced = so_far + self.payload_left;
+            self.fragments = (!parsed.is_final).then_some(self.announced);
         }
         Ok(())
     }
@@ -410,13 +415,18 @@ mod tests {
         let mut decoder = Decoder::default();
         let bytes = client_frame(0x81, b"hello");
         assert_eq!(decoder.decode(&mut codec, &bytes[..4], LIMIT), (4, None));
-        assert!(decoder.is_in_message());
+        assert_eq!(decoder.unfinished_bytes(), Some(0), "the header is not whole");
         assert_eq!(decoder.decode(&mut codec, &bytes[4..], LIMIT).0, bytes.len() - 4);
-        assert!(!decoder.is_in_message());
+        assert_eq!(decoder.unfinished_bytes(), None);
         decoder.decode(&mut codec, &client_frame(0x01, b"first"), LIMIT);
-        assert!(decoder.is_in_message());
-        decoder.decode(&mut codec, &client_frame(0x80, b"last"), LIMIT);
-        assert!(!decoder.is_in_message());
+        assert_eq!(decoder.unfinished_bytes(), Some(5));
+        decoder.decode(&mut codec, &client_frame(0x89, b"a ping between"), LIMIT);
+        assert_eq!(decoder.unfinished_bytes(), Some(5));
+        let last = client_frame(0x80, b"last");
+        decoder.decode(&mut codec, &last[..7], LIMIT);
+        assert_eq!(decoder.unfinished_bytes(), Some(9));
+        decoder.decode(&mut codec, &last[7..], LIMIT);
+        assert_eq!(decoder.unfinished_bytes(), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Crowds that come and go: no descriptor and no memory stays behind.
 
-use crate::onlooker::Onlooker;
+use crate::onlooker::{Onlooker, hear_close};
 use crate::raw::{connect, handshake, read_to_end, reset};
-use crate::support::{Client, Event, Plume};
+use crate::support::{Client, Plume};
 use crate::watched::{Watched, assert_grown_by};
 use std::io::{Read, Write};
 use std::thread;
@@ -19,21 +19,10 @@ fn join_and_leave(server: &Plume, round: usize) {
         match (round + person) % 3 {
             0 => {
                 client.leave();
-                read_to_close(&mut client);
+                assert_eq!(hear_close(&mut client), Some(1000));
             }
             1 => client.close(1001),
             _ => drop(client),
-        }
-    }
-}
-
-/// Reads until the close that answers a leave.
-fn read_to_close(client: &mut Client) {
-    loop {
-        match client.next() {
-            Event::Json(_) | Event::Ping | Event::Pong(_) => {}
-            Event::Close(code) => return assert_eq!(code, Some(1000)),
-            Event::End(error) => panic!("{error} instead of a close"),
         }
     }
 }

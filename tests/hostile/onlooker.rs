@@ -1,6 +1,6 @@
 //! A healthy member who looks on: it says a line, hears it, and says the next one, until it is told to stop.
 
-use crate::support::{Client, Plume};
+use crate::support::{Client, Event, Plume};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::panic::resume_unwind;
@@ -54,6 +54,17 @@ pub(crate) fn hear(client: &mut Client, text: &str) -> Value {
         let message = client.message();
         if message["type"] == 1 && message["text"] == text {
             return message;
+        }
+    }
+}
+
+/// Waits for the close, whatever is said before it; gives its code.
+pub(crate) fn hear_close(client: &mut Client) -> Option<u16> {
+    loop {
+        match client.next() {
+            Event::Json(_) | Event::Ping | Event::Pong(_) => {}
+            Event::Close(code) => return code,
+            Event::End(error) => panic!("{error} instead of a close"),
         }
     }
 }

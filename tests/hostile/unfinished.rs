@@ -1,6 +1,6 @@
 //! Frames and messages that announce much, never end, or are nothing: they cost their sender more than the server.
 
-use crate::onlooker::{Onlooker, hear};
+use crate::onlooker::{Onlooker, hear, hear_close};
 use crate::raw::connect;
 use crate::support::{Client, Event, Plume, frame};
 use crate::watched::{Watched, assert_grown_by};
@@ -22,7 +22,7 @@ fn frames_that_announce_more_than_there_is_are_refused_by_their_header() {
         for first in [0x81, 0x82, 0x01] {
             for mut client in [Client::open(&server), Client::resume_of(&server, &ada, None)] {
                 client.send_raw(&announcement(first, bytes));
-                assert_eq!(client.next(), Event::Close(Some(1009)), "{first:#x} with {bytes} bytes");
+                assert_eq!(hear_close(&mut client), Some(1009), "{first:#x} with {bytes} bytes");
                 client.expect_end();
             }
         }
@@ -60,6 +60,33 @@ fn unfinished_messages_of_forty_strangers_cost_little() {
         stranger.finish();
         assert!(matches!(stranger.next(), Event::End(_)), "the end of a message that was never finished");
     }
+    onlooker.finish();
+}
+
+#[test]
+fn the_oldest_of_too_many_unfinished_messages_give_way() {
+    const MESSAGE_BYTES: usize = 400 << 10;
+    /// 32 MiB for all together.
+    const FIT: usize = 81;
+    let server = Watched::start(&[]);
+    let mut ada = Client::login(&server, "Ada");
+    let onlooker = Onlooker::join(&server);
+    let before = server.memory_kib();
+    let half = &frame(0x82, &vec![b' '; MESSAGE_BYTES])[..MESSAGE_BYTES / 2];
+    let mut greedy: Vec<Client> = Vec::new();
+    for n in 0..3 * FIT {
+        let mut client = Client::resume_of(&server, &ada, None);
+        client.send_raw(half);
+        greedy.push(client);
+        if let Some(oldest) = n.checked_sub(FIT) {
+            assert_eq!(hear_close(&mut greedy[oldest]), Some(1013), "{oldest}");
+        }
+    }
+    // An honest long line is the newest, and has its place.
+    let long = "long ".repeat(13_000);
+    ada.say(&long);
+    hear(&mut ada, &long);
+    assert_grown_by(before, server.memory_peak_kib(), 48 << 10);
     onlooker.finish();
 }
 
