@@ -1,6 +1,6 @@
 //! A healthy member who looks on: it says a line, hears it, and says the next one, until it is told to stop.
 
-use crate::support::{Client, Event, Plume};
+use crate::support::{Client, Event, PATIENCE, Plume};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::panic::resume_unwind;
@@ -50,7 +50,9 @@ impl Onlooker {
 
 /// Waits for a line with this text, whatever else is said meanwhile.
 pub(crate) fn hear(client: &mut Client, text: &str) -> Value {
+    let deadline = Instant::now() + PATIENCE;
     loop {
+        assert!(Instant::now() < deadline, "{text:.40} was not heard within {PATIENCE:?}");
         let message = client.message();
         if message["type"] == 1 && message["text"] == text {
             return message;
@@ -60,7 +62,9 @@ pub(crate) fn hear(client: &mut Client, text: &str) -> Value {
 
 /// Waits for the close, whatever is said before it; gives its code.
 pub(crate) fn hear_close(client: &mut Client) -> Option<u16> {
+    let deadline = Instant::now() + PATIENCE;
     loop {
+        assert!(Instant::now() < deadline, "no close within {PATIENCE:?}");
         match client.next() {
             Event::Json(_) | Event::Ping | Event::Pong(_) => {}
             Event::Close(code) => return code,
