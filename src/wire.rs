@@ -5,6 +5,7 @@ pub mod connection;
 pub mod http;
 pub mod message;
 pub mod outbox;
+pub mod pace;
 pub mod ring;
 pub mod routes;
 pub mod shared;

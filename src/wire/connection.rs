@@ -8,16 +8,17 @@
 //! It turns bytes into [`Event`]s and answers what needs no chat by itself: HTTP requests, pings, closes. It knows nothing of
 //! people. Its deadlines are optional moments, listed in one place, `timers`.
 
-use crate::base::bucket::{Bucket, Rate};
+use crate::base::bucket::Rate;
 use crate::base::limits::{
-    BEHIND_MAX, CLOSE_WITHIN, DRAIN_WITHIN, FIRST_BYTE_WITHIN, HEAD_WITHIN, KEEP_ALIVE, PAUSE_MIN,
-    PRIVATE_UNSENT_BYTES_MAX, PROGRESS_WITHIN, SILENCE_MAX, STRANGER_WITHIN, TOKEN_BYTES, WRITE_SHARE_BYTES,
+    CLOSE_WITHIN, DRAIN_WITHIN, FIRST_BYTE_WITHIN, HEAD_WITHIN, KEEP_ALIVE, PRIVATE_UNSENT_BYTES_MAX,
+    PROGRESS_WITHIN, SILENCE_MAX, STRANGER_WITHIN, WRITE_SHARE_BYTES,
 };
 use crate::base::moment::Moment;
 use crate::base::reason::CloseReason;
 use crate::wire::http::HeadReader;
 use crate::wire::message::ServerMessage;
 use crate::wire::outbox::{Outbox, Unsent};
+use crate::wire::pace::{Pace, TooFast};
 use crate::wire::ring::{Position, Ring};
 use crate::wire::routes::{Answer, Refusal};
 use crate::wire::shared::Shared;
@@ -71,10 +72,8 @@ pub struct Connection {
     pinged: Option<Moment>,
     /// Since when the socket has taken no byte although there were some.
     blocked_since: Option<Moment>,
-    paused_until: Option<Moment>,
     stranger_until: Option<Moment>,
-    bucket: Bucket,
-    behind: Option<Behind>,
+    pace: Pace,
     peer_ended: bool,
 }
 
@@ -110,14 +109,6 @@ enum WaitsFor {
     NextRequest,
 }
 
-/// A talker that is faster than its rate.
-#[derive(Debug, Clone, Copy)]
-struct Behind {
-    since: Moment,
-    /// When all that was said so far is paid for, and the connection is used again.
-    free: Moment,
-}
-
 impl Connection {
     /// A connection that was just accepted.
     #[must_use]
@@ -132,10 +123,8 @@ impl Connection {
             heard: now,
             pinged: None,
             blocked_since: None,
-            paused_until: None,
             stranger_until: None,
-            bucket: Bucket::default(),
-            behind: None,
+            pace: Pace::default(),
             peer_ended: false,
         }
     }
@@ -171,6 +160,18 @@ impl Connection {
         std::mem::take(&mut self.kept)
     }
 
+    /// Bytes that are kept.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Bytes of its own that its peer has not fetched.
+    #[must_use]
+    pub fn private_bytes(&self) -> usize {
+        self.outbox.private_bytes()
+    }
+
     /// Whether bytes are kept.
     #[must_use]
     pub fn has_kept(&self) -> bool {
@@ -180,7 +181,7 @@ impl Connection {
     /// Whether received bytes may be used now: not while the connection is slowed, nor while it does not fetch its answers.
     #[must_use]
     pub fn may_use_input(&self) -> bool {
-        self.paused_until.is_none() && self.outbox.private_bytes() <= PRIVATE_UNSENT_BYTES_MAX
+        self.pace.paused_until().is_none() && self.private_bytes() <= PRIVATE_UNSENT_BYTES_MAX
     }
 
     /// Whether the shell should read its socket. What arrives while the connection ends is dropped.
@@ -194,34 +195,18 @@ impl Connection {
     /// # Errors
     /// The talker was too fast for too long.
     pub fn charge(&mut self, now: Moment, rate: Rate, message_bytes: usize) -> Result<(), CloseReason> {
-        if self.behind.is_some_and(|behind| now.since(behind.free) >= PAUSE_MIN) {
-            self.behind = None;
-        }
-        let tokens = 1 + message_bytes.saturating_sub(1) / TOKEN_BYTES;
-        let since = self.behind.map_or(now, |behind| behind.since);
-        self.behind = self.bucket.take_in_debt(now, rate, tokens as u64).map(|free| Behind { since, free });
-        if let Some(behind) = self.behind {
-            if now.since(behind.since) >= BEHIND_MAX {
-                return Err(CloseReason::TooFast);
-            }
-            self.pause(behind.free);
-        }
-        Ok(())
+        self.pace.charge(now, rate, message_bytes).map_err(|TooFast| CloseReason::TooFast)
     }
 
     /// Uses nothing more of what the peer sends until then.
     pub fn pause(&mut self, until: Moment) {
-        self.paused_until = self.paused_until.max(Some(until));
+        self.pace.pause(until);
     }
 
     /// Ends a pause. The peer could not be heard meanwhile.
     pub fn resume(&mut self, now: Moment) {
-        self.paused_until = None;
+        self.pace.resume(now);
         self.heard = now;
-        // Where the clock comes late, that is no pause of the talker's.
-        if let Some(behind) = &mut self.behind {
-            behind.free = behind.free.max(now);
-        }
     }
 
     /// Sends a message to this connection alone, after everything that the room has said so far.
@@ -265,7 +250,8 @@ impl Connection {
             if is_open { (CLOSE_WITHIN, Drain::CloseHandshake) } else { (KEEP_ALIVE, Drain::Discard) };
         self.state = State::Ending { reason, until: now.after(within), drain };
         self.kept = Vec::new();
-        (self.paused_until, self.stranger_until) = (None, None);
+        self.pace = Pace::default();
+        self.stranger_until = None;
     }
 
     /// Answers without a request, and ends.
@@ -391,14 +377,14 @@ impl Connection {
             State::Open(_) => (None, None, true),
             State::Ending { until, .. } => (None, Some(*until), false),
         };
-        let heard = self.paused_until.map_or(self.heard, |until| self.heard.max(until));
+        let heard = self.pace.paused_until().map_or(self.heard, |until| self.heard.max(until));
         let asked = self.pinged.map_or(heard, |pinged| heard.max(pinged));
         [
             (Timer::Request, request),
             (Timer::Ping, is_open.then(|| asked.after(ping_after))),
             (Timer::Silence, is_open.then(|| heard.after(SILENCE_MAX))),
             (Timer::Progress, self.blocked_since.map(|since| since.after(PROGRESS_WITHIN))),
-            (Timer::Pause, self.paused_until),
+            (Timer::Pause, self.pace.paused_until()),
             (Timer::Stranger, self.stranger_until),
             (Timer::End, end),
         ]
