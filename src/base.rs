@@ -2,6 +2,7 @@
 
 pub mod agenda;
 pub mod bucket;
+pub mod census;
 pub mod ids;
 pub mod limits;
 pub mod mail;

@@ -9,7 +9,9 @@ pub mod session;
 pub mod user_name;
 
 use crate::base::bucket::Rate;
+use crate::base::census::Count;
 use crate::base::ids::{ConnectionId, MailId};
+use crate::base::limits::{CODES_MAX, MAIL_ADDRESSES_MAX, NAMES_MAX, SESSIONS_MAX};
 use crate::base::mail::Mail;
 use crate::base::moment::Moment;
 use crate::base::settings::Settings;
@@ -248,6 +250,20 @@ impl Chat {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// What is kept of people, beside its limit.
+    #[must_use]
+    pub fn census(&self) -> [Count; 6] {
+        [
+            Count::new("names", self.names.len(), NAMES_MAX),
+            Count::new("sessions", self.sessions.len(), SESSIONS_MAX),
+            Count::new("people in the room", self.room.count(), NAMES_MAX),
+            Count::new("codes", self.logins.len(), CODES_MAX),
+            Count::new("mail addresses", self.postage.addresses(), MAIL_ADDRESSES_MAX),
+            // Each is heard of within seconds, and the budget for mail, where mail is really sent, bounds how many that are.
+            Count::new("mails on their way", self.postage.on_their_way(), usize::MAX),
+        ]
     }
 
     fn enter(&mut self, session: Key, token: String, person: Key) -> Entered {

@@ -28,6 +28,7 @@
 
 mod addresses;
 mod arrivals;
+mod census;
 mod clients;
 mod members;
 mod talk;

@@ -129,6 +129,18 @@ impl Logins {
         while self.flows.pop_expired(now).is_some() {}
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
     /// When the next code expires.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {

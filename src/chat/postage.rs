@@ -111,6 +111,18 @@ impl Postage {
         }
     }
 
+    /// Addresses whose mails are counted.
+    #[must_use]
+    pub fn addresses(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// Mails of which nothing was heard yet.
+    #[must_use]
+    pub fn on_their_way(&self) -> usize {
+        self.on_their_way.len()
+    }
+
     /// When the next mail is overdue or the next address is forgotten.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {

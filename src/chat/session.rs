@@ -124,6 +124,18 @@ impl Sessions {
         while self.sessions.pop_expired(now).is_some() {}
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
     /// When the next session ends by itself.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {

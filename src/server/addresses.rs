@@ -125,6 +125,11 @@ impl Addresses {
         }
     }
 
+    /// How many are known.
+    pub(super) fn len(&self) -> usize {
+        self.visitors.len()
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         self.visitors.next_deadline()
     }

@@ -138,9 +138,14 @@ impl Clients {
         self.len - self.refused
     }
 
+    /// All connections, in order of their slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.table.iter().flatten()
+    }
+
     /// The names of all connections, in order of their slots.
     pub(super) fn ids(&self) -> Vec<ConnectionId> {
-        self.table.iter().flatten().map(|client| client.id).collect()
+        self.iter().map(|client| client.id).collect()
     }
 
     pub(super) fn set_place(&mut self, id: ConnectionId, place: usize) {
@@ -195,6 +200,11 @@ impl Clients {
             Some(bytes) => self.unfinished.hold(now, id, &mut client.unfinished, bytes),
             None => self.unfinished.release(id, &mut client.unfinished),
         }
+    }
+
+    /// Bytes of all unfinished messages.
+    pub(super) fn unfinished_bytes(&self) -> usize {
+        self.unfinished.bytes()
     }
 
     /// Whose unfinished message has to give way.

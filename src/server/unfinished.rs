@@ -35,6 +35,11 @@ impl Unfinished {
         self.bytes -= std::mem::take(&mut share.bytes);
     }
 
+    /// Bytes, all told.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Who has to give way.
     pub(super) fn surplus(&self) -> Option<ConnectionId> {
         if self.bytes > UNFINISHED_BYTES_MAX { self.by_age.first_key() } else { None }

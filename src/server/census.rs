@@ -1,0 +1,38 @@
+//! What the server keeps at a moment, counted.
+
+use super::Server;
+use super::clients::Role;
+use crate::base::census::Count;
+use crate::base::limits::{
+    ADDRESSES_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES, UNFINISHED_BYTES_MAX,
+};
+use crate::wire::connection::Connection;
+
+impl Server {
+    /// Everything that grows with what peers do, beside its limit; of what each connection has, the most that one has. When
+    /// nobody is connected and everything that is kept for a while has gone, all of it is zero.
+    #[must_use]
+    pub fn census(&self) -> Vec<Count> {
+        let connections_max = self.settings.connections_max;
+        let connections = || self.clients.iter().map(|client| &client.connection);
+        let members = self.clients.iter().filter(|client| matches!(client.role, Role::Member(_))).count();
+        let kept = connections().map(Connection::kept_bytes).max();
+        let private = connections().map(Connection::private_bytes).max();
+        let mut counts = vec![
+            Count::new("connections", self.clients.holders(), connections_max),
+            Count::new("members", members, connections_max),
+            Count::new("places in the round", self.members.ids().len(), connections_max),
+            Count::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
+            Count::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
+            Count::new("bytes of one connection that wait to be used", kept.unwrap_or(0), READ_SHARE_BYTES),
+            // What was not fetched yet, and then the longest answer, or the rest of a line.
+            Count::new(
+                "bytes of its own that one connection has not fetched",
+                private.unwrap_or(0),
+                PRIVATE_UNSENT_BYTES_MAX + LINE_FRAME_BYTES_MAX,
+            ),
+        ];
+        counts.extend(self.chat.census());
+        counts
+    }
+}
