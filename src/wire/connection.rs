@@ -178,16 +178,18 @@ impl Connection {
         !self.kept.is_empty()
     }
 
-    /// Whether received bytes may be used now: not while the connection is slowed, nor while it does not fetch its answers.
+    /// Whether received bytes may be used now: not while the connection is slowed, nor while it does not fetch its answers. Of
+    /// one that ends they are dropped, and nothing is kept.
     #[must_use]
     pub fn may_use_input(&self) -> bool {
-        self.pace.paused_until().is_none() && self.private_bytes() <= PRIVATE_UNSENT_BYTES_MAX
+        let fetches_answers = self.private_bytes() <= PRIVATE_UNSENT_BYTES_MAX;
+        self.is_ending() || (self.pace.paused_until().is_none() && fetches_answers)
     }
 
-    /// Whether the shell should read its socket. What arrives while the connection ends is dropped.
+    /// Whether the shell should read its socket.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        !self.peer_ended && (self.is_ending() || (self.kept.is_empty() && self.may_use_input()))
+        !self.peer_ended && self.kept.is_empty() && self.may_use_input()
     }
 
     /// Charges for a message.

@@ -1,11 +1,12 @@
 //! Readers that never read: the room does not wait for them, and does not grow for them.
 
-use crate::onlooker::{Onlooker, hear};
+use crate::onlooker::{Onlooker, hear, hear_close};
 use crate::raw::{Stalled, connect};
 use crate::support::{Client, wait_for};
 use crate::watched::{Watched, assert_grown_by};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,6 +84,36 @@ fn thirty_who_never_wake_up_are_cut_after_half_a_minute() {
 }
 
 #[test]
+fn who_is_closed_in_the_middle_of_a_line_and_talks_on_fills_no_memory() {
+    const TALKERS: usize = 5;
+    let server = Watched::start(&[("PLUME_RATE", "100000")]);
+    let mut ada = Client::login(&server, "Ada");
+    let onlooker = Onlooker::join(&server);
+    let streams: Vec<TcpStream> = (0..TALKERS)
+        .map(|_| {
+            let stream = connect(&server);
+            set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
+            let talker = stream.try_clone().expect("a socket can be cloned");
+            Client::over(stream, &server).resume(&ada.token(), None, Some(ada.last()));
+            talker
+        })
+        .collect();
+    flood(&mut ada);
+    let before = server.memory_peak_kib();
+    // All connections of the session end, these with the rest of a line that nobody fetches.
+    ada.leave();
+    hear_close(&mut ada);
+    let rubbish = vec![b'x'; 1 << 20];
+    for mut stream in streams {
+        stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a socket has the option");
+        // It drops what comes until it is cut, or reads no more.
+        let _taken = (0..64).take_while(|_| stream.write_all(&rubbish).is_ok()).count();
+    }
+    assert_grown_by(before, server.memory_peak_kib(), 4 << 10);
+    onlooker.finish();
+}
+
+#[test]
 fn who_asks_for_the_page_again_and_again_and_never_reads_it_costs_nothing() {
     let server = Watched::start(&[]);
     let onlooker = Onlooker::join(&server);
@@ -94,7 +125,7 @@ fn who_asks_for_the_page_again_and_again_and_never_reads_it_costs_nothing() {
             stream.set_nonblocking(true).expect("a socket has the option");
             // As many requests as the socket takes: the server stops to read them, so it is full at some time.
             let requests = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(40_000);
-            let sent = std::io::Write::write(&mut stream, requests.as_bytes());
+            let sent = stream.write(requests.as_bytes());
             assert!(sent.is_ok_and(|bytes| bytes > 0), "it takes at least some");
             stream
         })
