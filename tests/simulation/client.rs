@@ -1,7 +1,9 @@
 //! One peer of the world, with its half of the connection, and all that it may expect of the server.
 
 use crate::frames::{Heard, frame, take_frame, take_response};
+use crate::ledger::Address;
 use plume::base::ids::ConnectionId;
+use plume::base::moment::Moment;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,13 +22,28 @@ pub(crate) enum Phase {
     Closed,
 }
 
+/// Somebody, or somebody else who would like to be them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Person {
+    pub(crate) name: &'static str,
+    pub(crate) email: &'static str,
+    /// What all names share that look like this one.
+    pub(crate) likeness: &'static str,
+}
+
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(crate) struct Client {
     pub(crate) id: ConnectionId,
-    pub(crate) name: &'static str,
-    pub(crate) email: &'static str,
+    pub(crate) person: Person,
+    pub(crate) address: Address,
+    /// A proxy speaks for it.
+    pub(crate) is_proxied: bool,
     pub(crate) phase: Phase,
+    /// Requests that have not been answered.
+    pub(crate) answers_due: usize,
+    /// Was told that there is no place.
+    pub(crate) is_refused: bool,
     /// Bytes on their way to the server.
     pub(crate) outgoing: VecDeque<u8>,
     incoming: Vec<u8>,
@@ -38,8 +55,17 @@ pub(crate) struct Client {
     pub(crate) is_ended_by_server: bool,
     /// Has asked for something and waits for what becomes of it.
     pub(crate) is_waiting: bool,
+    pub(crate) asked_at: Moment,
+    /// What it last asked with was its own.
+    pub(crate) may_enter: bool,
+    /// The code and the flow token that it came in with.
+    pub(crate) typed: Option<(String, String)>,
+    /// Codes that are said to be on their way.
+    pub(crate) codes_sent: u32,
     pub(crate) flow_token: Option<String>,
     pub(crate) session: Option<String>,
+    /// Has logged out.
+    pub(crate) has_left: bool,
     pub(crate) close_code: Option<u16>,
     /// The newest line that was seen, and the first that is expected after a resume.
     pub(crate) newest: Option<u64>,
@@ -56,20 +82,28 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(id: ConnectionId, name: &'static str, email: &'static str) -> Self {
+    pub(crate) fn new(id: ConnectionId, person: Person, address: Address, is_proxied: bool) -> Self {
         Self {
             id,
-            name,
-            email,
+            person,
+            address,
+            is_proxied,
             phase: Phase::Http,
+            answers_due: 0,
+            is_refused: false,
             outgoing: VecDeque::new(),
             incoming: Vec::new(),
             is_stalled: false,
             has_ended: false,
             is_ended_by_server: false,
             is_waiting: false,
+            asked_at: Moment::from_ms(0),
+            may_enter: false,
+            typed: None,
+            codes_sent: 0,
             flow_token: None,
             session: None,
+            has_left: false,
             close_code: None,
             newest: None,
             resumed_after: None,
@@ -98,15 +132,26 @@ impl Client {
             };
             match heard {
                 None => return,
-                Some(Heard::Response(101)) => {
-                    assert_eq!(self.phase, Phase::Upgrading, "only who asks is upgraded");
-                    self.phase = Phase::Stranger;
-                }
-                Some(Heard::Response(_) | Heard::Pong) => {}
+                Some(Heard::Response(status)) => self.hear_response(status),
+                Some(Heard::Pong) => {}
                 Some(Heard::Ping) => self.outgoing.extend(frame(0x8a, b"", [3; 4])),
                 Some(Heard::Close(code)) => (self.phase, self.close_code) = (Phase::Closed, code),
                 Some(Heard::Text(message)) => self.hear_message(&message, lines),
             }
+        }
+    }
+
+    fn hear_response(&mut self, status: u16) {
+        match (status, self.answers_due.checked_sub(1)) {
+            (_, Some(due)) => self.answers_due = due,
+            // Nobody has to ask to be told that there is no place, or that it took too long.
+            (408 | 503, None) => {}
+            (_, None) => panic!("{status} without a request"),
+        }
+        self.is_refused |= status == 503;
+        if status == 101 {
+            assert_eq!(self.phase, Phase::Upgrading, "only who asks is upgraded");
+            self.phase = Phase::Stranger;
         }
     }
 
@@ -116,7 +161,10 @@ impl Client {
         let kind = message["type"].as_i64().expect("every message has a type");
         self.is_waiting &= kind == 1 || message["reason"] == "mail-failed";
         match kind {
-            0 => self.flow_token = Some(text.to_owned()),
+            0 => {
+                self.flow_token = Some(text.to_owned());
+                self.codes_sent += 1;
+            }
             1 => match message["id"].as_u64() {
                 None => assert_eq!((name, self.phase), ("plumebot", Phase::Member), "a line without an id"),
                 Some(id) => self.hear_line(id, name, text, message["event"].as_str(), lines),
@@ -141,7 +189,8 @@ impl Client {
 
     fn enter(&mut self, message: &Value, name: &str, token: &str) {
         assert_eq!(self.phase, Phase::Stranger, "nobody enters twice");
-        assert_eq!(name, self.name, "everybody enters under their own name");
+        assert!(self.may_enter, "only who has the right to is let in");
+        assert_eq!(name, self.person.name, "everybody enters under their own name");
         self.phase = Phase::Member;
         self.session = Some(token.to_owned());
         let names = message["names"].as_array().expect("names");
@@ -167,7 +216,13 @@ impl Client {
                 Some("enter") => assert!(self.names.insert(name.to_owned()), "{name} was in already"),
                 Some("leave") => assert!(self.names.remove(name), "{name} was not in"),
                 Some(other) => panic!("no such event: {other}"),
-                None => assert!(self.names.contains(name), "{name} speaks and is not in"),
+                None => {
+                    assert!(self.names.contains(name), "{name} speaks and is not in");
+                    assert!(
+                        text.starts_with(&format!("{name} says ")),
+                        "{name} has not said this: {text:.40}"
+                    );
+                }
             }
         }
         if self.unconfirmed.front().is_some_and(|said| said == text) {

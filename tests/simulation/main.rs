@@ -7,11 +7,15 @@
 
 mod client;
 mod frames;
+mod ledger;
+mod tables;
+mod tally;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use world::{Tally, World};
+use tally::Tally;
+use world::World;
 
 /// Seeds in an ordinary test run.
 const SEEDS: u64 = 256;

@@ -1,64 +1,32 @@
 //! The world around the server: clocks, sockets, mail and people, all of them unreliable, all of them from one seed.
 
-use crate::client::{Client, Lines, Phase};
-use crate::frames::frame;
+mod people;
+
+use crate::client::{Client, Lines, Person, Phase};
+use crate::ledger::{Ledger, Stamp};
+use crate::tally::Tally;
 use plume::base::ids::{ConnectionId, MailId};
 use plume::base::limits::{BACKLOG_BYTES_MIN, READ_SHARE_BYTES};
 use plume::base::mail::{Mail, MailFault};
 use plume::base::moment::{Moment, Now};
+use plume::base::note::Note;
 use plume::base::settings::{MailBudget, Settings};
 use plume::server::{Input, Output, Server};
 use plume::wire::assets::Assets;
 use plume::wire::routes::Site;
 use rand::rngs::ChaCha20Rng;
 use rand::{Rng, RngExt, SeedableRng};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What was lived through, and how often.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Tally(BTreeMap<&'static str, u64>);
-
-/// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-const KINDS: [&str; 13] = [
-    "bytes",
-    "closed without a word",
-    "gap",
-    "lapped",
-    "line",
-    "login",
-    "mail-limited",
-    "mail lost",
-    "name refused",
-    "resume",
-    "short write",
-    "shutdown",
-    "wrong code",
-];
-
-impl Tally {
-    fn count(&mut self, kind: &'static str, times: u64) {
-        *self.0.entry(kind).or_default() += times;
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (kind, times) in &other.0 {
-            self.count(kind, *times);
-        }
-    }
-
-    pub(crate) fn assert_that_all_kinds_of_days_were_lived(&self) {
-        for kind in KINDS {
-            assert!(self.0.get(kind).is_some_and(|&times| times > 0), "never came: {kind} in {self:?}");
-        }
-    }
-}
-
 pub(crate) struct World {
     server: Server,
+    ledger: Ledger,
+    nature: Nature,
     rng: ChaCha20Rng,
     now: Now,
+    /// When the server had last said everything.
+    silent_at: Moment,
     step: u32,
     next_serial: u64,
     clients: BTreeMap<ConnectionId, Client>,
@@ -68,14 +36,47 @@ pub(crate) struct World {
     mails: Vec<MailId>,
     /// Session tokens, with the name they are for.
     sessions: Vec<(&'static str, String)>,
+    /// Codes that have let somebody in, with their flow tokens.
+    used: Vec<(String, String)>,
+    /// Tokens of sessions that somebody has left.
+    dead_sessions: Vec<String>,
     next_text: u64,
-    /// Of two hundred things that are said, so many are long lines.
-    loudness: u32,
     /// Sockets take whatever they are offered.
     is_calm: bool,
     is_shut_down: bool,
     has_stopped: bool,
     tally: Tally,
+}
+
+/// What one world is like, drawn from its seed.
+struct Nature {
+    /// How often which kind of thing happens: somebody comes, time passes, a mail arrives, a socket stalls or recovers, somebody
+    /// hangs up, a connection breaks, a client does something.
+    weights: [u32; 7],
+    /// Of two hundred things that are said, so many are long lines.
+    loudness: u32,
+    /// How much of what clients do is meant to harm.
+    malice: f64,
+    /// How many mails go wrong.
+    mail_faults: f64,
+    /// How many waits are of days.
+    days: f64,
+    /// How many writes and reads are short.
+    shortness: f64,
+}
+
+impl Nature {
+    fn draw(rng: &mut ChaCha20Rng) -> Self {
+        let usual = [(8, 1), (4, 0), (4, 0), (2, 0), (2, 0), (1, 0), (79, 1)];
+        Self {
+            weights: usual.map(|(usual, least)| usual * rng.random_range(least..=3)),
+            loudness: if rng.random_bool(0.3) { 150 } else { 30 },
+            malice: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.0..0.9) },
+            mail_faults: rng.random_range(0.0..0.5),
+            days: if rng.random_bool(0.8) { 0.01 } else { 0.2 },
+            shortness: rng.random_range(0.0..0.5),
+        }
+    }
 }
 
 impl World {
@@ -91,14 +92,19 @@ impl World {
             messages_per_second: if rng.random_bool(0.3) { 10 } else { 1_000_000 },
             mail_budget: rng.random_bool(0.3).then_some(budget),
             connections_max: rng.random_range(4..40),
+            connections_per_address: rng.random_range(2..20),
+            trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
             ..Settings::default()
         };
-        let loudness = if rng.random_bool(0.3) { 150 } else { 30 };
+        let nature = Nature::draw(&mut rng);
         let site = Site::new(Assets::built_in(&settings.name), Vec::new());
         Self {
+            ledger: Ledger::new(&settings),
             server: Server::new(settings, site, server_seed),
+            nature,
             rng,
             now: Now { moment: Moment::from_ms(0), wall_ms: 1_600_000_000_000 },
+            silent_at: Moment::from_ms(0),
             step: 0,
             next_serial: 0,
             clients: BTreeMap::new(),
@@ -106,8 +112,9 @@ impl World {
             codes: Vec::new(),
             mails: Vec::new(),
             sessions: Vec::new(),
+            used: Vec::new(),
+            dead_sessions: Vec::new(),
             next_text: 0,
-            loudness,
             is_calm: false,
             is_shut_down: false,
             has_stopped: false,
@@ -122,6 +129,7 @@ impl World {
             self.step = step;
             self.act();
             self.turn();
+            self.check_census();
             if is_shut_down_early && self.rng.random_bool(0.002) {
                 break;
             }
@@ -141,14 +149,30 @@ impl World {
 
     /// One thing happens.
     fn act(&mut self) {
-        match self.rng.random_range(0..100) {
-            0..8 => self.connect(),
-            8..12 => self.pass_time(),
-            12..16 => self.bring_mail(),
-            16..18 => self.with_client(|world, client| client.is_stalled = world.rng.random_bool(0.7)),
-            18..20 => self.hang_up(),
-            20..21 => self.reset(),
+        let weights = self.nature.weights;
+        let mut roll = self.rng.random_range(0..weights.iter().sum());
+        let kind = weights.iter().position(|&weight| match roll.checked_sub(weight) {
+            Some(rest) => {
+                roll = rest;
+                false
+            }
+            None => true,
+        });
+        match kind.expect("the roll is below the sum") {
+            0 => self.connect(),
+            1 => self.pass_time(),
+            2 => self.bring_mail(),
+            3 => self.with_client(|world, client| client.is_stalled = world.rng.random_bool(0.7)),
+            4 => self.hang_up(),
+            5 => self.reset(),
             _ => self.with_client(Self::behave),
+        }
+    }
+
+    /// Nothing that the server keeps is more than it may be.
+    fn check_census(&self) {
+        for count in self.server.census() {
+            assert!(count.now <= count.most, "{count:?}");
         }
     }
 
@@ -172,30 +196,32 @@ impl World {
             .expect("a free slot");
         let id = ConnectionId::new(slot, self.next_serial);
         self.next_serial += 1;
-        // Some come through a proxy of this machine, some by themselves.
-        let peer = if self.rng.random_bool(0.5) {
-            [127, 0, 0, 1]
-        } else {
-            [203, 0, 113, self.rng.random_range(0..4)]
-        }
-        .into();
-        let (name, email) = PEOPLE[self.rng.random_range(0..PEOPLE.len())];
-        self.clients.insert(id, Client::new(id, name, email));
-        self.server.handle(self.now, Input::Accepted { id, peer });
+        let outside = self.rng.random_range(0..4);
+        let (peer, address, is_proxied) = match self.rng.random_range(0..10) {
+            // From this machine, perhaps through a proxy that nobody told of.
+            0..4 => ([127, 0, 0, 1], None, false),
+            4..7 => ([203, 0, 113, outside], Some(outside), false),
+            7..9 => ([10, 0, 0, 1], Some(outside), true),
+            _ => ([10, 0, 0, 1], None, true),
+        };
+        let person = PEOPLE[self.rng.random_range(0..PEOPLE.len())];
+        self.clients.insert(id, Client::new(id, person, address, is_proxied));
+        self.server.handle(self.now, Input::Accepted { id, peer: peer.into() });
     }
 
     fn pass_time(&mut self) {
         let ms = match self.rng.random_range(0..100) {
+            _ if self.rng.random_bool(self.nature.days) => self.rng.random_range(0..200_000_000),
             0..60 => self.rng.random_range(0..200),
             60..90 => self.rng.random_range(0..5_000),
-            90..97 => self.rng.random_range(0..70_000),
-            97..99 => self.rng.random_range(0..1_000_000),
-            _ => self.rng.random_range(0..100_000_000),
+            90..98 => self.rng.random_range(0..70_000),
+            _ => self.rng.random_range(0..1_000_000),
         };
         self.advance(Duration::from_millis(ms));
         // The wall clock may jump in any direction; nothing may depend on it.
         if self.rng.random_bool(0.1) {
             self.now.wall_ms = self.rng.random_range(0..2_000_000_000_000);
+            self.tally.count("wall clock jumped", 1);
         }
     }
 
@@ -211,16 +237,17 @@ impl World {
             return;
         }
         let mail = self.mails.swap_remove(self.rng.random_range(0..self.mails.len()));
-        let result = match self.rng.random_range(0..10) {
+        let is_fault = self.rng.random_bool(self.nature.mail_faults);
+        let result = match self.rng.random_range(0..3) {
+            _ if !is_fault => Ok(()),
             0 => Err(MailFault::Refused(500)),
             1 => Err(MailFault::QueueFull),
             // Lost: the worker never tells.
-            2 => {
-                self.tally.count("mail lost", 1);
-                return;
-            }
-            _ => Ok(()),
+            _ => return self.tally.count("mail lost", 1),
         };
+        if result.is_ok() {
+            self.ledger.mail_done(mail, self.now.moment);
+        }
         self.server.handle(self.now, Input::MailDone { mail, result });
     }
 
@@ -235,120 +262,6 @@ impl World {
 
     fn reset(&mut self) {
         self.with_client(|world, client| world.server.handle(world.now, Input::Broken(client.id)));
-    }
-
-    /// A client does what a client in its place would do, or what it should not.
-    fn behave(&mut self, client: &mut Client) {
-        if client.has_ended {
-            return;
-        }
-        match client.phase {
-            Phase::Http => self.visit(client),
-            Phase::Upgrading | Phase::Closed => {}
-            Phase::Stranger if client.is_waiting => {}
-            Phase::Stranger => self.knock(client),
-            Phase::Member => self.talk(client),
-        }
-    }
-
-    fn visit(&mut self, client: &mut Client) {
-        const UPGRADE: &[u8] =
-            b"GET /connect HTTP/1.1\r\nHost: plume.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let bytes: &[u8] = match self.rng.random_range(0..20) {
-            0 => b"GET / HTTP/1.1\r\nHost: plume.test\r\n\r\n",
-            1 => b"GET /nothing HTTP/1.1\r\nHost: plume.test\r\n\r\nGET /healthz HTTP/1.1\r\nHost: plume.test\r\n\r\n",
-            2 => b"\x16\x03\x01 no HTTP at all",
-            3 => b"GET / HTTP/1.1\r\nHos",
-            _ => {
-                client.phase = Phase::Upgrading;
-                UPGRADE
-            }
-        };
-        client.outgoing.extend(bytes);
-    }
-
-    fn knock(&mut self, client: &mut Client) {
-        let own_code = self.codes.iter().rposition(|(email, _)| *email == client.email);
-        let session =
-            self.sessions.iter().rfind(|(name, _)| *name == client.name).map(|(_, token)| token.clone());
-        let message = match (self.rng.random_range(0..20), own_code, session) {
-            (0..6, Some(at), _) if client.flow_token.is_some() => {
-                let (_, code) = self.codes.remove(at);
-                json!({"type": 2, "text": code, "flow": client.flow_token.take()})
-            }
-            (6..12, _, Some(token)) => {
-                self.tally.count("resume", 1);
-                client.resumed_after =
-                    self.lines.keys().next_back().copied().filter(|_| self.rng.random_bool(0.5));
-                let back = self.rng.random_range(0..50);
-                client.resumed_after = client.resumed_after.map(|after| after.saturating_sub(back));
-                match client.resumed_after {
-                    Some(after) => json!({"type": 7, "text": token, "after": after}),
-                    None => json!({"type": 7, "text": token}),
-                }
-            }
-            (12, ..) => json!({"type": 2, "text": "000000"}),
-            (13, ..) => json!({"type": 7, "text": "AAAAAAAAAAAAAAAAAAAAAAAAAAA"}),
-            (14, ..) => json!({"type": 1, "text": "a stranger speaks"}),
-            (15, ..) => return self.misbehave(client),
-            _ => json!({"type": 0, "text": format!("{}\n{}", client.name, client.email)}),
-        };
-        client.is_waiting = message["type"] != 1;
-        self.send(client, &message.to_string());
-    }
-
-    fn talk(&mut self, client: &mut Client) {
-        if let Some(token) = &client.session
-            && !self.sessions.iter().any(|(_, known)| known == token)
-        {
-            self.sessions.push((client.name, token.clone()));
-            self.tally.count("login", 1);
-        }
-        let message = match self.rng.random_range(0..200) {
-            0 => json!({"type": 8}),
-            1 => return self.misbehave(client),
-            2..6 => json!({"type": 2, "text": "again"}),
-            6..20 => {
-                client.outgoing.extend(frame(0x89, b"ping", [7; 4]));
-                return;
-            }
-            roll => {
-                self.next_text += 1;
-                // Long lines, so that the ring laps those who do not read.
-                let len = if roll < self.loudness { 60_000 } else { 0 };
-                let text = format!("line {} {}", self.next_text, "x".repeat(len));
-                client.unconfirmed.push_back(text.clone());
-                json!({"type": 1, "text": text})
-            }
-        };
-        self.send(client, &message.to_string());
-    }
-
-    /// Says what is not in the protocol.
-    fn misbehave(&mut self, client: &mut Client) {
-        let bytes = match self.rng.random_range(0..6) {
-            0 => frame(0x81, b"{\"type\":", [1; 4]),
-            1 => frame(0x81, b"\xff\xfe", [1; 4]),
-            2 => frame(0x83, b"reserved", [1; 4]),
-            3 => vec![0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
-            4 => frame(0x88, &1000_u16.to_be_bytes(), [1; 4]),
-            _ => (0..self.rng.random_range(1..40)).map(|_| self.rng.random()).collect(),
-        };
-        client.outgoing.extend(bytes);
-        client.is_garbled = true;
-    }
-
-    /// Sends a text in one frame or in two.
-    fn send(&mut self, client: &mut Client, text: &str) {
-        let mask = self.rng.random();
-        let cut = text.floor_char_boundary(self.rng.random_range(0..=text.len()));
-        if self.rng.random_bool(0.9) {
-            client.outgoing.extend(frame(0x81, text.as_bytes(), mask));
-        } else {
-            client.outgoing.extend(frame(0x01, &text.as_bytes()[..cut], mask));
-            client.outgoing.extend(frame(0x80, &text.as_bytes()[cut..], mask));
-        }
     }
 
     /// A turn of the shell: some bytes arrive, some sockets have room again, and the server says what it has to say.
@@ -375,7 +288,8 @@ impl World {
             return;
         }
         let most = client.outgoing.len().min(READ_SHARE_BYTES);
-        let len = if self.rng.random_bool(0.7) { most } else { self.rng.random_range(1..=most) };
+        let len =
+            if self.rng.random_bool(self.nature.shortness) { self.rng.random_range(1..=most) } else { most };
         let bytes: Vec<u8> = client.outgoing.drain(..len).collect();
         self.server.handle(self.now, Input::Received { id, bytes: &bytes });
     }
@@ -383,23 +297,41 @@ impl World {
     fn write(&mut self, id: ConnectionId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let unsent = self.server.unsent(id).concat();
-        let taken = match self.rng.random_range(0..10) {
+        let is_short = self.rng.random_bool(self.nature.shortness) && !self.is_calm;
+        let taken = match is_short {
             _ if client.is_stalled => 0,
-            _ if self.is_calm => unsent.len(),
-            0 => self.rng.random_range(0..=unsent.len()),
-            _ => unsent.len(),
+            true => self.rng.random_range(0..=unsent.len()),
+            false => unsent.len(),
         };
         self.tally.count("short write", u64::from(taken < unsent.len()));
         self.tally.count("bytes", taken as u64);
+        let (former, codes_sent) = (client.phase, client.codes_sent);
         client.hear(&unsent[..taken], &mut self.lines);
+        let at = Stamp { since: client.asked_at, by: self.now.moment };
+        if client.codes_sent > codes_sent {
+            self.ledger.ask_code(client.address, at);
+        }
+        if former == Phase::Stranger && client.session.is_some() {
+            let Person { email, likeness, .. } = client.person;
+            self.tally.count("name changed hands", u64::from(self.ledger.claim(likeness, email, at)));
+            self.used.extend(client.typed.take());
+        }
         self.server.handle(self.now, Input::Wrote { id, bytes: taken });
     }
 
     /// Does what the server says, up to a share.
     fn obey(&mut self, share: usize) {
         for _ in 0..share {
-            let Some(output) = self.server.poll() else { return };
+            let Some(output) = self.server.poll() else {
+                self.silent_at = self.now.moment;
+                return;
+            };
             assert!(!self.has_stopped, "nothing is said after the end: {output:?}");
+            let at = Stamp { since: self.silent_at, by: self.now.moment };
+            self.ledger.hear(&output, at, |id| {
+                let client = self.clients.get(&id).expect("the server speaks of who is there");
+                (client.address, client.is_proxied)
+            });
             match output {
                 Output::Write(id) => {
                     assert!(self.clients.contains_key(&id), "{id:?} is known");
@@ -416,6 +348,7 @@ impl World {
                     self.bury(&client);
                 }
                 Output::Mail(mail) => self.post(&mail),
+                Output::Note(Note::AddressFull(_)) => self.tally.count("address full", 1),
                 Output::Note(_) => {}
                 Output::Stopped => {
                     assert!(self.is_shut_down && self.clients.is_empty(), "all are closed before the end");
@@ -426,18 +359,27 @@ impl World {
     }
 
     fn post(&mut self, mail: &Mail) {
-        let &(_, email) =
-            PEOPLE.iter().find(|(_, email)| *email == mail.to).expect("mail goes to who asked for it");
+        let person = PEOPLE.iter().find(|person| person.email == mail.to);
+        let email = person.expect("mail goes to who asked for it").email;
         self.codes.push((email, mail.code.clone()));
         self.mails.push(mail.id);
     }
 
     fn bury(&mut self, client: &Client) {
         for reason in &client.reasons {
-            if let Some(kind) = ["gap", "mail-limited"].into_iter().find(|kind| kind == reason) {
+            let kinds = ["gap", "mail-limited", "too-many-tries"];
+            if let Some(kind) = kinds.into_iter().find(|kind| kind == reason) {
                 self.tally.count(kind, 1);
             }
         }
+        if let Some(token) = &client.session
+            && client.has_left
+            && client.close_code == Some(1000)
+        {
+            self.sessions.retain(|(_, known)| known != token);
+            self.dead_sessions.push(token.clone());
+        }
+        self.tally.count("place refused", u64::from(client.is_refused));
         self.tally.count("lapped", u64::from(client.close_code == Some(4008)));
         self.tally.count("wrong code", u64::from(client.resets));
         self.tally.count("name refused", u64::from(client.refusals));
@@ -469,11 +411,11 @@ impl World {
             assert_eq!(client.names, members[0].names, "all know the same people");
             let is_slowed = !client.outgoing.is_empty() || !self.server.wants_read(client.id);
             if client.newest.is_some() && !is_slowed {
-                assert_eq!(client.newest, newest, "{} has heard everything", client.name);
+                assert_eq!(client.newest, newest, "{} has heard everything", client.person.name);
                 assert!(
                     client.is_garbled || client.unconfirmed.is_empty(),
                     "what {} said was heard: {:?}",
-                    client.name,
+                    client.person.name,
                     client.unconfirmed
                 );
             }
@@ -493,7 +435,10 @@ impl World {
             self.advance(Duration::from_hours(1));
             self.obey(usize::MAX);
         }
-        assert_eq!(self.server.next_deadline(), None, "nothing is left");
+        assert_eq!(self.server.next_deadline(), None, "nothing is left to do");
+        for count in self.server.census() {
+            assert_eq!(count.now, 0, "nothing is left: {count:?}");
+        }
     }
 
     /// The server stops: it has stopped in time, whoever does not listen.
@@ -512,14 +457,14 @@ impl World {
 
 /// More than any server of these worlds takes.
 const CLIENTS_MAX: usize = 60;
-/// Names and the addresses of those who ask for them; some want the same name.
-const PEOPLE: [(&str, &str); 8] = [
-    ("ada", "ada@example.org"),
-    ("bob", "bob@example.org"),
-    ("eve", "eve@example.org"),
-    ("joe", "joe@example.org"),
-    ("kim", "kim@example.org"),
-    ("lea", "lea@example.org"),
-    ("ada", "mallory@example.org"),
-    ("bob", "trudy@example.org"),
+/// Some want the name that somebody else has, or one like it.
+const PEOPLE: [Person; 8] = [
+    Person { name: "ada", email: "ada@example.org", likeness: "ada" },
+    Person { name: "bob", email: "bob@example.org", likeness: "bob" },
+    Person { name: "eve", email: "eve@example.org", likeness: "eve" },
+    Person { name: "joe", email: "joe@example.org", likeness: "joe" },
+    Person { name: "kim", email: "kim@example.org", likeness: "kim" },
+    Person { name: "lea", email: "lea@example.org", likeness: "lea" },
+    Person { name: "A.D.A", email: "mallory@example.org", likeness: "ada" },
+    Person { name: "b0b", email: "trudy@example.org", likeness: "bob" },
 ];

@@ -1,0 +1,164 @@
+//! What everybody may have: places, tries, mails and names, counted apart from the server, from what it says.
+//!
+//! What the server says comes some time after it decided. So each event has two moments, between which it was; nothing is
+//! held against the server that one of them leaves open.
+
+use plume::base::ids::{ConnectionId, MailId};
+use plume::base::limits::{
+    MAIL_ADDRESS_WINDOW, MAIL_RESULT_WITHIN, MAILS_PER_ADDRESS, MAILS_PER_CLIENT_ADDRESS, SESSION_TTL,
+    TRIES_PER_ADDRESS, TRIES_WINDOW,
+};
+use plume::base::moment::Moment;
+use plume::base::note::Note;
+use plume::base::settings::{MailBudget, Settings};
+use plume::server::Output;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where a peer comes from, as far as it is counted: one of a few addresses of the outside; `None`: nobody counts it.
+pub(crate) type Address = Option<u8>;
+
+/// When something was: not before the one, not after the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    pub(crate) since: Moment,
+    pub(crate) by: Moment,
+}
+
+impl Stamp {
+    /// The longest that can lie between an event and a later one.
+    fn until(self, later: Self) -> Duration {
+        later.by.since(self.since)
+    }
+}
+
+pub(crate) struct Ledger {
+    connections_max: usize,
+    per_address: usize,
+    budget: Option<MailBudget>,
+    /// Those who have a place, and the address that it counts for.
+    places: BTreeMap<ConnectionId, Address>,
+    /// Has just become a WebSocket, by way of a proxy; the next that is said tells whether it may stay.
+    entering: Option<(ConnectionId, Address)>,
+    wrong_tries: BTreeMap<u8, Vec<Stamp>>,
+    codes_asked: BTreeMap<u8, Vec<Stamp>>,
+    mails: Vec<Stamp>,
+    mails_out: BTreeMap<MailId, (String, Stamp)>,
+    /// Mails that went out, by address.
+    mails_done: BTreeMap<String, Vec<Stamp>>,
+    /// The address that last came in under a name, by what look-alikes share.
+    owners: BTreeMap<&'static str, (&'static str, Stamp)>,
+}
+
+impl Ledger {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            connections_max: settings.connections_max,
+            per_address: settings.connections_per_address,
+            budget: settings.mail_budget,
+            places: BTreeMap::new(),
+            entering: None,
+            wrong_tries: BTreeMap::new(),
+            codes_asked: BTreeMap::new(),
+            mails: Vec::new(),
+            mails_out: BTreeMap::new(),
+            mails_done: BTreeMap::new(),
+            owners: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what the server says. `address` tells that of a connection that is known, and whether a proxy speaks for it.
+    pub(crate) fn hear(
+        &mut self,
+        output: &Output,
+        at: Stamp,
+        address: impl Fn(ConnectionId) -> (Address, bool),
+    ) {
+        if let Some((id, address)) = self.entering.take()
+            && *output != Output::Note(Note::AddressFull(id))
+        {
+            self.take_place(id, address);
+        }
+        match output {
+            Output::Note(Note::Accepted(id)) => {
+                let (address, is_proxied) = address(*id);
+                self.take_place(*id, address.filter(|_| !is_proxied));
+            }
+            Output::Note(Note::Upgraded(id)) => {
+                let (address, is_proxied) = address(*id);
+                self.entering = is_proxied.then_some((*id, address));
+            }
+            Output::Note(Note::WrongTry(id)) => {
+                if let (Some(address), _) = address(*id) {
+                    let tries = self.wrong_tries.entry(address).or_default();
+                    limit(tries, at, TRIES_PER_ADDRESS, TRIES_WINDOW, "wrong tries from one address");
+                }
+            }
+            Output::Close(id) => {
+                self.places.remove(id);
+            }
+            Output::Mail(mail) => self.post(mail.id, &mail.to, at),
+            Output::Write(_)
+            | Output::Read(_)
+            | Output::EndWriting(_)
+            | Output::Note(_)
+            | Output::Stopped => {}
+        }
+    }
+
+    /// A client was told that a code is on its way.
+    pub(crate) fn ask_code(&mut self, address: Address, at: Stamp) {
+        if let (Some(address), Some(_)) = (address, self.budget) {
+            let asked = self.codes_asked.entry(address).or_default();
+            limit(asked, at, MAILS_PER_CLIENT_ADDRESS, MAIL_ADDRESS_WINDOW, "codes for one client address");
+        }
+    }
+
+    /// A mail has gone out, and the server is told so.
+    pub(crate) fn mail_done(&mut self, mail: MailId, now: Moment) {
+        if let Some((email, at)) = self.mails_out.remove(&mail)
+            && now.since(at.since) < MAIL_RESULT_WITHIN
+        {
+            self.mails_done.entry(email).or_default().push(at);
+        }
+    }
+
+    /// Somebody came in under a name. Whether it was somebody else's before.
+    pub(crate) fn claim(&mut self, key: &'static str, email: &'static str, at: Stamp) -> bool {
+        let former = self.owners.insert(key, (email, at)).filter(|(owner, _)| *owner != email);
+        let Some((owner, last)) = former else { return false };
+        assert!(last.until(at) >= SESSION_TTL, "{key} was {owner}'s, and {email} came in under it");
+        true
+    }
+
+    fn take_place(&mut self, id: ConnectionId, address: Address) {
+        self.places.insert(id, address);
+        assert!(self.places.len() <= self.connections_max, "more connections than there are places");
+        let same = self.places.values().filter(|other| address.is_some() && **other == address).count();
+        assert!(same <= self.per_address, "more connections than one address may have");
+    }
+
+    fn post(&mut self, mail: MailId, email: &str, at: Stamp) {
+        self.mails_out.insert(mail, (email.to_owned(), at));
+        let Some(budget) = self.budget else { return };
+        self.mails.push(at);
+        for (since, mails) in self.mails.iter().rev().zip(1_u64..).take(60) {
+            let refilled = since.until(at).as_millis() / budget.every.as_millis();
+            assert!(
+                u128::from(mails) <= u128::from(budget.burst) + refilled + 1,
+                "more mails than the budget has"
+            );
+        }
+        let done = self.mails_done.get(email).map_or(&[][..], |done| done);
+        let recent = done.iter().filter(|mail| mail.until(at) < MAIL_ADDRESS_WINDOW).count();
+        assert!(recent < MAILS_PER_ADDRESS, "more mails than one address may have");
+    }
+}
+
+/// Notes one more event, and sees that no window has more than it may.
+fn limit(events: &mut Vec<Stamp>, at: Stamp, events_max: usize, window: Duration, what: &str) {
+    events.push(at);
+    if let Some(first) = events.len().checked_sub(events_max + 1) {
+        assert!(events[first].until(at) >= window, "more {what} than there may be");
+    }
+}

@@ -1,0 +1,49 @@
+//! What was lived through, and how often.
+
+use std::collections::BTreeMap;
+
+/// How often which kind of thing came.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Tally(BTreeMap<&'static str, u64>);
+
+/// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
+const KINDS: [&str; 20] = [
+    "address full",
+    "attack",
+    "bytes",
+    "closed without a word",
+    "gap",
+    "lapped",
+    "line",
+    "login",
+    "mail-limited",
+    "mail lost",
+    "name changed hands",
+    "name refused",
+    "place refused",
+    "resume",
+    "short write",
+    "shutdown",
+    "too-many-tries",
+    "unfinished",
+    "wall clock jumped",
+    "wrong code",
+];
+
+impl Tally {
+    pub(crate) fn count(&mut self, kind: &'static str, times: u64) {
+        *self.0.entry(kind).or_default() += times;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (kind, times) in &other.0 {
+            self.count(kind, *times);
+        }
+    }
+
+    pub(crate) fn assert_that_all_kinds_of_days_were_lived(&self) {
+        for kind in KINDS {
+            assert!(self.0.get(kind).is_some_and(|&times| times > 0), "never came: {kind} in {self:?}");
+        }
+    }
+}
