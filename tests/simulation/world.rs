@@ -57,6 +57,8 @@ struct Nature {
     loudness: u32,
     /// How much of what clients do is meant to harm.
     malice: f64,
+    /// All that comes from outside comes from one address.
+    is_siege: bool,
     /// How many mails go wrong.
     mail_faults: f64,
     /// How many waits are of days.
@@ -68,10 +70,16 @@ struct Nature {
 impl Nature {
     fn draw(rng: &mut ChaCha20Rng) -> Self {
         let usual = [(8, 1), (4, 0), (4, 0), (2, 0), (2, 0), (1, 0), (79, 1)];
+        let is_siege = rng.random_bool(0.2);
         Self {
             weights: usual.map(|(usual, least)| usual * rng.random_range(least..=3)),
-            loudness: if rng.random_bool(0.3) { 150 } else { 30 },
-            malice: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.0..0.9) },
+            is_siege,
+            loudness: if rng.random_bool(0.5) { 150 } else { 30 },
+            malice: match rng.random_range(0..10) {
+                _ if is_siege => 0.9,
+                0..5 => 0.0,
+                _ => rng.random_range(0.0..0.9),
+            },
             mail_faults: rng.random_range(0.0..0.5),
             days: if rng.random_bool(0.8) { 0.01 } else { 0.2 },
             shortness: rng.random_range(0.0..0.5),
@@ -196,7 +204,7 @@ impl World {
             .expect("a free slot");
         let id = ConnectionId::new(slot, self.next_serial);
         self.next_serial += 1;
-        let outside = self.rng.random_range(0..4);
+        let outside = if self.nature.is_siege { 0 } else { self.rng.random_range(0..4) };
         let (peer, address, is_proxied) = match self.rng.random_range(0..10) {
             // From this machine, perhaps through a proxy that nobody told of.
             0..4 => ([127, 0, 0, 1], None, false),

@@ -16,7 +16,8 @@ impl World {
         let is_attack = self.rng.random_bool(self.nature.malice);
         match client.phase {
             Phase::Http if client.is_garbled => {}
-            Phase::Http if is_attack => self.smuggle(client),
+            // Whose first request is an attack never comes to the next.
+            Phase::Http if is_attack && self.rng.random_bool(0.2) => self.smuggle(client),
             Phase::Http => self.visit(client),
             Phase::Upgrading | Phase::Closed => {}
             Phase::Stranger if client.is_waiting => {}
