@@ -7,6 +7,7 @@
 //! - who is not in hears no line of the room; who is hears all lines from one on, in order, and the same as the others;
 //! - who comes back misses nothing, or is told of a gap;
 //! - after the last byte nothing is written;
+//! - nothing that the server keeps is more than it may be;
 //! - a server that is told to stop stops in time, with all connections closed.
 
 use crate::frames::{self, TEXT};
@@ -35,6 +36,7 @@ pub fn live_through(script: &Script) {
     for operation in &script.operations {
         world.happen(operation);
         world.turn();
+        world.check_census();
         if world.has_stopped {
             return;
         }
@@ -272,6 +274,12 @@ impl World {
             if !has_read && outputs == 0 {
                 return self.check_quiet();
             }
+        }
+    }
+
+    fn check_census(&self) {
+        for count in self.server.census() {
+            assert!(count.now <= count.most, "{count:?}");
         }
     }
 
