@@ -232,8 +232,8 @@ impl Request {
                 && (version == Version::Http11 || has_token(&connection, "keep-alive")),
             // RFC 9112, section 3.2.2: who names the authority in the target is not asked for the Host field.
             host: authority.or(host),
-            // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
             forwarded_for: fields.forwarded_for,
+            // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
             upgrade: (version == Version::Http11 && asks_for_websocket)
                 .then_some(Upgrade { version: fields.websocket_version, key: fields.websocket_key }),
             origin: fields.origin,
