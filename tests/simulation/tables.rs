@@ -76,6 +76,7 @@ impl House {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "takes half a minute where nothing is optimized")]
 fn however_many_come_every_table_keeps_its_limit_and_is_empty_in_the_end() {
     let mut house = House::new();
     let rows = [
