@@ -13,7 +13,7 @@
 
 use crate::base::ids::ConnectionId;
 use crate::base::limits::{
-    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, WRITES_PER_TURN,
+    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, UNSENT_BYTES_MAX, WRITES_PER_TURN,
 };
 use crate::base::moment::{Moment, Now};
 use crate::base::note::{Calls, Note};
@@ -26,6 +26,7 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
+use socket2::SockRef;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -84,6 +85,8 @@ impl Listening {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(address)?;
         rustix::net::listen(&listener, LISTEN_BACKLOG)?;
+        // What is accepted inherits it. A system that does not know it keeps more for those who do not read.
+        let _unknown = SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;

@@ -53,6 +53,11 @@ pub const HISTORY_LINES_MAX: usize = 10_000;
 pub const READ_SHARE_BYTES: usize = 16 << 10;
 /// Bytes offered to one socket at once, so that one fast reader with a long backlog does not fill a turn.
 pub const WRITE_SHARE_BYTES: usize = 256 << 10;
+/// Bytes that the system keeps for one socket and has not sent: of what a reader does not take, the ring has a copy for all.
+/// tcp(7) lets a buffer grow to 4 MiB, for each who reads nothing; less than this and busy rooms get slower.
+pub const UNSENT_BYTES_MAX: u32 = 256 << 10;
+const _: () =
+    assert!(UNSENT_BYTES_MAX as usize >= WRITE_SHARE_BYTES, "a socket that keeps up takes a whole share");
 /// Writes before the loop looks for new events.
 pub const WRITES_PER_TURN: usize = 64;
 /// Sockets read before the loop goes on to write.

@@ -15,6 +15,9 @@ const READERS: usize = 30;
 /// The default of `PLUME_BACKLOG`, in KiB.
 const RING_KIB: u64 = 4 << 10;
 
+/// What the kernel may hold for each of them, in KiB: 256, and what it had sent before the last write.
+const UNSENT_KIB: u64 = 512;
+
 /// Says so much that the ring laps whoever does not read, buffers of the kernel and all.
 fn flood(talker: &mut Client) {
     let text = "x".repeat(60_000);
@@ -47,6 +50,11 @@ impl Room {
         let before = server.memory_kib();
         flood(&mut talker);
         assert_grown_by(before, server.memory_peak_kib(), RING_KIB + 2_048);
+        let unsent = server.unsent_kib();
+        assert!(
+            unsent > 0 && unsent <= READERS as u64 * UNSENT_KIB,
+            "the kernel holds {unsent} KiB for them"
+        );
         Self { server, readers, talker, onlooker, files }
     }
 

@@ -46,6 +46,17 @@ impl Watched {
         self.status("VmHWM:")
     }
 
+    /// Bytes that the kernel holds for it in sockets that nobody reads, in KiB.
+    pub(crate) fn unsent_kib(&self) -> u64 {
+        let local = format!("0100007F:{:04X}", self.address().port());
+        let table = fs::read_to_string("/proc/net/tcp").expect("the system tells");
+        // proc(5): local address, remote address, state, and then the queues, `tx:rx`, all in hexadecimal.
+        let rows = table.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<&str>>());
+        let ours = rows.filter(|row| row.first() == Some(&&*local) && row[2] != LISTENING);
+        let queues = ours.map(|row| row[3].split(':').next().expect("a queue has two ends"));
+        queues.map(|bytes| u64::from_str_radix(bytes, 16).expect("a number")).sum::<u64>() >> 10
+    }
+
     /// The processor time that it has used, in steps of 10 ms.
     pub(crate) fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process)).expect("the process is ours");
@@ -96,6 +107,9 @@ pub(crate) fn assert_grown_by(before: u64, after: u64, most: u64) {
     let grown = after.saturating_sub(before);
     assert!(grown <= most, "{grown} KiB more than before: from {before} KiB to {after} KiB");
 }
+
+/// The state of a socket that listens, in proc(5).
+const LISTENING: &str = "0A";
 
 /// The tests open many connections at once, and all of them in one process.
 fn raise_own_limit() {
