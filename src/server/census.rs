@@ -25,7 +25,7 @@ impl Server {
             Count::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
             Count::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
             Count::new("bytes of one connection that wait to be used", kept.unwrap_or(0), READ_SHARE_BYTES),
-            // What was not fetched yet, and then the longest answer, or the rest of a line.
+            // What was not fetched yet, and then the longest answer (the built-in page has no longer ones), or the rest of a line.
             Count::new(
                 "bytes of its own that one connection has not fetched",
                 private.unwrap_or(0),
