@@ -2,7 +2,7 @@
 
 use crate::onlooker::Onlooker;
 use crate::raw::{connect, handshake};
-use crate::support::{Client, Event, Plume, frame};
+use crate::support::{Client, Plume, frame};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -72,26 +72,16 @@ fn codes_count_as_tokens_do() {
     onlooker.finish();
 }
 
-/// A connection as a client with this address; `None`: it was closed with 1013.
-fn admitted(server: &Plume, forwarded_for: &str) -> Option<Client> {
-    let mut client = Client::open_for(server, forwarded_for);
-    client.send_ping(b"in?");
-    match client.next() {
-        Event::Pong(_) => Some(client),
-        Event::Close(Some(1013)) => None,
-        other => panic!("{forwarded_for}: {other:?}"),
-    }
-}
-
 #[test]
 fn an_address_with_too_many_connections_keeps_nobody_else_out() {
     let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "5")]);
     let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
     let dressed = |n: usize| format!("198.51.100.{n}, 203.0.113.5, 192.0.2.{n}");
-    let held: Vec<Client> = (0..40).filter_map(|n| admitted(&server, &dressed(n))).collect();
+    let held: Vec<Client> = (0..40).filter_map(|n| Client::admit_for(&server, &dressed(n))).collect();
     assert_eq!(held.len(), 5, "so many have a place");
-    let others: Vec<Client> =
-        (1..=60).filter_map(|n| admitted(&server, &format!("203.0.113.5, 198.51.100.{n}"))).collect();
+    let others: Vec<Client> = (1..=60)
+        .filter_map(|n| Client::admit_for(&server, &format!("203.0.113.5, 198.51.100.{n}")))
+        .collect();
     assert_eq!(others.len(), 60, "all others have a place");
     onlooker.finish();
 }

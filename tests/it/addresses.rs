@@ -1,19 +1,9 @@
 //! Limits for each client address, which a trusted proxy tells; an address of this machine has none of its own.
 
-use crate::support::{Client, Event, FakeMailgun, Plume, wait_for};
+use crate::support::{Client, FakeMailgun, Plume, wait_for};
+
 /// What a trusted proxy is here: the tests themselves, and one more on the way.
 const TRUST: (&str, &str) = ("PLUME_TRUSTED_PROXIES", "127.0.0.0/8, 192.0.2.1");
-
-/// A connection for this client address, unless that has too many: then it is closed with 1013.
-fn admitted(server: &Plume, forwarded_for: &str) -> Option<Client> {
-    let mut client = Client::open_for(server, forwarded_for);
-    client.send_ping(b"in?");
-    match client.next() {
-        Event::Pong(_) => Some(client),
-        Event::Close(Some(1013)) => None,
-        other => panic!("{forwarded_for}: {other:?}"),
-    }
-}
 
 #[test]
 fn an_address_has_so_many_connections_and_a_place_for_the_next() {
@@ -34,12 +24,12 @@ fn an_address_has_so_many_connections_and_a_place_for_the_next() {
     ];
     let mut inside = Vec::new();
     for (forwarded_for, expected) in rows {
-        let client = admitted(&server, forwarded_for);
+        let client = Client::admit_for(&server, forwarded_for);
         assert_eq!(client.is_some(), expected, "{forwarded_for}");
         inside.extend(client);
     }
     drop(inside.remove(0));
-    wait_for("place", || admitted(&server, "203.0.113.5"));
+    wait_for("place", || Client::admit_for(&server, "203.0.113.5"));
 }
 
 #[test]
@@ -47,7 +37,7 @@ fn without_a_trusted_proxy_nobody_believes_what_is_forwarded() {
     let server = Plume::start(&[("PLUME_MAX_PER_ADDRESS", "1")]);
     // All come from this machine, which may be a proxy: no limit, whatever they claim.
     let inside: Vec<Client> =
-        (0..5).map(|_| admitted(&server, "203.0.113.5").expect("a place without limit")).collect();
+        (0..5).map(|_| Client::admit_for(&server, "203.0.113.5").expect("a place without limit")).collect();
     assert_eq!(inside.len(), 5);
 }
 

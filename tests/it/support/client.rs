@@ -48,6 +48,17 @@ impl Client {
         Self::try_over(stream, server, Some(address)).expect("the upgrade is accepted")
     }
 
+    /// The same, unless that address has too many: then it is closed with 1013.
+    pub(crate) fn admit_for(server: &Plume, address: &str) -> Option<Self> {
+        let mut client = Self::open_for(server, address);
+        client.send_ping(b"in?");
+        match client.next() {
+            Event::Pong(_) => Some(client),
+            Event::Close(Some(1013)) => None,
+            other => panic!("{address}: {other:?}"),
+        }
+    }
+
     /// Opens a WebSocket, or does not, because the server has no place.
     pub(crate) fn try_open(server: &Plume) -> Option<Self> {
         let stream = TcpStream::connect(server.address()).expect("the server listens");
