@@ -54,7 +54,7 @@ pub const READ_SHARE_BYTES: usize = 16 << 10;
 /// Bytes offered to one socket at once, so that one fast reader with a long backlog does not fill a turn.
 pub const WRITE_SHARE_BYTES: usize = 256 << 10;
 /// Bytes that the system keeps for one socket and has not sent: of what a reader does not take, the ring has a copy for all.
-/// tcp(7) lets a buffer grow to 4 MiB, for each who reads nothing; less than this and busy rooms get slower.
+/// tcp(7) lets a buffer grow to 4 MiB, for each who reads nothing; with this, busy rooms are as fast as with that.
 pub const UNSENT_BYTES_MAX: u32 = 256 << 10;
 const _: () =
     assert!(UNSENT_BYTES_MAX as usize >= WRITE_SHARE_BYTES, "a socket that keeps up takes a whole share");

@@ -1,7 +1,8 @@
 //! A thousand bad days in a minute: the server driven by a random world instead of sockets, checked after every step.
 //!
 //! A run is a function of its seed. A failure names the seed and the step; `PLUME_SIM_SEED=N cargo test --test simulation`
-//! lives through that one again, and `PLUME_SIM_SEEDS=100000` through as many as a night allows.
+//! lives through that one again, and `PLUME_SIM_SEEDS=10000000 cargo test --release --test simulation` through as many as a
+//! night allows.
 
 #![expect(clippy::print_stdout, reason = "a failure names its seed, a run what it lived through")]
 
