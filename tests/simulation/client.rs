@@ -5,10 +5,47 @@ use crate::ledger::Address;
 use plume::base::ids::ConnectionId;
 use plume::base::moment::Moment;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::Hasher;
+use std::rc::Rc;
 
-/// What a line of the room says, by its id. All clients of a world must be told the same.
-pub(crate) type Lines = BTreeMap<u64, (String, String, Option<String>)>;
+/// The lines of the room. All clients of a world must receive the same bytes for the same id.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    by_id: BTreeMap<u64, Rc<Line>>,
+    /// By the hash of the payload, so that a long line is parsed once and not once for each member.
+    by_payload: HashMap<u64, Rc<Line>>,
+}
+
+/// What a line of the room says.
+#[derive(Debug)]
+struct Line {
+    id: u64,
+    payload_hash: u64,
+    name: String,
+    text: String,
+    event: Option<String>,
+}
+
+impl Lines {
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// The id of the newest line that any client has received.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.by_id.keys().next_back().copied()
+    }
+
+    fn add(&mut self, line: Line) -> Rc<Line> {
+        let line = Rc::new(line);
+        let known = self.by_id.entry(line.id).or_insert_with(|| Rc::clone(&line));
+        assert_eq!(known.payload_hash, line.payload_hash, "all receive the same bytes: line {}", line.id);
+        self.by_payload.insert(line.payload_hash, Rc::clone(&line));
+        line
+    }
+}
 
 /// Where a client is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,10 +170,15 @@ impl Client {
             match heard {
                 None => return,
                 Some(Heard::Response(status)) => self.hear_response(status),
-                Some(Heard::Pong) => {}
-                Some(Heard::Ping) => self.outgoing.extend(frame(0x8a, b"", [3; 4])),
+                Some(Heard::Pong(payload)) => {
+                    assert!(payload == PING_PAYLOAD || self.is_garbled, "a pong carries what the ping did");
+                }
+                Some(Heard::Ping(payload)) => {
+                    assert!(payload.is_empty(), "a ping of the server carries nothing");
+                    self.outgoing.extend(frame(0x8a, b"", [3; 4]));
+                }
                 Some(Heard::Close(code)) => (self.phase, self.close_code) = (Phase::Closed, code),
-                Some(Heard::Text(message)) => self.hear_message(&message, lines),
+                Some(Heard::Text(payload)) => self.hear_text(&payload, lines),
             }
         }
     }
@@ -155,7 +197,18 @@ impl Client {
         }
     }
 
-    fn hear_message(&mut self, message: &Value, lines: &mut Lines) {
+    fn hear_text(&mut self, payload: &[u8], lines: &mut Lines) {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(payload);
+        let payload_hash = hasher.finish();
+        if let Some(line) = lines.by_payload.get(&payload_hash).map(Rc::clone) {
+            return self.hear_line(&line);
+        }
+        let message = serde_json::from_slice(payload).expect("a text frame is JSON");
+        self.hear_message(&message, payload_hash, lines);
+    }
+
+    fn hear_message(&mut self, message: &Value, payload_hash: u64, lines: &mut Lines) {
         let text = message["text"].as_str().expect("every message has a text");
         let name = message["user"]["name"].as_str().expect("every message has a user");
         let kind = message["type"].as_i64().expect("every message has a type");
@@ -167,7 +220,12 @@ impl Client {
             }
             1 => match message["id"].as_u64() {
                 None => assert_eq!((name, self.phase), ("plumebot", Phase::Member), "a line without an id"),
-                Some(id) => self.hear_line(id, name, text, message["event"].as_str(), lines),
+                Some(id) => {
+                    let event = message["event"].as_str().map(str::to_owned);
+                    let (name, text) = (name.to_owned(), text.to_owned());
+                    let line = lines.add(Line { id, payload_hash, name, text, event });
+                    self.hear_line(&line);
+                }
             },
             3 => self.enter(message, name, text),
             4 => {
@@ -201,19 +259,18 @@ impl Client {
         self.names_true_up_to = message["last"].as_u64().expect("last");
     }
 
-    fn hear_line(&mut self, id: u64, name: &str, text: &str, event: Option<&str>, lines: &mut Lines) {
+    fn hear_line(&mut self, line: &Line) {
         assert_eq!(self.phase, Phase::Member, "a stranger is told nothing");
+        let Line { id, name, text, event, .. } = line;
         if let Some(newest) = self.newest {
-            assert_eq!(id, newest + 1, "each line once, in order, none left out");
+            assert_eq!(*id, newest + 1, "each line once, in order, none left out");
         } else if let Some(after) = self.resumed_after {
-            assert_eq!(id, after + 1, "a resume leaves nothing out");
+            assert_eq!(*id, after + 1, "a resume leaves nothing out");
         }
-        self.newest = Some(id);
-        let line = (name.to_owned(), text.to_owned(), event.map(str::to_owned));
-        assert_eq!(lines.entry(id).or_insert_with(|| line.clone()), &line, "all are told the same");
-        if id > self.names_true_up_to {
-            match event {
-                Some("enter") => assert!(self.names.insert(name.to_owned()), "{name} was in already"),
+        self.newest = Some(*id);
+        if *id > self.names_true_up_to {
+            match event.as_deref() {
+                Some("enter") => assert!(self.names.insert(name.clone()), "{name} was in already"),
                 Some("leave") => assert!(self.names.remove(name), "{name} was not in"),
                 Some(other) => panic!("no such event: {other}"),
                 None => {
@@ -229,4 +286,12 @@ impl Client {
             self.unconfirmed.pop_front();
         }
     }
+
+    /// Whether no frame or response has been received in part only.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.incoming.is_empty()
+    }
 }
+
+/// What clients of a world put into their pings.
+pub(crate) const PING_PAYLOAD: &[u8] = b"ping";

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 22] = [
     "address full",
     "attack",
     "bytes",
     "closed without a word",
+    "flood in a gap",
     "gap",
+    "input in a gap",
     "lapped",
     "line",
     "login",

@@ -1,12 +1,15 @@
 //! The world around the server: clocks, sockets, mail and people, all of them unreliable, all of them from one seed.
 
+mod gaps;
 mod people;
 
 use crate::client::{Client, Lines, Person, Phase};
 use crate::ledger::{Ledger, Stamp};
 use crate::tally::Tally;
 use plume::base::ids::{ConnectionId, MailId};
-use plume::base::limits::{BACKLOG_BYTES_MIN, READ_SHARE_BYTES};
+use plume::base::limits::{
+    ACCEPTS_PER_TURN, BACKLOG_BYTES_MIN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, WRITES_PER_TURN,
+};
 use plume::base::mail::{Mail, MailFault};
 use plume::base::moment::{Moment, Now};
 use plume::base::note::Note;
@@ -16,7 +19,7 @@ use plume::wire::assets::Assets;
 use plume::wire::routes::Site;
 use rand::rngs::ChaCha20Rng;
 use rand::{Rng, RngExt, SeedableRng};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 pub(crate) struct World {
@@ -41,6 +44,12 @@ pub(crate) struct World {
     /// Tokens of sessions that somebody has left.
     dead_sessions: Vec<String>,
     next_text: u64,
+    /// Sockets at once, as the shell counts them.
+    sockets_max: usize,
+    /// Events that may still come between two calls in this turn. It ends turns that would otherwise keep themselves busy.
+    gap_events_left: u32,
+    /// How often, while a member is written to, others say more than the ring holds.
+    floods_left: u32,
     /// Sockets take whatever they are offered.
     is_calm: bool,
     is_shut_down: bool,
@@ -65,6 +74,8 @@ struct Nature {
     days: f64,
     /// How many writes and reads are short.
     shortness: f64,
+    /// In how many of the gaps between two calls something happens.
+    gaps: f64,
 }
 
 impl Nature {
@@ -83,6 +94,7 @@ impl Nature {
             mail_faults: rng.random_range(0.0..0.5),
             days: if rng.random_bool(0.8) { 0.01 } else { 0.2 },
             shortness: rng.random_range(0.0..0.5),
+            gaps: if rng.random_bool(0.2) { 0.0 } else { rng.random_range(0.0..0.1) },
         }
     }
 }
@@ -107,26 +119,29 @@ impl World {
         let nature = Nature::draw(&mut rng);
         let site = Site::new(Assets::built_in(&settings.name), Vec::new());
         Self {
+            sockets_max: settings.connections_max + REFUSALS_MAX,
             ledger: Ledger::new(&settings),
             server: Server::new(settings, site, server_seed),
             nature,
-            rng,
             now: Now { moment: Moment::from_ms(0), wall_ms: 1_600_000_000_000 },
             silent_at: Moment::from_ms(0),
             step: 0,
             next_serial: 0,
             clients: BTreeMap::new(),
-            lines: Lines::new(),
+            lines: Lines::default(),
             codes: Vec::new(),
             mails: Vec::new(),
             sessions: Vec::new(),
             used: Vec::new(),
             dead_sessions: Vec::new(),
             next_text: 0,
+            gap_events_left: 0,
+            floods_left: u32::from(rng.random_bool(0.1)),
             is_calm: false,
             is_shut_down: false,
             has_stopped: false,
             tally: Tally::default(),
+            rng,
         }
     }
 
@@ -167,7 +182,12 @@ impl World {
             None => true,
         });
         match kind.expect("the roll is below the sum") {
-            0 => self.connect(),
+            0 => {
+                let crowd = if self.rng.random_bool(0.02) { ACCEPTS_PER_TURN } else { 1 };
+                for _ in 0..crowd {
+                    self.connect();
+                }
+            }
             1 => self.pass_time(),
             2 => self.bring_mail(),
             3 => self.with_client(|world, client| client.is_stalled = world.rng.random_bool(0.7)),
@@ -196,10 +216,10 @@ impl World {
     }
 
     fn connect(&mut self) {
-        if self.clients.len() >= CLIENTS_MAX || self.has_stopped {
+        if self.clients.len() >= self.sockets_max || self.is_shut_down {
             return;
         }
-        let slot = (0..CLIENTS_MAX)
+        let slot = (0..self.sockets_max)
             .find(|&slot| self.clients.keys().all(|id| id.slot() != slot))
             .expect("a free slot");
         let id = ConnectionId::new(slot, self.next_serial);
@@ -215,6 +235,7 @@ impl World {
         let person = PEOPLE[self.rng.random_range(0..PEOPLE.len())];
         self.clients.insert(id, Client::new(id, person, address, is_proxied));
         self.server.handle(self.now, Input::Accepted { id, peer: peer.into() });
+        self.gap();
     }
 
     fn pass_time(&mut self) {
@@ -235,6 +256,10 @@ impl World {
 
     fn advance(&mut self, wait: Duration) {
         self.now.moment = self.now.moment.after(wait);
+        self.tick();
+    }
+
+    fn tick(&mut self) {
         self.server.handle(self.now, Input::Tick);
         let next = self.server.next_deadline();
         assert!(next.is_none_or(|next| next > self.now.moment), "a deadline that has come is dealt with");
@@ -272,34 +297,44 @@ impl World {
         self.with_client(|world, client| world.server.handle(world.now, Input::Broken(client.id)));
     }
 
-    /// A turn of the shell: some bytes arrive, some sockets have room again, and the server says what it has to say.
+    /// A turn of the shell: some bytes arrive, some sockets have room again, and the server says what it has to say. It has the
+    /// shares of the real one, and between any two calls anything may happen.
     fn turn(&mut self) {
+        self.gap_events_left = GAP_EVENTS_PER_TURN;
         let wait = self.rng.random_range(0..3);
-        self.advance(Duration::from_millis(wait));
-        let ids: Vec<ConnectionId> = self.clients.keys().copied().collect();
-        for id in ids {
-            if self.rng.random_bool(0.5) {
-                self.deliver(id);
-            }
-            if self.rng.random_bool(0.3) && self.server.is_blocked(id) {
+        self.now.moment = self.now.moment.after(Duration::from_millis(wait));
+        let mut queue: VecDeque<ConnectionId> = self.clients.keys().copied().collect();
+        queue.retain(|_| self.rng.random_bool(0.5));
+        for _ in 0..READS_PER_TURN {
+            let Some(id) = queue.pop_front() else { break };
+            self.gap();
+            if self.rng.random_bool(0.5) && self.server.is_blocked(id) {
                 self.write(id);
             }
+            // What is left may still be on its way.
+            if self.deliver(id) && self.rng.random_bool(0.5) {
+                queue.push_back(id);
+            }
         }
-        let outputs = if self.rng.random_bool(0.5) { usize::MAX } else { self.rng.random_range(0..30) };
-        self.obey(outputs);
+        self.gap();
+        self.tick();
+        let writes = if self.rng.random_bool(0.5) { WRITES_PER_TURN } else { self.rng.random_range(0..30) };
+        self.obey(writes);
     }
 
-    /// Brings a piece of what a client has sent to the server, if it wants to read.
-    fn deliver(&mut self, id: ConnectionId) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
+    /// Brings a piece of what a client has sent to the server, if it wants to read. Whether there is more of it.
+    fn deliver(&mut self, id: ConnectionId) -> bool {
+        let Some(client) = self.clients.get_mut(&id) else { return false };
         if client.outgoing.is_empty() || !self.server.wants_read(id) {
-            return;
+            return false;
         }
         let most = client.outgoing.len().min(READ_SHARE_BYTES);
         let len =
             if self.rng.random_bool(self.nature.shortness) { self.rng.random_range(1..=most) } else { most };
         let bytes: Vec<u8> = client.outgoing.drain(..len).collect();
+        let has_more = !client.outgoing.is_empty();
         self.server.handle(self.now, Input::Received { id, bytes: &bytes });
+        has_more
     }
 
     fn write(&mut self, id: ConnectionId) {
@@ -324,12 +359,17 @@ impl World {
             self.tally.count("name changed hands", u64::from(self.ledger.claim(likeness, email, at)));
             self.used.extend(client.typed.take());
         }
+        if taken > 0 && former == Phase::Member {
+            self.flood();
+        }
+        self.gap();
         self.server.handle(self.now, Input::Wrote { id, bytes: taken });
     }
 
-    /// Does what the server says, up to a share.
-    fn obey(&mut self, share: usize) {
-        for _ in 0..share {
+    /// Does what the server says, up to a share of writes.
+    fn obey(&mut self, writes_max: usize) {
+        let mut writes = 0;
+        while writes < writes_max {
             let Some(output) = self.server.poll() else {
                 self.silent_at = self.now.moment;
                 return;
@@ -340,8 +380,10 @@ impl World {
                 let client = self.clients.get(&id).expect("the server speaks of who is there");
                 (client.address, client.is_proxied)
             });
+            self.gap();
             match output {
                 Output::Write(id) => {
+                    writes += 1;
                     assert!(self.clients.contains_key(&id), "{id:?} is known");
                     self.write(id);
                 }
@@ -349,6 +391,7 @@ impl World {
                 Output::EndWriting(id) => {
                     let client = self.clients.get_mut(&id).expect("known");
                     assert!(!client.is_ended_by_server, "the end comes once");
+                    assert!(client.is_between_frames(), "writing ends after a whole frame");
                     client.is_ended_by_server = true;
                 }
                 Output::Close(id) => {
@@ -399,6 +442,7 @@ impl World {
         for client in self.clients.values_mut() {
             client.is_stalled = false;
         }
+        self.nature.gaps = 0.0;
         for _ in 0..2_000 {
             self.turn();
             self.advance(Duration::from_millis(50));
@@ -409,7 +453,7 @@ impl World {
             self.write(id);
         }
         self.obey(usize::MAX);
-        let newest = self.lines.keys().next_back().copied();
+        let newest = self.lines.newest();
         let members: Vec<&Client> = self
             .clients
             .values()
@@ -463,8 +507,8 @@ impl World {
     }
 }
 
-/// More than any server of these worlds takes.
-const CLIENTS_MAX: usize = 60;
+/// More than most turns need.
+const GAP_EVENTS_PER_TURN: u32 = 30;
 /// Some want the name that somebody else has, or one like it.
 const PEOPLE: [Person; 8] = [
     Person { name: "ada", email: "ada@example.org", likeness: "ada" },

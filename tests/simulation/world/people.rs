@@ -2,7 +2,7 @@
 //! to be in where they don't belong.
 
 use super::World;
-use crate::client::{Client, Phase};
+use crate::client::{Client, PING_PAYLOAD, Phase};
 use crate::frames::frame;
 use rand::RngExt;
 use serde_json::json;
@@ -99,8 +99,7 @@ impl World {
             (6..12, _, Some(token)) => {
                 self.tally.count("resume", 1);
                 client.may_enter = true;
-                client.resumed_after =
-                    self.lines.keys().next_back().copied().filter(|_| self.rng.random_bool(0.5));
+                client.resumed_after = self.lines.newest().filter(|_| self.rng.random_bool(0.5));
                 let back = self.rng.random_range(0..50);
                 client.resumed_after = client.resumed_after.map(|after| after.saturating_sub(back));
                 match client.resumed_after {
@@ -147,7 +146,7 @@ impl World {
                 client.is_waiting = true;
                 return self.tally.count("unfinished", 1);
             }
-            (9, ..) => return client.outgoing.extend(frame(0x89, b"ping", [7; 4]).repeat(100)),
+            (9, ..) => return client.outgoing.extend(frame(0x89, PING_PAYLOAD, [7; 4]).repeat(100)),
             (10, ..) if dead.is_some() => json!({"type": 7, "text": dead}),
             _ => json!({"type": 7, "text": ""}),
         };
@@ -189,7 +188,7 @@ impl World {
             1 => return self.misbehave(client),
             2..6 => json!({"type": 2, "text": "again"}),
             6..20 => {
-                client.outgoing.extend(frame(0x89, b"ping", [7; 4]));
+                client.outgoing.extend(frame(0x89, PING_PAYLOAD, [7; 4]));
                 return;
             }
             roll => {
@@ -202,7 +201,7 @@ impl World {
     }
 
     /// A text that nobody has said before, and that tells who says it.
-    fn new_text(&mut self, client: &mut Client, padding: usize) -> String {
+    pub(super) fn new_text(&mut self, client: &mut Client, padding: usize) -> String {
         self.next_text += 1;
         let text = format!("{} says {} {}", client.person.name, self.next_text, "x".repeat(padding));
         client.unconfirmed.push_back(text.clone());
@@ -224,7 +223,7 @@ impl World {
     }
 
     /// Sends a text in one frame or in two.
-    fn send(&mut self, client: &mut Client, text: &str) {
+    pub(super) fn send(&mut self, client: &mut Client, text: &str) {
         let mask = self.rng.random();
         let cut = text.floor_char_boundary(self.rng.random_range(0..=text.len()));
         if self.rng.random_bool(0.9) {
