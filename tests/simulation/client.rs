@@ -16,15 +16,17 @@ pub(crate) struct Lines {
     by_id: BTreeMap<u64, Rc<Line>>,
     /// By the hash of the payload, so that a long line is parsed once and not once for each member.
     by_payload: HashMap<u64, Rc<Line>>,
+    /// Lines that a client was the first to receive since [`Lines::take_new`].
+    new: Vec<Rc<Line>>,
 }
 
 /// What a line of the room says.
 #[derive(Debug)]
-struct Line {
+pub(crate) struct Line {
     id: u64,
     payload_hash: u64,
     name: String,
-    text: String,
+    pub(crate) text: String,
     event: Option<String>,
 }
 
@@ -38,8 +40,15 @@ impl Lines {
         self.by_id.keys().next_back().copied()
     }
 
+    pub(crate) fn take_new(&mut self) -> Vec<Rc<Line>> {
+        std::mem::take(&mut self.new)
+    }
+
     fn add(&mut self, line: Line) -> Rc<Line> {
         let line = Rc::new(line);
+        if !self.by_id.contains_key(&line.id) {
+            self.new.push(Rc::clone(&line));
+        }
         let known = self.by_id.entry(line.id).or_insert_with(|| Rc::clone(&line));
         assert_eq!(known.payload_hash, line.payload_hash, "all receive the same bytes: line {}", line.id);
         self.by_payload.insert(line.payload_hash, Rc::clone(&line));

@@ -12,7 +12,7 @@ use plume::base::moment::Moment;
 use plume::base::note::Note;
 use plume::base::settings::{MailBudget, Settings};
 use plume::server::Output;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Where a peer comes from, as far as it is counted: one of a few addresses of the outside; `None`: nobody counts it.
@@ -48,6 +48,9 @@ pub(crate) struct Ledger {
     mails_done: BTreeMap<String, Vec<Stamp>>,
     /// The address that last came in under a name, by what look-alikes share.
     owners: BTreeMap<&'static str, (&'static str, Stamp)>,
+    messages_per_second: u64,
+    /// The lines of each user, each with the connection that said it.
+    lines: BTreeMap<&'static str, Vec<(Stamp, ConnectionId)>>,
 }
 
 impl Ledger {
@@ -64,6 +67,8 @@ impl Ledger {
             mails_out: BTreeMap::new(),
             mails_done: BTreeMap::new(),
             owners: BTreeMap::new(),
+            messages_per_second: settings.messages_per_second,
+            lines: BTreeMap::new(),
         }
     }
 
@@ -131,6 +136,23 @@ impl Ledger {
         true
     }
 
+    /// A line was posted. A user has one rate for all connections, and each of these may take one message on credit.
+    pub(crate) fn post_line(&mut self, user: &'static str, connection: ConnectionId, at: Stamp) {
+        let lines = self.lines.entry(user).or_default();
+        lines.push((at, connection));
+        let mut connections = BTreeSet::new();
+        let mut since = at.since;
+        for (count, (line, connection)) in (1_u128..).zip(lines.iter().rev().take(LINES_COMPARED)) {
+            connections.insert(connection);
+            // What was received first need not have been posted first.
+            since = since.min(line.since);
+            let rate = u128::from(self.messages_per_second);
+            let refilled = rate * at.by.since(since).as_millis() / 1_000 + 1;
+            let most = rate + refilled + connections.len() as u128;
+            assert!(count <= most, "{count} lines of {user}, who may have {most} in that time");
+        }
+    }
+
     fn take_place(&mut self, id: ConnectionId, address: Address) {
         self.places.insert(id, address);
         assert!(self.places.len() <= self.connections_max, "more connections than there are places");
@@ -154,6 +176,9 @@ impl Ledger {
         assert!(recent < MAILS_PER_ADDRESS, "more mails than one address may have");
     }
 }
+
+/// Enough for a burst of all connections that one user can have, and some seconds.
+const LINES_COMPARED: usize = 120;
 
 /// Notes one more event, and sees that no window has more than it may.
 fn limit(events: &mut Vec<Stamp>, at: Stamp, events_max: usize, window: Duration, what: &str) {

@@ -9,6 +9,9 @@
 mod client;
 mod frames;
 mod ledger;
+mod liveness;
+mod patience;
+mod shell;
 mod tables;
 mod tally;
 mod world;

@@ -43,7 +43,8 @@ pub(crate) struct World {
     used: Vec<(String, String)>,
     /// Tokens of sessions that somebody has left.
     dead_sessions: Vec<String>,
-    next_text: u64,
+    /// Texts that were sent as lines: on which connection, as which user, and when. The number of each stands in it.
+    texts: Vec<(ConnectionId, &'static str, Moment)>,
     /// Sockets at once, as the shell counts them.
     sockets_max: usize,
     /// Events that may still come between two calls in this turn. It ends turns that would otherwise keep themselves busy.
@@ -134,7 +135,7 @@ impl World {
             sessions: Vec::new(),
             used: Vec::new(),
             dead_sessions: Vec::new(),
-            next_text: 0,
+            texts: Vec::new(),
             gap_events_left: 0,
             floods_left: u32::from(rng.random_bool(0.1)),
             is_calm: false,
@@ -358,6 +359,12 @@ impl World {
             let Person { email, likeness, .. } = client.person;
             self.tally.count("name changed hands", u64::from(self.ledger.claim(likeness, email, at)));
             self.used.extend(client.typed.take());
+        }
+        for line in self.lines.take_new() {
+            let number = line.text.split(' ').nth(2).and_then(|number| number.parse::<usize>().ok());
+            if let Some(&(connection, user, since)) = number.and_then(|number| self.texts.get(number)) {
+                self.ledger.post_line(user, connection, Stamp { since, by: self.now.moment });
+            }
         }
         if taken > 0 && former == Phase::Member {
             self.flood();

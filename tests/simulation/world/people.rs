@@ -202,8 +202,8 @@ impl World {
 
     /// A text that nobody has said before, and that tells who says it.
     pub(super) fn new_text(&mut self, client: &mut Client, padding: usize) -> String {
-        self.next_text += 1;
-        let text = format!("{} says {} {}", client.person.name, self.next_text, "x".repeat(padding));
+        let text = format!("{} says {} {}", client.person.name, self.texts.len(), "x".repeat(padding));
+        self.texts.push((client.id, client.person.name, self.now.moment));
         client.unconfirmed.push_back(text.clone());
         text
     }

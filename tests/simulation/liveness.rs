@@ -1,0 +1,101 @@
+//! Liveness: whatever other clients do, each line is offered to each member within a bound, and a newcomer is accepted within one.
+
+use crate::frames::frame;
+use crate::shell::Shell;
+use plume::base::ids::ConnectionId;
+use plume::base::limits::ACCEPTS_PER_TURN;
+use plume::base::settings::Settings;
+use serde_json::json;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// All at once: HTTP clients that pipeline and read their answers, guests that send thousands of pings in one read, a member that
+/// pings, and one login with many connections that talks as fast as it may. The lines are those of honest members.
+#[test]
+fn each_line_is_offered_to_each_member_within_two_writes_for_each_member() {
+    let mut shell = Shell::new(Settings { history_lines: 0, ..Settings::default() });
+    let mut members = Vec::new();
+    for n in 0..MEMBERS {
+        members.push(shell.log_in(&format!("member{n}"), address(1, n)).0);
+    }
+    let (first, token) = shell.log_in("everywhere", address(2, 0));
+    let everywhere: Vec<ConnectionId> =
+        (1..CONNECTIONS_OF_ONE).map(|n| shell.resume(&token, address(2, n))).chain([first]).collect();
+    let pinger = shell.log_in("pinger", address(3, 0)).0;
+    let pipeliners: Vec<ConnectionId> = (0..PIPELINERS).map(|n| shell.accept(address(4, n))).collect();
+    let guests: Vec<ConnectionId> = (0..GUESTS).map(|n| shell.upgrade(address(5, n))).collect();
+    shell.offers.members = members.iter().copied().collect();
+    shell.offers.members.extend(everywhere.iter().copied().chain([pinger]));
+    let requests = b"GET /nothing HTTP/1.1\r\nHost: plume.test\r\n\r\n".repeat(READ_BYTES / 44);
+    let pings = frame(0x89, b"", [7; 4]).repeat(READ_BYTES / 6);
+    let ping_messages = frame(0x81, br#"{"type":9,"text":"x"}"#, [7; 4]).repeat(20);
+    for turn in 0..TURNS {
+        let busy = [(&pipeliners[..], &requests), (&guests, &pings), (&[pinger], &ping_messages)];
+        for (ids, bytes) in busy {
+            for &id in ids {
+                if shell.unread(id) < READ_BYTES {
+                    shell.send(id, bytes);
+                }
+            }
+        }
+        for (n, &id) in everywhere.iter().enumerate() {
+            if shell.unread(id) == 0 {
+                shell.say(id, &json!({"type": 1, "text": format!("noise {turn} {n}")}));
+            }
+        }
+        // Below the rate, or the lines would rightly wait for it.
+        if turn % 200 == 0 {
+            let talker = members[turn % members.len()];
+            let text = format!("line {turn} of an honest member.");
+            shell.say(talker, &json!({"type": 1, "text": text}));
+            shell.offers.expect(talker, &text);
+        }
+        shell.turn();
+    }
+    shell.run(Duration::from_millis(200), Duration::ZERO, |_| {});
+    assert!(shell.offers.are_complete(), "all lines were offered");
+    for id in members {
+        assert!(shell.is_open(id), "an honest member was closed: {:?}", shell.closed.get(&id));
+    }
+}
+
+/// One address connects as fast as the loop accepts and never ends its side; a client of another address connects, again and again.
+#[test]
+fn a_newcomer_is_accepted_however_fast_another_address_connects() {
+    let mut shell =
+        Shell::new(Settings { connections_max: 100, connections_per_address: 10, ..Settings::default() });
+    for round in 0..20 {
+        let flood = |shell: &mut Shell| {
+            while shell.dialing() < FLOOD {
+                shell.dial(address(6, 0));
+            }
+        };
+        flood(&mut shell);
+        let newcomer = address(7, round);
+        shell.dial(newcomer);
+        let dialed_at = shell.turns();
+        while !shell.accepted.iter().any(|&(peer, _)| peer == newcomer) {
+            flood(&mut shell);
+            shell.turn();
+            let waited = shell.turns() - dialed_at;
+            assert!(waited <= ACCEPT_TURNS_MAX, "a newcomer was not accepted within {waited} turns");
+        }
+    }
+}
+
+fn address(network: u8, n: usize) -> IpAddr {
+    let [.., high, low] = n.to_be_bytes();
+    [100 + network, high, low, 1].into()
+}
+
+const MEMBERS: usize = 100;
+const CONNECTIONS_OF_ONE: usize = 64;
+const PIPELINERS: usize = 16;
+const GUESTS: usize = 64;
+/// More than one read takes.
+const READ_BYTES: usize = 20_000;
+const TURNS: usize = 2_000;
+/// Connections that wait at the listener in front of the newcomer.
+const FLOOD: usize = 256;
+/// Turns for the connections in front of it, and a few in which refused ones are closed.
+const ACCEPT_TURNS_MAX: u64 = (FLOOD / ACCEPTS_PER_TURN) as u64 + 4;
