@@ -4,7 +4,7 @@ use crate::frames::frame;
 use crate::shell::Shell;
 use plume::base::ids::ConnectionId;
 use plume::base::limits::ACCEPTS_PER_TURN;
-use plume::base::settings::Settings;
+use plume::base::settings::{MailBudget, Settings};
 use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -83,11 +83,72 @@ fn a_newcomer_is_accepted_however_fast_another_address_connects() {
     }
 }
 
+/// Networks ask for codes as fast as they can, each for a new mailbox and from another of its addresses. In between people of
+/// other networks log in.
+#[test]
+fn an_honest_login_gets_its_code_within_a_wait_for_each_attacking_network() {
+    const EVERY: Duration = Duration::from_secs(4);
+    for networks in [1, NETWORKS_WITHOUT_WAIT, 40] {
+        let mail_budget = Some(MailBudget { every: EVERY, burst: 15 });
+        let mut shell = Shell::new(Settings { mail_budget, ..Settings::default() });
+        let hello = |name: &str| json!({"type": 0, "text": format!("{name}\n{name}@example.org")});
+        let bound = match networks {
+            0..=NETWORKS_WITHOUT_WAIT => Duration::from_secs(1),
+            _ => EVERY * u32::try_from(networks + TOKENS_MORE).expect("a few networks"),
+        };
+        for minute in 0..20 {
+            // All networks ask just before the honest person does.
+            for network in 0..networks {
+                let attacker = shell.upgrade([90, 0, low(network), low(minute)].into());
+                for mail in 0..3 {
+                    shell.say(attacker, &hello(&format!("m{network}x{minute}x{mail}")));
+                }
+                shell.turn();
+                shell.hang_up(attacker);
+            }
+            let name = format!("honest{minute}");
+            let honest = shell.upgrade(address(8, minute));
+            let asked_at = shell.now();
+            shell.say(honest, &hello(&name));
+            // It asks again when it was told to.
+            let mut answers = 0;
+            shell.run(bound.max(Duration::from_mins(1)), Duration::from_millis(100), |shell| {
+                let is_answered = shell.socket(honest).messages.len() > answers;
+                if let Some((at, answer)) = shell.socket(honest).messages.last()
+                    && let Some(retry) = answer["retry"].as_u64()
+                    && is_answered
+                {
+                    let retry_at = at.after(Duration::from_secs(retry));
+                    if shell.now() >= retry_at {
+                        answers += 1;
+                        shell.say(honest, &hello(&name));
+                    }
+                }
+                let has_code = shell.has_code(&format!("{name}@example.org"));
+                let waited = shell.now().since(asked_at);
+                assert!(has_code || waited <= bound, "{networks} networks: no code within {waited:?}");
+            });
+            let has_code = shell.has_code(&format!("{name}@example.org"));
+            assert!(has_code, "{networks} networks: no code within {bound:?}");
+            shell.hang_up(honest);
+        }
+    }
+}
+
 fn address(network: u8, n: usize) -> IpAddr {
     let [.., high, low] = n.to_be_bytes();
     [100 + network, high, low, 1].into()
 }
 
+fn low(n: usize) -> u8 {
+    let [.., low] = n.to_be_bytes();
+    low
+}
+
+/// Attacking networks for which the part of the email budget for other networks suffices at once.
+const NETWORKS_WITHOUT_WAIT: usize = 12;
+/// Emails for which an honest login may have to wait, beside one for each attacking network.
+const TOKENS_MORE: usize = 2;
 const MEMBERS: usize = 100;
 const CONNECTIONS_OF_ONE: usize = 64;
 const PIPELINERS: usize = 16;

@@ -229,6 +229,16 @@ impl Shell {
         }
     }
 
+    /// A peer is gone.
+    pub(crate) fn hang_up(&mut self, id: ConnectionId) {
+        self.tell(Input::Broken(id));
+    }
+
+    /// Whether a code was emailed to an address.
+    pub(crate) fn has_code(&self, email: &str) -> bool {
+        self.codes.contains_key(email)
+    }
+
     /// Opens a WebSocket.
     pub(crate) fn upgrade(&mut self, peer: IpAddr) -> ConnectionId {
         let id = self.accept(peer);
@@ -394,6 +404,8 @@ impl Shell {
         socket.receive(self.now, &unsent[..taken]);
         socket.is_full = taken < unsent.len();
         self.tell(Input::Wrote { id, bytes: taken });
+        // It may have been a ping, which was answered.
+        self.enqueue(id);
     }
 }
 
@@ -420,7 +432,8 @@ impl Socket {
                     let message = serde_json::from_slice(&payload).expect("a text frame is JSON");
                     self.messages.push((now, message));
                 }
-                Some(Heard::Ping(_) | Heard::Pong(_) | Heard::Close(_)) => {}
+                Some(Heard::Ping(_)) => self.arrived.extend(frame(0x8a, b"", [1, 2, 3, 4])),
+                Some(Heard::Pong(_) | Heard::Close(_)) => {}
             }
         }
     }
