@@ -15,6 +15,7 @@
 //! | `f0?1` a frame: first byte, size | `b05.....` so many bytes | `y01` reads of a size |
 //! | `s03` what its socket takes | `v00` a mail: which, how | `d3` the shell obeys so much at once |
 //! | `z5` time passes | `n3` until so many deadlines | `q` shutdown; `i` and the rest: nothing but a tick |
+//! | `m2` the next operation comes in a gap: after so many calls of the server in the turn that follows | | |
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -34,7 +35,7 @@ pub struct Script {
 pub type Slot = usize;
 
 /// One thing that happens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Operation {
     /// A connection comes in from an address, if its slot is free.
     Accept(Slot, IpAddr),
@@ -76,6 +77,8 @@ pub enum Operation {
     Walk(usize),
     /// From now on the shell does at most so much of what the server says before other things happen.
     Obey(usize),
+    /// The next operation comes between two calls of the turn that follows it, after so many other gaps.
+    InGap(usize),
     /// The server is to stop.
     Shutdown,
     /// Nothing.
@@ -148,6 +151,7 @@ impl Operation {
             b'j' => Self::Message(choices.slot(), choices.literal()),
             b'k' => Self::Break(choices.slot()),
             b'l' => Self::Leave(choices.slot()),
+            b'm' => Self::InGap(choices.digit()),
             b'n' => Self::Walk(choices.digit()),
             b'o' => Self::Frame(choices.slot(), crate::frames::PONG, 0),
             b'p' => Self::Frame(choices.slot(), crate::frames::PING, 5),

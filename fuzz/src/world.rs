@@ -1,5 +1,6 @@
 //! What lies around a server: sockets, people, mails and clocks, as a script moves them. It does what a shell has to do
-//! (see `plume::server`), hears everything that is written, and holds the server to what must be true of any life:
+//! (see `plume::server`), hears everything that is written, and holds the server to what must be true of any life. Between any
+//! two calls of a turn time may pass and other inputs may arrive, as the script says:
 //!
 //! - nothing is said of a connection that was closed; closing is said once;
 //! - nothing waits for ever: who may be read is named, who has unsent bytes is named, a deadline that has come is gone;
@@ -24,8 +25,8 @@ use plume::server::{Input, Output, Server};
 use plume::wire::assets::Assets;
 use plume::wire::routes::Site;
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,9 +34,21 @@ use std::time::Duration;
 /// Lives through a script, and then through a shutdown.
 pub fn live_through(script: &Script) {
     let mut world = World::new(script);
+    let mut gaps = None;
     for operation in &script.operations {
-        world.happen(operation);
+        match (operation, gaps.take()) {
+            (&Operation::InGap(count), _) => {
+                gaps = Some(count);
+                continue;
+            }
+            (_, Some(count)) => {
+                world.held.push_back((count, operation.clone()));
+                continue;
+            }
+            (_, None) => world.happen(operation),
+        }
         world.turn();
+        world.release_held();
         world.check_census();
         if world.has_stopped {
             return;
@@ -49,6 +62,8 @@ struct World {
     now: Moment,
     peers: [Option<Peer>; SLOTS],
     next_serial: u64,
+    /// Operations that come between two calls of the next turn, each after so many gaps.
+    held: VecDeque<(usize, Operation)>,
     /// Outputs that the shell follows in one turn.
     obeys: usize,
     /// Nobody is accepted any more.
@@ -87,6 +102,7 @@ impl World {
             now: Moment::from_ms(0),
             peers: Default::default(),
             next_serial: 0,
+            held: VecDeque::new(),
             obeys: usize::MAX,
             is_stopping: false,
             has_stopped: false,
@@ -153,7 +169,53 @@ impl World {
             Operation::Walk(deadlines) => self.walk(deadlines),
             Operation::Obey(outputs) => self.obeys = outputs,
             Operation::Shutdown => self.shut_down(),
-            Operation::Tick => {}
+            Operation::Tick | Operation::InGap(_) => {}
+        }
+    }
+
+    /// The gap between two calls of a turn. Whether anything happens in it.
+    fn gap(&mut self) -> bool {
+        let mut is_filled = false;
+        while let Some((gaps, _)) = self.held.front_mut() {
+            if *gaps > 0 {
+                *gaps -= 1;
+                break;
+            }
+            let Some((_, operation)) = self.held.pop_front() else { break };
+            self.happen_in_gap(&operation);
+            is_filled = true;
+        }
+        is_filled
+    }
+
+    fn happen_in_gap(&mut self, operation: &Operation) {
+        match *operation {
+            // Without the turns, which are under way.
+            Operation::Walk(_) => {
+                self.now = self.server.next_deadline().map_or(self.now, |next| next.max(self.now))
+            }
+            // A socket that has room again is served later in the turn.
+            Operation::Room(slot, room) => {
+                if let Some(peer) = &mut self.peers[slot] {
+                    peer.room = room;
+                }
+            }
+            Operation::Tick => self.tell(Input::Tick),
+            _ => {
+                self.happen(operation);
+                for slot in 0..SLOTS {
+                    self.read_from(slot);
+                }
+            }
+        }
+    }
+
+    /// What found no gap happens now.
+    fn release_held(&mut self) {
+        while let Some((_, operation)) = self.held.pop_front() {
+            if !self.has_stopped {
+                self.happen_in_gap(&operation);
+            }
         }
     }
 
@@ -264,9 +326,9 @@ impl World {
 
     /// What a shell does after it was woken.
     fn turn(&mut self) {
-        self.tell(Input::Tick);
         loop {
             let has_read = self.read();
+            self.tell(Input::Tick);
             let outputs = self.obey();
             if self.has_stopped || outputs == self.obeys {
                 return;
@@ -287,22 +349,34 @@ impl World {
     fn read(&mut self) -> bool {
         let mut has_read = false;
         for slot in 0..SLOTS {
-            while let Some(peer) = &mut self.peers[slot]
-                && peer.is_queued
+            if let Some(peer) = &self.peers[slot]
+                && peer.room > 0
+                && self.server.is_blocked(peer.id)
             {
-                let id = peer.id;
-                peer.is_queued = self.server.wants_read(id) && peer.has_something();
-                if !peer.is_queued {
-                    break;
-                }
-                has_read = true;
-                let bytes = peer.take();
-                if bytes.is_empty() {
-                    peer.end = End::Told;
-                    self.tell(Input::PeerEnded(id));
-                } else {
-                    self.tell(Input::Received { id, bytes: &bytes });
-                }
+                has_read |= self.write(peer.id) > 0;
+            }
+            has_read |= self.read_from(slot);
+        }
+        has_read
+    }
+
+    fn read_from(&mut self, slot: Slot) -> bool {
+        let mut has_read = false;
+        while let Some(peer) = &mut self.peers[slot]
+            && peer.is_queued
+        {
+            let id = peer.id;
+            peer.is_queued = self.server.wants_read(id) && peer.has_something();
+            if !peer.is_queued {
+                break;
+            }
+            has_read = true;
+            let bytes = peer.take();
+            if bytes.is_empty() {
+                peer.end = End::Told;
+                self.tell(Input::PeerEnded(id));
+            } else {
+                self.tell(Input::Received { id, bytes: &bytes });
             }
         }
         has_read
@@ -316,11 +390,12 @@ impl World {
             && let Some(output) = self.server.poll()
         {
             outputs += 1;
+            let is_late = self.gap();
             match output {
                 Output::Write(id) => {
                     self.peer(id);
-                    assert!(!self.server.is_blocked(id), "a full socket is not to be written to");
-                    assert!(self.write(id) > 0, "who is to be written to has something unsent");
+                    let unsent = self.write(id);
+                    assert!(unsent > 0 || is_late, "a client to be written to has unsent bytes");
                 }
                 Output::Read(id) => self.peer(id).is_queued = true,
                 Output::EndWriting(id) => {
@@ -361,6 +436,7 @@ impl World {
         }
         assert!(unsent.is_empty() || !peer.is_ended, "nothing is written after the end");
         let said = peer.transcript.hear(&unsent[..bytes]);
+        self.gap();
         self.tell(Input::Wrote { id, bytes });
         for said in said {
             self.hear(id, &said);
