@@ -12,3 +12,4 @@ pub mod quota;
 pub mod reason;
 pub mod settings;
 pub mod shelf;
+pub mod throttle;

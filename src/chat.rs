@@ -16,6 +16,7 @@ use crate::base::mail::Mail;
 use crate::base::moment::Moment;
 use crate::base::settings::Settings;
 use crate::base::shelf::Key;
+use crate::base::throttle::Throttle;
 use email::Email;
 use login::{Flow, Logins};
 use names::Names;
@@ -70,6 +71,8 @@ pub enum HelloFault {
 pub struct Entered {
     /// The session to which the connection belongs.
     pub session: Key,
+    /// Whose session it is.
+    pub person: Key,
     /// What resumes the session.
     pub token: String,
     /// The name as it is shown.
@@ -194,6 +197,22 @@ impl Chat {
         self.names.get(person).expect("a name with a connection stays")
     }
 
+    /// How fast a person talks, over all connections.
+    pub fn throttle(&mut self, person: Key) -> Option<&mut Throttle> {
+        self.names.throttle(person)
+    }
+
+    /// Notes the id of the first line that a session was shown.
+    pub fn set_first_seen(&mut self, session: Key, id: u64) {
+        self.sessions.set_first_seen(session, id);
+    }
+
+    /// The id of the first line that a session was shown.
+    #[must_use]
+    pub fn first_seen(&self, session: Key) -> u64 {
+        self.sessions.first_seen(session)
+    }
+
     /// A connection of a session is gone. Gives the name of who has left, if that is to be told at once.
     pub fn disconnect(&mut self, now: Moment, session: Key) -> Option<UserName> {
         let person = self.sessions.disconnect(now, session)?;
@@ -270,6 +289,6 @@ impl Chat {
         self.sessions.connect(session);
         let name = self.names.connect(person);
         let is_new = self.room.arrive(person, &name);
-        Entered { session, token, name, is_new }
+        Entered { session, person, token, name, is_new }
     }
 }

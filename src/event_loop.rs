@@ -3,17 +3,19 @@
 //! One thread, one loop. Each turn:
 //! 1. sleep until something happens or is due;
 //! 2. mark which sockets can be read and written: they are registered once, edge-triggered, for both;
-//! 3. tell the time, and what became of mails;
+//! 3. tell what became of mails;
 //! 4. read a share from each socket that has something and that the server wants to hear;
-//! 5. do what the server says; after a share of writes go on with 1 without sleeping;
-//! 6. accept new connections into the slots that are free now.
+//! 5. tell the time: nobody is judged for silence while what they sent lies unread;
+//! 6. do what the server says; after a share of writes go on with 1 without sleeping;
+//! 7. accept new connections into the slots that are free now.
 //!
 //! What is to be done is derived from state, never from somebody having armed something: a socket is served while it is
 //! readable and wanted, or writable again after it was full.
 
 use crate::base::ids::ConnectionId;
 use crate::base::limits::{
-    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, UNSENT_BYTES_MAX, WRITES_PER_TURN,
+    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, TICK_WITHIN, UNSENT_BYTES_MAX,
+    WRITES_PER_TURN,
 };
 use crate::base::moment::{Moment, Now};
 use crate::base::note::{Calls, Note};
@@ -52,6 +54,8 @@ pub struct EventLoop {
     accept_again: Option<Moment>,
     /// Whether the server had more to say when its share was over.
     has_more: bool,
+    /// When deadlines fired last.
+    ticked: Moment,
     clock: Clock,
     buffer: Box<[u8]>,
     calls: Calls,
@@ -119,6 +123,7 @@ impl Listening {
             may_accept: true,
             accept_again: None,
             has_more: false,
+            ticked: Moment::from_ms(0),
             clock: Clock::start(),
             buffer: vec![0; READ_SHARE_BYTES].into_boxed_slice(),
             calls: Calls::default(),
@@ -143,12 +148,12 @@ impl EventLoop {
             for event in &events {
                 self.mark(event);
             }
-            self.tell(Input::Tick);
             self.tell_results();
             for _ in 0..READS_PER_TURN {
                 let Some(slot) = self.queue.pop_front() else { break };
                 self.serve(slot);
             }
+            self.tick();
             if self.obey() {
                 return Ok(());
             }
@@ -196,6 +201,15 @@ impl EventLoop {
         self.server.handle(self.clock.now(), input);
     }
 
+    /// Lets deadlines fire: in each turn that has read everything, and now and then in a crowd.
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        if self.queue.is_empty() || now.moment.since(self.ticked) >= TICK_WITHIN {
+            self.ticked = now.moment;
+            self.server.handle(now, Input::Tick);
+        }
+    }
+
     fn tell_results(&mut self) {
         let now = self.clock.now();
         for (mail, result) in self.mailer.results() {
@@ -218,7 +232,7 @@ impl EventLoop {
         socket.is_queued = false;
         let id = socket.id;
         if socket.is_writable && self.server.is_blocked(id) {
-            self.write(slot);
+            self.tell(Input::Writable(id));
         }
         if self.sockets.get(slot).is_some_and(|socket| socket.is_readable) && self.server.wants_read(id) {
             self.read(slot);
@@ -270,8 +284,9 @@ impl EventLoop {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return self.tell(Input::Broken(id)),
         };
-        // epoll(7): after a short write of a stream there will be an event when there is room again.
-        socket.is_writable = bytes == offered;
+        // epoll(7): after a short write of a stream there will be an event when there is room again. A full socket that takes the few
+        // bytes of a probe has not become writable by that.
+        socket.is_writable &= bytes == offered;
         self.tell(Input::Wrote { id, bytes });
     }
 

@@ -2,10 +2,17 @@
 //! environment or file. Time comes with each input; randomness comes from one seed.
 //!
 //! # A turn
-//! 1. [`Server::handle`], any number of times.
+//! 1. [`Server::handle`], any number of times, and at the end of it [`Input::Tick`], when what peers have sent is read: deadlines
+//!    of connections fire then and only then.
 //! 2. [`Server::poll`] until it gives `None`, or as long as the shell likes: it goes on where it stopped.
-//! 3. For each [`Output::Write`]: [`Server::unsent`], a write of these bytes, and [`Input::Wrote`] right after it.
-//! 4. Sleep until [`Server::next_deadline`] or the next event; then [`Input::Tick`], which may also come more often.
+//! 3. For each [`Output::Write`]: [`Server::unsent`], a write of these bytes, and [`Input::Wrote`]. It is booked by what was offered, so
+//!    that nothing which happens in between, or has become due, can make it wrong.
+//! 4. Sleep until [`Server::next_deadline`] or the next event.
+//!
+//! # Fairness
+//! Writes of private bytes (answers, pings, the rest of a line) and writes of the room's round alternate as long as there are both,
+//! and each connection is asked once before any is asked again. So a line is offered to every member within one pass over all
+//! connections that have something to write.
 //!
 //! ```
 //! use plume::base::{ids::ConnectionId, moment::{Moment, Now}, settings::Settings};
@@ -37,7 +44,8 @@ mod unfinished;
 use crate::base::bucket::Rate;
 use crate::base::ids::{ConnectionId, MailId};
 use crate::base::limits::{
-    BACKLOG_BYTES_MIN, MEMBER_MESSAGE_BYTES_MAX, SHUTDOWN_WITHIN, STRANGER_MESSAGE_BYTES_MAX,
+    BACKLOG_BYTES_MIN, CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, MEMBER_MESSAGE_BYTES_MAX, SHUTDOWN_WITHIN,
+    STRANGER_MESSAGE_BYTES_MAX,
 };
 use crate::base::mail::{Mail, MailFault};
 use crate::base::moment::{Moment, Now};
@@ -45,7 +53,7 @@ use crate::base::note::Note;
 use crate::base::reason::CloseReason;
 use crate::base::settings::Settings;
 use crate::chat::Chat;
-use crate::wire::connection::Timer;
+use crate::wire::connection::{Clock, Timer};
 use crate::wire::message::{Line, Notice, ServerMessage};
 use crate::wire::outbox::Unsent;
 use crate::wire::routes::Site;
@@ -73,13 +81,15 @@ pub enum Input<'a> {
         /// At most one read's share.
         bytes: &'a [u8],
     },
-    /// A socket took so many of the unsent bytes. Fewer than all: it is full, and the shell waits until it is writable.
+    /// A socket took so many of the bytes that were offered last. Fewer than all: it is full until [`Input::Writable`].
     Wrote {
         /// The connection.
         id: ConnectionId,
         /// How many bytes.
         bytes: usize,
     },
+    /// A socket that was full takes bytes again.
+    Writable(ConnectionId),
     /// A peer will send nothing more.
     PeerEnded(ConnectionId),
     /// A connection is broken.
@@ -91,7 +101,7 @@ pub enum Input<'a> {
         /// Whether it went out.
         result: Result<(), MailFault>,
     },
-    /// Time has passed.
+    /// Time has passed, and what peers had sent by then was read, as far as a turn's share goes.
     Tick,
     /// Everyone is to be told that the server stops. The shell accepts nobody from then on.
     Shutdown,
@@ -100,7 +110,7 @@ pub enum Input<'a> {
 /// What the server says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    /// This connection has unsent bytes.
+    /// This connection has unsent bytes. Now and then that is said of a full socket, which then is offered a few bytes.
     Write(ConnectionId),
     /// This connection may be read again.
     Read(ConnectionId),
@@ -128,6 +138,10 @@ pub struct Server {
     outputs: VecDeque<Output>,
     /// The time of the newest input.
     now: Now,
+    /// See [`Clock::judge_from`].
+    judge_from: Moment,
+    /// Whether the next write is one of the room's round.
+    is_rounds_turn: bool,
     life: Life,
     is_full: bool,
     has_noted_proxy: bool,
@@ -160,6 +174,8 @@ impl Server {
             addresses: Addresses::new(settings.trusted_proxies.clone(), settings.connections_per_address),
             outputs: VecDeque::new(),
             now: Now { moment: Moment::from_ms(0), wall_ms: 0 },
+            judge_from: Moment::from_ms(0),
+            is_rounds_turn: false,
             life: Life::Serving,
             is_full: false,
             has_noted_proxy: false,
@@ -174,15 +190,29 @@ impl Server {
             return;
         }
         self.now = now;
-        self.fire_deadlines();
+        match input {
+            Input::Wrote { id, bytes } => return self.wrote(id, bytes),
+            Input::Tick => {
+                self.notice_lateness();
+                self.fire_deadlines();
+            }
+            Input::Accepted { .. }
+            | Input::Received { .. }
+            | Input::Writable(_)
+            | Input::PeerEnded(_)
+            | Input::Broken(_)
+            | Input::MailDone { .. }
+            | Input::Shutdown => {}
+        }
+        self.forget_expired();
         match input {
             Input::Accepted { id, peer } => self.accept(id, peer),
             Input::Received { id, bytes } => self.receive(id, bytes),
-            Input::Wrote { id, bytes } => self.wrote(id, bytes),
+            Input::Writable(id) => self.unblock(id),
             Input::PeerEnded(id) => self.peer_ended(id),
             Input::Broken(id) => self.remove(id, CloseReason::PeerGone),
             Input::MailDone { mail, result } => self.mail_done(mail, result),
-            Input::Tick => {}
+            Input::Wrote { .. } | Input::Tick => {}
             Input::Shutdown => self.shut_down(),
         }
         while let Some(id) = self.clients.surplus() {
@@ -196,13 +226,9 @@ impl Server {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
-        if let Some(id) = self.clients.pop_ready(&self.shared.ring) {
+        if let Some(id) = self.next_to_write() {
+            self.end_if_lapped(id);
             return Some(Output::Write(id));
-        }
-        while let Some(id) = self.members.next_in_round() {
-            if self.clients.get(id).is_some_and(|client| client.connection.can_write(&self.shared.ring)) {
-                return Some(Output::Write(id));
-            }
         }
         if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
             self.life = Life::Stopped;
@@ -215,14 +241,6 @@ impl Server {
 
     /// The bytes that a connection's socket should take now, in order; none where there is nothing to write.
     pub fn unsent(&mut self, id: ConnectionId) -> Unsent<'_> {
-        if self.clients.get(id).is_some_and(|client| client.connection.is_lapped(&self.shared.ring)) {
-            self.end(id, CloseReason::Lapped);
-            // One that was ending in its place already gives up the place, too.
-            if let Some(client) = self.clients.get_mut(id) {
-                client.connection.unfollow();
-            }
-            self.settle(id);
-        }
         match self.clients.get_mut(id) {
             Some(client) => client.connection.unsent(&self.shared.ring),
             None => [&[], &[], &[]],
@@ -254,6 +272,36 @@ impl Server {
         deadlines.into_iter().flatten().min()
     }
 
+    /// Private bytes and the room's round take turns.
+    fn next_to_write(&mut self) -> Option<ConnectionId> {
+        self.is_rounds_turn = !self.is_rounds_turn;
+        if self.is_rounds_turn {
+            self.next_in_round().or_else(|| self.clients.pop_ready(&self.shared.ring))
+        } else {
+            self.clients.pop_ready(&self.shared.ring).or_else(|| self.next_in_round())
+        }
+    }
+
+    fn next_in_round(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.members.next_in_round() {
+            if self.clients.get(id).is_some_and(|client| client.connection.can_write(&self.shared.ring)) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    fn end_if_lapped(&mut self, id: ConnectionId) {
+        if self.clients.get(id).is_some_and(|client| client.connection.is_lapped(&self.shared.ring)) {
+            self.end(id, CloseReason::Lapped);
+            // One that was ending in its place already gives up the place, too.
+            if let Some(client) = self.clients.get_mut(id) {
+                client.connection.unfollow();
+            }
+            self.settle(id);
+        }
+    }
+
     fn receive(&mut self, id: ConnectionId, bytes: &[u8]) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.connection.hear(self.now.moment);
@@ -274,6 +322,11 @@ impl Server {
                 client.connection.keep(&bytes[used..]);
                 return;
             }
+            if let Some(turn) = self.wait_for_turn(id) {
+                self.delay_input(id, turn);
+                continue;
+            }
+            let Some(client) = self.clients.get_mut(id) else { return };
             let message_bytes_max = match client.role {
                 Role::Member(_) => MEMBER_MESSAGE_BYTES_MAX,
                 Role::Visitor(_) | Role::Refused | Role::Stranger(_) | Role::Gone => {
@@ -296,10 +349,19 @@ impl Server {
 
     fn wrote(&mut self, id: ConnectionId, bytes: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.wrote(&self.shared.ring, self.now.moment, bytes);
+        if client.connection.wrote(&self.shared.ring, self.now.moment, bytes).is_err() {
+            return self.remove(id, CloseReason::Lapped);
+        }
         if client.connection.can_write(&self.shared.ring) {
             self.clients.make_ready(id);
         }
+        self.settle(id);
+    }
+
+    fn unblock(&mut self, id: ConnectionId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.connection.unblock();
+        self.clients.make_ready(id);
         self.settle(id);
     }
 
@@ -341,12 +403,37 @@ impl Server {
         }
     }
 
+    /// A tick that comes late says that the process was stopped: what peers sent meanwhile lies in the sockets and is read first.
+    fn notice_lateness(&mut self) {
+        let now = self.now.moment;
+        let is_late = self.next_deadline().is_some_and(|due| now.since(due) >= LATE_MIN);
+        if is_late && now >= self.judge_from.after(CATCH_UP_AGAIN) {
+            self.judge_from = now.after(CATCH_UP);
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { ping_after: self.settings.ping_after, judge_from: self.judge_from }
+    }
+
     fn fire_deadlines(&mut self) {
         let now = self.now.moment;
         while let Some(id) = self.clients.pop_due(now) {
             self.expire(id);
             self.settle(id);
         }
+        if let Life::Stopping(until) = self.life
+            && until <= now
+        {
+            for id in self.clients.ids() {
+                self.remove(id, CloseReason::Restarting);
+            }
+        }
+    }
+
+    /// What is over by now is not taken for valid, whatever the input.
+    fn forget_expired(&mut self) {
+        let now = self.now.moment;
         if self.chat.next_deadline().is_some_and(|deadline| deadline <= now) {
             while let Some(name) = self.chat.pop_left(now) {
                 self.post_event(name.as_str(), "left chat", "leave");
@@ -357,24 +444,22 @@ impl Server {
             self.chat.forget_expired(now);
         }
         self.addresses.forget_expired(now);
-        if let Life::Stopping(until) = self.life
-            && until <= now
-        {
-            for id in self.clients.ids() {
-                self.remove(id, CloseReason::Restarting);
-            }
-        }
     }
 
     /// Does what the deadlines of a connection ask for. Each arm moves its deadline.
     fn expire(&mut self, id: ConnectionId) {
         let now = self.now.moment;
+        let clock = self.clock();
         while let Some(client) = self.clients.get_mut(id) {
-            match client.connection.expired(now, self.settings.ping_after) {
+            match client.connection.expired(now, clock) {
                 None => return,
                 Some(Timer::Request) => client.connection.request_is_overdue(&self.shared, now),
                 Some(Timer::Ping) => client.connection.ping(now),
                 Some(Timer::Pause) => client.connection.resume(now),
+                Some(Timer::Probe) => {
+                    client.connection.probe(now);
+                    self.clients.make_ready(id);
+                }
                 Some(Timer::Stranger) => self.end(id, CloseReason::StrangerTooLong),
                 Some(Timer::Silence) => self.remove(id, CloseReason::Silent),
                 Some(Timer::Progress) => self.remove(id, CloseReason::Stalled),
@@ -423,8 +508,8 @@ impl Server {
         if client.connection.has_private() && client.connection.can_write(&self.shared.ring) {
             self.clients.make_ready(id);
         }
-        self.clients.weigh(self.now.moment, id);
-        self.clients.schedule(id, self.settings.ping_after);
+        self.clients.weigh(id);
+        self.clients.schedule(id, self.clock());
     }
 
     /// Begins the end of a connection.
@@ -478,16 +563,16 @@ impl Server {
     }
 
     /// Makes a line part of the room, in the one order that all see. Nothing is said after the server's last word.
-    fn post(&mut self, line: &Line<'_>) {
+    fn post(&mut self, line: &Line<'_>, mark: u32) {
         if self.life == Life::Serving {
-            self.shared.post(line);
+            self.shared.post(line, mark);
             self.members.begin_round();
         }
     }
 
     fn post_event(&mut self, name: &str, text: &str, event: &'static str) {
         let time = self.now.wall_ms;
-        self.post(&Line { time, name, text, event: Some(event), reference: None });
+        self.post(&Line { time, name, text, event: Some(event), reference: None }, 0);
     }
 
     fn note(&mut self, note: Note) {

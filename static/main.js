@@ -137,7 +137,11 @@ function caughtUp() {
 
 function hearLine(line) {
   // A line without an id is for us alone.
-  if ('id' in line && !order.isNew(line.id)) return;
+  if ('id' in line && !order.isNew(line.id)) {
+    // Said on a connection that broke, and seen; the server answers a second try with the line that stands.
+    if (outbox.heard(line.ref)) showOutbox();
+    return;
+  }
   add(line);
   if (line.event) {
     presence.hear(line);

@@ -279,7 +279,7 @@ impl World {
         peer.room = room;
         let id = peer.id;
         if room > 0 && self.server.is_blocked(id) {
-            self.write(id);
+            self.tell(Input::Writable(id));
         }
     }
 
@@ -353,7 +353,9 @@ impl World {
                 && peer.room > 0
                 && self.server.is_blocked(peer.id)
             {
-                has_read |= self.write(peer.id) > 0;
+                let id = peer.id;
+                self.tell(Input::Writable(id));
+                has_read = true;
             }
             has_read |= self.read_from(slot);
         }

@@ -33,6 +33,20 @@ impl Rate {
         Self { token_us: window.as_secs() * 1_000_000 / burst, burst }
     }
 
+    /// Whether nothing is limited.
+    #[must_use]
+    pub const fn is_unlimited(self) -> bool {
+        self.token_us == 0
+    }
+
+    /// So many times as fast, and as many at once.
+    #[must_use]
+    pub const fn times(self, factor: u64) -> Self {
+        // A rate of more than one token each microsecond is one of a token each.
+        let token_us = if self.token_us == 0 { 0 } else { self.token_us.div_ceil(factor) };
+        Self { token_us, burst: self.burst.saturating_mul(factor) }
+    }
+
     /// One token every `wait`, and up to `burst` at once.
     #[must_use]
     pub fn every(wait: Duration, burst: u64) -> Self {
@@ -50,11 +64,16 @@ pub struct Bucket {
 impl Bucket {
     /// Takes `tokens`, into debt if need be, and tells when the debt is paid: `None` where there is none.
     pub fn take_in_debt(&mut self, now: Moment, rate: Rate, tokens: u64) -> Option<Moment> {
-        let now_us = micros(now);
+        let now_us = now.as_us();
         self.full_at_us = self.full_at_us.max(now_us).saturating_add(tokens.saturating_mul(rate.token_us));
-        let holds_us = rate.burst.saturating_mul(rate.token_us);
-        let paid_us = self.full_at_us.saturating_sub(holds_us);
-        (paid_us > now_us).then(|| Moment::from_ms(paid_us.div_ceil(1_000)))
+        let paid_us = self.paid_us(rate);
+        (paid_us > now_us).then(|| Moment::from_us_rounded_up(paid_us))
+    }
+
+    /// When no token is taken in debt any more, in microseconds of the monotonic clock.
+    #[must_use]
+    pub fn paid_us(&self, rate: Rate) -> u64 {
+        self.full_at_us.saturating_sub(rate.burst.saturating_mul(rate.token_us))
     }
 
     /// Whether a whole token lies in the bucket.
@@ -67,12 +86,8 @@ impl Bucket {
     #[must_use]
     pub fn wait_for_token(&self, now: Moment, rate: Rate) -> Duration {
         let spare_us = rate.burst.saturating_sub(1).saturating_mul(rate.token_us);
-        Duration::from_micros(self.full_at_us.saturating_sub(spare_us).saturating_sub(micros(now)))
+        Duration::from_micros(self.full_at_us.saturating_sub(spare_us).saturating_sub(now.as_us()))
     }
-}
-
-fn micros(moment: Moment) -> u64 {
-    moment.as_ms().saturating_mul(1_000)
 }
 
 #[cfg(test)]

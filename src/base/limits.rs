@@ -46,6 +46,10 @@ pub const BACKLOG_BYTES_MIN: usize = if BACKLOG_FRAMES_MIN * LINE_FRAME_BYTES_MA
 pub const BACKLOG_BYTES_MAX: usize = 1 << 30;
 /// The most lines that a newcomer may be shown.
 pub const HISTORY_LINES_MAX: usize = 10_000;
+/// The most bytes of lines that a newcomer is shown: five of the longest lines as they are usually written, or thousands of usual ones. A
+/// page that draws its first lines is not usable before they are drawn.
+pub const HISTORY_BYTES_MAX: usize = 400 << 10;
+const _: () = assert!(HISTORY_BYTES_MAX >= LINE_FRAME_BYTES_MAX, "the newest line is always shown");
 
 // Turns of the loop.
 
@@ -62,6 +66,8 @@ const _: () =
 pub const WRITES_PER_TURN: usize = 64;
 /// Sockets read before the loop goes on to write.
 pub const READS_PER_TURN: usize = 256;
+/// While sockets wait to be read, deadlines fire only this often: a peer that is judged for its silence should have been read.
+pub const TICK_WITHIN: Duration = Duration::from_millis(100);
 /// Connections accepted before the loop goes on.
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Who has more unsent bytes of its own than this is not read: it asks and does not listen.
@@ -100,14 +106,39 @@ pub const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 pub const STRANGER_WITHIN: Duration = Duration::from_mins(15);
 /// Silence after which the peer is gone.
 pub const SILENCE_MAX: Duration = Duration::from_mins(1);
+/// How slowly a peer may read and still come to each ping in time: silence is judged later by the time that this takes for what
+/// its socket took meanwhile.
+pub const STEADY_BYTES_PER_SECOND: u64 = 1 << 10;
 /// A reader that takes no byte for this long is cut.
 pub const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
+/// How often a full socket is tried: it is reported as writable only when half of [`UNSENT_BYTES_MAX`] has drained, which takes a slow
+/// but steady reader longer than [`PROGRESS_WITHIN`].
+pub const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Bytes that such a try offers: few, or the socket would be full for as long again.
+pub const PROBE_BYTES: usize = 512;
+const _: () = assert!(PROBE_EVERY.as_millis() * 4 < PROGRESS_WITHIN.as_millis());
+/// A tick that comes this much later than it was due: the process was stopped, and what peers sent meanwhile was not read yet.
+pub const LATE_MIN: Duration = Duration::from_millis(100);
+/// After that, no peer is judged for its silence for so long, while what it sent is read.
+pub const CATCH_UP: Duration = Duration::from_secs(2);
+/// A tick that is late again within this time gives no further [`CATCH_UP`]: a server that is always late still ends what is silent.
+pub const CATCH_UP_AGAIN: Duration = Duration::from_secs(10);
 /// A talker that is behind its rate this long without a pause is closed.
 pub const BEHIND_MAX: Duration = Duration::from_secs(30);
 /// A talker that says nothing for this long after its debt is paid has made a pause.
 pub const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Messages that a talker must have got through while it was behind before it is too fast: a single legal message can cost more than
+/// [`BEHIND_MAX`], and a few pasted texts are no flood.
+pub const BEHIND_MESSAGES_MIN: u32 = 5;
+/// Frames each second that are no messages (pings, pongs, fragments), for one connection. 2,730 empty ones fit into one read.
+pub const FRAMES_PER_SECOND: u64 = 4_000;
+/// Such frames at once after a pause: the longest text in fragments of 64 bytes.
+pub const FRAMES_BURST: u64 = 1_024;
+const _: () = assert!(FRAMES_BURST * 64 >= TEXT_BYTES_MAX as u64);
+/// A client address may talk as fast as this many users: people share addresses, and one person has many connections.
+pub const USERS_PER_ADDRESS: u64 = 8;
 /// Bytes of a message that its first token pays for; each further token pays for as many.
-pub const TOKEN_BYTES: usize = 1_024;
+pub const TOKEN_BYTES: u64 = 1_024;
 /// Time for the last bytes when the server stops.
 pub const SHUTDOWN_WITHIN: Duration = Duration::from_secs(4);
 

@@ -30,6 +30,18 @@ impl Moment {
         self.0.get() - 1
     }
 
+    /// Microseconds since the start of the clock.
+    #[must_use]
+    pub const fn as_us(self) -> u64 {
+        self.as_ms().saturating_mul(1_000)
+    }
+
+    /// The first moment that is not before `us` microseconds after the start of the clock.
+    #[must_use]
+    pub const fn from_us_rounded_up(us: u64) -> Self {
+        Self::from_ms(us.div_ceil(1_000))
+    }
+
     /// The moment that lies `wait` later; the end of time where that is too far.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {

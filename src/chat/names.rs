@@ -3,6 +3,7 @@
 use crate::base::limits::{NAMES_MAX, SESSION_TTL};
 use crate::base::moment::Moment;
 use crate::base::shelf::{Key, Shelf};
+use crate::base::throttle::Throttle;
 use crate::chat::email::{Email, EmailKey};
 use crate::chat::user_name::{NameKey, UserName};
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ struct Person {
     name: UserName,
     email: EmailKey,
     connections: usize,
+    /// How fast the person talks, over all connections.
+    throttle: Throttle,
 }
 
 impl Names {
@@ -51,7 +54,8 @@ impl Names {
         if let Some(&person) = self.by_name.get(&name.key()) {
             return Some(person);
         }
-        let person = Person { name: name.clone(), email: email.key(), connections: 0 };
+        let person =
+            Person { name: name.clone(), email: email.key(), connections: 0, throttle: Throttle::default() };
         let (key, evicted) = self.people.insert(person, None);
         if let Some(evicted) = evicted {
             self.by_name.remove(&evicted.name.key());
@@ -64,6 +68,11 @@ impl Names {
     #[must_use]
     pub fn get(&self, person: Key) -> Option<&UserName> {
         self.people.get(person).map(|person| &person.name)
+    }
+
+    /// How fast a person talks.
+    pub fn throttle(&mut self, person: Key) -> Option<&mut Throttle> {
+        self.people.get_mut(person).map(|person| &mut person.throttle)
     }
 
     /// A person has one more connection.

@@ -64,7 +64,9 @@ pub struct Sessions {
 struct Session {
     token: Token,
     person: Key,
-    connections: usize,
+    connections: u32,
+    /// The first line that it was shown.
+    first_seen: u64,
 }
 
 impl Default for Sessions {
@@ -77,7 +79,8 @@ impl Sessions {
     /// Begins a session; gives its key and its token. The caller connects it at once, or it would stay for ever.
     pub fn begin(&mut self, rng: &mut impl Rng, person: Key) -> (Key, String) {
         let token = Token::random(rng);
-        let (key, _evicted) = self.sessions.insert(Session { token, person, connections: 0 }, None);
+        let (key, _evicted) =
+            self.sessions.insert(Session { token, person, connections: 0, first_seen: u64::MAX }, None);
         (key, token.write(key.slot()))
     }
 
@@ -93,6 +96,19 @@ impl Sessions {
     #[must_use]
     pub fn person(&self, key: Key) -> Option<Key> {
         self.sessions.get(key).map(|session| session.person)
+    }
+
+    /// Notes the id of the first line that a session was shown.
+    pub fn set_first_seen(&mut self, key: Key, id: u64) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.first_seen = id;
+        }
+    }
+
+    /// The id of the first line that a session was shown.
+    #[must_use]
+    pub fn first_seen(&self, key: Key) -> u64 {
+        self.sessions.get(key).map_or(u64::MAX, |session| session.first_seen)
     }
 
     /// A session has one more connection.

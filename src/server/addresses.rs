@@ -9,6 +9,7 @@ use crate::base::limits::{
 use crate::base::moment::Moment;
 use crate::base::quota::{Events, Quota};
 use crate::base::shelf::{Key, Shelf};
+use crate::base::throttle::Throttle;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -30,6 +31,7 @@ struct Visitor {
     arrivals: Bucket,
     mails: Events,
     wrong_tries: Events,
+    talk: Throttle,
 }
 
 /// Where a connection comes from.
@@ -97,6 +99,11 @@ impl Addresses {
         }
     }
 
+    /// How fast the address talks, over all connections.
+    pub(super) fn throttle(&mut self, key: Key) -> Option<&mut Throttle> {
+        self.visitors.get_mut(key).map(|visitor| &mut visitor.talk)
+    }
+
     /// How long the address has to wait for its next mail.
     pub(super) fn wait_for_mail(&self, now: Moment, key: Key) -> Duration {
         self.visitors.get(key).map_or(Duration::ZERO, |visitor| visitor.mails.wait(now, MAILS))
@@ -145,6 +152,7 @@ impl Addresses {
             arrivals: Bucket::default(),
             mails: Events::default(),
             wrong_tries: Events::default(),
+            talk: Throttle::default(),
         };
         let (key, evicted) = self.visitors.insert(visitor, None);
         if let Some(evicted) = evicted {

@@ -17,7 +17,7 @@ impl Server {
         let connections = || self.clients.iter().map(|client| &client.connection);
         let members = self.clients.iter().filter(|client| matches!(client.role, Role::Member(_))).count();
         let kept = connections().map(Connection::kept_bytes).max();
-        let private = connections().map(Connection::private_bytes).max();
+        let held = connections().map(Connection::held_bytes).max();
         let mut counts = vec![
             Count::new("connections", self.clients.holders(), connections_max),
             Count::new("members", members, connections_max),
@@ -25,11 +25,11 @@ impl Server {
             Count::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
             Count::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
             Count::new("bytes of one connection that wait to be used", kept.unwrap_or(0), READ_SHARE_BYTES),
-            // What was not fetched yet, and then the longest answer (the built-in page has no longer ones), or the rest of a line.
+            // What was not fetched yet, and then the longest answer (the built-in page has no longer ones), or a line, or the rest of one.
             Count::new(
-                "bytes of its own that one connection has not fetched",
-                private.unwrap_or(0),
-                PRIVATE_UNSENT_BYTES_MAX + LINE_FRAME_BYTES_MAX,
+                "bytes held for one connection alone",
+                held.unwrap_or(0),
+                PRIVATE_UNSENT_BYTES_MAX + 2 * LINE_FRAME_BYTES_MAX,
             ),
         ];
         counts.extend(self.chat.census());

@@ -1,15 +1,15 @@
 //! The table of connections, with what each of them is to the server, and when it wants to be looked at.
 
 use super::addresses::Origin;
-use super::unfinished::{Share, Unfinished};
+use super::unfinished::{self, Share, Unfinished};
 use crate::base::agenda::Agenda;
 use crate::base::ids::ConnectionId;
 use crate::base::moment::Moment;
 use crate::base::shelf::Key;
-use crate::wire::connection::Connection;
-use crate::wire::ring::Ring;
+use crate::base::throttle::Throttle;
+use crate::wire::connection::{Clock, Connection};
+use crate::wire::ring::{Position, Ring};
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// One connection.
 #[derive(Debug)]
@@ -50,14 +50,19 @@ pub(super) struct Stranger {
     pub(super) flow: Option<Key>,
     pub(super) wrong_tries: u8,
     pub(super) mails: u8,
+    pub(super) throttle: Throttle,
 }
 
 /// What is known of somebody who is in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Member {
     pub(super) session: Key,
+    /// Whose session it is.
+    pub(super) person: Key,
+    /// Where it began to read the room.
+    pub(super) start: Position,
     /// The place in the list of members.
-    pub(super) place: usize,
+    pub(super) place: u32,
 }
 
 /// All connections.
@@ -70,6 +75,17 @@ pub(super) struct Clients {
     /// Those with something to write beside the room's lines.
     ready: VecDeque<ConnectionId>,
     unfinished: Unfinished,
+}
+
+impl Client {
+    pub(super) const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Bytes of a message that has begun and not ended.
+    pub(super) const fn unfinished_bytes(&self) -> usize {
+        self.unfinished.bytes()
+    }
 }
 
 impl Clients {
@@ -113,7 +129,7 @@ impl Clients {
             return;
         };
         self.agenda.set(id, &mut client.due, None);
-        self.unfinished.release(id, &mut client.unfinished);
+        self.unfinished.hold(&mut client.unfinished, 0);
         self.len -= 1;
         self.refused -= usize::from(matches!(client.role, Role::Refused));
     }
@@ -148,7 +164,7 @@ impl Clients {
         self.iter().map(|client| client.id).collect()
     }
 
-    pub(super) fn set_place(&mut self, id: ConnectionId, place: usize) {
+    pub(super) fn set_place(&mut self, id: ConnectionId, place: u32) {
         if let Some(Client { role: Role::Member(member), .. }) = self.get_mut(id) {
             member.place = place;
         }
@@ -180,9 +196,9 @@ impl Clients {
     }
 
     /// Notes when a connection wants to be looked at. An entry that is too early is left alone: it asks again when it fires.
-    pub(super) fn schedule(&mut self, id: ConnectionId, ping_after: Duration) {
+    pub(super) fn schedule(&mut self, id: ConnectionId, clock: Clock) {
         let Some(Some(client)) = self.table.get_mut(id.slot()) else { return };
-        let due = client.connection.next_deadline(ping_after);
+        let due = client.connection.next_deadline(clock);
         let is_late = match (client.due, due) {
             (Some(entry), Some(due)) => due < entry,
             (None, Some(_)) => true,
@@ -194,12 +210,10 @@ impl Clients {
     }
 
     /// Notes how much a connection holds of an unfinished message.
-    pub(super) fn weigh(&mut self, now: Moment, id: ConnectionId) {
+    pub(super) fn weigh(&mut self, id: ConnectionId) {
         let Some(Some(client)) = self.table.get_mut(id.slot()) else { return };
-        match client.connection.unfinished_bytes() {
-            Some(bytes) => self.unfinished.hold(now, id, &mut client.unfinished, bytes),
-            None => self.unfinished.release(id, &mut client.unfinished),
-        }
+        let bytes = client.connection.unfinished_bytes().unwrap_or(0);
+        self.unfinished.hold(&mut client.unfinished, bytes);
     }
 
     /// Bytes of all unfinished messages.
@@ -209,7 +223,7 @@ impl Clients {
 
     /// Whose unfinished message has to give way.
     pub(super) fn surplus(&self) -> Option<ConnectionId> {
-        self.unfinished.surplus()
+        if self.unfinished.is_too_much() { unfinished::biggest(self.iter()) } else { None }
     }
 
     pub(super) fn pop_due(&mut self, now: Moment) -> Option<ConnectionId> {

@@ -17,20 +17,21 @@ pub(super) struct Members {
 
 impl Members {
     /// Adds a member; gives its place.
-    pub(super) fn add(&mut self, id: ConnectionId) -> usize {
+    pub(super) fn add(&mut self, id: ConnectionId) -> u32 {
         let is_idle = self.next == self.ids.len() && !self.again;
         self.ids.push(id);
         if is_idle {
             self.next = self.ids.len();
         }
-        self.ids.len() - 1
+        place_u32(self.ids.len() - 1)
     }
 
     /// Removes the member at a place. Gives the member who has that place now.
-    pub(super) fn remove(&mut self, place: usize) -> Option<(ConnectionId, usize)> {
-        self.ids.swap_remove(place);
+    pub(super) fn remove(&mut self, place: u32) -> Option<(ConnectionId, u32)> {
+        let at = place as usize;
+        self.ids.swap_remove(at);
         self.next = self.next.min(self.ids.len());
-        self.ids.get(place).map(|&moved| (moved, place))
+        self.ids.get(at).map(|&moved| (moved, place))
     }
 
     /// Begins a round, or another one behind the one that is on.
@@ -58,6 +59,10 @@ impl Members {
     }
 }
 
+fn place_u32(place: usize) -> u32 {
+    u32::try_from(place).expect("a connection has a slot of 24 bits, and one place")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,7 +79,7 @@ mod tests {
     fn each_is_asked_once_for_a_line() {
         let mut members = Members::default();
         for serial in 0..3 {
-            assert_eq!(members.add(id(serial)), usize::try_from(serial).unwrap());
+            assert_eq!(members.add(id(serial)), u32::try_from(serial).unwrap());
         }
         assert!(round(&mut members).is_empty());
         members.begin_round();

@@ -3,7 +3,11 @@
 use super::clients::{Member, Role, Stranger};
 use super::{Output, Server};
 use crate::base::ids::ConnectionId;
-use crate::base::limits::{CONNECTION_TRIES, NAMES_TOLD_MAX, REF_BYTES_MAX, TEXT_BYTES_MAX, WRONG_TRY_PAUSE};
+use crate::base::limits::{
+    CONNECTION_TRIES, HISTORY_BYTES_MAX, NAMES_TOLD_MAX, REF_BYTES_MAX, TEXT_BYTES_MAX, TOKEN_BYTES,
+    USERS_PER_ADDRESS, WRONG_TRY_PAUSE,
+};
+use crate::base::moment::Moment;
 use crate::base::note::Note;
 use crate::base::reason::CloseReason;
 use crate::base::shelf::Key;
@@ -12,6 +16,8 @@ use crate::chat::{AuthFault, Entered, HelloFault};
 use crate::wire::connection::Event;
 use crate::wire::message::{self, ClientMessage, Hello, Line, Notice, ServerMessage, Welcome};
 use crate::wire::ring::Position;
+use crate::wire::websocket::text_of;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// What somebody who comes in has seen already.
@@ -34,15 +40,13 @@ impl Server {
     }
 
     fn hear(&mut self, id: ConnectionId, bytes: &[u8]) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if let Err(reason) = client.connection.charge(self.now.moment, self.rate, bytes.len()) {
-            return self.end(id, reason);
-        }
+        self.charge(id, bytes.len());
         let Ok(json) = str::from_utf8(bytes) else { return self.end(id, CloseReason::NotUtf8) };
         let Some(message) = message::parse(json) else {
             self.tell(id, Notice::Malformed);
             return self.end(id, CloseReason::Malformed);
         };
+        let Some(client) = self.clients.get_mut(id) else { return };
         match (&client.role, message) {
             (Role::Stranger(_), ClientMessage::Hello(None)) => self.tell(id, Notice::NoLineEnd),
             (Role::Stranger(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
@@ -54,7 +58,7 @@ impl Server {
                 self.resume(id, &token, run.as_deref(), after);
             }
             (&Role::Member(member), ClientMessage::Text { text, reference }) => {
-                self.say(id, member.session, &text, reference.as_deref());
+                self.say(id, member, &text, reference.as_deref());
             }
             (&Role::Member(member), ClientMessage::Leave) => self.leave(member.session),
             (Role::Stranger(_) | Role::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
@@ -179,13 +183,16 @@ impl Server {
         if entered.is_new {
             self.post_event(name, "entered chat", "enter");
         }
-        let (start, has_gap) = self.start(seen, before, entered.is_new);
+        let (start, has_gap) = self.start(seen, before, entered);
+        if matches!(seen, Seen::Newcomer) {
+            self.chat.set_first_seen(entered.session, self.shared.ring.id_at(start));
+        }
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Role::Stranger(Stranger { flow: Some(flow), .. }) = client.role {
             self.chat.forget_flow(flow);
         }
         let place = self.members.add(id);
-        client.role = Role::Member(Member { session: entered.session, place });
+        client.role = Role::Member(Member { session: entered.session, person: entered.person, start, place });
         client.connection.follow(start);
         let welcome = Welcome {
             run: self.chat.run(),
@@ -211,31 +218,112 @@ impl Server {
         }
     }
 
-    /// Where somebody who comes in begins to read, and whether lines that they should have seen are gone. Their own enter
-    /// line, if there is one, stands behind `before`.
-    fn start(&self, seen: &Seen, before: Position, is_new: bool) -> (Position, bool) {
+    /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter line, if there is one,
+    /// stands behind `before`.
+    fn start(&self, seen: &Seen, before: Position, entered: &Entered) -> (Position, bool) {
         let ring = &self.shared.ring;
-        let history = ring.newest(self.settings.history_lines + usize::from(is_new));
-        match seen {
-            Seen::Newcomer | Seen::Nothing => (history, false),
-            Seen::UpTo(after) => match after.and_then(|after| ring.after(after)) {
-                Some(next) => (next.min(before), false),
-                None => (history, true),
-            },
+        let lines = self.settings.history_lines + usize::from(entered.is_new);
+        let history = ring.newest(lines, HISTORY_BYTES_MAX);
+        let Seen::UpTo(after) = seen else { return (history, false) };
+        // A token says nothing of what was seen: nothing from before the session began, but for what any newcomer is shown.
+        let first = self.chat.first_seen(entered.session).min(ring.id_at(history));
+        let after = match *after {
+            Some(0) => Some(first.saturating_sub(1)),
+            after => after.filter(|after| after.saturating_add(1) >= first),
+        };
+        match after.and_then(|after| ring.after(after)) {
+            Some(next) => (next.min(before), false),
+            None => (history, true),
         }
     }
 
-    fn say(&mut self, id: ConnectionId, session: Key, text: &str, reference: Option<&str>) {
+    /// When the input of a connection may be used: `None` means now. Users, guests and client addresses have a rate; the
+    /// connections of one take turns.
+    pub(super) fn wait_for_turn(&mut self, id: ConnectionId) -> Option<Moment> {
+        if self.rate.is_unlimited() {
+            return None;
+        }
+        let now = self.now.moment;
+        let client = self.clients.get_mut(id)?;
+        let has_slot = client.connection.take_slot();
+        let own = match &mut client.role {
+            Role::Member(member) => self.chat.throttle(member.person),
+            Role::Stranger(stranger) => Some(&mut stranger.throttle),
+            Role::Visitor(_) | Role::Refused | Role::Gone => None,
+        };
+        let turn = own?.wait_for_turn(now, self.rate, has_slot);
+        let address = client.address.and_then(|address| self.addresses.throttle(address));
+        let turn_of_address = address
+            .and_then(|throttle| throttle.wait_for_turn(now, self.rate.times(USERS_PER_ADDRESS), has_slot));
+        turn.max(turn_of_address)
+    }
+
+    /// The input of a connection waits for its turn; one that has waited for too long without a pause is closed.
+    pub(super) fn delay_input(&mut self, id: ConnectionId, turn: Moment) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if let Err(reason) = client.connection.wait_for_turn(self.now.moment, turn) {
+            self.end(id, reason);
+        }
+    }
+
+    /// Charges for a message: to the user or guest who sent it, and to the client address.
+    fn charge(&mut self, id: ConnectionId, message_bytes: usize) {
+        let now = self.now.moment;
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.connection.count_message();
+        let own = match &mut client.role {
+            Role::Member(member) => self.chat.throttle(member.person),
+            Role::Stranger(stranger) => {
+                // Even where messages have no limit: a guest has no use for many.
+                client.connection.charge_frame(now);
+                Some(&mut stranger.throttle)
+            }
+            Role::Visitor(_) | Role::Refused | Role::Gone => None,
+        };
+        let tokens = 1 + message_bytes.saturating_sub(1) as u64 / TOKEN_BYTES;
+        if let Some(throttle) = own {
+            throttle.charge(now, self.rate, tokens);
+        }
+        if let Some(throttle) = client.address.and_then(|address| self.addresses.throttle(address)) {
+            throttle.charge(now, self.rate.times(USERS_PER_ADDRESS), tokens);
+        }
+    }
+
+    fn say(&mut self, id: ConnectionId, member: Member, text: &str, reference: Option<&str>) {
         if text.is_empty() {
             return;
         }
         let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        let name = self.chat.speaker(session).clone();
-        let reference = reference.filter(|reference| reference.len() <= REF_BYTES_MAX);
+        let name = self.chat.speaker(member.session).clone();
+        let reference =
+            reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
+        let mark = reference.map_or(0, |reference| mark(member.person, reference));
+        if let Some(reference) = reference
+            && let Some((place, frame)) = self.said_before(mark, name.as_str(), reference)
+        {
+            return self.say_again(id, member, place, &frame);
+        }
         let time = self.now.wall_ms;
-        self.post(&Line { time, name: name.as_str(), text: fits, event: None, reference });
+        self.post(&Line { time, name: name.as_str(), text: fits, event: None, reference }, mark);
         if fits.len() < text.len() {
             self.tell(id, Notice::TooLong);
+        }
+    }
+
+    /// The line of a user that has this `ref`, as long as it stands in the ring.
+    fn said_before(&self, mark: u32, name: &str, reference: &str) -> Option<(Position, Vec<u8>)> {
+        let frames = self.shared.ring.marked(mark).take(SAME_MARK_MAX);
+        let mut frames = frames.map(|(place, slices)| (place, slices.concat()));
+        frames.find(|(_, frame)| message::is_line_of(text_of(frame), name, reference))
+    }
+
+    /// A line that was said already is not said twice: its sender had no answer on a connection that broke. Where it will not come
+    /// by way of the ring, the sender is shown it once more.
+    fn say_again(&mut self, id: ConnectionId, member: Member, place: Position, frame: &[u8]) {
+        if let Some(client) = self.clients.get_mut(id)
+            && place < member.start
+        {
+            client.connection.send_frame(&self.shared.ring, frame);
         }
     }
 
@@ -270,6 +358,16 @@ impl Server {
         }
     }
 }
+
+/// What a line is found by that has a `ref`. Others may have the same.
+fn mark(person: Key, reference: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    (person, reference).hash(&mut hasher);
+    u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX).max(1)
+}
+
+/// Lines of one mark that are looked at. A mark has 32 bits, so that more have it only if somebody makes them.
+const SAME_MARK_MAX: usize = 4;
 
 /// A wait in seconds, rounded up, so that after it there is nothing left to wait.
 fn whole_seconds(wait: Duration) -> u64 {

@@ -1,38 +1,37 @@
-//! Messages that have begun and not ended: what they may hold together. When it is too much, the one that began first gives
-//! way: an honest message is through in a moment, one that somebody holds back on purpose is not.
+//! Messages that have begun and not ended: what they may hold together. When it is too much, the biggest holder gives way: the
+//! client address, then the user, then the connection that holds most. Somebody who uploads one message is never that, as long as
+//! an attacker holds more.
 
-use crate::base::agenda::Agenda;
+use super::clients::{Client, Role};
 use crate::base::ids::ConnectionId;
 use crate::base::limits::UNFINISHED_BYTES_MAX;
-use crate::base::moment::Moment;
+use crate::base::shelf::Key;
+use std::collections::BTreeMap;
 
 /// All unfinished messages.
 #[derive(Debug, Default)]
 pub(super) struct Unfinished {
-    by_age: Agenda<ConnectionId>,
     bytes: usize,
 }
 
-/// What one connection holds of it.
+/// Bytes that one connection holds of it.
 #[derive(Debug, Default)]
-pub(super) struct Share {
-    since: Option<Moment>,
-    bytes: usize,
+pub(super) struct Share(u32);
+
+/// Whose bytes count together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Holder {
+    Address(Key),
+    User(Key),
+    /// A guest whose client address is not known.
+    Connection(ConnectionId),
 }
 
 impl Unfinished {
-    /// Notes what a connection holds.
-    pub(super) fn hold(&mut self, now: Moment, id: ConnectionId, share: &mut Share, bytes: usize) {
-        let since = share.since.unwrap_or(now);
-        self.by_age.set(id, &mut share.since, Some(since));
-        self.bytes = self.bytes - share.bytes + bytes;
-        share.bytes = bytes;
-    }
-
-    /// Notes that a connection stands between two messages, or is gone.
-    pub(super) fn release(&mut self, id: ConnectionId, share: &mut Share) {
-        self.by_age.set(id, &mut share.since, None);
-        self.bytes -= std::mem::take(&mut share.bytes);
+    /// Notes what a connection holds; zero where it stands between two messages, or is gone.
+    pub(super) fn hold(&mut self, share: &mut Share, bytes: usize) {
+        self.bytes = self.bytes - share.bytes() + bytes;
+        share.0 = u32::try_from(bytes).expect("a message is bounded");
     }
 
     /// Bytes, all told.
@@ -40,35 +39,39 @@ impl Unfinished {
         self.bytes
     }
 
-    /// Who has to give way.
-    pub(super) fn surplus(&self) -> Option<ConnectionId> {
-        if self.bytes > UNFINISHED_BYTES_MAX { self.by_age.first_key() } else { None }
+    pub(super) fn is_too_much(&self) -> bool {
+        self.bytes > UNFINISHED_BYTES_MAX
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_that_began_gives_way() {
-        let id = |serial| ConnectionId::new(0, serial);
-        let at = Moment::from_ms;
-        let mut unfinished = Unfinished::default();
-        let mut shares = [Share::default(), Share::default(), Share::default()];
-        unfinished.hold(at(2), id(0), &mut shares[0], 10);
-        unfinished.hold(at(1), id(1), &mut shares[1], 0);
-        unfinished.hold(at(3), id(2), &mut shares[2], UNFINISHED_BYTES_MAX - 10);
-        assert_eq!((unfinished.bytes, unfinished.surplus()), (UNFINISHED_BYTES_MAX, None));
-        unfinished.hold(at(4), id(1), &mut shares[1], 1);
-        assert_eq!(unfinished.surplus(), Some(id(1)), "since it began, not since it grew");
-        unfinished.release(id(1), &mut shares[1]);
-        assert_eq!(unfinished.surplus(), None);
-        unfinished.hold(at(6), id(1), &mut shares[1], 1);
-        assert_eq!(unfinished.surplus(), Some(id(0)), "what ended begins anew");
-        for (serial, share) in (0..).zip(&mut shares) {
-            unfinished.release(id(serial), share);
-        }
-        assert!(unfinished.bytes == 0 && unfinished.by_age.is_empty());
+impl Share {
+    pub(super) const fn bytes(&self) -> usize {
+        self.0 as usize
     }
+}
+
+/// The connection that has to give way.
+pub(super) fn biggest<'a>(clients: impl Iterator<Item = &'a Client>) -> Option<ConnectionId> {
+    let holding = clients.filter(|client| client.unfinished_bytes() > 0).collect();
+    let of_address =
+        biggest_group(holding, |client| client.address.map_or_else(|| user_of(client), Holder::Address));
+    let of_user = biggest_group(of_address, user_of);
+    of_user.into_iter().max_by_key(|client| client.unfinished_bytes()).map(Client::id)
+}
+
+fn user_of(client: &Client) -> Holder {
+    match client.role {
+        Role::Member(member) => Holder::User(member.person),
+        Role::Visitor(_) | Role::Refused | Role::Stranger(_) | Role::Gone => Holder::Connection(client.id()),
+    }
+}
+
+fn biggest_group(clients: Vec<&Client>, holder_of: impl Fn(&Client) -> Holder) -> Vec<&Client> {
+    let mut groups: BTreeMap<Holder, (usize, Vec<&Client>)> = BTreeMap::new();
+    for client in clients {
+        let (bytes, group) = groups.entry(holder_of(client)).or_default();
+        *bytes += client.unfinished_bytes();
+        group.push(client);
+    }
+    groups.into_values().max_by_key(|&(bytes, _)| bytes).map(|(_, group)| group).unwrap_or_default()
 }

@@ -8,16 +8,16 @@
 //! It turns bytes into [`Event`]s and answers what needs no chat by itself: HTTP requests, pings, closes. It knows nothing of
 //! people. Its deadlines are optional moments, listed in one place, `timers`.
 
-use crate::base::bucket::Rate;
 use crate::base::limits::{
     CLOSE_WITHIN, DRAIN_WITHIN, FIRST_BYTE_WITHIN, HEAD_WITHIN, KEEP_ALIVE, PRIVATE_UNSENT_BYTES_MAX,
-    PROGRESS_WITHIN, SILENCE_MAX, STRANGER_WITHIN, WRITE_SHARE_BYTES,
+    PROBE_BYTES, PROBE_EVERY, PROGRESS_WITHIN, SILENCE_MAX, STEADY_BYTES_PER_SECOND, STRANGER_WITHIN,
+    UNSENT_BYTES_MAX, WRITE_SHARE_BYTES,
 };
 use crate::base::moment::Moment;
 use crate::base::reason::CloseReason;
 use crate::wire::http::HeadReader;
 use crate::wire::message::ServerMessage;
-use crate::wire::outbox::{Outbox, Unsent};
+use crate::wire::outbox::{Outbox, Torn, Unsent};
 use crate::wire::pace::{Pace, TooFast};
 use crate::wire::ring::{Position, Ring};
 use crate::wire::routes::{Answer, Refusal};
@@ -48,6 +48,8 @@ pub enum Timer {
     Ping,
     /// Nobody is there.
     Silence,
+    /// Time to try whether a full socket takes a few bytes.
+    Probe,
     /// The socket takes nothing.
     Progress,
     /// A slowed connection may go on.
@@ -58,6 +60,15 @@ pub enum Timer {
     End,
 }
 
+/// What the deadlines of all connections depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// Silence after which a peer is pinged.
+    pub ping_after: Duration,
+    /// Before this no peer is judged for what it did not do in time: the server itself was late, and has not read everything yet.
+    pub judge_from: Moment,
+}
+
 /// One connection, without its socket.
 #[derive(Debug)]
 pub struct Connection {
@@ -65,13 +76,13 @@ pub struct Connection {
     outbox: Outbox,
     /// Bytes that were received and may not be used yet.
     kept: Vec<u8>,
-    /// Bytes offered to the socket last time.
-    offered: usize,
-    /// When the peer was last heard.
+    /// When the peer was last heard, or the server began to read it again.
     heard: Moment,
+    /// Bytes that the socket took since then: the peer has to read them before it comes to a ping.
+    written: u32,
     pinged: Option<Moment>,
-    /// Since when the socket has taken no byte although there were some.
-    blocked_since: Option<Moment>,
+    /// A full socket. Boxed, for most are not.
+    blocked: Option<Box<Blocked>>,
     stranger_until: Option<Moment>,
     pace: Pace,
     peer_ended: bool,
@@ -82,6 +93,17 @@ enum State {
     Http(Box<Http>),
     Open(Decoder),
     Ending { reason: CloseReason, until: Moment, drain: Drain },
+}
+
+/// A socket that took fewer bytes than it was offered.
+#[derive(Debug)]
+struct Blocked {
+    /// When it last took a byte.
+    since: Moment,
+    /// When it was last tried.
+    tried: Moment,
+    /// It is being tried: it may be offered a few bytes before it is writable.
+    is_probed: bool,
 }
 
 /// How an end goes on once the last byte is out.
@@ -109,6 +131,16 @@ enum WaitsFor {
     NextRequest,
 }
 
+impl WaitsFor {
+    const fn wait(self) -> Duration {
+        match self {
+            Self::FirstByte => FIRST_BYTE_WITHIN,
+            Self::Head => HEAD_WITHIN,
+            Self::NextRequest => KEEP_ALIVE,
+        }
+    }
+}
+
 impl Connection {
     /// A connection that was just accepted.
     #[must_use]
@@ -119,10 +151,10 @@ impl Connection {
             state: State::Http(Box::new(http)),
             outbox: Outbox::default(),
             kept: Vec::new(),
-            offered: 0,
             heard: now,
+            written: 0,
             pinged: None,
-            blocked_since: None,
+            blocked: None,
             stranger_until: None,
             pace: Pace::default(),
             peer_ended: false,
@@ -130,7 +162,7 @@ impl Connection {
     }
 
     /// Takes bytes until something happens that the server has to hear of. Returns how many it used. `None`: all bytes
-    /// were used, or the connection is ending.
+    /// were used, the connection is ending, or its input must wait.
     pub fn receive(
         &mut self,
         shared: &mut Shared,
@@ -147,7 +179,7 @@ impl Connection {
 
     /// Notes that the peer was heard.
     pub fn hear(&mut self, now: Moment) {
-        self.heard = now;
+        (self.heard, self.written) = (now, 0);
     }
 
     /// Keeps bytes that may not be used yet, behind those that are kept already.
@@ -172,6 +204,12 @@ impl Connection {
         self.outbox.private_bytes()
     }
 
+    /// Bytes held for its peer alone.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.outbox.held_bytes()
+    }
+
     /// Whether bytes are kept.
     #[must_use]
     pub fn has_kept(&self) -> bool {
@@ -192,12 +230,27 @@ impl Connection {
         !self.peer_ended && self.kept.is_empty() && self.may_use_input()
     }
 
-    /// Charges for a message.
+    /// Counts a message that is used.
+    pub fn count_message(&mut self) {
+        self.pace.count_message();
+    }
+
+    /// Charges for a message like for a frame that is none.
+    pub fn charge_frame(&mut self, now: Moment) {
+        self.pace.charge_frame(now);
+    }
+
+    /// Whether its input has waited for its turn, and this is it. True once.
+    pub fn take_slot(&mut self) -> bool {
+        self.pace.take_slot()
+    }
+
+    /// Its input waits for its turn.
     ///
     /// # Errors
-    /// The talker was too fast for too long.
-    pub fn charge(&mut self, now: Moment, rate: Rate, message_bytes: usize) -> Result<(), CloseReason> {
-        self.pace.charge(now, rate, message_bytes).map_err(|TooFast| CloseReason::TooFast)
+    /// It was too fast for too long.
+    pub fn wait_for_turn(&mut self, now: Moment, turn: Moment) -> Result<(), CloseReason> {
+        self.pace.wait_for_turn(now, turn).map_err(|TooFast| CloseReason::TooFast)
     }
 
     /// Uses nothing more of what the peer sends until then.
@@ -208,7 +261,12 @@ impl Connection {
     /// Ends a pause. The peer could not be heard meanwhile.
     pub fn resume(&mut self, now: Moment) {
         self.pace.resume(now);
-        self.heard = now;
+        self.hear(now);
+    }
+
+    /// Sends a finished frame to this connection alone, after everything that the room has said so far.
+    pub fn send_frame(&mut self, ring: &Ring, frame: &[u8]) {
+        self.outbox.push(frame, ring);
     }
 
     /// Sends a message to this connection alone, after everything that the room has said so far.
@@ -241,7 +299,7 @@ impl Connection {
             return;
         }
         let is_open = matches!(self.state, State::Open(_));
-        self.outbox.hush();
+        self.outbox.drop_control_frames();
         if reason != CloseReason::Restarting {
             self.outbox.unfollow();
         }
@@ -338,13 +396,25 @@ impl Connection {
     /// Whether there is something to write and the socket may take it.
     #[must_use]
     pub fn can_write(&self, ring: &Ring) -> bool {
-        !self.is_blocked() && self.has_unsent(ring)
+        self.blocked.as_ref().is_none_or(|blocked| blocked.is_probed) && self.has_unsent(ring)
     }
 
     /// Whether the socket was full when it was last written to.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        self.blocked_since.is_some()
+        self.blocked.is_some()
+    }
+
+    /// The socket takes bytes again.
+    pub fn unblock(&mut self) {
+        self.blocked = None;
+    }
+
+    /// Lets a full socket be tried with a few bytes.
+    pub fn probe(&mut self, now: Moment) {
+        if let Some(blocked) = &mut self.blocked {
+            (blocked.tried, blocked.is_probed) = (now, true);
+        }
     }
 
     /// Whether bytes of its own are waiting.
@@ -353,55 +423,100 @@ impl Connection {
         self.outbox.has_private()
     }
 
-    /// What the shell may write now. The connection must not be lapped.
+    /// What the shell may write now; of the ring nothing where it has lapped the connection.
     pub fn unsent<'a>(&'a mut self, ring: &'a Ring) -> Unsent<'a> {
-        let unsent = self.outbox.unsent(ring, WRITE_SHARE_BYTES);
-        self.offered = unsent.iter().map(|slice| slice.len()).sum();
-        unsent
+        let is_probe = self.blocked.as_ref().is_some_and(|blocked| blocked.is_probed);
+        self.outbox.unsent(ring, if is_probe { PROBE_BYTES } else { WRITE_SHARE_BYTES })
     }
 
-    /// Notes how many of the unsent bytes the socket took. Fewer than were offered: it is full.
-    pub fn wrote(&mut self, ring: &Ring, now: Moment, taken: usize) {
-        assert!(taken <= self.offered, "a socket takes no more than it is offered");
-        self.blocked_since = match (taken == self.offered, taken) {
-            (true, _) => None,
-            (false, 0) => self.blocked_since.or(Some(now)),
-            (false, _) => Some(now),
+    /// Books how many of the bytes that were offered last the socket took. Fewer than all: it is full.
+    ///
+    /// # Errors
+    /// The stream is torn within a frame: the ring has lapped the connection between the offer and now.
+    pub fn wrote(&mut self, ring: &Ring, now: Moment, taken: usize) -> Result<(), Torn> {
+        let was_held_back = self.is_held_back();
+        let took_all = self.outbox.wrote(ring, taken)?;
+        self.blocked = match (self.blocked.take(), took_all) {
+            // Only an event says that there is room for more than a probe.
+            (Some(mut blocked), took_all) if blocked.is_probed || !took_all => {
+                if taken > 0 {
+                    blocked.since = now;
+                }
+                (blocked.tried, blocked.is_probed) = (now, false);
+                Some(blocked)
+            }
+            (_, true) => None,
+            (_, false) => Some(Box::new(Blocked { since: now, tried: now, is_probed: false })),
         };
-        self.offered = 0;
-        self.outbox.wrote(ring, taken);
+        if taken > 0 {
+            self.written = self.written.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+            self.extend_by_progress(now);
+        }
+        if was_held_back && !self.is_held_back() {
+            self.hear(now);
+        }
+        Ok(())
     }
 
-    /// All deadlines, where they are set.
-    fn timers(&self, ping_after: Duration) -> [(Timer, Option<Moment>); 7] {
+    /// A peer that takes what it is sent has as long as before for what comes next.
+    fn extend_by_progress(&mut self, now: Moment) {
+        let (until, wait) = match &mut self.state {
+            State::Http(http) => {
+                let wait = http.waits_for.wait();
+                (&mut http.until, wait)
+            }
+            State::Ending { until, drain: Drain::CloseHandshake, .. } => (until, CLOSE_WITHIN),
+            State::Ending { until, drain: Drain::Discard, .. } => (until, KEEP_ALIVE),
+            State::Open(_) | State::Ending { drain: Drain::Told, .. } => return,
+        };
+        *until = now.after(wait).max(*until);
+    }
+
+    /// Whether the server does not read the peer because that does not take its answers: it is judged by its progress, not by
+    /// its silence.
+    fn is_held_back(&self) -> bool {
+        !self.is_ending() && self.private_bytes() > PRIVATE_UNSENT_BYTES_MAX
+    }
+
+    /// All deadlines, where they are set. No peer is judged before `judge_from`.
+    fn timers(&self, clock: Clock) -> [(Timer, Option<Moment>); 8] {
+        let is_read = !self.is_held_back();
         let (request, end, is_open) = match &self.state {
-            State::Http(http) => (Some(http.until), None, false),
-            State::Open(_) => (None, None, true),
+            State::Http(http) => (is_read.then_some(http.until), None, false),
+            State::Open(_) => (None, None, is_read),
             State::Ending { until, .. } => (None, Some(*until), false),
         };
         let heard = self.pace.paused_until().map_or(self.heard, |until| self.heard.max(until));
         let asked = self.pinged.map_or(heard, |pinged| heard.max(pinged));
+        let unread = u64::from(self.written.min(UNSENT_BYTES_MAX));
+        let silence_max = SILENCE_MAX + Duration::from_secs(unread / STEADY_BYTES_PER_SECOND);
+        let blocked = self.blocked.as_ref();
+        let judged = |moment: Moment| moment.max(clock.judge_from);
         [
-            (Timer::Request, request),
-            (Timer::Ping, is_open.then(|| asked.after(ping_after))),
-            (Timer::Silence, is_open.then(|| heard.after(SILENCE_MAX))),
-            (Timer::Progress, self.blocked_since.map(|since| since.after(PROGRESS_WITHIN))),
+            (Timer::Request, request.map(judged)),
+            (Timer::Ping, is_open.then(|| asked.after(clock.ping_after))),
+            (Timer::Silence, is_open.then(|| judged(heard.after(silence_max)))),
+            (
+                Timer::Probe,
+                blocked.filter(|blocked| !blocked.is_probed).map(|blocked| blocked.tried.after(PROBE_EVERY)),
+            ),
+            (Timer::Progress, blocked.map(|blocked| judged(blocked.since.after(PROGRESS_WITHIN)))),
             (Timer::Pause, self.pace.paused_until()),
-            (Timer::Stranger, self.stranger_until),
-            (Timer::End, end),
+            (Timer::Stranger, self.stranger_until.map(judged)),
+            (Timer::End, end.map(judged)),
         ]
     }
 
     /// The earliest deadline.
     #[must_use]
-    pub fn next_deadline(&self, ping_after: Duration) -> Option<Moment> {
-        self.timers(ping_after).into_iter().filter_map(|(_, moment)| moment).min()
+    pub fn next_deadline(&self, clock: Clock) -> Option<Moment> {
+        self.timers(clock).into_iter().filter_map(|(_, moment)| moment).min()
     }
 
     /// A deadline that has come.
     #[must_use]
-    pub fn expired(&self, now: Moment, ping_after: Duration) -> Option<Timer> {
-        let mut timers = self.timers(ping_after).into_iter();
+    pub fn expired(&self, now: Moment, clock: Clock) -> Option<Timer> {
+        let mut timers = self.timers(clock).into_iter();
         timers.find_map(|(timer, moment)| moment.is_some_and(|moment| moment <= now).then_some(timer))
     }
 
@@ -418,7 +533,7 @@ impl Connection {
     }
 
     fn receive_http(&mut self, shared: &mut Shared, now: Moment, bytes: &[u8]) -> (usize, Option<Event>) {
-        let State::Http(http) = &mut self.state else { unreachable!("only called for HTTP") };
+        let State::Http(http) = &mut self.state else { return (bytes.len(), None) };
         let (used, head) = http.head.read(bytes);
         let request = match head {
             Some(Ok(request)) => request,
@@ -466,15 +581,22 @@ impl Connection {
             let (taken, said) = decoder.decode(&mut shared.codec, &bytes[used..], message_bytes_max);
             used += taken;
             match said {
-                None | Some(Ok(websocket::Event::Pong)) => {}
+                None => {}
                 Some(Ok(websocket::Event::Message(message))) => return (used, Some(Event::Message(message))),
-                Some(Ok(websocket::Event::Ping(pong))) => self.outbox.pong(&pong),
+                Some(Ok(websocket::Event::Pong | websocket::Event::Fragment)) => self.pace.charge_frame(now),
+                Some(Ok(websocket::Event::Ping(pong))) => {
+                    self.outbox.pong(&pong);
+                    self.pace.charge_frame(now);
+                }
                 Some(Ok(websocket::Event::Close(answer))) => {
                     self.outbox.unfollow();
                     self.outbox.push(&answer, &shared.ring);
                     self.end(shared, now, CloseReason::PeerClosed);
                 }
                 Some(Err(fault)) => self.end(shared, now, fault.into()),
+            }
+            if !self.may_use_input() {
+                break;
             }
         }
         (used, None)

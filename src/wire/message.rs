@@ -115,6 +115,28 @@ pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
     })
 }
 
+/// Whether the JSON of a line says that it is this user's, with this `ref`.
+#[must_use]
+pub fn is_line_of(json: &[u8], name: &str, reference: &str) -> bool {
+    serde_json::from_slice(json).is_ok_and(|line: SaidLine<'_>| {
+        line.user.name.0 == name && line.reference.is_some_and(|own| own.0 == reference)
+    })
+}
+
+#[derive(Deserialize)]
+struct SaidLine<'a> {
+    #[serde(borrow)]
+    user: SaidBy<'a>,
+    #[serde(borrow, rename = "ref")]
+    reference: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct SaidBy<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+}
+
 #[derive(Deserialize)]
 struct RawMessage<'a> {
     #[serde(rename = "type")]

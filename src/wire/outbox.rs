@@ -1,8 +1,11 @@
-//! What one connection still has to be sent: its own frames, and its place in the ring that all share.
+//! What one connection still has to be sent: its own frames, and its cursor in the ring that all share.
 //!
-//! The bytes leave in this order: what is staged (frames of its own, the first of them perhaps half sent), then the
+//! The bytes leave in this order: what is staged (the rest of a half-sent frame of the room, then frames of its own), then the
 //! ring from the cursor up to the next frame of its own that waits in its place. A ping and the newest pong are staged
 //! when nothing else is, that is, between two frames.
+//!
+//! Between [`Outbox::unsent`] and [`Outbox::wrote`] anything may happen: the ring may grow and lap the cursor, the connection
+//! may end. So a write is booked by what was offered, never by what is there when it is booked.
 
 use crate::wire::ring::{Position, Ring};
 use std::collections::VecDeque;
@@ -10,18 +13,36 @@ use std::collections::VecDeque;
 /// Unsent bytes of one connection.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Own frames that go before anything of the ring.
+    /// Frames that go before anything of the ring.
     staged: Vec<u8>,
     /// Bytes of `staged` that are sent.
     staged_sent: usize,
+    /// Bytes at the front of `staged` that are the rest of a frame of the room.
+    room_rest: usize,
     /// The place in the ring, always between two frames. `None`: this connection does not read the ring.
     cursor: Option<Position>,
     /// Own frames that wait until the cursor reaches their place, in order of places.
     later: VecDeque<(Position, Box<[u8]>)>,
-    /// The newest pong that is owed, as a finished frame.
+    /// The newest pong that is not sent, as a finished frame.
     pong: Option<Box<[u8]>>,
     ping_due: bool,
+    offer: Offer,
 }
+
+/// What the last `unsent` offered and no `wrote` has booked yet.
+#[derive(Debug, Default)]
+struct Offer {
+    /// Bytes of `staged`.
+    staged: u32,
+    /// Bytes of the ring.
+    ring: u32,
+    /// Where those of the ring begin.
+    from: Position,
+}
+
+/// The ring has overwritten the rest of a frame that is half sent: the stream cannot be continued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Torn;
 
 /// What the shell may write now, in this order.
 pub type Unsent<'a> = [&'a [u8]; 3];
@@ -30,7 +51,7 @@ pub type Unsent<'a> = [&'a [u8]; 3];
 const PING: [u8; 2] = [0x89, 0x00];
 
 impl Outbox {
-    /// Puts bytes of its own behind everything else of its own.
+    /// Queues bytes of its own, behind all others of its own.
     pub fn push(&mut self, bytes: &[u8], ring: &Ring) {
         match self.cursor {
             Some(_) => self.push_at(ring.end(), bytes),
@@ -38,15 +59,9 @@ impl Outbox {
         }
     }
 
-    /// Puts a frame of its own where the cursor will come past `place`.
-    ///
-    /// # Panics
-    /// If a frame already waits behind that place.
+    /// Queues a frame of its own at a place in the ring. A frame that already waits at a later place goes first.
     pub fn push_at(&mut self, place: Position, frame: &[u8]) {
-        assert!(
-            self.later.back().is_none_or(|&(last, _)| last <= place),
-            "frames must come in order of places"
-        );
+        let place = self.later.back().map_or(place, |&(last, _)| last.max(place));
         self.later.push_back((place, frame.into()));
     }
 
@@ -55,7 +70,7 @@ impl Outbox {
         self.cursor = Some(from);
     }
 
-    /// Gives up the ring: what is its own stays, what is the room's does not.
+    /// Stops reading the ring: frames of its own stay, those of the room do not.
     pub fn unfollow(&mut self) {
         self.cursor = None;
         for (_, frame) in self.later.drain(..) {
@@ -63,8 +78,8 @@ impl Outbox {
         }
     }
 
-    /// Owes no ping and no pong any more: after a close frame there is none.
-    pub fn hush(&mut self) {
+    /// Drops the ping and the pong that are due: after a close frame there is none.
+    pub fn drop_control_frames(&mut self) {
         (self.ping_due, self.pong) = (false, None);
     }
 
@@ -74,12 +89,12 @@ impl Outbox {
         self.cursor.is_some_and(|cursor| cursor < ring.oldest())
     }
 
-    /// Owes the peer a ping at the next boundary.
+    /// Queues a ping for the next frame boundary.
     pub fn ping(&mut self) {
         self.ping_due = true;
     }
 
-    /// Owes the peer this pong, a finished frame, at the next boundary. Only the newest is kept (RFC 6455, section 5.5.3).
+    /// Queues this pong, a finished frame, for the next boundary. Only the newest is kept (RFC 6455, section 5.5.3).
     pub fn pong(&mut self, frame: &[u8]) {
         self.pong = Some(frame.into());
     }
@@ -90,53 +105,70 @@ impl Outbox {
         self.has_private() || self.cursor.is_some_and(|cursor| cursor < ring.end())
     }
 
-    /// Whether anything of its own is unsent.
+    /// Whether anything besides the ring is unsent.
     #[must_use]
     pub fn has_private(&self) -> bool {
         !self.staged.is_empty() || !self.later.is_empty() || self.ping_due || self.pong.is_some()
     }
 
-    /// Bytes of its own that are unsent.
+    /// Unsent bytes of its own. The rest of a frame of the room is not: the room sent it, whatever this client asked for.
     #[must_use]
     pub fn private_bytes(&self) -> usize {
         let later: usize = self.later.iter().map(|(_, frame)| frame.len()).sum();
-        self.staged.len() - self.staged_sent + later
+        self.staged.len() - self.staged_sent.max(self.room_rest) + later
     }
 
-    /// What may be written now; at most `share` bytes of the ring. The connection must not be lapped.
+    /// Bytes held for this connection alone: those of its own, and the rest of a frame of the room.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.private_bytes() + self.room_rest.saturating_sub(self.staged_sent)
+    }
+
+    /// What may be written now, at most `share` bytes; nothing of the ring where it has lapped the cursor.
     pub fn unsent<'a>(&'a mut self, ring: &'a Ring, share: usize) -> Unsent<'a> {
         self.stage(ring);
         let staged = &self.staged[self.staged_sent..];
-        let Some(cursor) = self.cursor else {
+        let staged = &staged[..staged.len().min(share)];
+        self.offer = Offer { staged: len_u32(staged.len()), ring: 0, from: Position::default() };
+        let Some(cursor) = self.cursor.filter(|&cursor| cursor >= ring.oldest()) else {
             return [staged, &[], &[]];
         };
         let stop = self.later.front().map_or(ring.end(), |&(place, _)| place.max(cursor));
-        let [first, second] = ring.slices(cursor, stop, share);
+        let [first, second] = ring.slices(cursor, stop, share - staged.len());
+        (self.offer.ring, self.offer.from) = (len_u32(first.len() + second.len()), cursor);
         [staged, first, second]
     }
 
-    /// Notes that the first `taken` of the unsent bytes are sent.
-    pub fn wrote(&mut self, ring: &Ring, taken: usize) {
-        let staged_left = self.staged.len() - self.staged_sent;
-        if taken < staged_left {
-            self.staged_sent += taken;
-            return;
+    /// Books the first `taken` of the bytes that the last `unsent` offered as sent. Whether all of them were taken.
+    ///
+    /// # Errors
+    /// The last of them ended within a frame whose rest is gone.
+    pub fn wrote(&mut self, ring: &Ring, taken: usize) -> Result<bool, Torn> {
+        let offer = std::mem::take(&mut self.offer);
+        let of_staged = taken.min(offer.staged as usize);
+        let of_ring = (taken - of_staged).min(offer.ring as usize);
+        self.staged_sent += of_staged;
+        if self.staged_sent == self.staged.len() {
+            // New ones and not `clear`: an idle connection keeps no buffer.
+            (self.staged, self.staged_sent, self.room_rest) = (Vec::new(), 0, 0);
+            if self.later.is_empty() {
+                self.later = VecDeque::new();
+            }
         }
-        // New ones and not `clear`: an idle connection keeps no buffer.
-        (self.staged, self.staged_sent) = (Vec::new(), 0);
-        if self.later.is_empty() {
-            self.later = VecDeque::new();
-        }
-        let of_ring = taken - staged_left;
         if of_ring > 0 {
-            let cursor = self.cursor.expect("only who reads the ring is given bytes of it");
-            let advance = ring.advance(cursor, of_ring);
-            self.cursor = Some(advance.position);
-            self.staged = advance.rest.concat();
+            let advance = ring.advance(offer.from, of_ring).ok_or(Torn)?;
+            // What was staged meanwhile comes after the frame that is half sent.
+            let behind = self.staged.split_off(self.staged_sent);
+            let rest = advance.rest;
+            (self.staged, self.staged_sent) = (rest.concat(), 0);
+            self.room_rest = self.staged.len();
+            self.staged.extend_from_slice(&behind);
+            self.cursor = self.cursor.map(|cursor| cursor.max(advance.position));
         }
+        Ok(of_staged + of_ring == offer.staged as usize + offer.ring as usize)
     }
 
-    /// Moves own frames whose place has come to the stage, if it is empty.
+    /// Stages own frames whose place the cursor has reached, if nothing else is staged.
     fn stage(&mut self, ring: &Ring) {
         if !self.staged.is_empty() {
             return;
@@ -154,6 +186,11 @@ impl Outbox {
     }
 }
 
+/// A length below the share of one write.
+fn len_u32(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +205,7 @@ mod tests {
             assert!(!unsent.is_empty(), "has_unsent tells the truth");
             let taken = bytes.min(unsent.len());
             all.extend_from_slice(&unsent[..taken]);
-            outbox.wrote(ring, taken);
+            outbox.wrote(ring, taken).unwrap();
         }
         all
     }
@@ -177,14 +214,14 @@ mod tests {
     fn own_frames_leave_in_their_places() {
         for bytes in 1..12 {
             let mut ring = Ring::new(100);
-            ring.append(b"[one]");
+            ring.append(b"[one]", 0);
             let mut outbox = Outbox::default();
             outbox.follow(ring.oldest());
             outbox.push_at(ring.oldest(), b"(ack)");
             outbox.push_at(ring.end(), b"(hello)");
-            ring.append(b"[two]");
+            ring.append(b"[two]", 0);
             outbox.push(b"(note)", &ring);
-            ring.append(b"[three]");
+            ring.append(b"[three]", 0);
             let all = drain(&mut outbox, &ring, bytes);
             assert_eq!(
                 String::from_utf8(all).unwrap(),
@@ -199,15 +236,15 @@ mod tests {
         let mut ring = Ring::new(100);
         let mut outbox = Outbox::default();
         outbox.follow(ring.end());
-        ring.append(b"[one]");
-        ring.append(b"[two]");
+        ring.append(b"[one]", 0);
+        ring.append(b"[two]", 0);
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"[one][two]");
-        outbox.wrote(&ring, 2);
+        outbox.wrote(&ring, 2).unwrap();
         outbox.ping();
         outbox.pong(b"older");
         outbox.pong(&PONG);
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"ne][two]");
-        outbox.wrote(&ring, 3);
+        outbox.wrote(&ring, 3).unwrap();
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), [&PONG[..], &PING, b"[two]"].concat());
     }
 
@@ -216,14 +253,14 @@ mod tests {
         let mut ring = Ring::new(10);
         let mut outbox = Outbox::default();
         outbox.follow(ring.end());
-        ring.append(b"[one]");
-        ring.append(b"[two]");
+        ring.append(b"[one]", 0);
+        ring.append(b"[two]", 0);
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"[one][two]");
-        outbox.wrote(&ring, 1);
+        outbox.wrote(&ring, 1).unwrap();
         assert!(!outbox.is_lapped(&ring));
-        ring.append(b"[3]");
+        ring.append(b"[3]", 0);
         assert!(!outbox.is_lapped(&ring), "the half sent frame is its own now");
-        ring.append(b"[four]");
+        ring.append(b"[four]", 0);
         assert!(outbox.is_lapped(&ring));
         outbox.push(b"(note)", &ring);
         outbox.unfollow();
@@ -231,13 +268,81 @@ mod tests {
         assert_eq!(drain(&mut outbox, &ring, 3), b"one](note)(close)");
     }
 
+    /// The time between an offer and its booking: the ring grows, and the connection may end.
+    #[test]
+    fn a_write_is_booked_by_what_was_offered() {
+        let set_up = || {
+            let mut ring = Ring::new(16);
+            let mut outbox = Outbox::default();
+            outbox.follow(ring.end());
+            outbox.push(b"(a)", &ring);
+            ring.append(b"[one]", 0);
+            ring.append(b"[two]", 0);
+            assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"(a)[one][two]");
+            (ring, outbox)
+        };
+        // Bytes taken, and what is sent after them: while it reads on, and when it was ended meanwhile.
+        let rows = [
+            (0, "(a)[one][two](b)", "(a)(b)(close)"),
+            (2, ")[one][two](b)", ")(b)(close)"),
+            (3, "[one][two](b)", "(b)(close)"),
+            (4, "one][two](b)", "one](b)(close)"),
+            (8, "[two](b)", "(b)(close)"),
+            (10, "wo](b)", "wo](b)(close)"),
+            (13, "(b)", "(b)(close)"),
+            (99, "(b)", "(b)(close)"),
+        ];
+        for (taken, reads_on, ended) in rows {
+            let (ring, mut outbox) = set_up();
+            outbox.push(b"(b)", &ring);
+            assert_eq!(outbox.wrote(&ring, taken), Ok(taken >= 13), "{taken} taken");
+            assert_eq!(drain(&mut outbox, &ring, 2), reads_on.as_bytes(), "{taken} taken");
+            assert_eq!(outbox.wrote(&ring, 7), Ok(true), "nothing is offered any more");
+
+            let (ring, mut outbox) = set_up();
+            outbox.push(b"(b)", &ring);
+            outbox.unfollow();
+            outbox.push(b"(close)", &ring);
+            outbox.wrote(&ring, taken).unwrap();
+            assert_eq!(drain(&mut outbox, &ring, 2), ended.as_bytes(), "{taken} taken, ended");
+        }
+        // Lapped meanwhile: what is overwritten is never sent.
+        for (taken, expected) in
+            [(3, Ok(false)), (4, Err(Torn)), (8, Ok(false)), (9, Ok(false)), (13, Ok(true))]
+        {
+            let (mut ring, mut outbox) = set_up();
+            ring.append(b"[three..]", 0);
+            assert_eq!(outbox.wrote(&ring, taken), expected, "{taken} taken, lapped");
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_line_is_the_rooms() {
+        let mut ring = Ring::new(100);
+        let mut outbox = Outbox::default();
+        outbox.follow(ring.end());
+        ring.append(b"[0123456789]", 0);
+        outbox.unsent(&ring, usize::MAX);
+        outbox.wrote(&ring, 2).unwrap();
+        assert_eq!((outbox.private_bytes(), outbox.held_bytes()), (0, 10));
+        outbox.push(b"(mine)", &ring);
+        assert_eq!((outbox.private_bytes(), outbox.held_bytes()), (6, 16));
+        outbox.unfollow();
+        outbox.unsent(&ring, usize::MAX);
+        outbox.wrote(&ring, 12).unwrap();
+        assert_eq!((outbox.private_bytes(), outbox.held_bytes()), (4, 4));
+    }
+
     #[test]
     fn a_share_bounds_what_is_offered_of_the_ring() {
         let mut ring = Ring::new(100);
         let mut outbox = Outbox::default();
         outbox.follow(ring.end());
-        ring.append(b"[one]");
+        ring.append(b"[one]", 0);
         assert_eq!(outbox.unsent(&ring, 2).concat(), b"[o");
+        outbox.wrote(&ring, 2).unwrap();
+        outbox.push(b"(note)", &ring);
+        assert_eq!(outbox.unsent(&ring, 2).concat(), b"ne", "and of the rest");
     }
 
     #[test]

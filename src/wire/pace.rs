@@ -1,23 +1,30 @@
-//! How fast one connection may talk, and until when it is not listened to.
+//! How fast one connection is read: until when its input waits, and what its frames cost.
+//!
+//! Messages are charged to users and client addresses, by the server; a frame that is no message is charged here, or pings and
+//! empty fragments would cost nothing.
 
 use crate::base::bucket::{Bucket, Rate};
-use crate::base::limits::{BEHIND_MAX, PAUSE_MIN, TOKEN_BYTES};
+use crate::base::limits::{BEHIND_MAX, BEHIND_MESSAGES_MIN, FRAMES_BURST, FRAMES_PER_SECOND, PAUSE_MIN};
 use crate::base::moment::Moment;
 
 /// The pace of one connection.
 #[derive(Debug, Default)]
 pub struct Pace {
-    bucket: Bucket,
-    behind: Option<Behind>,
+    frames: Bucket,
     paused_until: Option<Moment>,
+    /// A talker whose input has waited. Boxed, for most connections have none.
+    behind: Option<Box<Behind>>,
+    has_slot: bool,
 }
 
-/// A talker that is faster than its rate.
+/// A talker whose input waits for its turn again and again.
 #[derive(Debug, Clone, Copy)]
 struct Behind {
     since: Moment,
-    /// When all that was said so far is paid for, and the connection is used again.
-    free: Moment,
+    /// When its input is used next.
+    until: Moment,
+    /// Messages that were used since then.
+    messages: u32,
 }
 
 /// The talker was too fast for too long.
@@ -25,23 +32,33 @@ struct Behind {
 pub struct TooFast;
 
 impl Pace {
-    /// Charges for a message; who is in debt is paused until it is paid.
+    /// Charges for a frame that is no message: a control frame, or a fragment that does not end one.
+    pub fn charge_frame(&mut self, now: Moment) {
+        if let Some(paid) = self.frames.take_in_debt(now, FRAMES, 1) {
+            self.pause(paid);
+        }
+    }
+
+    /// Counts a message of a talker whose input has waited.
+    pub fn count_message(&mut self) {
+        if let Some(behind) = &mut self.behind {
+            behind.messages = behind.messages.saturating_add(1);
+        }
+    }
+
+    /// Input waits for its turn.
     ///
     /// # Errors
-    /// The talker was too fast for too long.
-    pub fn charge(&mut self, now: Moment, rate: Rate, message_bytes: usize) -> Result<(), TooFast> {
-        if self.behind.is_some_and(|behind| now.since(behind.free) >= PAUSE_MIN) {
-            self.behind = None;
+    /// It has waited for too long without a pause, and not because of a few expensive messages.
+    pub fn wait_for_turn(&mut self, now: Moment, turn: Moment) -> Result<(), TooFast> {
+        let goes_on = self.behind.take().filter(|behind| now.since(behind.until) < PAUSE_MIN);
+        let mut behind = goes_on.unwrap_or_else(|| Box::new(Behind { since: now, until: turn, messages: 0 }));
+        if now.since(behind.since) >= BEHIND_MAX && behind.messages >= BEHIND_MESSAGES_MIN {
+            return Err(TooFast);
         }
-        let tokens = 1 + message_bytes.saturating_sub(1) / TOKEN_BYTES;
-        let since = self.behind.map_or(now, |behind| behind.since);
-        self.behind = self.bucket.take_in_debt(now, rate, tokens as u64).map(|free| Behind { since, free });
-        if let Some(behind) = self.behind {
-            if now.since(behind.since) >= BEHIND_MAX {
-                return Err(TooFast);
-            }
-            self.pause(behind.free);
-        }
+        behind.until = turn;
+        self.behind = Some(behind);
+        self.pause(turn);
         Ok(())
     }
 
@@ -61,14 +78,23 @@ impl Pace {
         self.paused_until = None;
         // Where the clock comes late, that is no pause of the talker's.
         if let Some(behind) = &mut self.behind {
-            behind.free = behind.free.max(now);
+            behind.until = behind.until.max(now);
+            self.has_slot = true;
         }
     }
+
+    /// Whether the talker has waited for its turn, and this is it. True once.
+    pub fn take_slot(&mut self) -> bool {
+        std::mem::take(&mut self.has_slot)
+    }
 }
+
+const FRAMES: Rate = Rate { token_us: 1_000_000 / FRAMES_PER_SECOND, burst: FRAMES_BURST };
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::throttle::Throttle;
     use std::time::Duration;
 
     const RATE: Rate = Rate::per_second(10);
@@ -77,39 +103,54 @@ mod tests {
         Moment::from_ms(ms)
     }
 
-    #[test]
-    fn a_message_costs_a_token_and_one_more_for_each_further_kilobyte() {
-        for (bytes, tokens) in [(0, 1), (1, 1), (1_024, 1), (1_025, 2), (2_048, 2), (2_049, 3), (65_536, 64)]
-        {
-            let mut pace = Pace::default();
-            pace.charge(at(0), RATE, bytes).unwrap();
-            let paid = (tokens > 10).then(|| at((tokens - 10) * 100));
-            assert_eq!(pace.paused_until(), paid, "{bytes} bytes");
-            for _ in tokens..10 {
-                pace.charge(at(0), RATE, 1).unwrap();
+    /// Messages of so many tokens each, all there from the start or with a pause after each: when it was too fast.
+    fn talk(tokens: u64, messages: u32, pause: Duration) -> Option<Moment> {
+        let (mut pace, mut throttle) = (Pace::default(), Throttle::default());
+        let mut now = at(0);
+        let mut left = messages;
+        while left > 0 {
+            if let Some(turn) = throttle.wait_for_turn(now, RATE, pace.take_slot()) {
+                if pace.wait_for_turn(now, turn).is_err() {
+                    return Some(now);
+                }
+                now = turn;
+                pace.resume(now);
+                continue;
             }
-            pace.charge(at(0), RATE, 1).unwrap();
-            assert!(pace.paused_until().is_some(), "{bytes} bytes and a burst");
+            throttle.charge(now, RATE, tokens);
+            pace.count_message();
+            left -= 1;
+            now = now.after(pause);
         }
+        None
     }
 
     #[test]
-    fn who_is_behind_for_half_a_minute_without_a_pause_is_too_fast() {
-        let talk = |pause: Duration| {
-            let mut pace = Pace::default();
-            let mut now = at(0);
-            while now < at(0).after(BEHIND_MAX * 2) {
-                if pace.charge(now, RATE, 1).is_err() {
-                    return Some(now);
-                }
-                if let Some(until) = pace.paused_until() {
-                    pace.resume(until);
-                    now = until.after(pause);
-                }
-            }
-            None
-        };
-        assert_eq!(talk(Duration::ZERO), Some(at(0).after(BEHIND_MAX)));
-        assert_eq!(talk(PAUSE_MIN), None);
+    fn a_talker_that_is_behind_for_half_a_minute_without_a_pause_is_too_fast() {
+        assert_eq!(talk(1, 1_000, Duration::ZERO), Some(at(0).after(BEHIND_MAX)));
+        assert_eq!(talk(1, 1_000, Duration::from_millis(250)), None, "slower than its rate");
+        assert!(talk(20, 1_000, Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn a_few_expensive_messages_are_slow_and_not_too_fast() {
+        assert_eq!(talk(384, 5, Duration::ZERO), None);
+        let (mut pace, mut throttle) = (Pace::default(), Throttle::default());
+        throttle.charge(at(0), RATE, 384);
+        let turn = throttle.wait_for_turn(at(20_000), RATE, pace.take_slot()).unwrap();
+        assert_eq!((turn, pace.wait_for_turn(at(20_000), turn)), (at(37_400), Ok(())));
+        pace.resume(turn);
+        assert_eq!(throttle.wait_for_turn(turn, RATE, pace.take_slot()), None);
+    }
+
+    #[test]
+    fn frames_that_are_no_messages_have_a_price() {
+        let mut pace = Pace::default();
+        for _ in 0..FRAMES_BURST {
+            pace.charge_frame(at(0));
+        }
+        assert_eq!(pace.paused_until(), None);
+        pace.charge_frame(at(0));
+        assert_eq!(pace.paused_until(), Some(Moment::from_us_rounded_up(FRAMES.token_us)));
     }
 }

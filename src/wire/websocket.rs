@@ -19,6 +19,8 @@ pub enum Event {
     Ping(Vec<u8>),
     /// A pong.
     Pong,
+    /// A fragment that does not end its message.
+    Fragment,
     /// A close; the finished frame that answers it.
     Close(Vec<u8>),
 }
@@ -57,8 +59,10 @@ struct Unfinished {
     payload_left: usize,
     /// Bytes of the fragments so far; `None` outside of a fragmented message.
     fragments: Option<usize>,
-    /// Bytes of the message as far as its headers have told.
-    announced: usize,
+    /// Bytes of the message that have arrived, in all its fragments.
+    arrived: usize,
+    /// Whether the current frame is a part of the message, not a control frame between two parts.
+    is_data: bool,
 }
 
 impl Default for Codec {
@@ -96,11 +100,11 @@ impl Decoder {
         (used, None)
     }
 
-    /// Whether the peer stands in the middle of a message; then the bytes of it that its frame headers have announced so far,
-    /// for which there is memory.
+    /// Whether the peer stands in the middle of a message; then the bytes of it that have arrived. (What its headers announce
+    /// is reserved, but takes no memory before it arrives.)
     #[must_use]
     pub fn unfinished_bytes(&self) -> Option<usize> {
-        self.unfinished.as_ref().map(|unfinished| unfinished.announced)
+        self.unfinished.as_ref().map(|unfinished| unfinished.arrived)
     }
 }
 
@@ -112,7 +116,8 @@ impl Unfinished {
             header_len: 0,
             payload_left: 0,
             fragments: None,
-            announced: 0,
+            arrived: 0,
+            is_data: false,
         }
     }
 
@@ -125,9 +130,11 @@ impl Unfinished {
         if self.payload_left > 0 {
             let taken = bytes.len().min(self.payload_left);
             self.payload_left -= taken;
+            if self.is_data {
+                self.arrived += taken;
+            }
             let event = feed(&mut self.context, &bytes[..taken]);
-            self.end_frame();
-            return (taken, event);
+            return (taken, self.end_frame(event));
         }
         let had = self.header_len;
         let room = bytes.len().min(HEADER_BYTES_MAX - had);
@@ -146,8 +153,7 @@ impl Unfinished {
             return (taken, Err(fault));
         }
         let event = feed(&mut self.context, &self.header[..parsed.header_len]);
-        self.end_frame();
-        (taken, event)
+        (taken, self.end_frame(event))
     }
 
     fn begin_frame(&mut self, parsed: &ParsedHeader, message_bytes_max: usize) -> Result<(), Fault> {
@@ -156,17 +162,21 @@ impl Unfinished {
             return Err(Fault::TooBig);
         }
         self.payload_left = usize::try_from(parsed.payload_len).map_err(|_| Fault::TooBig)?;
+        self.is_data = parsed.is_data;
         if parsed.is_data {
-            self.announced = so_far + self.payload_left;
-            self.fragments = (!parsed.is_final).then_some(self.announced);
+            self.fragments = (!parsed.is_final).then_some(so_far + self.payload_left);
         }
         Ok(())
     }
 
-    fn end_frame(&mut self) {
-        if self.payload_left == 0 {
-            self.header_len = 0;
+    /// What bytes have said that may have ended a frame.
+    fn end_frame(&mut self, event: Result<Option<Event>, Fault>) -> Result<Option<Event>, Fault> {
+        if self.payload_left > 0 {
+            return event;
         }
+        self.header_len = 0;
+        let is_fragment = self.is_data && self.fragments.is_some();
+        event.map(|event| event.or(is_fragment.then_some(Event::Fragment)))
     }
 }
 
@@ -190,6 +200,15 @@ impl TextFrame {
             .format(payload_len, &mut &mut self.bytes[start..SERVER_HEADER_BYTES_MAX])
             .expect("a header fits into its own length");
         &self.bytes[start..]
+    }
+}
+
+/// The text of a finished frame of ours; empty where it is none.
+#[must_use]
+pub fn text_of(frame: &[u8]) -> &[u8] {
+    match parse_header(frame) {
+        Ok(Some(parsed)) => frame.get(parsed.header_len..).unwrap_or_default(),
+        Ok(None) | Err(_) => &[],
     }
 }
 
@@ -375,6 +394,8 @@ mod tests {
         let two_parts = [client_frame(0x01, &[b'x'; 600]), client_frame(0x80, &[b'x'; 600])].concat();
         let with_ping =
             [client_frame(0x01, b"ab"), client_frame(0x89, b"!"), client_frame(0x80, b"cd")].concat();
+        let empty_parts =
+            [client_frame(0x01, b""), client_frame(0x00, b""), client_frame(0x80, b"")].concat();
         vec![
             (client_frame(0x81, b"hello"), vec![Ok(message("hello"))]),
             (client_frame(0x81, b""), vec![Ok(message(""))]),
@@ -382,12 +403,13 @@ mod tests {
             (client_frame(0x81, &[b'x'; 1_000]), vec![Ok(Event::Message(vec![b'x'; 1_000].into()))]),
             (client_frame(0x89, b"p"), vec![Ok(Event::Ping(vec![0x8a, 1, b'p']))]),
             (client_frame(0x8a, b"p"), vec![Ok(Event::Pong)]),
-            (with_ping, vec![Ok(Event::Ping(vec![0x8a, 1, b'!'])), Ok(message("abcd"))]),
+            (with_ping, vec![Ok(Event::Fragment), Ok(Event::Ping(vec![0x8a, 1, b'!'])), Ok(message("abcd"))]),
+            (empty_parts, vec![Ok(Event::Fragment), Ok(Event::Fragment), Ok(message(""))]),
             (client_frame(0x88, &1000_u16.to_be_bytes()), vec![Ok(Event::Close(vec![0x88, 2, 0x03, 0xe8]))]),
             (client_frame(0x88, b""), vec![Ok(Event::Close(vec![0x88, 0]))]),
             (client_frame(0x81, b"\xff\xff"), vec![Err(Fault::NotUtf8)]),
             (client_frame(0x81, &[b'x'; 1_001]), vec![Err(Fault::TooBig)]),
-            (two_parts, vec![Err(Fault::TooBig)]),
+            (two_parts, vec![Ok(Event::Fragment), Err(Fault::TooBig)]),
             (huge, vec![Err(Fault::TooBig)]),
             (vec![0x81, 0x01, b'x'], vec![Err(Fault::Protocol)]),
             (client_frame(0xc1, b"rsv"), vec![Err(Fault::Protocol)]),
@@ -424,7 +446,7 @@ mod tests {
         assert_eq!(decoder.unfinished_bytes(), Some(5));
         let last = client_frame(0x80, b"last");
         decoder.decode(&mut codec, &last[..7], LIMIT);
-        assert_eq!(decoder.unfinished_bytes(), Some(9));
+        assert_eq!(decoder.unfinished_bytes(), Some(6), "what has arrived, not what is announced");
         decoder.decode(&mut codec, &last[7..], LIMIT);
         assert_eq!(decoder.unfinished_bytes(), None);
     }

@@ -64,28 +64,35 @@ fn unfinished_messages_of_forty_strangers_cost_little() {
 }
 
 #[test]
-fn the_oldest_of_too_many_unfinished_messages_give_way() {
+fn who_holds_most_of_too_many_unfinished_messages_gives_way() {
     const MESSAGE_BYTES: usize = 400 << 10;
-    /// 32 MiB for all together.
-    const FIT: usize = 81;
+    /// Half messages that fit into the 32 MiB for all.
+    const FIT: usize = 163;
     let server = Watched::start(&[]);
     let mut ada = Client::login(&server, "Ada");
+    let eve = Client::login(&server, "Eve");
     let onlooker = Onlooker::join(&server);
     let before = server.memory_kib();
-    let half = &frame(0x82, &vec![b' '; MESSAGE_BYTES])[..MESSAGE_BYTES / 2];
+    // An honest long line, begun before all others.
+    let text = "long ".repeat(13_000);
+    let line = frame(0x81, format!(r#"{{"type":1,"text":"{text}"}}"#).as_bytes());
+    let (first_half, second_half) = line.split_at(line.len() / 2);
+    ada.send_raw(first_half);
+    // What is announced and has not arrived takes nothing from anybody.
     let mut greedy: Vec<Client> = Vec::new();
-    for n in 0..3 * FIT {
-        let mut client = Client::resume_of(&server, &ada, None);
-        client.send_raw(half);
+    for _ in 0..FIT {
+        let mut client = Client::resume_of(&server, &eve, None);
+        client.send_raw(&announcement(0x82, MESSAGE_BYTES as u64));
         greedy.push(client);
-        if let Some(oldest) = n.checked_sub(FIT) {
-            assert_eq!(hear_close(&mut greedy[oldest]), Some(1013), "{oldest}");
-        }
     }
-    // An honest long line is the newest, and has its place.
-    let long = "long ".repeat(13_000);
-    ada.say(&long);
-    hear(&mut ada, &long);
+    for client in &mut greedy {
+        client.send_raw(&vec![0; MESSAGE_BYTES / 2]);
+    }
+    let mut last = Client::resume_of(&server, &eve, None);
+    last.send_raw(&frame(0x82, &vec![b' '; MESSAGE_BYTES])[..MESSAGE_BYTES / 2]);
+    server.wait_line("reason=unfinished");
+    ada.send_raw(second_half);
+    hear(&mut ada, &text);
     assert_grown_by(before, server.memory_peak_kib(), 48 << 10);
     onlooker.finish();
 }

@@ -4,7 +4,8 @@
 use crate::frames::{Heard, frame, take_frame, take_response};
 use plume::base::ids::ConnectionId;
 use plume::base::limits::{
-    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, UNSENT_BYTES_MAX, WRITES_PER_TURN,
+    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, TICK_WITHIN, UNSENT_BYTES_MAX,
+    WRITES_PER_TURN,
 };
 use plume::base::moment::{Moment, Now};
 use plume::base::note::Note;
@@ -31,6 +32,7 @@ pub(crate) struct Shell {
     /// Writes so far, the measure of [`Offers`].
     writes: u64,
     turns: u64,
+    ticked: Moment,
     codes: BTreeMap<String, String>,
     /// Why connections that are gone were closed.
     pub(crate) closed: BTreeMap<ConnectionId, CloseReason>,
@@ -142,6 +144,7 @@ impl Shell {
             queue: VecDeque::new(),
             writes: 0,
             turns: 0,
+            ticked: Moment::from_ms(0),
             codes: BTreeMap::new(),
             closed: BTreeMap::new(),
             accepted: Vec::new(),
@@ -314,7 +317,10 @@ impl Shell {
             let Some(id) = self.queue.pop_front() else { break };
             self.serve(id);
         }
-        self.tell(Input::Tick);
+        if self.queue.is_empty() || self.now.since(self.ticked) >= TICK_WITHIN {
+            self.ticked = self.now;
+            self.tell(Input::Tick);
+        }
         self.obey();
         for _ in 0..ACCEPTS_PER_TURN {
             if self.sockets.len() >= self.sockets_max {
@@ -342,7 +348,7 @@ impl Shell {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         socket.is_queued = false;
         if !socket.is_full && self.server.is_blocked(id) {
-            self.write(id);
+            self.tell(Input::Writable(id));
         }
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         if socket.arrived.is_empty() || !self.server.wants_read(id) {
@@ -402,7 +408,8 @@ impl Shell {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         let taken = unsent.len().min(SEND_BUFFER_BYTES - socket.buffered);
         socket.receive(self.now, &unsent[..taken]);
-        socket.is_full = taken < unsent.len();
+        // A full socket that takes the few bytes of a probe has not become writable by that.
+        socket.is_full |= taken < unsent.len();
         self.tell(Input::Wrote { id, bytes: taken });
         // It may have been a ping, which was answered.
         self.enqueue(id);

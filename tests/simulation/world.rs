@@ -310,7 +310,8 @@ impl World {
             let Some(id) = queue.pop_front() else { break };
             self.gap();
             if self.rng.random_bool(0.5) && self.server.is_blocked(id) {
-                self.write(id);
+                self.server.handle(self.now, Input::Writable(id));
+                self.gap();
             }
             // What is left may still be on its way.
             if self.deliver(id) && self.rng.random_bool(0.5) {
@@ -457,7 +458,7 @@ impl World {
         self.is_calm = true;
         self.obey(usize::MAX);
         for id in self.clients.keys().copied().collect::<Vec<_>>() {
-            self.write(id);
+            self.server.handle(self.now, Input::Writable(id));
         }
         self.obey(usize::MAX);
         let newest = self.lines.newest();
