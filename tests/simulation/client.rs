@@ -5,17 +5,13 @@ use crate::ledger::Address;
 use plume::base::ids::ConnectionId;
 use plume::base::moment::Moment;
 use serde_json::Value;
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::hash::Hasher;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// The lines of the room. All clients of a world must receive the same bytes for the same id.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     by_id: BTreeMap<u64, Rc<Line>>,
-    /// By the hash of the payload, so that a long line is parsed once and not once for each member.
-    by_payload: HashMap<u64, Rc<Line>>,
     /// Lines that a client was the first to receive since [`Lines::take_new`].
     new: Vec<Rc<Line>>,
 }
@@ -24,7 +20,7 @@ pub(crate) struct Lines {
 #[derive(Debug)]
 pub(crate) struct Line {
     id: u64,
-    payload_hash: u64,
+    payload: Vec<u8>,
     name: String,
     pub(crate) text: String,
     event: Option<String>,
@@ -50,8 +46,7 @@ impl Lines {
             self.new.push(Rc::clone(&line));
         }
         let known = self.by_id.entry(line.id).or_insert_with(|| Rc::clone(&line));
-        assert_eq!(known.payload_hash, line.payload_hash, "all receive the same bytes: line {}", line.id);
-        self.by_payload.insert(line.payload_hash, Rc::clone(&line));
+        assert!(known.payload == line.payload, "all receive the same bytes: line {}", line.id);
         line
     }
 }
@@ -207,17 +202,16 @@ impl Client {
     }
 
     fn hear_text(&mut self, payload: &[u8], lines: &mut Lines) {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(payload);
-        let payload_hash = hasher.finish();
-        if let Some(line) = lines.by_payload.get(&payload_hash).map(Rc::clone) {
+        // A long line is parsed once, and not once for each member.
+        let expected = self.newest.and_then(|newest| lines.by_id.get(&(newest + 1)));
+        if let Some(line) = expected.filter(|line| line.payload == payload).map(Rc::clone) {
             return self.hear_line(&line);
         }
         let message = serde_json::from_slice(payload).expect("a text frame is JSON");
-        self.hear_message(&message, payload_hash, lines);
+        self.hear_message(&message, payload, lines);
     }
 
-    fn hear_message(&mut self, message: &Value, payload_hash: u64, lines: &mut Lines) {
+    fn hear_message(&mut self, message: &Value, payload: &[u8], lines: &mut Lines) {
         let text = message["text"].as_str().expect("every message has a text");
         let name = message["user"]["name"].as_str().expect("every message has a user");
         let kind = message["type"].as_i64().expect("every message has a type");
@@ -232,7 +226,7 @@ impl Client {
                 Some(id) => {
                     let event = message["event"].as_str().map(str::to_owned);
                     let (name, text) = (name.to_owned(), text.to_owned());
-                    let line = lines.add(Line { id, payload_hash, name, text, event });
+                    let line = lines.add(Line { id, payload: payload.to_vec(), name, text, event });
                     self.hear_line(&line);
                 }
             },

@@ -355,7 +355,8 @@ impl Shell {
             return;
         }
         let len = socket.arrived.len().min(READ_SHARE_BYTES);
-        let bytes: Vec<u8> = socket.arrived.drain(..len).collect();
+        let rest = socket.arrived.split_off(len);
+        let bytes = Vec::from(std::mem::replace(&mut socket.arrived, rest));
         let is_empty = socket.arrived.is_empty();
         self.tell(Input::Received { id, bytes: &bytes });
         if is_empty {

@@ -17,7 +17,7 @@ use plume::base::settings::{MailBudget, Settings};
 use plume::server::{Input, Output, Server};
 use plume::wire::assets::Assets;
 use plume::wire::routes::Site;
-use rand::rngs::ChaCha20Rng;
+use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct World {
     server: Server,
     ledger: Ledger,
     nature: Nature,
-    rng: ChaCha20Rng,
+    rng: ChaCha8Rng,
     now: Now,
     /// When the server had last said everything.
     silent_at: Moment,
@@ -80,7 +80,7 @@ struct Nature {
 }
 
 impl Nature {
-    fn draw(rng: &mut ChaCha20Rng) -> Self {
+    fn draw(rng: &mut ChaCha8Rng) -> Self {
         let usual = [(8, 1), (4, 0), (4, 0), (2, 0), (2, 0), (1, 0), (79, 1)];
         let is_siege = rng.random_bool(0.2);
         Self {
@@ -102,7 +102,7 @@ impl Nature {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut server_seed = [0; 32];
         rng.fill_bytes(&mut server_seed);
         let budget = MailBudget { every: Duration::from_secs(4), burst: 15 };
@@ -333,7 +333,8 @@ impl World {
         let most = client.outgoing.len().min(READ_SHARE_BYTES);
         let len =
             if self.rng.random_bool(self.nature.shortness) { self.rng.random_range(1..=most) } else { most };
-        let bytes: Vec<u8> = client.outgoing.drain(..len).collect();
+        let rest = client.outgoing.split_off(len);
+        let bytes = Vec::from(std::mem::replace(&mut client.outgoing, rest));
         let has_more = !client.outgoing.is_empty();
         self.server.handle(self.now, Input::Received { id, bytes: &bytes });
         has_more
@@ -451,9 +452,9 @@ impl World {
             client.is_stalled = false;
         }
         self.nature.gaps = 0.0;
-        for _ in 0..2_000 {
+        for _ in 0..REST_TURNS {
             self.turn();
-            self.advance(Duration::from_millis(50));
+            self.advance(REST_STEP);
         }
         self.is_calm = true;
         self.obey(usize::MAX);
@@ -515,6 +516,9 @@ impl World {
     }
 }
 
+/// Together long enough for the last throttled message: turns are what a run without optimizations spends its time on.
+const REST_TURNS: u32 = 400;
+const REST_STEP: Duration = Duration::from_millis(250);
 /// More than most turns need.
 const GAP_EVENTS_PER_TURN: u32 = 30;
 /// Some want the name that somebody else has, or one like it.

@@ -107,8 +107,7 @@ impl World {
         let Some(mut client) = self.clients.remove(&id) else { return };
         for _ in 0..FLOOD_LINES {
             let text = self.new_text(&mut client, FLOOD_LINE_BYTES);
-            let message = serde_json::json!({"type": 1, "text": text});
-            self.send(&mut client, &message.to_string());
+            self.send(&mut client, &format!(r#"{{"type":1,"text":"{text}"}}"#));
         }
         self.clients.insert(id, client);
         let reads = (0..READS_PER_TURN).take_while(|_| self.deliver(id)).count();
