@@ -46,9 +46,8 @@ pub const BACKLOG_BYTES_MIN: usize = if BACKLOG_FRAMES_MIN * LINE_FRAME_BYTES_MA
 pub const BACKLOG_BYTES_MAX: usize = 1 << 30;
 /// The most lines that a newcomer may be shown.
 pub const HISTORY_LINES_MAX: usize = 10_000;
-/// The most bytes of lines that a newcomer is shown: five of the longest lines as they are usually written, or thousands of usual ones. A
-/// page that draws its first lines is not usable before they are drawn.
-pub const HISTORY_BYTES_MAX: usize = 400 << 10;
+/// The most bytes of lines that a newcomer is shown: a second of a line of 10 Mbit/s, thousands of usual lines.
+pub const HISTORY_BYTES_MAX: usize = 1_250_000;
 const _: () = assert!(HISTORY_BYTES_MAX >= LINE_FRAME_BYTES_MAX, "the newest line is always shown");
 
 // Turns of the loop.

@@ -9,6 +9,7 @@ mod bad_mail;
 mod broken_connections;
 mod client_addresses;
 mod crowds;
+mod fair_turns;
 mod frames;
 mod garbage;
 mod guessing;
