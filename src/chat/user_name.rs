@@ -533,7 +533,7 @@ mod tests {
     /// Characters of the table that normalizing replaces by others before a name is shown, so that it no longer looks alike.
     const SHOWN_OTHERWISE: [char; 3] = ['\u{fe31}', '\u{3f2}', '\u{3f9}'];
 
-    /// Whether this looks like a form of the name in mixed cases, which its owner never shows: ᴎBAʜ is like ИВАн.
+    /// Whether this looks like a form of the name in mixed cases, which its owner never shows: `ᴎBAʜ` is like `ИВАн`.
     fn is_like_mixed_case(typed: &UserName, name: &str) -> bool {
         let key = NameKey::of(typed.as_str());
         (0_u32..1 << name.chars().count()).any(|capitals| {
