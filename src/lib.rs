@@ -35,7 +35,7 @@
 //!    once. [`config`]: the only reader of variables and flags. [`folder`]: the only reader of files.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with `PLUME_STATIC=static`. What
-//! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 14 KiB on the wire.
+//! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 16 KiB on the wire.
 //!
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and any way for a slow

@@ -6,6 +6,12 @@ use std::time::Duration;
 
 /// A name, in bytes of UTF-8: long enough for any script, short enough for one line on a phone.
 pub const NAME_BYTES_MAX: usize = 120;
+/// Nonspacing marks on one letter of a name. Vietnamese needs one or two, Thai and Arabic two, pointed Hebrew three, Burmese four,
+/// and Tibetan stacks of subjoined letters with their vowels rarely five; with more, a name grows over its neighbours.
+pub const NAME_MARKS_MAX: usize = 5;
+/// Names of one mailbox at a time: for work, play and a mistake. More would let one person keep names from all others.
+pub const NAMES_PER_MAILBOX_MAX: usize = 3;
+const _: () = assert!(NAMES_PER_MAILBOX_MAX > 0 && NAMES_PER_MAILBOX_MAX < NAMES_MAX);
 /// An e-mail address, in bytes. RFC 5321 allows 254; nobody types that.
 pub const EMAIL_BYTES_MAX: usize = 120;
 /// The name of the site, in bytes: it stands in a title and in a mail's subject.
