@@ -1,11 +1,12 @@
 //! What one connection still has to be sent: its own frames, and its place in the ring that all share.
 //!
-//! The bytes leave in this order: what is staged (frames of its own, the first of them perhaps half sent), then the
-//! ring from the cursor up to the next frame of its own that waits in its place. A ping and the newest pong are staged
+//! The bytes leave in this order: what is staged (frames of its own, the first of them perhaps half sent), then the shared body of
+//! an HTTP answer, then the ring from the cursor up to the next frame of its own that waits in its place. A ping and the newest pong are staged
 //! when nothing else is, that is, between two frames.
 
 use crate::wire::ring::{Position, Ring};
 use std::collections::VecDeque;
+use tungstenite::Bytes;
 
 /// Unsent bytes of one connection.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Outbox {
     staged: Vec<u8>,
     /// Bytes of `staged` that are sent.
     staged_sent: usize,
+    /// What is unsent of the one shared body that goes behind `staged`. In a box, for only HTTP has it, and only for a moment.
+    body: Option<Box<Bytes>>,
     /// The place in the ring, always between two frames. `None`: this connection does not read the ring.
     cursor: Option<Position>,
     /// Own frames that wait until the cursor reaches their place, in order of places.
@@ -32,10 +35,18 @@ const PING: [u8; 2] = [0x89, 0x00];
 impl Outbox {
     /// Puts bytes of its own behind everything else of its own.
     pub fn push(&mut self, bytes: &[u8], ring: &Ring) {
+        self.stage_body();
         match self.cursor {
             Some(_) => self.push_at(ring.end(), bytes),
             None => self.staged.extend_from_slice(bytes),
         }
+    }
+
+    /// Queues a body behind everything else of its own, without a copy: it is sent from where it lies. For HTTP alone, which does not
+    /// read the ring.
+    pub fn push_body(&mut self, body: Bytes) {
+        self.stage_body();
+        self.body = Some(Box::new(body)).filter(|body| !body.is_empty());
     }
 
     /// Puts a frame of its own where the cursor will come past `place`.
@@ -93,20 +104,28 @@ impl Outbox {
     /// Whether anything of its own is unsent.
     #[must_use]
     pub fn has_private(&self) -> bool {
-        !self.staged.is_empty() || !self.later.is_empty() || self.ping_due || self.pong.is_some()
+        !self.staged.is_empty()
+            || self.body.is_some()
+            || !self.later.is_empty()
+            || self.ping_due
+            || self.pong.is_some()
     }
 
     /// Bytes of its own that are unsent.
     #[must_use]
     pub fn private_bytes(&self) -> usize {
         let later: usize = self.later.iter().map(|(_, frame)| frame.len()).sum();
-        self.staged.len() - self.staged_sent + later
+        let body = self.body.as_ref().map_or(0, |body| body.len());
+        self.staged.len() - self.staged_sent + body + later
     }
 
-    /// What may be written now; at most `share` bytes of the ring. The connection must not be lapped.
+    /// What may be written now; at most `share` bytes of a shared body or of the ring. The connection must not be lapped.
     pub fn unsent<'a>(&'a mut self, ring: &'a Ring, share: usize) -> Unsent<'a> {
         self.stage(ring);
         let staged = &self.staged[self.staged_sent..];
+        if let Some(body) = &self.body {
+            return [staged, &body[..body.len().min(share)], &[]];
+        }
         let Some(cursor) = self.cursor else {
             return [staged, &[], &[]];
         };
@@ -127,7 +146,13 @@ impl Outbox {
         if self.later.is_empty() {
             self.later = VecDeque::new();
         }
-        let of_ring = taken - staged_left;
+        let mut of_ring = taken - staged_left;
+        if let Some(body) = &mut self.body {
+            let of_body = of_ring.min(body.len());
+            let _sent = body.split_to(of_body);
+            of_ring -= of_body;
+        }
+        self.body.take_if(|body| body.is_empty());
         if of_ring > 0 {
             let cursor = self.cursor.expect("only who reads the ring is given bytes of it");
             let advance = ring.advance(cursor, of_ring);
@@ -136,9 +161,17 @@ impl Outbox {
         }
     }
 
-    /// Moves own frames whose place has come to the stage, if it is empty.
+    /// Copies the rest of a shared body behind what is staged, so that more can follow it. Little is left of it where an answer
+    /// follows: a client with many unsent bytes is not heard.
+    fn stage_body(&mut self) {
+        if let Some(body) = self.body.take() {
+            self.staged.extend_from_slice(&body);
+        }
+    }
+
+    /// Moves own frames whose place has come to the stage, if it is empty and nothing has to go before them.
     fn stage(&mut self, ring: &Ring) {
-        if !self.staged.is_empty() {
+        if !self.staged.is_empty() || self.body.is_some() {
             return;
         }
         if let Some(pong) = self.pong.take() {
@@ -238,6 +271,47 @@ mod tests {
         outbox.follow(ring.end());
         ring.append(b"[one]");
         assert_eq!(outbox.unsent(&ring, 2).concat(), b"[o");
+    }
+
+    #[test]
+    fn a_shared_body_leaves_in_its_place_and_is_not_copied() {
+        let ring = Ring::new(100);
+        for bytes in 1..40 {
+            let mut outbox = Outbox::default();
+            outbox.push(b"(head)", &ring);
+            outbox.push_body(Bytes::from_static(b"[body one]"));
+            outbox.push(b"(head)", &ring);
+            outbox.push_body(Bytes::from_static(b"[body two]"));
+            outbox.push_body(Bytes::new());
+            outbox.push_body(Bytes::from_static(b"[body three]"));
+            let all = drain(&mut outbox, &ring, bytes);
+            let expected = "(head)[body one](head)[body two][body three]";
+            assert_eq!(String::from_utf8(all).unwrap(), expected, "{bytes} at a time");
+            assert_eq!((outbox.private_bytes(), outbox.has_private()), (0, false));
+        }
+        let mut outbox = Outbox::default();
+        let body = Bytes::from(vec![7; 100_000]);
+        outbox.push(b"(head)", &ring);
+        outbox.push_body(body.clone());
+        assert_eq!(outbox.private_bytes(), 100_006);
+        let [head, offered, none] = outbox.unsent(&ring, 1_000);
+        assert_eq!((head.len(), offered.len(), none.len()), (6, 1_000, 0), "a share of it");
+        assert_eq!(offered.as_ptr(), body.as_ptr(), "from where it lies");
+        outbox.wrote(&ring, 1_006);
+        let [_, offered, _] = outbox.unsent(&ring, usize::MAX);
+        assert_eq!((offered.len(), offered.as_ptr()), (99_000, body[1_000..].as_ptr()));
+    }
+
+    #[test]
+    fn nothing_comes_between_the_parts_of_a_shared_body() {
+        let ring = Ring::new(100);
+        let mut outbox = Outbox::default();
+        outbox.push_body(Bytes::from_static(b"[body]"));
+        outbox.ping();
+        outbox.unsent(&ring, usize::MAX);
+        outbox.wrote(&ring, 2);
+        outbox.push_at(ring.end(), b"(frame)");
+        assert_eq!(drain(&mut outbox, &ring, 3), [b"ody]", &PING[..], b"(frame)"].concat());
     }
 
     #[test]
