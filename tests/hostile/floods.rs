@@ -5,7 +5,6 @@ use crate::raw::handshake;
 use crate::support::{Client, PATIENCE, Plume};
 use crate::watched::Watched;
 use socket2::{Domain, Socket, Type};
-use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::Command;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// How long the flood lasts.
 const FLOOD_FOR: Duration = Duration::from_secs(5);
-/// Connections that it holds at once: far more than there are places.
+/// Connections that it holds to its end, far more than there are places; the others it drops at once.
 const FLOOD_HELD: usize = 400;
 /// What others do during the flood may take this long.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
@@ -45,21 +44,20 @@ impl Drop for EndsFlood<'_> {
     }
 }
 
-/// Connects from one address thousands of times in a second, says `words` on each connection, and holds many, while `meanwhile` runs.
+/// Connects from one address thousands of times in a second, says `words` on each connection, and holds the first, while `meanwhile` runs.
 fn flood(source: IpAddr, server: SocketAddr, words: &[u8], meanwhile: impl FnOnce()) {
     let is_over = AtomicBool::new(false);
     let connected = AtomicUsize::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut held = VecDeque::new();
+            let mut held = Vec::new();
             while !is_over.load(Ordering::Relaxed) {
                 let Ok(mut stream) = connect_from(source, server) else { continue };
                 // It may have been reset already.
                 let _reset = stream.write_all(words);
                 connected.fetch_add(1, Ordering::Relaxed);
-                held.push_back(stream);
-                if held.len() > FLOOD_HELD {
-                    held.pop_front();
+                if held.len() < FLOOD_HELD {
+                    held.push(stream);
                 }
                 thread::sleep(FLOOD_PACE);
             }
