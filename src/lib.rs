@@ -27,7 +27,7 @@
 //! # In reading order
 //! 1. [`base`]: small things without opinions. [`base::limits`] holds every size, count and wait, with its reason.
 //! 2. [`wire`]: bytes to requests, messages and frames, and back. [`wire::http`] alone uses httparse, [`wire::websocket`] alone
-//!    tungstenite, [`wire::message`] alone the JSON. [`wire::connection`] is the life of one connection, without people.
+//!    tungstenite (but for `Bytes`, which are shared without a copy), [`wire::message`] alone the JSON. [`wire::connection`] is the life of one connection, without people.
 //! 3. [`chat`]: who may enter, who may speak, who is in. It knows no bytes on a wire, no HTTP and no sockets.
 //! 4. [`server`]: brings the two together, and keeps true what follows from them: who is to be written to, read, or woken.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.

@@ -94,11 +94,19 @@ pub const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Seconds after which somebody who met a full server should come back.
 pub const RETRY_FULL_SECONDS: u64 = 10;
-/// Connections over the limit that are held for their 503.
+/// Refused connections that are held for their answer (503, or 1013 on a WebSocket) at once. Over this a refused connection
+/// is reset without an answer, so that a flood of connections occupies neither descriptors nor places.
 pub const REFUSALS_MAX: usize = 16;
+/// Refused connections of one client network that are held for their answer at once: a browser opens up to six connections,
+/// and one answer is enough to show what is wrong.
+pub const REFUSALS_PER_ADDRESS: usize = 4;
+const _: () = assert!(2 * REFUSALS_PER_ADDRESS <= REFUSALS_MAX, "one network must leave answers for others");
 /// File descriptors that are no connections: standard streams, poll, waker, signals, listener, mail; with room to spare.
 pub const FILES_RESERVED: usize = 32;
-const _: () = assert!(FILES_RESERVED >= REFUSALS_MAX + 12);
+const _: () = assert!(
+    FILES_RESERVED >= REFUSALS_MAX + 1 + 12,
+    "refused connections, the one being accepted, and the rest"
+);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 
 // Life of a connection.
@@ -187,6 +195,26 @@ pub const ADDRESSES_MAX: usize = 100_000;
 pub const ADDRESS_MEMORY: Duration = MAIL_ADDRESS_WINDOW;
 const _: () = assert!(ADDRESS_MEMORY.as_millis() >= ARRIVALS_WINDOW.as_millis());
 const _: () = assert!(ADDRESS_MEMORY.as_millis() >= TRIES_WINDOW.as_millis());
+
+/// A trusted IPv4 network with a shorter prefix than this is warned of at start: 256 addresses hold any fleet of proxies, and
+/// a wider network (a /8 or /16 of private addresses) has clients in it, who could then choose the address they count under.
+pub const TRUSTED_IPV4_PREFIX_MIN: u8 = 24;
+/// The same for IPv6: a /64 is one link.
+pub const TRUSTED_IPV6_PREFIX_MIN: u8 = 64;
+
+// The log.
+
+/// Events of one kind are counted for this long, and those over the limit of their kind become one line with their number.
+pub const LOG_WINDOW: Duration = Duration::from_mins(1);
+/// Log lines each [`LOG_WINDOW`] for one kind of event that anybody can cause at will: enough to see that it happens and on which
+/// connections. With at most 100 bytes a line that is 3 MB a day.
+pub const LOG_STRANGER_LINES_MAX: u32 = 20;
+/// Log lines each [`LOG_WINDOW`] for members who come and go: ten a second, which is more than a busy room has.
+pub const LOG_MEMBER_LINES_MAX: u32 = 600;
+/// Log lines each [`LOG_WINDOW`] for what stays as it is until the operator mends it: a reminder.
+pub const LOG_REMINDER_LINES_MAX: u32 = 1;
+const _: () = assert!(LOG_REMINDER_LINES_MAX <= LOG_STRANGER_LINES_MAX);
+const _: () = assert!(LOG_STRANGER_LINES_MAX <= LOG_MEMBER_LINES_MAX);
 
 // Mail.
 

@@ -210,7 +210,8 @@ impl World {
             0..4 => ([127, 0, 0, 1], None, false),
             4..7 => ([203, 0, 113, outside], Some(outside), false),
             7..9 => ([10, 0, 0, 1], Some(outside), true),
-            _ => ([10, 0, 0, 1], None, true),
+            // The proxy names no client: its own address counts.
+            _ => ([10, 0, 0, 1], Some(PROXY), true),
         };
         let person = PEOPLE[self.rng.random_range(0..PEOPLE.len())];
         self.clients.insert(id, Client::new(id, person, address, is_proxied));
@@ -463,6 +464,8 @@ impl World {
     }
 }
 
+/// What a proxy counts for itself: no address of the outside.
+const PROXY: u8 = 200;
 /// More than any server of these worlds takes.
 const CLIENTS_MAX: usize = 60;
 /// Some want the name that somebody else has, or one like it.
