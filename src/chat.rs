@@ -19,7 +19,7 @@ use crate::base::shelf::Key;
 use crate::base::throttle::Throttle;
 use email::Email;
 use login::{Flow, Logins};
-use names::Names;
+use names::{NameRefusal, Names};
 use postage::Postage;
 use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
 use room::Room;
@@ -60,8 +60,8 @@ pub enum HelloFault {
     BadName,
     /// Not an address.
     BadEmail,
-    /// The name is somebody else's, or reserved.
-    MayNotEnter(UserName),
+    /// The address may not have the name.
+    MayNotEnter(UserName, NameRefusal),
     /// Too much mail; how long to wait.
     MailLimited(Duration),
 }
@@ -89,8 +89,8 @@ pub enum AuthFault {
         /// Tries left; at zero there is no code any more.
         left: u8,
     },
-    /// The name has become somebody else's meanwhile.
-    MayNotEnter(UserName),
+    /// Meanwhile the name was taken, or the mailbox has taken other names.
+    MayNotEnter(UserName, NameRefusal),
 }
 
 impl Chat {
@@ -139,8 +139,8 @@ impl Chat {
     ) -> Result<Hello, HelloFault> {
         let name = UserName::parse(name).ok_or(HelloFault::BadName)?;
         let email = Email::parse(email).ok_or(HelloFault::BadEmail)?;
-        if !self.names.may_have(&name, &email) {
-            return Err(HelloFault::MayNotEnter(name));
+        if let Err(refusal) = self.names.check(&name, &email) {
+            return Err(HelloFault::MayNotEnter(name, refusal));
         }
         self.postage.check(now, mails, &email).map_err(HelloFault::MailLimited)?;
         let code = login::Code::random(&mut self.rng);
@@ -173,8 +173,9 @@ impl Chat {
         };
         let Some(flow) = flow else { return Err(AuthFault::Wrong { left: 0 }) };
         let flow = self.logins.try_code(flow, code).map_err(|left| AuthFault::Wrong { left })?;
-        let Some(person) = self.names.claim(&flow.name, &flow.email) else {
-            return Err(AuthFault::MayNotEnter(flow.name));
+        let person = match self.names.claim(&flow.name, &flow.email) {
+            Ok(person) => person,
+            Err(refusal) => return Err(AuthFault::MayNotEnter(flow.name, refusal)),
         };
         let (session, token) = self.sessions.begin(&mut self.rng, person);
         Ok(self.enter(session, token, person))

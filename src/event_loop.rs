@@ -7,15 +7,14 @@
 //! 4. read a share from each socket that has something and that the server wants to hear;
 //! 5. tell the time: nobody is judged for silence while what they sent lies unread;
 //! 6. do what the server says; after a share of writes go on with 1 without sleeping;
-//! 7. accept new connections into the slots that are free now.
+//! 7. accept new connections, also where the server is full: it refuses what is too much, and nobody waits behind that.
 //!
 //! What is to be done is derived from state, never from somebody having armed something: a socket is served while it is
 //! readable and wanted, or writable again after it was full.
 
 use crate::base::ids::ConnectionId;
 use crate::base::limits::{
-    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, TICK_WITHIN, UNSENT_BYTES_MAX,
-    WRITES_PER_TURN,
+    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, TICK_WITHIN, UNSENT_BYTES_MAX, WRITES_PER_TURN,
 };
 use crate::base::moment::{Moment, Now};
 use crate::base::note::{Calls, Note};
@@ -44,13 +43,12 @@ pub struct EventLoop {
     /// `None` once the server stops.
     listener: Option<TcpListener>,
     sockets: Slab<Socket>,
-    sockets_max: usize,
     next_serial: u64,
     /// Slots of sockets that may have something to do.
     queue: VecDeque<usize>,
     /// Whether connections may be waiting at the listener.
     may_accept: bool,
-    /// Out of file descriptors: nothing is accepted until then, or until one is free.
+    /// The system cannot or will not accept: nothing is accepted until then, or until a descriptor is free.
     accept_again: Option<Moment>,
     /// Whether the server had more to say when its share was over.
     has_more: bool,
@@ -67,8 +65,9 @@ struct Socket {
     id: ConnectionId,
     is_readable: bool,
     is_writable: bool,
-    /// The peer's end is here or on its way, so a short read is not the last.
-    is_read_closed: bool,
+    /// A short read does not show that the socket is empty: the peer's end is here or on its way, or it has sent urgent data, at
+    /// whose mark a read ends early (tcp(7)). Once set, each read goes on until the socket has nothing more.
+    reads_until_blocked: bool,
     is_queued: bool,
 }
 
@@ -107,9 +106,9 @@ impl Listening {
     }
 
     /// What wakes the loop from another thread, and the rest.
-    pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Journal, usize) -> EventLoop) {
+    pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Journal) -> EventLoop) {
         let Self { poll, listener, signals, waker } = self;
-        let start = move |server, mailer, journal, connections_max| EventLoop {
+        let start = move |server, mailer, journal| EventLoop {
             server,
             mailer,
             journal,
@@ -117,7 +116,6 @@ impl Listening {
             signals,
             listener: Some(listener),
             sockets: Slab::new(),
-            sockets_max: connections_max + REFUSALS_MAX,
             next_serial: 0,
             queue: VecDeque::new(),
             may_accept: true,
@@ -149,6 +147,7 @@ impl EventLoop {
                 self.mark(event);
             }
             self.tell_results();
+            self.journal.report(self.clock.now().moment);
             for _ in 0..READS_PER_TURN {
                 let Some(slot) = self.queue.pop_front() else { break };
                 self.serve(slot);
@@ -166,7 +165,8 @@ impl EventLoop {
         if self.has_more || !self.queue.is_empty() || self.can_accept() {
             return Some(Duration::ZERO);
         }
-        let deadline = [self.server.next_deadline(), self.accept_again].into_iter().flatten().min()?;
+        let deadlines = [self.server.next_deadline(), self.accept_again, self.journal.next_deadline()];
+        let deadline = deadlines.into_iter().flatten().min()?;
         // The system's clock ticks finer than ours: one more millisecond, or the loop would spin until the tick.
         Some(deadline.since(self.clock.now().moment) + Duration::from_millis(1))
     }
@@ -182,7 +182,7 @@ impl EventLoop {
                 let is_broken = event.is_error();
                 socket.is_readable |= event.is_readable() || is_broken;
                 socket.is_writable |= event.is_writable() || is_broken;
-                socket.is_read_closed |= event.is_read_closed() || is_broken;
+                socket.reads_until_blocked |= event.is_read_closed() || event.is_priority() || is_broken;
                 self.enqueue(slot);
             }
         }
@@ -254,8 +254,8 @@ impl EventLoop {
                 self.server.handle(now, Input::PeerEnded(id));
             }
             Ok(bytes) => {
-                // epoll(7): a short read of a stream has emptied it; but its end may follow without an event of its own.
-                socket.is_readable = bytes == self.buffer.len() || socket.is_read_closed;
+                // epoll(7): a short read of a stream has emptied it, but for the two exceptions.
+                socket.is_readable = bytes == self.buffer.len() || socket.reads_until_blocked;
                 self.server.handle(now, Input::Received { id, bytes: &self.buffer[..bytes] });
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => socket.is_readable = false,
@@ -312,13 +312,16 @@ impl EventLoop {
                     }
                 }
                 Some(Output::Close(id)) => {
-                    self.sockets.try_remove(id.slot());
-                    self.accept_again = None;
+                    // One that was refused without an answer is closed already, and its slot may be another's.
+                    if self.sockets.get(id.slot()).is_some_and(|socket| socket.id == id) {
+                        self.sockets.try_remove(id.slot());
+                        self.accept_again = None;
+                    }
                 }
                 Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.journal),
-                Some(Output::Note(note)) => self.journal.note(&note),
+                Some(Output::Note(note)) => self.journal.note(self.clock.now().moment, &note),
                 Some(Output::Stopped) => {
-                    self.journal.note(&Note::Calls(self.calls));
+                    self.journal.note(self.clock.now().moment, &Note::Calls(self.calls));
                     return true;
                 }
             }
@@ -326,11 +329,10 @@ impl EventLoop {
         false
     }
 
+    /// Whether connections may be waiting and can be accepted. Also when the server is full: it refuses what is too much, so that
+    /// nobody waits at the listener behind connections that will be refused.
     fn can_accept(&self) -> bool {
-        self.listener.is_some()
-            && self.may_accept
-            && self.accept_again.is_none()
-            && self.sockets.len() < self.sockets_max
+        self.listener.is_some() && self.may_accept && self.accept_again.is_none()
     }
 
     fn accept(&mut self) {
@@ -343,44 +345,59 @@ impl EventLoop {
             }
             let Some(listener) = &self.listener else { return };
             self.calls.accepts += 1;
-            match listener.accept() {
-                Ok((stream, peer)) => self.welcome(stream, peer.ip()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_accept = false,
-                Err(error) if is_shortage(&error) => {
-                    self.accept_again = Some(self.clock.now().moment.after(SHORTAGE_WAIT));
-                    self.journal.note(&Note::OutOfFiles);
+            let error = match listener.accept() {
+                Ok((stream, peer)) => {
+                    self.welcome(stream, peer.ip());
+                    continue;
                 }
-                // The peer was gone before it was accepted; accept(2) lists what else concerns one connection only.
-                Err(_) => {}
+                Err(error) => error,
+            };
+            match AcceptError::from(&error) {
+                AcceptError::NoneWaiting => self.may_accept = false,
+                AcceptError::OneConnection => {}
+                AcceptError::Shortage => self.wait_to_accept(&Note::OutOfFiles),
+                AcceptError::Other { errno } => self.wait_to_accept(&Note::AcceptFailed { errno }),
             }
         }
     }
 
+    fn wait_to_accept(&mut self, note: &Note) {
+        let now = self.clock.now().moment;
+        self.accept_again = Some(now.after(SHORTAGE_WAIT));
+        self.journal.note(now, note);
+    }
+
     fn welcome(&mut self, stream: TcpStream, peer: IpAddr) {
-        let entry = self.sockets.vacant_entry();
-        let slot = entry.key();
+        let slot = self.sockets.vacant_key();
         let id = ConnectionId::new(slot, self.next_serial);
+        self.next_serial += 1;
+        self.tell(Input::Accepted { id, peer });
+        if !self.server.has_connection(id) {
+            // Refused without an answer. Closed here and not when the server's output is obeyed, so that a flood needs one
+            // descriptor at a time; and with a reset, so that the system keeps nothing of it either.
+            let _gone = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            return;
+        }
         let mut socket = Socket {
             stream,
             id,
             is_readable: false,
             is_writable: true,
-            is_read_closed: false,
+            reads_until_blocked: false,
             is_queued: false,
         };
         if set_up(self.poll.registry(), &mut socket.stream, Token(slot)).is_err() {
-            // The peer is gone already, or the system has no memory for one more: nothing was promised yet.
-            return;
+            // The peer is gone already, or the system has no memory for one more.
+            return self.tell(Input::Broken(id));
         }
-        entry.insert(socket);
-        self.next_serial += 1;
-        self.tell(Input::Accepted { id, peer });
+        self.sockets.insert(socket);
     }
 }
 
 fn set_up(registry: &Registry, stream: &mut TcpStream, token: Token) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    registry.register(stream, token, Interest::READABLE | Interest::WRITABLE)
+    // Urgent data is asked for only to know that reads may end early.
+    registry.register(stream, token, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
 }
 
 fn write_slices(stream: &mut TcpStream, slices: [&[u8]; 3]) -> io::Result<usize> {
@@ -392,12 +409,43 @@ fn write_slices(stream: &mut TcpStream, slices: [&[u8]; 3]) -> io::Result<usize>
     }
 }
 
-/// Whether there is no room for one more connection in the process or the system: accept(2).
-fn is_shortage(error: &io::Error) -> bool {
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
-        .map(Errno::raw_os_error)
-        .map(Some)
-        .contains(&error.raw_os_error())
+/// Why no connection was accepted: accept(2).
+#[derive(Debug, PartialEq, Eq)]
+enum AcceptError {
+    /// No connection waits.
+    NoneWaiting,
+    /// It concerns one connection, which is gone: the next may be well.
+    OneConnection,
+    /// There is no room for one more connection in the process or the system.
+    Shortage,
+    /// Anything else, such as a firewall that forbids it: it would come again at once, for ever.
+    Other { errno: i32 },
+}
+
+impl From<&io::Error> for AcceptError {
+    fn from(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::AGAIN) => Self::NoneWaiting,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Shortage,
+            // The peer was gone before it was accepted, or its network had an error that accept(2) passes on.
+            Some(
+                Errno::INTR
+                | Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::TIMEDOUT
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::OPNOTSUPP
+                | Errno::NETDOWN
+                | Errno::NETUNREACH
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::NONET,
+            ) => Self::OneConnection,
+            Some(other) => Self::Other { errno: other.raw_os_error() },
+            None => Self::Other { errno: 0 },
+        }
+    }
 }
 
 /// Both hands of the time.
@@ -429,3 +477,34 @@ const LISTEN_BACKLOG: i32 = 4_096;
 const EVENTS_PER_TURN: usize = 1_024;
 /// How long nothing is accepted when file descriptors have run out and none becomes free.
 const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accept_that_fails_for_good_is_waited_for_and_what_concerns_one_connection_is_not() {
+        let rows = [
+            (Errno::AGAIN, AcceptError::NoneWaiting),
+            (Errno::WOULDBLOCK, AcceptError::NoneWaiting),
+            (Errno::INTR, AcceptError::OneConnection),
+            (Errno::CONNABORTED, AcceptError::OneConnection),
+            (Errno::PROTO, AcceptError::OneConnection),
+            (Errno::NETDOWN, AcceptError::OneConnection),
+            (Errno::NETUNREACH, AcceptError::OneConnection),
+            (Errno::HOSTUNREACH, AcceptError::OneConnection),
+            (Errno::MFILE, AcceptError::Shortage),
+            (Errno::NFILE, AcceptError::Shortage),
+            (Errno::NOBUFS, AcceptError::Shortage),
+            (Errno::NOMEM, AcceptError::Shortage),
+            (Errno::PERM, AcceptError::Other { errno: 1 }),
+            (Errno::INVAL, AcceptError::Other { errno: 22 }),
+            (Errno::BADF, AcceptError::Other { errno: 9 }),
+            (Errno::NOSYS, AcceptError::Other { errno: 38 }),
+        ];
+        for (errno, expected) in rows {
+            assert_eq!(AcceptError::from(&io::Error::from(errno)), expected, "{errno:?}");
+        }
+        assert_eq!(AcceptError::from(&io::Error::other("x")), AcceptError::Other { errno: 0 });
+    }
+}

@@ -1,10 +1,16 @@
 //! A [`Note`] becomes one line on stderr: `event=closed connection=12 reason=lapped`.
 //!
+//! Kinds of events that repeat at will are limited each minute; what is left out becomes one line with its number.
+//!
 //! The only writer of stderr. It never waits and never panics: a line is written only when stderr takes it at
 //! once, what is dropped is counted, and the next line that gets through tells how many. Where stderr is the
 //! systemd journal, each line begins with its priority.
 
+mod floods;
+
+use crate::base::moment::Moment;
 use crate::base::note::{Calls, Level, Note};
+use floods::{Floods, Suppressed};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::net::{SendFlags, SocketAddrUnix, getpeername, send};
@@ -19,6 +25,7 @@ pub struct Journal {
     /// Whether each line begins with its priority.
     tells_priority: bool,
     level: Level,
+    floods: Floods,
     /// Lines dropped since the last one that got through.
     lines_dropped: u64,
     /// The last line got through in part: the next one must not go on where it broke off.
@@ -46,15 +53,50 @@ impl Journal {
             Ok(FileType::CharacterDevice | FileType::Fifo) => sink.without_waiting(),
             _ => sink,
         };
-        Self { sink, is_socket, tells_priority, level, lines_dropped: 0, torn: false }
+        Self {
+            sink,
+            is_socket,
+            tells_priority,
+            level,
+            floods: Floods::default(),
+            lines_dropped: 0,
+            torn: false,
+        }
     }
 
-    /// Tells of an event, if it matters enough.
-    pub fn note(&mut self, note: &Note) {
+    /// Logs an event, if it matters enough and its kind has lines left.
+    pub fn note(&mut self, now: Moment, note: &Note) {
         let level = note.level();
-        if level <= self.level {
+        if level > self.level {
+            return;
+        }
+        self.report(now);
+        if matches!(note, Note::Stopped { .. }) {
+            // The last chance.
+            while let Some(suppressed) = self.floods.pop() {
+                self.put_suppressed(suppressed);
+            }
+        }
+        if self.floods.admit(now, note) {
             self.put(level, &text(note));
         }
+    }
+
+    /// Logs how many events were left out of the windows that have ended.
+    pub fn report(&mut self, now: Moment) {
+        while let Some(suppressed) = self.floods.pop_ended(now) {
+            self.put_suppressed(suppressed);
+        }
+    }
+
+    /// When [`Self::report`] has something to log next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.floods.next_deadline()
+    }
+
+    fn put_suppressed(&mut self, Suppressed { event, level, count }: Suppressed) {
+        self.put(level, &format!("event=suppressed kind={event} count={count}"));
     }
 
     /// Tells `text` as it is, at every level.
@@ -156,33 +198,41 @@ fn is_forging(char: char) -> bool {
 }
 
 fn text(note: &Note) -> String {
+    let event = note.event();
     match note {
-        Note::Accepted(connection) => format!("event=accepted connection={connection}"),
+        Note::Accepted(connection)
+        | Note::Upgraded(connection)
+        | Note::LoggedIn(connection)
+        | Note::Resumed(connection)
+        | Note::WrongTry(connection)
+        | Note::MailLimited(connection)
+        | Note::Full(connection)
+        | Note::AddressFull(connection) => format!("event={event} connection={connection}"),
         Note::Answered(connection, status) => {
-            format!("event=answered connection={connection} status={status}")
+            format!("event={event} connection={connection} status={status}")
         }
-        Note::Upgraded(connection) => format!("event=upgraded connection={connection}"),
-        Note::LoggedIn(connection) => format!("event=logged-in connection={connection}"),
-        Note::Resumed(connection) => format!("event=resumed connection={connection}"),
-        Note::WrongTry(connection) => format!("event=wrong-try connection={connection}"),
-        Note::MailLimited(connection) => format!("event=mail-limited connection={connection}"),
-        Note::MailFailed(mail, fault) => format!("event=mail-failed mail={} reason={fault}", mail.0),
-        Note::Closed(connection, reason) => format!("event=closed connection={connection} reason={reason}"),
-        Note::HttpClosed(connection, reason) => {
-            format!("event=http-closed connection={connection} reason={reason}")
+        Note::MailFailed(mail, fault) => format!("event={event} mail={} reason={fault}", mail.0),
+        Note::Closed(connection, reason)
+        | Note::GuestClosed(connection, reason)
+        | Note::HttpClosed(connection, reason) => {
+            format!("event={event} connection={connection} reason={reason}")
         }
-        Note::Full(connection) => format!("event=full connection={connection}"),
-        Note::AddressFull(connection) => format!("event=address-full connection={connection}"),
         Note::UnknownProxy(connection) => {
-            format!("event=unknown-proxy connection={connection} hint=PLUME_TRUSTED_PROXIES")
+            format!("event={event} connection={connection} hint=PLUME_TRUSTED_PROXIES")
         }
-        Note::SilentProxy(connection) => format!("event=silent-proxy connection={connection}"),
-        Note::OutOfFiles => "event=out-of-files".to_owned(),
-        Note::Stopping { connections } => format!("event=stopping connections={connections}"),
+        Note::SilentProxy(connection) => {
+            format!("event={event} connection={connection} hint=X-Forwarded-For")
+        }
+        Note::WideTrust { networks } => {
+            format!("event={event} networks={networks} hint=PLUME_TRUSTED_PROXIES")
+        }
+        Note::OutOfFiles => format!("event={event}"),
+        Note::AcceptFailed { errno } => format!("event={event} errno={errno}"),
+        Note::Stopping { connections } => format!("event={event} connections={connections}"),
         Note::Calls(Calls { polls, reads, writes, accepts }) => {
-            format!("event=calls polls={polls} reads={reads} writes={writes} accepts={accepts}")
+            format!("event={event} polls={polls} reads={reads} writes={writes} accepts={accepts}")
         }
-        Note::Stopped { unknown_messages } => format!("event=stopped unknown_messages={unknown_messages}"),
+        Note::Stopped { unknown_messages } => format!("event={event} unknown_messages={unknown_messages}"),
     }
 }
 
@@ -200,15 +250,19 @@ const TEXT_BYTES_MAX: usize = WRITE_BYTES_MAX - BESIDE_TEXT_BYTES_MAX;
 mod tests {
     use super::*;
     use crate::base::ids::{ConnectionId, MailId};
+    use crate::base::limits::LOG_WINDOW;
     use crate::base::mail::MailFault;
     use crate::base::reason::CloseReason;
     use std::io::{PipeReader, Read, pipe};
     use std::os::unix::net::{UnixListener, UnixStream};
+    use std::time::Duration;
 
     fn journal(level: Level) -> (Journal, PipeReader) {
         let (reader, writer) = pipe().expect("a pipe");
         (Journal::to(writer.into(), level), reader)
     }
+
+    const NOW: Moment = Moment::from_ms(0);
 
     /// All that was written, once the journal is gone.
     fn read_all(journal: Journal, mut reader: impl Read) -> String {
@@ -251,6 +305,23 @@ mod tests {
                 "<7>",
                 "event=http-closed connection=12 reason=http-done",
             ),
+            (
+                Note::GuestClosed(connection, CloseReason::Silent),
+                "<6>",
+                "event=guest-closed connection=12 reason=silent",
+            ),
+            (
+                Note::UnknownProxy(connection),
+                "<4>",
+                "event=unknown-proxy connection=12 hint=PLUME_TRUSTED_PROXIES",
+            ),
+            (Note::SilentProxy(connection), "<4>", "event=silent-proxy connection=12 hint=X-Forwarded-For"),
+            (
+                Note::WideTrust { networks: 2 },
+                "<4>",
+                "event=wide-trust networks=2 hint=PLUME_TRUSTED_PROXIES",
+            ),
+            (Note::AcceptFailed { errno: 1 }, "<3>", "event=accept-failed errno=1"),
             (Note::Full(connection), "<4>", "event=full connection=12"),
             (Note::OutOfFiles, "<3>", "event=out-of-files"),
             (Note::Stopping { connections: 5 }, "<6>", "event=stopping connections=5"),
@@ -259,7 +330,7 @@ mod tests {
             for prefix in ["", priority] {
                 let (mut journal, reader) = journal(Level::Debug);
                 journal.tells_priority = !prefix.is_empty();
-                journal.note(&note);
+                journal.note(NOW, &note);
                 assert_eq!(read_all(journal, reader), format!("{prefix}{line}\n"), "{note:?}");
             }
         }
@@ -272,10 +343,37 @@ mod tests {
         for (level, lines) in [(Level::Error, 1), (Level::Warn, 2), (Level::Info, 3), (Level::Debug, 4)] {
             let (mut journal, reader) = journal(level);
             for note in [error, warn, info, debug] {
-                journal.note(&note);
+                journal.note(NOW, &note);
             }
             assert_eq!(read_all(journal, reader).lines().count(), lines, "{level:?}");
         }
+    }
+
+    #[test]
+    fn a_flood_becomes_a_few_lines_and_a_count() {
+        let (mut journal, reader) = journal(Level::Info);
+        let (limited, full) =
+            (Note::MailLimited(ConnectionId::new(0, 1)), Note::Full(ConnectionId::new(0, 2)));
+        for _ in 0..1_000 {
+            journal.note(NOW, &limited);
+        }
+        journal.note(NOW, &full);
+        // Below the level nothing is counted either.
+        journal.note(NOW, &Note::Accepted(ConnectionId::new(0, 3)));
+        journal.report(NOW.after(LOG_WINDOW.saturating_sub(Duration::from_millis(1))));
+        assert_eq!(journal.next_deadline(), Some(NOW.after(LOG_WINDOW)));
+        journal.report(NOW.after(LOG_WINDOW));
+        assert_eq!(journal.next_deadline(), None);
+        for _ in 0..30 {
+            journal.note(NOW.after(LOG_WINDOW), &limited);
+        }
+        journal.note(NOW.after(LOG_WINDOW), &Note::Stopped { unknown_messages: 0 });
+        let line = "event=mail-limited connection=1\n";
+        let all = line.repeat(20)
+            + "event=full connection=2\nevent=suppressed kind=mail-limited count=980\n"
+            + &line.repeat(20)
+            + "event=suppressed kind=mail-limited count=10\nevent=stopped unknown_messages=0\n";
+        assert_eq!(read_all(journal, reader), all);
     }
 
     #[test]
@@ -341,7 +439,7 @@ mod tests {
         for (kind, sink) in sinks {
             let mut journal = Journal::to(sink, Level::Info);
             journal.line("one");
-            journal.note(&Note::OutOfFiles);
+            journal.note(NOW, &Note::OutOfFiles);
             assert_eq!(journal.lines_dropped, 2, "{kind}");
         }
     }

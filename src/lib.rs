@@ -27,7 +27,7 @@
 //! # In reading order
 //! 1. [`base`]: small things without opinions. [`base::limits`] holds every size, count and wait, with its reason.
 //! 2. [`wire`]: bytes to requests, messages and frames, and back. [`wire::http`] alone uses httparse, [`wire::websocket`] alone
-//!    tungstenite, [`wire::message`] alone the JSON. [`wire::connection`] is the life of one connection, without people.
+//!    tungstenite (but for `Bytes`, which are shared without a copy), [`wire::message`] alone the JSON. [`wire::connection`] is the life of one connection, without people.
 //! 3. [`chat`]: who may enter, who may speak, who is in. It knows no bytes on a wire, no HTTP and no sockets.
 //! 4. [`server`]: brings the two together, and keeps true what follows from them: who is to be written to, read, or woken.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
@@ -35,7 +35,7 @@
 //!    once. [`config`]: the only reader of variables and flags. [`folder`]: the only reader of files.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with `PLUME_STATIC=static`. What
-//! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 14 KiB on the wire.
+//! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 16 KiB on the wire.
 //!
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and any way for a slow

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 use plume::base::limits::FILES_RESERVED;
+use plume::base::moment::Moment;
+use plume::base::note::Note;
 use plume::base::settings::Settings;
 use plume::config::{self, Command, Config};
 use plume::event_loop::Listening;
@@ -54,6 +56,7 @@ fn serve(config: Config) -> Result<(), String> {
     let listening = Listening::bind(config.listen).map_err(cannot_listen)?;
     let address = listening.address().map_err(cannot_listen)?;
 
+    let wide_trusts = settings.wide_trusts();
     let site = Site::new(assets, settings.origins.clone());
     let server = Server::new(settings, site, seed()?);
     let (waker, start) = listening.split();
@@ -63,9 +66,12 @@ fn serve(config: Config) -> Result<(), String> {
         Mailer::start(config.mail, wake).map_err(|error| format!("cannot start the mailer: {error}"))?;
     let mut journal = Journal::new(config.log_level);
     journal.line(&format!("listening on http://{address}"));
+    if wide_trusts > 0 {
+        journal.note(Moment::from_ms(0), &Note::WideTrust { networks: wide_trusts });
+    }
     // Fails where there is no systemd, which is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    start(server, mailer, journal, connections_max).run().map_err(|error| format!("cannot poll: {error}"))
+    start(server, mailer, journal).run().map_err(|error| format!("cannot poll: {error}"))
 }
 
 /// Raises the file limit as far as the system allows, and gives the number of connections that fit into it.

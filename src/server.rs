@@ -38,6 +38,7 @@ mod arrivals;
 mod census;
 mod clients;
 mod members;
+mod refusals;
 mod talk;
 mod unfinished;
 
@@ -67,7 +68,8 @@ use std::net::IpAddr;
 /// What the server is told.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// There is a new connection. Its slot is free, its serial was never used.
+    /// There is a new connection. Its slot is free, its serial was never used. One that is refused without an answer is unknown
+    /// to the server at once ([`Server::has_connection`]), and [`Output::Close`] follows as for any other.
     Accepted {
         /// The connection.
         id: ConnectionId,
@@ -127,6 +129,7 @@ pub enum Output {
 }
 
 /// All that Plume decides.
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 pub struct Server {
     settings: Settings,
     rate: Rate,
@@ -144,7 +147,8 @@ pub struct Server {
     is_rounds_turn: bool,
     life: Life,
     is_full: bool,
-    has_noted_proxy: bool,
+    has_noted_unknown_proxy: bool,
+    has_noted_silent_proxy: bool,
     unknown_messages: u64,
 }
 
@@ -178,7 +182,8 @@ impl Server {
             is_rounds_turn: false,
             life: Life::Serving,
             is_full: false,
-            has_noted_proxy: false,
+            has_noted_unknown_proxy: false,
+            has_noted_silent_proxy: false,
             unknown_messages: 0,
             settings,
         }
@@ -257,6 +262,12 @@ impl Server {
     #[must_use]
     pub fn wants_read(&self, id: ConnectionId) -> bool {
         self.clients.get(id).is_some_and(|client| client.connection.wants_read())
+    }
+
+    /// Whether the server knows a connection. Not right after it was accepted: it was refused without an answer.
+    #[must_use]
+    pub fn has_connection(&self, id: ConnectionId) -> bool {
+        self.clients.get(id).is_some()
     }
 
     /// When the server has to be told of the time at the latest.
@@ -527,7 +538,9 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else { return };
         let note = match client.role {
             Role::Visitor(_) | Role::Refused => Note::HttpClosed(id, reason),
-            Role::Stranger(_) | Role::Member(_) | Role::Gone => Note::Closed(id, reason),
+            Role::Member(_) => Note::Closed(id, reason),
+            Role::Gone if client.was_member => Note::Closed(id, reason),
+            Role::Stranger(_) | Role::Gone => Note::GuestClosed(id, reason),
         };
         if let Some(address) = client.address {
             self.addresses.leave(self.now.moment, address);
@@ -551,7 +564,7 @@ impl Server {
             Role::Visitor(_) | Role::Refused | Role::Gone => {}
             Role::Stranger(Stranger { .. }) => client.role = Role::Gone,
             Role::Member(member) => {
-                client.role = Role::Gone;
+                (client.role, client.was_member) = (Role::Gone, true);
                 if let Some((moved, place)) = self.members.remove(member.place) {
                     self.clients.set_place(moved, place);
                 }

@@ -1,4 +1,5 @@
-// What a text means: links, mentions, code, *emphasis*, **strong**, and nothing else. Text in, parts out; no DOM.
+// What a text means: links, mentions, code, *emphasis*, **strong**, and nothing else; and how much of it is drawn. Text in, parts
+// out; no DOM.
 //
 // Work is bounded for any text: one pattern, in which no alternative looks at a character more than a few times,
 // and so many parts at most; the rest of such a text is plain.
@@ -16,6 +17,14 @@ const FORMS = [
   starred('em', '\\*'),
   '\\b(?<a>https?:\\/\\/[^\\s<>"]+)',
 ];
+// Seven marks on one letter occur in Burmese; a browser lays out thousands in seconds, and draws even dozens over other lines.
+const MARKS_MAX = 8;
+// Marks, and what is invisible between them: a joiner would begin a new run, but not a new letter.
+const TOO_MANY_MARKS = new RegExp(`([\\p{M}\\p{Cf}\\p{DI}]{${MARKS_MAX}})[\\p{M}\\p{Cf}\\p{DI}]+`, 'gu');
+// About one screen of a phone.
+const SHORT_CHARS = 1200;
+const SHORT_ROWS = 20;
+const ROW_ENDS = /[\n\v\f\r\x85\u2028\u2029]/g;
 const compiled = { me: null, pattern: null };
 
 /** Parts as `{ tag, text }`, or with `parts` in the place of a text; `mark` is a mention of `me`. */
@@ -32,6 +41,20 @@ export function pieces(text, me) {
   if (from < text.length) parts.push({ tag: 'span', text: text.slice(from) });
   return parts;
 }
+
+/** A text without the marks that nobody could read. */
+export const calm = (text) => text.replace(TOO_MANY_MARKS, '$1');
+
+/** The beginning of a long text, of so many characters and rows at most; another text as it is. */
+export function shortened(text) {
+  if (text.length <= SHORT_CHARS && rowsOf(text).length < SHORT_ROWS) return text;
+  const cut = text.slice(0, SHORT_CHARS);
+  const end = rowsOf(cut)[SHORT_ROWS - 1]?.index ?? cut.length;
+  // Half a character would be drawn as a question mark.
+  return cut.slice(0, end).replace(/[\ud800-\udbff]$/, '');
+}
+
+const rowsOf = (text) => [...text.matchAll(ROW_ENDS)];
 
 /** Whether these parts, at any depth, call for somebody's attention. */
 export const isCalling = (parts) => parts.some(({ tag, parts }) => tag === 'mark' || (parts && isCalling(parts)));

@@ -2,7 +2,7 @@
 
 import { called, showUnread } from './attention.js';
 import { byId, element, framed, nameNode } from './dom.js';
-import { isCalling, pieces } from './format.js';
+import { calm, isCalling, pieces, shortened } from './format.js';
 import { isMuted, judge } from './people.js';
 import { Comings, keyOf } from './room.js';
 
@@ -35,9 +35,7 @@ let aloudTimer = 0;
 
 log.onscroll = () => {
   // Of another size, it was not the reader who moved it, and the observer comes next.
-  if (sizeOf(log) !== size) return;
-  isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
-  see();
+  if (sizeOf(log) === size) lookForEnd();
 };
 document.addEventListener('visibilitychange', see);
 // A growing message or a phone's keyboard takes room, and the end must stay in sight.
@@ -84,6 +82,11 @@ export function add(line) {
 export function setPending(waiting) {
   pending = waiting;
   drawLog();
+}
+
+function lookForEnd() {
+  isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
+  see();
 }
 
 export function toEnd() {
@@ -148,13 +151,15 @@ function placeEvent(line, node) {
     log.append(fold);
   }
   log.lastChild.append(node);
-  log.lastChild.firstChild.textContent = comings.words;
+  log.lastChild.firstChild.textContent = calm(comings.words);
 }
 
 function lineNode(line) {
   const { user, text, time, event } = line;
   const node = element('div', event ? 'line event' : 'line');
   node.dataset.by = keyOf(user.name);
+  // Drawn with an arrow that no text can stand in the place of.
+  if (event) node.dataset.event = event;
   if (event) node.append(nameNode(user.name), element('span', '', ` ${text} `), timeNode(time));
   else fill(node, line);
   judge(node);
@@ -164,17 +169,36 @@ function lineNode(line) {
 function fill(node, { id, user, text, time }) {
   const isAct = text.startsWith('/me ');
   const isOwn = user.name === reader;
-  const parts = pieces(isAct ? text.slice(4) : text, reader);
+  const full = calm(isAct ? text.slice(4) : text);
+  const short = shortened(full);
+  const parts = pieces(full, reader);
   const head = element('div', 'head');
-  const words = partNode({ tag: 'div', parts });
+  // Whatever a text looks like, it is drawn within its margin, and heads, comings and goings are not.
+  const words = element('div', 'text');
+  words.append(...(short === full ? parts : pieces(short, reader)).map(partNode));
   head.append(nameNode(user.name), element('span', 'note', isOwn && !isAct ? ' you ' : ' '), timeNode(time));
-  words.className = 'text';
   words.dir = 'auto';
   // The greeting has no id, and calls everybody.
   const isMention = !isOwn && id > 0 && isCalling(parts);
   const is = { act: isAct, own: isOwn, follows: !isAct && isContinued(user, time), mention: isMention };
   node.classList.add(...Object.keys(is).filter((name) => is[name]));
   node.append(head, words);
+  if (short !== full) node.append(moreNode(words, short, full));
+}
+
+/** A long text stands there shortened, until somebody asks for the rest of it. */
+function moreNode(words, short, full) {
+  const button = element('button', 'link', 'Show more');
+  button.ariaExpanded = 'false';
+  button.onclick = () => {
+    const isOpen = button.ariaExpanded === 'false';
+    button.ariaExpanded = isOpen;
+    button.textContent = isOpen ? 'Show less' : 'Show more';
+    words.replaceChildren(...pieces(isOpen ? full : short, reader).map(partNode));
+    // The reader stays here, and what comes next does not take them to the end.
+    lookForEnd();
+  };
+  return button;
 }
 
 function partNode({ tag, text, parts = [] }) {

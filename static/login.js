@@ -87,9 +87,10 @@ export function wrongCode({ left }) {
   code.select();
 }
 
-export function nameTaken() {
+export function nameTaken({ reason }) {
   session.set(null);
-  enter('That name is taken, or too much like a name that is taken.', name);
+  const isOneTooMany = reason === REASON.TOO_MANY_NAMES;
+  enter(isOneTooMany ? 'You have other names already. Please use one of them.' : 'That name is taken, or too much like a name that is taken.', name);
 }
 
 export function notice({ reason, text, retry }) {

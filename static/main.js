@@ -95,7 +95,7 @@ function onMessage(message) {
     case TYPE.AUTH_RST:
       return isMember ? loseSession() : wrongCode(message);
     case TYPE.MAY_NOT_ENTER:
-      return nameTaken();
+      return nameTaken(message);
     case TYPE.NOTICE:
       return isMember ? hearNotice(message) : notice(message);
   }

@@ -23,6 +23,7 @@ export const REASON = {
   TOO_LONG: 'too-long',
   GAP: 'gap',
   RESTARTING: 'restarting',
+  TOO_MANY_NAMES: 'too-many-names',
 };
 
 export const CLOSE = { LEFT: 1000, POLICY: 1008, RESTARTING: 1012 };

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use plume::wire::assets::Assets;
 use plume::wire::http::HeadReader;
-use plume::wire::routes::{Refusal, Site};
+use plume::wire::routes::{Answer, Refusal, Site};
 use plume_fuzz::limits::limited;
 use plume_fuzz::pieces::read_in_all_ways;
 use plume_fuzz::transcript::{Said, Transcript};
@@ -31,7 +31,11 @@ fn check(input: &[u8]) {
     for (_, head) in read_in_all_ways(input, reader, Result::is_err) {
         let mut response = Vec::new();
         match head {
-            Ok(request) => drop(SITE.answer(&request, &mut response)),
+            Ok(request) => {
+                if let Answer::Responded { body, .. } = SITE.answer(&request, &mut response) {
+                    response.extend_from_slice(&body);
+                }
+            }
             Err(fault) => Refusal::from(fault).write(&mut response),
         }
         let mut transcript = Transcript::default();

@@ -502,13 +502,19 @@ impl World {
             | Note::WrongTry(id)
             | Note::MailLimited(id)
             | Note::Closed(id, _)
+            | Note::GuestClosed(id, _)
             | Note::HttpClosed(id, _)
             | Note::Full(id)
             | Note::AddressFull(id)
             | Note::UnknownProxy(id)
             | Note::SilentProxy(id) => drop(self.peer(id)),
             Note::MailFailed(mail, _) => assert!(self.mails.iter().any(|&(known, _)| known == mail)),
-            Note::OutOfFiles | Note::Calls(_) | Note::Stopping { .. } | Note::Stopped { .. } => {}
+            Note::OutOfFiles
+            | Note::AcceptFailed { .. }
+            | Note::WideTrust { .. }
+            | Note::Calls(_)
+            | Note::Stopping { .. }
+            | Note::Stopped { .. } => {}
         }
     }
 

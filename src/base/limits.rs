@@ -6,6 +6,12 @@ use std::time::Duration;
 
 /// A name, in bytes of UTF-8: long enough for any script, short enough for one line on a phone.
 pub const NAME_BYTES_MAX: usize = 120;
+/// Nonspacing marks on one letter of a name. Vietnamese needs one or two, Thai and Arabic two, pointed Hebrew three, Burmese four,
+/// and Tibetan stacks of subjoined letters with their vowels rarely five; with more, a name grows over its neighbours.
+pub const NAME_MARKS_MAX: usize = 5;
+/// Names of one mailbox at a time: for work, play and a mistake. More would let one person keep names from all others.
+pub const NAMES_PER_MAILBOX_MAX: usize = 3;
+const _: () = assert!(NAMES_PER_MAILBOX_MAX > 0 && NAMES_PER_MAILBOX_MAX < NAMES_MAX);
 /// An e-mail address, in bytes. RFC 5321 allows 254; nobody types that.
 pub const EMAIL_BYTES_MAX: usize = 120;
 /// The name of the site, in bytes: it stands in a title and in a mail's subject.
@@ -46,9 +52,8 @@ pub const BACKLOG_BYTES_MIN: usize = if BACKLOG_FRAMES_MIN * LINE_FRAME_BYTES_MA
 pub const BACKLOG_BYTES_MAX: usize = 1 << 30;
 /// The most lines that a newcomer may be shown.
 pub const HISTORY_LINES_MAX: usize = 10_000;
-/// The most bytes of lines that a newcomer is shown: five of the longest lines as they are usually written, or thousands of usual ones. A
-/// page that draws its first lines is not usable before they are drawn.
-pub const HISTORY_BYTES_MAX: usize = 400 << 10;
+/// The most bytes of lines that a newcomer is shown: a second of a line of 10 Mbit/s, thousands of usual lines.
+pub const HISTORY_BYTES_MAX: usize = 1_250_000;
 const _: () = assert!(HISTORY_BYTES_MAX >= LINE_FRAME_BYTES_MAX, "the newest line is always shown");
 
 // Turns of the loop.
@@ -89,11 +94,19 @@ pub const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Seconds after which somebody who met a full server should come back.
 pub const RETRY_FULL_SECONDS: u64 = 10;
-/// Connections over the limit that are held for their 503.
+/// Refused connections that are held for their answer (503, or 1013 on a WebSocket) at once. Over this a refused connection
+/// is reset without an answer, so that a flood of connections occupies neither descriptors nor places.
 pub const REFUSALS_MAX: usize = 16;
+/// Refused connections of one client network that are held for their answer at once: a browser opens up to six connections,
+/// and one answer is enough to show what is wrong.
+pub const REFUSALS_PER_ADDRESS: usize = 4;
+const _: () = assert!(2 * REFUSALS_PER_ADDRESS <= REFUSALS_MAX, "one network must leave answers for others");
 /// File descriptors that are no connections: standard streams, poll, waker, signals, listener, mail; with room to spare.
 pub const FILES_RESERVED: usize = 32;
-const _: () = assert!(FILES_RESERVED >= REFUSALS_MAX + 12);
+const _: () = assert!(
+    FILES_RESERVED >= REFUSALS_MAX + 1 + 12,
+    "refused connections, the one being accepted, and the rest"
+);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 
 // Life of a connection.
@@ -182,6 +195,26 @@ pub const ADDRESSES_MAX: usize = 100_000;
 pub const ADDRESS_MEMORY: Duration = MAIL_ADDRESS_WINDOW;
 const _: () = assert!(ADDRESS_MEMORY.as_millis() >= ARRIVALS_WINDOW.as_millis());
 const _: () = assert!(ADDRESS_MEMORY.as_millis() >= TRIES_WINDOW.as_millis());
+
+/// A trusted IPv4 network with a shorter prefix than this is warned of at start: 256 addresses hold any fleet of proxies, and
+/// a wider network (a /8 or /16 of private addresses) has clients in it, who could then choose the address they count under.
+pub const TRUSTED_IPV4_PREFIX_MIN: u8 = 24;
+/// The same for IPv6: a /64 is one link.
+pub const TRUSTED_IPV6_PREFIX_MIN: u8 = 64;
+
+// The log.
+
+/// Events of one kind are counted for this long, and those over the limit of their kind become one line with their number.
+pub const LOG_WINDOW: Duration = Duration::from_mins(1);
+/// Log lines each [`LOG_WINDOW`] for one kind of event that anybody can cause at will: enough to see that it happens and on which
+/// connections. With at most 100 bytes a line that is 3 MB a day.
+pub const LOG_STRANGER_LINES_MAX: u32 = 20;
+/// Log lines each [`LOG_WINDOW`] for members who come and go: ten a second, which is more than a busy room has.
+pub const LOG_MEMBER_LINES_MAX: u32 = 600;
+/// Log lines each [`LOG_WINDOW`] for what stays as it is until the operator mends it: a reminder.
+pub const LOG_REMINDER_LINES_MAX: u32 = 1;
+const _: () = assert!(LOG_REMINDER_LINES_MAX <= LOG_STRANGER_LINES_MAX);
+const _: () = assert!(LOG_STRANGER_LINES_MAX <= LOG_MEMBER_LINES_MAX);
 
 // Mail.
 

@@ -4,6 +4,7 @@
 //! what is logged is safe by its type.
 
 use crate::base::ids::{ConnectionId, MailId};
+use crate::base::limits::{LOG_MEMBER_LINES_MAX, LOG_REMINDER_LINES_MAX, LOG_STRANGER_LINES_MAX};
 use crate::base::mail::MailFault;
 use crate::base::reason::CloseReason;
 
@@ -39,8 +40,10 @@ pub enum Note {
     MailLimited(ConnectionId),
     /// A mail did not go out.
     MailFailed(MailId, MailFault),
-    /// A WebSocket ended.
+    /// A member's WebSocket ended.
     Closed(ConnectionId, CloseReason),
+    /// The WebSocket of a guest, who never logged in on it, ended.
+    GuestClosed(ConnectionId, CloseReason),
     /// A connection that never became a WebSocket ended.
     HttpClosed(ConnectionId, CloseReason),
     /// The server is full: a connection was turned away.
@@ -49,10 +52,20 @@ pub enum Note {
     AddressFull(ConnectionId),
     /// Somebody on this machine forwards requests, and is not among the trusted proxies: nothing is limited by address.
     UnknownProxy(ConnectionId),
-    /// A trusted proxy does not tell whom it speaks for: what comes through it is not limited by address.
+    /// A trusted proxy sends no usable X-Forwarded-For: all its clients share the limits of the proxy's own address.
     SilentProxy(ConnectionId),
+    /// Trusted networks so wide that clients may be in them, who can then choose the address they count under.
+    WideTrust {
+        /// How many of the trusted networks.
+        networks: usize,
+    },
     /// No file descriptor is left for a new connection.
     OutOfFiles,
+    /// The system refuses to accept connections for a reason that will not pass by itself.
+    AcceptFailed {
+        /// The error number of accept(2), if the system gave one.
+        errno: i32,
+    },
     /// The server stops; so many connections are told.
     Stopping {
         /// Connections that are open.
@@ -85,16 +98,18 @@ impl Note {
     #[must_use]
     pub const fn level(&self) -> Level {
         match self {
-            Self::MailFailed(..) | Self::OutOfFiles => Level::Error,
+            Self::MailFailed(..) | Self::OutOfFiles | Self::AcceptFailed { .. } => Level::Error,
             Self::MailLimited(_)
             | Self::Full(_)
             | Self::WrongTry(_)
             | Self::AddressFull(_)
             | Self::UnknownProxy(_)
-            | Self::SilentProxy(_) => Level::Warn,
+            | Self::SilentProxy(_)
+            | Self::WideTrust { .. } => Level::Warn,
             Self::LoggedIn(_)
             | Self::Resumed(_)
             | Self::Closed(..)
+            | Self::GuestClosed(..)
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,
             Self::Accepted(_)
@@ -102,6 +117,63 @@ impl Note {
             | Self::Answered(..)
             | Self::Upgraded(_)
             | Self::HttpClosed(..) => Level::Debug,
+        }
+    }
+
+    /// The name of the event in the log.
+    #[must_use]
+    pub const fn event(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Answered(..) => "answered",
+            Self::Upgraded(_) => "upgraded",
+            Self::LoggedIn(_) => "logged-in",
+            Self::Resumed(_) => "resumed",
+            Self::WrongTry(_) => "wrong-try",
+            Self::MailLimited(_) => "mail-limited",
+            Self::MailFailed(..) => "mail-failed",
+            Self::Closed(..) => "closed",
+            Self::GuestClosed(..) => "guest-closed",
+            Self::HttpClosed(..) => "http-closed",
+            Self::Full(_) => "full",
+            Self::AddressFull(_) => "address-full",
+            Self::UnknownProxy(_) => "unknown-proxy",
+            Self::SilentProxy(_) => "silent-proxy",
+            Self::WideTrust { .. } => "wide-trust",
+            Self::OutOfFiles => "out-of-files",
+            Self::AcceptFailed { .. } => "accept-failed",
+            Self::Stopping { .. } => "stopping",
+            Self::Calls(_) => "calls",
+            Self::Stopped { .. } => "stopped",
+        }
+    }
+
+    /// How many lines this kind of event gets in the log each [`LOG_WINDOW`]; `None`: one for every event.
+    ///
+    /// [`LOG_WINDOW`]: crate::base::limits::LOG_WINDOW
+    #[must_use]
+    pub const fn lines_max(&self) -> Option<u32> {
+        match self {
+            Self::WrongTry(_)
+            | Self::MailLimited(_)
+            | Self::MailFailed(..)
+            | Self::GuestClosed(..)
+            | Self::Full(_)
+            | Self::AddressFull(_)
+            | Self::OutOfFiles => Some(LOG_STRANGER_LINES_MAX),
+            Self::LoggedIn(_) | Self::Resumed(_) | Self::Closed(..) => Some(LOG_MEMBER_LINES_MAX),
+            Self::UnknownProxy(_) | Self::SilentProxy(_) | Self::AcceptFailed { .. } => {
+                Some(LOG_REMINDER_LINES_MAX)
+            }
+            // The first four come once in a run; the others at the level `debug` alone, which is set to see every event.
+            Self::WideTrust { .. }
+            | Self::Stopping { .. }
+            | Self::Calls(_)
+            | Self::Stopped { .. }
+            | Self::Accepted(_)
+            | Self::Answered(..)
+            | Self::Upgraded(_)
+            | Self::HttpClosed(..) => None,
         }
     }
 }

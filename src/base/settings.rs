@@ -1,6 +1,8 @@
 //! What the person who runs the server may choose and the server needs to know. Checked by `config.rs`.
 
+use crate::base::limits::{TRUSTED_IPV4_PREFIX_MIN, TRUSTED_IPV6_PREFIX_MIN};
 use ipnet::IpNet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// Choices that the server keeps for the whole run.
@@ -41,6 +43,39 @@ pub struct MailBudget {
     pub burst: u64,
 }
 
+impl Settings {
+    /// How many of the trusted networks are so wide that clients may be in them. The networks of this machine alone are not.
+    #[must_use]
+    pub fn wide_trusts(&self) -> usize {
+        self.trusted_proxies.iter().filter(|network| is_wide(network)).count()
+    }
+}
+
+fn is_wide(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => is_wide_ipv4(network.network(), network.prefix_len()),
+        IpNet::V6(network) => match (network.network().to_ipv4_mapped(), network.prefix_len()) {
+            (Some(address), prefix @ IPV4_MAPPED_PREFIX..) => {
+                is_wide_ipv4(address, prefix - IPV4_MAPPED_PREFIX)
+            }
+            // A network that holds all mapped addresses trusts the whole of IPv4.
+            (_, prefix) => {
+                prefix < TRUSTED_IPV6_PREFIX_MIN || network.contains(&Ipv4Addr::UNSPECIFIED.to_ipv6_mapped())
+            }
+        },
+    }
+}
+
+fn is_wide_ipv4(address: Ipv4Addr, prefix: u8) -> bool {
+    let is_this_machine = address.is_loopback() && prefix >= LOOPBACK_PREFIX;
+    prefix < TRUSTED_IPV4_PREFIX_MIN && !is_this_machine
+}
+
+/// IPv4 addresses as IPv6 addresses: `::ffff:0:0/96` (RFC 4291, section 2.5.5.2).
+const IPV4_MAPPED_PREFIX: u8 = 96;
+/// `127.0.0.0/8` (RFC 1122, section 3.2.1.3).
+const LOOPBACK_PREFIX: u8 = 8;
+
 impl Default for Settings {
     /// The defaults of the README, with a file limit of 1,024.
     fn default() -> Self {
@@ -57,6 +92,38 @@ impl Default for Settings {
             connections_per_address: 64,
             trusted_proxies: Vec::new(),
             origins: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_with_clients_in_them_are_wide() {
+        let rows = [
+            ("10.0.0.1/32", false),
+            ("10.0.0.0/24", false),
+            ("10.0.0.0/23", true),
+            ("10.0.0.0/8", true),
+            ("0.0.0.0/0", true),
+            ("127.0.0.0/8", false),
+            ("126.0.0.0/7", true),
+            ("::1/128", false),
+            ("fd00::/64", false),
+            ("fd00::/63", true),
+            ("::/0", true),
+            ("::/80", true),
+            ("::ffff:10.0.0.0/104", true),
+            ("::ffff:10.0.0.0/120", false),
+            ("::ffff:127.0.0.0/104", false),
+            ("::ffff:0:0/96", true),
+        ];
+        for (network, is_wide) in rows {
+            let trusted_proxies = vec![network.parse().expect("a network")];
+            let settings = Settings { trusted_proxies, ..Settings::default() };
+            assert_eq!(settings.wide_trusts(), usize::from(is_wide), "{network}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which name belongs to which address.
 
-use crate::base::limits::{NAMES_MAX, SESSION_TTL};
+use crate::base::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX, SESSION_TTL};
 use crate::base::moment::Moment;
 use crate::base::shelf::{Key, Shelf};
 use crate::base::throttle::Throttle;
@@ -15,7 +15,10 @@ pub const BOT_NAME: &str = "plumebot";
 #[derive(Debug)]
 pub struct Names {
     people: Shelf<Person>,
+    /// Every key of every name. No key has two owners, so a person is found by any of them.
     by_name: BTreeMap<NameKey, Key>,
+    /// Names that each mailbox owns; none at zero.
+    by_mailbox: BTreeMap<EmailKey, usize>,
     reserved: Vec<NameKey>,
 }
 
@@ -23,45 +26,95 @@ pub struct Names {
 struct Person {
     name: UserName,
     email: EmailKey,
+    mailbox: EmailKey,
     connections: usize,
     /// How fast the person talks, over all connections.
     throttle: Throttle,
+}
+
+/// Why an address may not have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameRefusal {
+    /// The name, or one that looks like it, belongs to another address or is reserved.
+    Taken,
+    /// The mailbox owns as many names as it may.
+    TooManyNames,
 }
 
 impl Names {
     /// All names are free but the reserved ones and the site's own.
     #[must_use]
     pub fn new(site_name: &str) -> Self {
-        let reserved = RESERVED.iter().copied().chain([site_name]).map(NameKey::of).collect();
-        Self { people: Shelf::new(NAMES_MAX), by_name: BTreeMap::new(), reserved }
+        let reserved = RESERVED.iter().copied().chain([site_name]).flat_map(NameKey::all_of).collect();
+        let (by_name, by_mailbox) = (BTreeMap::new(), BTreeMap::new());
+        Self { people: Shelf::new(NAMES_MAX), by_name, by_mailbox, reserved }
     }
 
-    /// Whether the name is free, or belongs to this address.
-    #[must_use]
-    pub fn may_have(&self, name: &UserName, email: &Email) -> bool {
-        let key = name.key();
-        let owner = self.by_name.get(&key).and_then(|&person| self.people.get(person));
-        !self.reserved.contains(&key) && owner.is_none_or(|owner| owner.email == email.key())
+    /// Checks that the name is free and the mailbox may own one more, or that the name belongs to this address.
+    ///
+    /// # Errors
+    /// If the address may not have the name.
+    pub fn check(&self, name: &UserName, email: &Email) -> Result<(), NameRefusal> {
+        self.find(name, email).map(|_owner| ())
     }
 
-    /// Makes the name belong to this address. `None`: it belongs to another, or to nobody.
+    /// Makes the name belong to this address.
     ///
     /// The caller connects the person at once, or the name would never be free again.
-    pub fn claim(&mut self, name: &UserName, email: &Email) -> Option<Key> {
-        if !self.may_have(name, email) {
-            return None;
+    ///
+    /// # Errors
+    /// If the address may not have the name.
+    pub fn claim(&mut self, name: &UserName, email: &Email) -> Result<Key, NameRefusal> {
+        if let Some(owner) = self.find(name, email)? {
+            return Ok(owner);
         }
-        if let Some(&person) = self.by_name.get(&name.key()) {
-            return Some(person);
-        }
-        let person =
-            Person { name: name.clone(), email: email.key(), connections: 0, throttle: Throttle::default() };
+        let mailbox = email.mailbox();
+        *self.by_mailbox.entry(mailbox.clone()).or_default() += 1;
+        let person = Person {
+            name: name.clone(),
+            email: email.key(),
+            mailbox,
+            connections: 0,
+            throttle: Throttle::default(),
+        };
         let (key, evicted) = self.people.insert(person, None);
         if let Some(evicted) = evicted {
-            self.by_name.remove(&evicted.name.key());
+            self.release(&evicted);
         }
-        self.by_name.insert(name.key(), key);
-        Some(key)
+        for name_key in name.keys() {
+            self.by_name.insert(name_key, key);
+        }
+        Ok(key)
+    }
+
+    /// The person of this address who owns the name already. `None`: the name is free for it.
+    fn find(&self, name: &UserName, email: &Email) -> Result<Option<Key>, NameRefusal> {
+        let keys = name.keys();
+        let mut owners = keys.iter().filter_map(|key| self.by_name.get(key)).copied();
+        let is_own = |owner| self.people.get(owner).is_some_and(|person| person.email == email.key());
+        let is_reserved = keys.iter().any(|key| self.reserved.contains(key));
+        if is_reserved || !owners.clone().all(is_own) {
+            return Err(NameRefusal::Taken);
+        }
+        let owner = owners.next();
+        let names = self.by_mailbox.get(&email.mailbox()).copied().unwrap_or(0);
+        if owner.is_none() && names >= NAMES_PER_MAILBOX_MAX {
+            return Err(NameRefusal::TooManyNames);
+        }
+        Ok(owner)
+    }
+
+    /// Frees the name of a person who is no longer known.
+    fn release(&mut self, person: &Person) {
+        for key in person.name.keys() {
+            self.by_name.remove(&key);
+        }
+        if let Some(owned) = self.by_mailbox.get_mut(&person.mailbox) {
+            *owned = owned.saturating_sub(1);
+            if *owned == 0 {
+                self.by_mailbox.remove(&person.mailbox);
+            }
+        }
     }
 
     /// The name of a person who is still known.
@@ -103,7 +156,7 @@ impl Names {
     /// Frees the names whose time is over.
     pub fn forget_expired(&mut self, now: Moment) {
         while let Some(person) = self.people.pop_expired(now) {
-            self.by_name.remove(&person.name.key());
+            self.release(&person);
         }
     }
 
@@ -146,9 +199,9 @@ mod tests {
         let mut names = Names::new("Plume.chat");
         let ada = names.claim(&name("Ada"), &email("ada@example.org")).unwrap();
         names.connect(ada);
-        assert_eq!(names.claim(&name("aDA"), &email("ADA@example.org")), Some(ada));
-        assert_eq!(names.claim(&name("ADA"), &email("eve@example.org")), None);
-        assert!(!names.may_have(&name("ada"), &email("eve@example.org")));
+        assert_eq!(names.claim(&name("aDA"), &email("ADA@example.org")), Ok(ada));
+        assert_eq!(names.claim(&name("ADA"), &email("eve@example.org")), Err(NameRefusal::Taken));
+        assert_eq!(names.check(&name("ada"), &email("eve@example.org")), Err(NameRefusal::Taken));
         assert_eq!(names.get(ada).unwrap().as_str(), "Ada");
     }
 
@@ -164,22 +217,78 @@ mod tests {
         assert!(names.get(ada).is_some(), "one connection is left");
         assert!(names.disconnect(at(5), ada));
         names.forget_expired(at(4).after(SESSION_TTL));
-        assert!(!names.may_have(&name("ada"), &email("eve@example.org")));
+        assert!(names.check(&name("ada"), &email("eve@example.org")).is_err());
         assert_eq!(names.next_deadline(), Some(at(5).after(SESSION_TTL)));
         names.forget_expired(at(5).after(SESSION_TTL));
-        assert!(names.may_have(&name("ada"), &email("eve@example.org")));
-        assert!(names.is_empty());
+        assert!(names.check(&name("ada"), &email("eve@example.org")).is_ok());
+        assert!(names.is_empty() && names.by_name.is_empty() && names.by_mailbox.is_empty());
     }
 
     #[test]
     fn some_names_are_nobodys() {
         let names = Names::new("Ada's Chat");
         let rows = "PlumeBot, plume bot, p1umebot, Admin, ADM1N, moderator, m0derator, system, root, every one, \
-                    here, adas-chat";
+                    here, adas-chat, ꓮꓓꓟꓲꓠ, ꓑꓡꓴꓟꓰꓐꓳꓔ, ꓢꓬꓢꓔꓰꓟ, ᎻᎬᎡᎬ, ꓮꓓꓮꓢꓚꓧꓮꓔ";
         for typed in rows.split(", ") {
             let parsed = UserName::parse(typed);
-            let may_have = parsed.is_some_and(|name| names.may_have(&name, &email("ada@example.org")));
+            let may_have = parsed.is_some_and(|name| names.check(&name, &email("ada@example.org")).is_ok());
             assert!(!may_have, "{typed}");
         }
+    }
+
+    #[test]
+    fn a_name_owns_its_look_alikes_in_every_case() {
+        // Each row: who came first, and who is refused.
+        let rows = [
+            ("Bob", "ВОВ"),
+            ("Bob", "вов"),
+            ("вов", "BOB"),
+            ("Tom", "ТОМ"),
+            ("Tom", "ΤΟΜ"),
+            ("Kate", "КАТЕ"),
+            ("ΚΑΤΕ", "kate"),
+            ("Nina", "ΝΙΝΑ"),
+            ("Straße", "STRASSE"),
+        ];
+        for (first, second) in rows {
+            let mut names = Names::new("Plume.chat");
+            names.claim(&name(first), &email("ada@example.org")).unwrap();
+            let refused = names.claim(&name(second), &email("eve@example.org"));
+            assert_eq!(refused, Err(NameRefusal::Taken), "{first} {second}");
+            // Its owner has one name, whichever of its forms is typed.
+            assert!(names.claim(&name(second), &email("ada@example.org")).is_ok(), "{first} {second}");
+            assert_eq!(names.len(), 1, "{first} {second}");
+        }
+        let mut names = Names::new("Plume.chat");
+        for (number, typed) in ["राम", "रीमा", "रोमी", "रमा", "रूमी"].into_iter().enumerate()
+        {
+            let owner = email(&format!("p{number}@example.org"));
+            assert!(names.claim(&name(typed), &owner).is_ok(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_mailbox_owns_at_most_three_names() {
+        let mut names = Names::new("Plume.chat");
+        let mut people = Vec::new();
+        for (typed, address) in [
+            ("Ada", "ada@example.org"),
+            ("Countess", "ada+work@example.org"),
+            ("Lovelace", "ADA+x+y@example.org"),
+        ] {
+            let person = names.claim(&name(typed), &email(address)).unwrap();
+            names.connect(person);
+            people.push(person);
+        }
+        let fourth = (name("Byron"), email("ada+fourth@example.org"));
+        assert_eq!(names.check(&fourth.0, &fourth.1), Err(NameRefusal::TooManyNames));
+        assert_eq!(names.claim(&fourth.0, &fourth.1), Err(NameRefusal::TooManyNames));
+        // A taken name is said to be taken, one's own is still one's own, and other mailboxes are not concerned.
+        assert_eq!(names.claim(&name("ada"), &fourth.1), Err(NameRefusal::Taken));
+        assert_eq!(names.claim(&name("ada"), &email("ada@example.org")), Ok(people[0]));
+        assert!(names.claim(&name("Byron"), &email("ada@example.com")).is_ok());
+        names.disconnect(Moment::from_ms(0), people[1]);
+        names.forget_expired(Moment::from_ms(0).after(SESSION_TTL));
+        assert!(names.claim(&name("Annabella"), &fourth.1).is_ok(), "one of the three has expired");
     }
 }

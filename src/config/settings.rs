@@ -120,7 +120,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "PLUME_TRUSTED_PROXIES",
         default: Words("none"),
-        meaning: "Proxies whose X-Forwarded-For is believed: addresses or networks, comma-separated.",
+        meaning: "Proxies whose X-Forwarded-For is believed: addresses or networks of proxies alone, by commas.",
         set: |draft, value| put(&mut draft.config.settings.trusted_proxies, networks(value)),
     },
     Setting {

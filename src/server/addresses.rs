@@ -39,10 +39,19 @@ struct Visitor {
 pub(super) enum Origin {
     /// From a client itself.
     Client(IpAddr),
-    /// From a proxy that tells the client's address with each request.
-    Proxy,
+    /// From a proxy at this address, which tells the client's address with each request.
+    Proxy(IpAddr),
     /// From this machine: perhaps a proxy that nobody told us of, so it has no limits.
     Local,
+}
+
+/// Which client a trusted proxy speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forwarded {
+    /// The client with this address.
+    Client(IpAddr),
+    /// A client that the proxy at this address does not name: it counts for the proxy's own address.
+    Unknown(IpAddr),
 }
 
 impl Addresses {
@@ -58,7 +67,7 @@ impl Addresses {
     pub(super) fn origin(&self, peer: IpAddr) -> Origin {
         let peer = peer.to_canonical();
         if self.is_trusted(peer) {
-            Origin::Proxy
+            Origin::Proxy(peer)
         } else if peer.is_loopback() {
             Origin::Local
         } else {
@@ -66,11 +75,20 @@ impl Addresses {
         }
     }
 
-    /// The client's address as trusted proxies tell it: the right-most one that is not a trusted proxy's own. What stands to the
-    /// left of it anybody may have written.
-    pub(super) fn forwarded(&self, forwarded_for: &str) -> Option<IpAddr> {
-        let addresses = forwarded_for.rsplit(',').map(told_address);
-        addresses.map_while(|address| address).find(|&address| !self.is_trusted(address))
+    /// The client's address as trusted proxies tell it, each of which appends the address of its own peer: the right-most one that
+    /// is not a trusted proxy's own. What stands to the left of it anybody may have written. Where a proxy appended something that
+    /// is no address (`unknown`, `_hidden`, `unix:`), that proxy's own address counts: no client may escape the limits by it. Where
+    /// all are trusted, the client is in a trusted network itself, and the left-most counts.
+    pub(super) fn forwarded(&self, peer: IpAddr, forwarded_for: Option<&str>) -> Forwarded {
+        let mut nearest = peer;
+        for part in forwarded_for.unwrap_or_default().rsplit(',') {
+            match told_address(part) {
+                None => return Forwarded::Unknown(nearest),
+                Some(address) if !self.is_trusted(address) => return Forwarded::Client(address),
+                Some(address) => nearest = address,
+            }
+        }
+        Forwarded::Client(nearest)
     }
 
     /// One more connection from an address; `None`: it has too many, or they come too fast.
@@ -141,8 +159,16 @@ impl Addresses {
         self.visitors.next_deadline()
     }
 
+    /// Whether a proxy at this address, which is canonical, is believed. An IPv4 address is also in the IPv6 networks that its
+    /// mapped form (`::ffff:10.0.0.1`) is in: that is how it looks on a socket of both families.
     fn is_trusted(&self, address: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(&address))
+        let mapped = match address {
+            IpAddr::V4(address) => Some(IpAddr::V6(address.to_ipv6_mapped())),
+            IpAddr::V6(_) => None,
+        };
+        self.trusted_proxies.iter().any(|network| {
+            network.contains(&address) || mapped.is_some_and(|mapped| network.contains(&mapped))
+        })
     }
 
     fn begin(&mut self, network: IpAddr) -> Key {
@@ -177,7 +203,8 @@ fn told_address(part: &str) -> Option<IpAddr> {
     address.ok().map(|address: IpAddr| address.to_canonical())
 }
 
-fn network(address: IpAddr) -> IpAddr {
+/// The network that an address counts for.
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & SLASH_64).into(),
@@ -204,6 +231,7 @@ mod tests {
     #[test]
     fn the_right_most_address_that_is_not_a_proxys_counts() {
         let addresses = addresses(1);
+        let peer = ip("10.3.3.3");
         let rows = [
             ("203.0.113.5", Some("203.0.113.5")),
             ("6.6.6.6, 203.0.113.5", Some("203.0.113.5")),
@@ -213,13 +241,51 @@ mod tests {
             ("[2001:db8::7]", Some("2001:db8::7")),
             ("\"[2001:db8::7]:443\"", Some("2001:db8::7")),
             ("6.6.6.6, 203.0.113.5:4711", Some("203.0.113.5")),
-            ("203.0.113.5, rubbish", None),
-            ("203.0.113.5, rubbish, 10.1.1.1", None),
-            ("10.1.1.1", None),
+            // All are trusted: the client is in the trusted network.
+            ("10.1.1.1", Some("10.1.1.1")),
+            ("10.1.1.1, fd00::1, 10.2.2.2", Some("10.1.1.1")),
+            // RFC 7239, section 6, and what else is no address: who said it counts.
+            ("unknown", None),
+            ("_hidden", None),
+            ("unix:", None),
+            ("203.0.113.5, unknown", None),
+            ("203.0.113.5, \"_SEVKISEK\"", None),
+            ("203.0.113.5, 203.0.113.5;203.0.113.6", None),
+            ("203.0.113.5, ::1%eth0", None),
+            ("203.0.113.5, 203.0.113.256", None),
+            ("203.0.113.5,", None),
+            (",", None),
             ("", None),
         ];
         for (forwarded_for, address) in rows {
-            assert_eq!(addresses.forwarded(forwarded_for), address.map(ip), "{forwarded_for}");
+            let expected = address.map_or(Forwarded::Unknown(peer), |address| Forwarded::Client(ip(address)));
+            assert_eq!(addresses.forwarded(peer, Some(forwarded_for)), expected, "{forwarded_for}");
+        }
+        assert_eq!(addresses.forwarded(peer, None), Forwarded::Unknown(peer), "nothing is told");
+        for forwarded_for in ["203.0.113.5, rubbish, 10.1.1.1", "unix:,::ffff:10.1.1.1"] {
+            let expected = Forwarded::Unknown(ip("10.1.1.1"));
+            assert_eq!(addresses.forwarded(peer, Some(forwarded_for)), expected, "{forwarded_for}");
+        }
+    }
+
+    #[test]
+    fn ipv4_mapped_networks_hold_ipv4_peers() {
+        let rows = [
+            ("::ffff:10.0.0.0/104", "10.9.9.9", true),
+            ("::ffff:10.0.0.0/104", "::ffff:10.9.9.9", true),
+            ("::ffff:10.0.0.0/104", "11.0.0.1", false),
+            ("::ffff:10.0.0.1/128", "10.0.0.1", true),
+            ("::ffff:10.0.0.1/128", "10.0.0.2", false),
+            ("::ffff:0:0/96", "203.0.113.5", true),
+            ("::ffff:0:0/96", "2001:db8::1", false),
+            ("10.0.0.0/8", "::ffff:10.9.9.9", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("2001:db8::/32", "10.9.9.9", false),
+        ];
+        for (network, peer, is_trusted) in rows {
+            let addresses = Addresses::new(vec![network.parse().unwrap()], 1);
+            let is_proxy = matches!(addresses.origin(ip(peer)), Origin::Proxy(_));
+            assert_eq!(is_proxy, is_trusted, "{peer} in {network}");
         }
     }
 
@@ -229,8 +295,9 @@ mod tests {
         let rows = [
             ("203.0.113.5", Origin::Client(ip("203.0.113.5"))),
             ("::ffff:203.0.113.5", Origin::Client(ip("203.0.113.5"))),
-            ("10.9.9.9", Origin::Proxy),
-            ("fd00::1", Origin::Proxy),
+            ("10.9.9.9", Origin::Proxy(ip("10.9.9.9"))),
+            ("::ffff:10.9.9.9", Origin::Proxy(ip("10.9.9.9"))),
+            ("fd00::1", Origin::Proxy(ip("fd00::1"))),
             ("127.0.0.1", Origin::Local),
             ("::1", Origin::Local),
             ("::ffff:127.0.0.1", Origin::Local),

@@ -1,8 +1,8 @@
-//! How a connection comes in: whether there is room for it, and whose it is.
+//! How a connection comes in: whether there is room for it, and which client address it counts for.
 
-use super::addresses::Origin;
+use super::addresses::{Forwarded, Origin, network};
 use super::clients::{Role, Stranger};
-use super::{Life, Server};
+use super::{Life, Output, Server};
 use crate::base::ids::ConnectionId;
 use crate::base::note::Note;
 use crate::base::reason::CloseReason;
@@ -17,10 +17,11 @@ impl Server {
         let origin = self.addresses.origin(peer);
         let (role, address) = match self.make_room(id, origin) {
             Ok(address) => (Role::Visitor(origin), address),
-            Err(reason) => {
+            Err(reason) if self.clients.refuse(id, network(peer)) => {
                 connection.refuse(&self.shared, self.now.moment, Refusal::Full, reason);
                 (Role::Refused, None)
             }
+            Err(_) => return self.outputs.push_back(Output::Close(id)),
         };
         self.clients.insert(id, connection, role, address);
         if self.life != Life::Serving {
@@ -41,7 +42,7 @@ impl Server {
         self.is_full = false;
         let address = match origin {
             Origin::Client(address) => Some(self.enter_address(id, address)?),
-            Origin::Proxy | Origin::Local => None,
+            Origin::Proxy(_) | Origin::Local => None,
         };
         self.note(Note::Accepted(id));
         Ok(address)
@@ -58,27 +59,42 @@ impl Server {
     /// A connection has become a WebSocket; only now a proxy has told whose it is.
     pub(super) fn upgrade(&mut self, id: ConnectionId, forwarded_for: Option<&str>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let former = std::mem::replace(&mut client.role, Role::Stranger(Stranger::default()));
-        let Role::Visitor(origin) = former else { unreachable!("only who speaks HTTP is upgraded") };
+        let Role::Visitor(origin) = client.role else { return };
+        client.role = Role::Stranger(Stranger::default());
         self.note(Note::Upgraded(id));
-        let address = match (origin, forwarded_for) {
+        let proxy = match (origin, forwarded_for) {
             (Origin::Client(_), _) | (Origin::Local, None) => return,
-            (Origin::Local, Some(_)) => return self.note_proxy(Note::UnknownProxy(id)),
-            (Origin::Proxy, None) => None,
-            (Origin::Proxy, Some(forwarded_for)) => self.addresses.forwarded(forwarded_for),
+            (Origin::Local, Some(_)) => return self.note_unknown_proxy(id),
+            (Origin::Proxy(proxy), _) => proxy,
         };
-        let Some(address) = address else { return self.note_proxy(Note::SilentProxy(id)) };
+        let (address, is_silent) = match self.addresses.forwarded(proxy, forwarded_for) {
+            Forwarded::Client(address) => (address, false),
+            Forwarded::Unknown(proxy) => (proxy, true),
+        };
         match self.enter_address(id, address) {
             Ok(address) => self.clients.set_address(id, address),
-            Err(reason) => self.end(id, reason),
+            Err(reason) if self.clients.refuse(id, network(address)) => self.end(id, reason),
+            Err(reason) => self.remove(id, reason),
+        }
+        if is_silent {
+            self.note_silent_proxy(id);
         }
     }
 
-    /// Tells once that a proxy is not set up as it should be.
-    fn note_proxy(&mut self, note: Note) {
-        if !self.has_noted_proxy {
-            self.note(note);
+    /// Warns once in a run: the setting does not change before the next.
+    fn note_unknown_proxy(&mut self, id: ConnectionId) {
+        if !std::mem::replace(&mut self.has_noted_unknown_proxy, true) {
+            self.note(Note::UnknownProxy(id));
         }
-        self.has_noted_proxy = true;
+    }
+
+    /// Warns once in a run, whatever was said of other proxies.
+    fn note_silent_proxy(&mut self, id: ConnectionId) {
+        if !std::mem::replace(&mut self.has_noted_silent_proxy, true) {
+            self.note(Note::SilentProxy(id));
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

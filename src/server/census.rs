@@ -4,7 +4,8 @@ use super::Server;
 use super::clients::Role;
 use crate::base::census::Count;
 use crate::base::limits::{
-    ADDRESSES_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES, UNFINISHED_BYTES_MAX,
+    ADDRESSES_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES, REFUSALS_MAX,
+    UNFINISHED_BYTES_MAX,
 };
 use crate::wire::connection::Connection;
 
@@ -20,6 +21,7 @@ impl Server {
         let held = connections().map(Connection::held_bytes).max();
         let mut counts = vec![
             Count::new("connections", self.clients.holders(), connections_max),
+            Count::new("refused connections", self.clients.refused(), REFUSALS_MAX),
             Count::new("members", members, connections_max),
             Count::new("places in the round", self.members.ids().len(), connections_max),
             Count::new("client addresses", self.addresses.len(), ADDRESSES_MAX),

@@ -1,6 +1,7 @@
 //! The table of connections, with what each of them is to the server, and when it wants to be looked at.
 
 use super::addresses::Origin;
+use super::refusals::Refusals;
 use super::unfinished::{self, Share, Unfinished};
 use crate::base::agenda::Agenda;
 use crate::base::ids::ConnectionId;
@@ -10,6 +11,7 @@ use crate::base::throttle::Throttle;
 use crate::wire::connection::{Clock, Connection};
 use crate::wire::ring::{Position, Ring};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 /// One connection.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Client {
     /// Whether the shell knows that the connection may be read.
     pub(super) is_read: bool,
     is_ready: bool,
+    /// Whether it was a member's, which the log tells apart from a guest's.
+    pub(super) was_member: bool,
     /// What it holds of the unfinished messages.
     unfinished: Share,
     /// Its entry in the agenda.
@@ -70,7 +74,7 @@ pub(super) struct Member {
 pub(super) struct Clients {
     table: Vec<Option<Client>>,
     len: usize,
-    refused: usize,
+    refusals: Refusals,
     agenda: Agenda<ConnectionId>,
     /// Those with something to write beside the room's lines.
     ready: VecDeque<ConnectionId>,
@@ -102,7 +106,6 @@ impl Clients {
         let place = &mut self.table[id.slot()];
         assert!(place.is_none(), "a slot holds one connection");
         self.len += 1;
-        self.refused += usize::from(matches!(role, Role::Refused));
         *place = Some(Client {
             id,
             connection,
@@ -110,6 +113,7 @@ impl Clients {
             address,
             is_read: true,
             is_ready: false,
+            was_member: false,
             unfinished: Share::default(),
             due: None,
         });
@@ -131,7 +135,12 @@ impl Clients {
         self.agenda.set(id, &mut client.due, None);
         self.unfinished.hold(&mut client.unfinished, 0);
         self.len -= 1;
-        self.refused -= usize::from(matches!(client.role, Role::Refused));
+        self.refusals.remove(id);
+    }
+
+    /// Counts a connection as refused, which takes no place any more. False if there is no room for its answer either.
+    pub(super) fn refuse(&mut self, id: ConnectionId, network: IpAddr) -> bool {
+        self.refusals.add(id, network)
     }
 
     pub(super) fn set_address(&mut self, id: ConnectionId, address: Key) {
@@ -151,7 +160,12 @@ impl Clients {
 
     /// Connections that were not turned away.
     pub(super) fn holders(&self) -> usize {
-        self.len - self.refused
+        self.len.saturating_sub(self.refusals.len())
+    }
+
+    /// Connections that were turned away and are open for their answer.
+    pub(super) fn refused(&self) -> usize {
+        self.refusals.len()
     }
 
     /// All connections, in order of their slots.

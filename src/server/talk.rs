@@ -11,7 +11,7 @@ use crate::base::moment::Moment;
 use crate::base::note::Note;
 use crate::base::reason::CloseReason;
 use crate::base::shelf::Key;
-use crate::chat::names::BOT_NAME;
+use crate::chat::names::{BOT_NAME, NameRefusal};
 use crate::chat::{AuthFault, Entered, HelloFault};
 use crate::wire::connection::Event;
 use crate::wire::message::{self, ClientMessage, Hello, Line, Notice, ServerMessage, Welcome};
@@ -103,8 +103,9 @@ impl Server {
             }
             Err(HelloFault::BadName) => self.tell(id, Notice::BadName),
             Err(HelloFault::BadEmail) => self.tell(id, Notice::BadEmail),
-            Err(HelloFault::MayNotEnter(name)) => {
-                client.connection.send(&mut self.shared, &ServerMessage::may_not_enter(name.as_str()));
+            Err(HelloFault::MayNotEnter(name, refusal)) => {
+                let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
+                client.connection.send(&mut self.shared, &answer);
             }
             Err(HelloFault::MailLimited(wait)) => self.limit_mail(id, wait),
         }
@@ -125,9 +126,10 @@ impl Server {
                 self.enter(id, &entered, &Seen::Newcomer);
             }
             Err(AuthFault::Wrong { left }) => self.wrong_try(id, left),
-            Err(AuthFault::MayNotEnter(name)) => {
+            Err(AuthFault::MayNotEnter(name, refusal)) => {
                 if let Some(client) = self.clients.get_mut(id) {
-                    client.connection.send(&mut self.shared, &ServerMessage::may_not_enter(name.as_str()));
+                    let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
+                    client.connection.send(&mut self.shared, &answer);
                 }
             }
         }
@@ -368,6 +370,14 @@ fn mark(person: Key, reference: &str) -> u32 {
 
 /// Lines of one mark that are looked at. A mark has 32 bits, so that more have it only if somebody makes them.
 const SAME_MARK_MAX: usize = 4;
+
+/// The `reason` of a refused name, for programs.
+fn reason_word(refusal: NameRefusal) -> &'static str {
+    match refusal {
+        NameRefusal::Taken => "name-taken",
+        NameRefusal::TooManyNames => "too-many-names",
+    }
+}
 
 /// A wait in seconds, rounded up, so that after it there is nothing left to wait.
 fn whole_seconds(wait: Duration) -> u64 {

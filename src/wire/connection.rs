@@ -559,7 +559,8 @@ impl Connection {
                 self.stranger_until = Some(now.after(STRANGER_WITHIN));
                 (used, Some(Event::Upgraded { forwarded_for: request.forwarded_for }))
             }
-            Answer::Responded { status, keep_alive } => {
+            Answer::Responded { status, keep_alive, body } => {
+                self.outbox.push_body(body);
                 if !keep_alive {
                     self.end(shared, now, CloseReason::HttpDone);
                 }

@@ -19,7 +19,7 @@ pub mod types {
     pub const AUTH_ACK: i64 = 3;
     /// The code or token is not valid.
     pub const AUTH_RST: i64 = 4;
-    /// The name is somebody else's.
+    /// Not admitted under this name.
     pub const MAY_NOT_ENTER: i64 = 5;
     /// A word from the server to one client.
     pub const NOTICE: i64 = 6;
@@ -302,10 +302,10 @@ impl<'a> ServerMessage<'a> {
         Self { left: Some(left), ..Self::new(types::AUTH_RST, "", "") }
     }
 
-    /// The name is somebody else's.
+    /// Not admitted under this name.
     #[must_use]
-    pub fn may_not_enter(name: &'a str) -> Self {
-        Self::new(types::MAY_NOT_ENTER, name, "")
+    pub fn may_not_enter(name: &'a str, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..Self::new(types::MAY_NOT_ENTER, name, "") }
     }
 
     /// A word from the server.
@@ -503,7 +503,10 @@ mod tests {
                 r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":["ada"],"last":7}"#,
             ),
             (ServerMessage::auth_rst(4), r#"{"type":4,"user":{"name":""},"text":"","left":4}"#),
-            (ServerMessage::may_not_enter("ada"), r#"{"type":5,"user":{"name":"ada"},"text":""}"#),
+            (
+                ServerMessage::may_not_enter("ada", "name-taken"),
+                r#"{"type":5,"user":{"name":"ada"},"text":"","reason":"name-taken"}"#,
+            ),
             (
                 ServerMessage::notice(Notice::MailLimited(9)),
                 r#"{"type":6,"user":{"name":""},"text":"Too many mails were asked for. Please try again later.","reason":"mail-limited","retry":9}"#,

@@ -1,7 +1,8 @@
 //! What one connection still has to be sent: its own frames, and its cursor in the ring that all share.
 //!
 //! The bytes leave in this order: what is staged (the rest of a half-sent frame of the room, then frames of its own), then the
-//! ring from the cursor up to the next frame of its own that waits in its place. A ping and the newest pong are staged
+//! shared body of an HTTP answer, then the ring from the cursor up to the next frame of its own that waits in its place. A ping
+//! and the newest pong are staged
 //! when nothing else is, that is, between two frames.
 //!
 //! Between [`Outbox::unsent`] and [`Outbox::wrote`] anything may happen: the ring may grow and lap the cursor, the connection
@@ -9,6 +10,7 @@
 
 use crate::wire::ring::{Position, Ring};
 use std::collections::VecDeque;
+use tungstenite::Bytes;
 
 /// Unsent bytes of one connection.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub struct Outbox {
     staged_sent: usize,
     /// Bytes at the front of `staged` that are the rest of a frame of the room.
     room_rest: usize,
+    /// What is unsent of the one shared body that goes behind `staged`. In a box, for only HTTP has it, and only for a moment.
+    body: Option<Box<Bytes>>,
     /// The place in the ring, always between two frames. `None`: this connection does not read the ring.
     cursor: Option<Position>,
     /// Own frames that wait until the cursor reaches their place, in order of places.
@@ -34,6 +38,8 @@ pub struct Outbox {
 struct Offer {
     /// Bytes of `staged`.
     staged: u32,
+    /// Bytes of the shared body.
+    body: u32,
     /// Bytes of the ring.
     ring: u32,
     /// Where those of the ring begin.
@@ -53,10 +59,18 @@ const PING: [u8; 2] = [0x89, 0x00];
 impl Outbox {
     /// Queues bytes of its own, behind all others of its own.
     pub fn push(&mut self, bytes: &[u8], ring: &Ring) {
+        self.stage_body();
         match self.cursor {
             Some(_) => self.push_at(ring.end(), bytes),
             None => self.staged.extend_from_slice(bytes),
         }
+    }
+
+    /// Queues a body behind everything else of its own, without a copy: it is sent from where it lies. For HTTP alone, which does not
+    /// read the ring.
+    pub fn push_body(&mut self, body: Bytes) {
+        self.stage_body();
+        self.body = Some(Box::new(body)).filter(|body| !body.is_empty());
     }
 
     /// Queues a frame of its own at a place in the ring. A frame that already waits at a later place goes first.
@@ -108,20 +122,26 @@ impl Outbox {
     /// Whether anything besides the ring is unsent.
     #[must_use]
     pub fn has_private(&self) -> bool {
-        !self.staged.is_empty() || !self.later.is_empty() || self.ping_due || self.pong.is_some()
+        !self.staged.is_empty()
+            || self.body.is_some()
+            || !self.later.is_empty()
+            || self.ping_due
+            || self.pong.is_some()
     }
 
     /// Unsent bytes of its own. The rest of a frame of the room is not: the room sent it, whatever this client asked for.
     #[must_use]
     pub fn private_bytes(&self) -> usize {
         let later: usize = self.later.iter().map(|(_, frame)| frame.len()).sum();
-        self.staged.len() - self.staged_sent.max(self.room_rest) + later
+        let body = self.body.as_ref().map_or(0, |body| body.len());
+        self.staged.len() - self.staged_sent.max(self.room_rest) + body + later
     }
 
-    /// Bytes held for this connection alone: those of its own, and the rest of a frame of the room.
+    /// Bytes held in memory for this connection alone: those of its own, and the rest of a frame of the room. A shared body is not.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.private_bytes() + self.room_rest.saturating_sub(self.staged_sent)
+        let later: usize = self.later.iter().map(|(_, frame)| frame.len()).sum();
+        self.staged.len() - self.staged_sent + later
     }
 
     /// What may be written now, at most `share` bytes; nothing of the ring where it has lapped the cursor.
@@ -129,12 +149,18 @@ impl Outbox {
         self.stage(ring);
         let staged = &self.staged[self.staged_sent..];
         let staged = &staged[..staged.len().min(share)];
-        self.offer = Offer { staged: len_u32(staged.len()), ring: 0, from: Position::default() };
+        let share = share - staged.len();
+        self.offer = Offer { staged: len_u32(staged.len()), ..Offer::default() };
+        if let Some(body) = &self.body {
+            let body = &body[..body.len().min(share)];
+            self.offer.body = len_u32(body.len());
+            return [staged, body, &[]];
+        }
         let Some(cursor) = self.cursor.filter(|&cursor| cursor >= ring.oldest()) else {
             return [staged, &[], &[]];
         };
         let stop = self.later.front().map_or(ring.end(), |&(place, _)| place.max(cursor));
-        let [first, second] = ring.slices(cursor, stop, share - staged.len());
+        let [first, second] = ring.slices(cursor, stop, share);
         (self.offer.ring, self.offer.from) = (len_u32(first.len() + second.len()), cursor);
         [staged, first, second]
     }
@@ -146,8 +172,13 @@ impl Outbox {
     pub fn wrote(&mut self, ring: &Ring, taken: usize) -> Result<bool, Torn> {
         let offer = std::mem::take(&mut self.offer);
         let of_staged = taken.min(offer.staged as usize);
-        let of_ring = (taken - of_staged).min(offer.ring as usize);
+        let of_body = (taken - of_staged).min(offer.body as usize);
+        let of_ring = (taken - of_staged - of_body).min(offer.ring as usize);
         self.staged_sent += of_staged;
+        if let Some(body) = &mut self.body {
+            drop(body.split_to(of_body.min(body.len())));
+        }
+        self.body.take_if(|body| body.is_empty());
         if self.staged_sent == self.staged.len() {
             // New ones and not `clear`: an idle connection keeps no buffer.
             (self.staged, self.staged_sent, self.room_rest) = (Vec::new(), 0, 0);
@@ -165,12 +196,23 @@ impl Outbox {
             self.staged.extend_from_slice(&behind);
             self.cursor = self.cursor.map(|cursor| cursor.max(advance.position));
         }
-        Ok(of_staged + of_ring == offer.staged as usize + offer.ring as usize)
+        let offered: usize = [offer.staged, offer.body, offer.ring].iter().map(|&bytes| bytes as usize).sum();
+        Ok(of_staged + of_body + of_ring == offered)
     }
 
-    /// Stages own frames whose place the cursor has reached, if nothing else is staged.
+    /// Copies the rest of a shared body behind what is staged, so that more can follow it. Little is left of it where an answer
+    /// follows: a client with many unsent bytes is not read.
+    fn stage_body(&mut self) {
+        if let Some(body) = self.body.take() {
+            self.staged.extend_from_slice(&body);
+            // What was offered of it stands right behind what was offered before it.
+            self.offer.staged += std::mem::take(&mut self.offer.body);
+        }
+    }
+
+    /// Stages own frames whose place the cursor has reached, if nothing has to go before them.
     fn stage(&mut self, ring: &Ring) {
-        if !self.staged.is_empty() {
+        if !self.staged.is_empty() || self.body.is_some() {
             return;
         }
         if let Some(pong) = self.pong.take() {
@@ -343,6 +385,63 @@ mod tests {
         outbox.wrote(&ring, 2).unwrap();
         outbox.push(b"(note)", &ring);
         assert_eq!(outbox.unsent(&ring, 2).concat(), b"ne", "and of the rest");
+    }
+
+    #[test]
+    fn a_shared_body_leaves_in_its_place_and_is_not_copied() {
+        let ring = Ring::new(100);
+        for bytes in 1..40 {
+            let mut outbox = Outbox::default();
+            outbox.push(b"(head)", &ring);
+            outbox.push_body(Bytes::from_static(b"[body one]"));
+            outbox.push(b"(head)", &ring);
+            outbox.push_body(Bytes::from_static(b"[body two]"));
+            outbox.push_body(Bytes::new());
+            outbox.push_body(Bytes::from_static(b"[body three]"));
+            let all = drain(&mut outbox, &ring, bytes);
+            let expected = "(head)[body one](head)[body two][body three]";
+            assert_eq!(String::from_utf8(all).unwrap(), expected, "{bytes} at a time");
+            assert_eq!((outbox.private_bytes(), outbox.has_private()), (0, false));
+        }
+        let mut outbox = Outbox::default();
+        let body = Bytes::from(vec![7; 100_000]);
+        outbox.push(b"(head)", &ring);
+        outbox.push_body(body.clone());
+        assert_eq!(outbox.private_bytes(), 100_006);
+        let [head, offered, none] = outbox.unsent(&ring, 1_000);
+        assert_eq!((head.len(), offered.len(), none.len()), (6, 994, 0), "a share of it");
+        assert_eq!(offered.as_ptr(), body.as_ptr(), "from where it lies");
+        outbox.wrote(&ring, 1_000).unwrap();
+        let [_, offered, _] = outbox.unsent(&ring, usize::MAX);
+        assert_eq!((offered.len(), offered.as_ptr()), (99_006, body[994..].as_ptr()));
+    }
+
+    #[test]
+    fn a_body_that_is_staged_after_it_was_offered_is_booked_all_the_same() {
+        let ring = Ring::new(100);
+        for taken in 0..=12 {
+            let mut outbox = Outbox::default();
+            outbox.push(b"(head)", &ring);
+            outbox.push_body(Bytes::from_static(b"[body]"));
+            let offered = outbox.unsent(&ring, usize::MAX).concat();
+            outbox.push(b"(next)", &ring);
+            outbox.push_body(Bytes::from_static(b"[x]"));
+            assert_eq!(outbox.wrote(&ring, taken), Ok(taken == 12), "{taken} taken");
+            let all = [&offered[..taken], &drain(&mut outbox, &ring, 5)].concat();
+            assert_eq!(all, b"(head)[body](next)[x]", "{taken} taken");
+        }
+    }
+
+    #[test]
+    fn nothing_comes_between_the_parts_of_a_shared_body() {
+        let ring = Ring::new(100);
+        let mut outbox = Outbox::default();
+        outbox.push_body(Bytes::from_static(b"[body]"));
+        outbox.ping();
+        outbox.unsent(&ring, usize::MAX);
+        outbox.wrote(&ring, 2).unwrap();
+        outbox.push_at(ring.end(), b"(frame)");
+        assert_eq!(drain(&mut outbox, &ring, 3), [b"ody]", &PING[..], b"(frame)"].concat());
     }
 
     #[test]

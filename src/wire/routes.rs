@@ -7,6 +7,7 @@ use crate::base::limits::RETRY_FULL_SECONDS;
 use crate::wire::assets::{Asset, Assets};
 use crate::wire::http::{Authority, HttpFault, Method, Request, Upgrade, Version};
 use data_encoding::BASE64;
+use tungstenite::Bytes;
 use tungstenite::handshake::derive_accept_key;
 
 /// All that can be asked for.
@@ -16,7 +17,7 @@ pub struct Site {
 }
 
 /// What became of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The connection goes on as a WebSocket.
     Upgraded,
@@ -26,6 +27,8 @@ pub enum Answer {
         status: u16,
         /// Whether another request may follow; otherwise the answer is the end of the connection.
         keep_alive: bool,
+        /// What has to be sent behind the response so far: the content of a file, which all answers share. Empty where there is none.
+        body: Bytes,
     },
 }
 
@@ -37,7 +40,7 @@ impl Site {
         Self { assets, origins }
     }
 
-    /// Appends the whole response to `out`.
+    /// Appends the response to `out`, but for the body that comes with the answer.
     pub fn answer(&self, request: &Request, out: &mut Vec<u8>) -> Answer {
         match (request.path.as_str(), request.method) {
             ("/connect", Method::Get) => self.connect(request, out),
@@ -134,7 +137,7 @@ fn send(asset: &Asset, request: &Request, out: &mut Vec<u8>) -> Answer {
     if let Some(encoding) = form.encoding {
         response = response.field("Content-Encoding", encoding);
     }
-    response.field("Content-Type", asset.content_type).end(Some(&form.body), Some(request))
+    response.field("Content-Type", asset.content_type).end(Some(Content::Shared(&form.body)), Some(request))
 }
 
 /// Whether If-None-Match names this tag, compared weakly (RFC 9110, sections 13.1.2 and 8.8.3.2). A tag may hold
@@ -204,6 +207,24 @@ impl From<HttpFault> for Refusal {
     }
 }
 
+/// The content of a response.
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    /// A few words, which are copied behind the head.
+    Text(&'a str),
+    /// A file, which is sent from where it lies.
+    Shared(&'a Bytes),
+}
+
+impl Content<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Shared(bytes) => bytes.len(),
+        }
+    }
+}
+
 /// A response on its way into `out`, field by field.
 struct Response<'o> {
     out: &'o mut Vec<u8>,
@@ -227,12 +248,12 @@ impl<'o> Response<'o> {
     fn text(self, text: &str, request: Option<&Request>) -> Answer {
         self.field("Content-Type", "text/plain; charset=utf-8")
             .field("Cache-Control", "no-store")
-            .end(Some(text.as_bytes()), request)
+            .end(Some(Content::Text(text)), request)
     }
 
     /// Ends with this content, which HEAD does not get to see, or none. Without a request that could be kept to,
     /// the connection ends with it.
-    fn end(mut self, content: Option<&[u8]>, request: Option<&Request>) -> Answer {
+    fn end(mut self, content: Option<Content<'_>>, request: Option<&Request>) -> Answer {
         if let Some(content) = content {
             self = self.field("Content-Length", &content.len().to_string());
         }
@@ -244,12 +265,18 @@ impl<'o> Response<'o> {
         if let Some(connection) = connection {
             self = self.field("Connection", connection);
         }
-        let answer = Answer::Responded { status: self.status.code(), keep_alive };
+        let status = self.status.code();
         let out = self.end_head();
-        if request.is_none_or(|request| request.method != Method::Head) {
-            out.extend_from_slice(content.unwrap_or_default());
-        }
-        answer
+        let content = content.filter(|_| request.is_none_or(|request| request.method != Method::Head));
+        let body = match content {
+            Some(Content::Shared(bytes)) => bytes.clone(),
+            Some(Content::Text(text)) => {
+                out.extend_from_slice(text.as_bytes());
+                Bytes::new()
+            }
+            None => Bytes::new(),
+        };
+        Answer::Responded { status, keep_alive, body }
     }
 
     fn end_head(self) -> &'o mut Vec<u8> {

@@ -10,6 +10,7 @@
 mod comfort;
 mod first_page;
 mod flood;
+mod heavy;
 mod hostile;
 mod keyboard;
 mod looks;

@@ -2,7 +2,7 @@
 
 use crate::onlooker::Onlooker;
 use crate::raw::{connect, handshake};
-use crate::support::{Client, Plume, frame};
+use crate::support::{Client, Event, Plume, frame, wait_for};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -124,25 +124,70 @@ fn without_trust_nothing_is_limited_and_the_log_says_so_once() {
     onlooker.finish();
 }
 
-/// A proxy that tells nothing, or nothing that is an address, vouches for nobody.
+/// Opens a WebSocket that a proxy says this of; `None`: it was closed with 1013.
+fn admitted(server: &Plume, told: Option<&str>) -> Option<Client> {
+    let Some(told) = told else {
+        let mut client = Client::open(server);
+        client.send_ping(b"in?");
+        return match client.next() {
+            Event::Pong(_) => Some(client),
+            Event::Close(Some(1013)) => None,
+            other => panic!("{other:?}"),
+        };
+    };
+    Client::admit_for(server, told)
+}
+
 #[test]
-fn what_a_trusted_proxy_tells_wrongly_harms_nobody() {
+fn clients_that_a_trusted_proxy_does_not_name_share_the_limits_of_its_own_address() {
     let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "2")]);
-    let onlooker = Onlooker::join(&server);
+    let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
     for told in [
-        "",
-        ",",
-        "unknown",
-        "203.0.113.5, not an address",
-        "203.0.113.5;203.0.113.6",
-        "127.0.0.1",
-        "::1%eth0",
+        None,
+        Some(""),
+        Some(","),
+        Some("unknown"),
+        Some("_hidden"),
+        Some("unix:"),
+        Some("\"_gazonk\""),
+        Some("203.0.113.5, unknown"),
+        Some("203.0.113.5, not an address"),
+        Some("203.0.113.5;203.0.113.6"),
+        Some("203.0.113.5, ::1%eth0"),
+        Some("203.0.113.5, unix:/run/plume"),
     ] {
-        for _ in 0..3 {
-            let mut client = Client::open_for(&server, told);
-            client.hello("Eve");
-            client.expect(0);
-        }
+        let held: Vec<Client> = (0..10).filter_map(|_| admitted(&server, told)).collect();
+        assert_eq!(held.len(), 2, "{told:?}");
+        assert!(Client::admit_for(&server, "203.0.113.5").is_some(), "one with an address, beside {told:?}");
+        drop(held);
+        wait_for("places again", || {
+            let places = [admitted(&server, told), admitted(&server, told)];
+            places.iter().all(Option::is_some).then_some(())
+        });
+        wait_for("end of all", || admitted(&server, told).map(drop));
     }
+    assert_eq!(server.log().matches("event=silent-proxy").count(), 1, "{}", server.log());
+    assert!(server.log().contains("hint=X-Forwarded-For"), "{}", server.log());
     onlooker.finish();
+}
+
+#[test]
+fn a_network_written_as_ipv6_trusts_ipv4_proxies() {
+    let trust = ("PLUME_TRUSTED_PROXIES", "::ffff:127.0.0.0/104");
+    let server = Plume::start(&[trust, ("PLUME_MAX_PER_ADDRESS", "2")]);
+    let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
+    let held: Vec<Client> = (0..10).filter_map(|_| Client::admit_for(&server, "203.0.113.5")).collect();
+    assert_eq!(held.len(), 2, "so many have a place");
+    assert!(!server.log().contains("event=wide-trust"), "{}", server.log());
+    onlooker.finish();
+}
+
+#[test]
+fn a_trusted_network_that_clients_may_be_in_is_warned_of() {
+    for (networks, count) in
+        [("10.0.0.0/8,192.0.2.0/24,::/0", 2), ("0.0.0.0/0", 1), ("::ffff:10.0.0.0/104", 1)]
+    {
+        let server = Plume::start(&[("PLUME_TRUSTED_PROXIES", networks)]);
+        server.wait_line(&format!("event=wide-trust networks={count} hint=PLUME_TRUSTED_PROXIES"));
+    }
 }

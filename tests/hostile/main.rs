@@ -9,6 +9,8 @@ mod bad_mail;
 mod broken_connections;
 mod client_addresses;
 mod crowds;
+mod fair_turns;
+mod floods;
 mod frames;
 mod garbage;
 mod guessing;
@@ -21,6 +23,7 @@ mod shutdown_under_load;
 mod slow_heads;
 mod smuggling;
 mod stalled_readers;
+mod static_files;
 #[expect(
     dead_code,
     unused_imports,
@@ -30,4 +33,5 @@ mod stalled_readers;
 mod support;
 mod traversal;
 mod unfinished;
+mod urgent;
 mod watched;

@@ -188,7 +188,7 @@ fn names_are_compared_without_case_in_every_script() {
     for (name, other) in
         [("Зоя", "ЗОЯ"), ("Élodie", "éLODIE"), ("ΟΔΥΣΣΕΥΣ", "οδυσσευσ"), ("Straße", "STRASSE")]
     {
-        Client::login_as(&server, name, "owner@example.org");
+        Client::login_as(&server, name, &format!("owner-of-{}@example.org", name.len()));
         let mut client = Client::open(&server);
         client.hello_as(other, "eve@example.org");
         let refused = client.message();
@@ -225,9 +225,18 @@ fn reserved_names_and_what_looks_like_them_are_nobodys() {
         "here",
         "The Quiet Room",
         "thequietr00m",
+        // Lisu and Cherokee capitals.
+        "ꓮꓓꓟꓲꓠ",
+        "ꓑꓡꓴꓟꓰꓐꓳꓔ",
+        "ꓢꓬꓢꓔꓰꓟ",
+        "ꓣꓳꓳꓔ",
+        "ᎻᎬᎡᎬ",
+        "aclmin",
+        "adm\u{a1}n",
+        "root\u{301}",
     ] {
         let mut client = Client::open(&server);
-        client.hello(name);
+        client.hello_as(name, "eve@example.org");
         let refused = client.message();
         assert_eq!(refused["type"], 5, "{name}: {refused}");
     }
@@ -248,6 +257,82 @@ fn a_name_that_looks_like_a_taken_one_is_refused() {
     }
     eve.hello_as("Adam", "eve@example.org");
     eve.expect(0);
+}
+
+#[test]
+fn capitals_of_another_script_that_look_like_a_taken_name_are_refused() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    // The second is Cyrillic, Greek, or Cyrillic in lower case, which looks like the first once it is written in capitals.
+    for (n, (name, other)) in
+        [("Bob", "ВОВ"), ("Tom", "ТОМ"), ("Kate", "ΚΑΤΕ"), ("КАРА", "kapa"), ("Hob", "ноь"), ("вов2", "BOB2")]
+            .into_iter()
+            .enumerate()
+    {
+        Client::login_as(&server, name, &format!("owner{n}@example.org"));
+        let mut eve = Client::open(&server);
+        eve.hello_as(other, "eve@example.org");
+        let refused = eve.message();
+        assert_eq!(
+            (&refused["type"], &refused["reason"]),
+            (&5.into(), &"name-taken".into()),
+            "{name} {other}"
+        );
+    }
+}
+
+#[test]
+fn names_that_differ_in_a_vowel_mark_are_different_names() {
+    let server = Plume::start(&[]);
+    for (n, name) in ["राम", "रीमा", "रोमी", "रमा", "रूमी", "ดี", "ดู"].into_iter().enumerate()
+    {
+        Client::login_as(&server, name, &format!("p{n}@example.org"));
+    }
+}
+
+#[test]
+fn a_name_has_no_blank_or_invisible_symbol_and_no_pile_of_marks() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    let mut client = Client::open(&server);
+    let pile = format!("a{}", "\u{334}".repeat(40));
+    for name in [
+        "\u{2800}",
+        "Ada\u{2800}",
+        "Ada\u{1d159}",
+        "Ada\u{3164}",
+        "\u{ffa0}",
+        "Ada\u{fe0f}",
+        "\u{301}Ada",
+        &pile,
+    ] {
+        client.hello_as(name, "ada@example.org");
+        client.expect_notice("bad-name");
+    }
+    for (n, name) in ["Nguyễn", "שָׁלוֹם", "مُحَمَّد", "น้ำ", "བསྒྲུབས"].into_iter().enumerate()
+    {
+        client.hello_as(name, &format!("p{n}@example.org"));
+        client.expect(0);
+    }
+}
+
+#[test]
+fn a_mailbox_owns_at_most_three_names() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    let mut late = Client::open(&server);
+    late.ask_code("Fourth", "ada+late@example.org");
+    let late_code = server.code_for("Fourth");
+    for (name, email) in
+        [("First", "ada@example.org"), ("Second", "ada+work@example.org"), ("Third", "ADA+a+b@Example.org")]
+    {
+        Client::login_as(&server, name, email);
+    }
+    let mut other = Client::open(&server);
+    other.hello_as("Fifth", "ada+5@example.org");
+    assert_eq!(other.expect(5)["reason"], "too-many-names");
+    // A code that was sent while there was room is no way around it.
+    late.auth(&late_code);
+    assert_eq!(late.expect(5)["reason"], "too-many-names");
+    Client::login_as(&server, "First", "ada@example.org");
+    Client::login_as(&server, "Fifth", "eve@example.org");
 }
 
 #[test]
@@ -276,7 +361,7 @@ fn two_who_race_for_a_name_never_both_get_it() {
         let mut pair = [Client::open(&server), Client::open(&server)];
         let mut codes = Vec::new();
         for (n, client) in pair.iter_mut().enumerate() {
-            client.ask_code(&name, &format!("{n}@example.org"));
+            client.ask_code(&name, &format!("{n}-of-{round}@example.org"));
             codes.push(server.code_for(&name));
         }
         for (client, code) in pair.iter_mut().zip(&codes) {

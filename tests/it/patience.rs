@@ -2,6 +2,8 @@
 
 use crate::support::{Client, Event, Http, Plume};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::process::Signal;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,6 +68,118 @@ fn who_is_behind_the_rate_for_thirty_seconds_is_closed() {
     assert_eq!(code, Some(1008));
     assert_took(begun, 30);
     assert!((280..=320).contains(&said), "{said} lines in half a minute");
+}
+
+#[test]
+#[ignore = "takes forty seconds"]
+fn an_expensive_message_delays_what_follows_and_loses_nothing() {
+    let server = Plume::start(&[]);
+    let mut ada = Client::login(&server, "Ada");
+    // A legal text in its longest spelling: 384 tokens, of which a burst pays for ten.
+    let spelled = "\\u0041".repeat(65_536);
+    ada.send_text(&format!(r#"{{"type":1,"text":"{spelled}"}}"#));
+    ada.expect_line("Ada", &"A".repeat(65_536));
+    let begun = Instant::now();
+    thread::sleep(Duration::from_secs(20));
+    ada.say("one");
+    ada.say("two");
+    loop {
+        match ada.next() {
+            Event::Json(line) => {
+                assert_eq!(line["text"], "one");
+                break;
+            }
+            Event::Ping => {}
+            other => panic!("{other:?} instead of the line"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(45), "the line is lost");
+    }
+    ada.expect_line("Ada", "two");
+    assert_took(begun, 37);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn after_a_stop_of_the_process_nobody_is_judged_for_what_was_not_read() {
+    let server = Plume::start(&[]);
+    let mut members: Vec<Client> = (0..20).map(|n| Client::login(&server, &format!("user{n}x"))).collect();
+    for member in &mut members {
+        member.settle();
+    }
+    server.signal(Signal::STOP);
+    for _ in 0..4 {
+        thread::sleep(Duration::from_millis(15_500));
+        for member in &mut members {
+            member.send_ping(b"here");
+        }
+    }
+    server.signal(Signal::CONT);
+    for member in &mut members {
+        member.settle();
+    }
+    assert!(!server.log().contains("event=closed"), "{}", server.log());
+}
+
+/// Reads `bytes_per_second` in small pieces until `bytes` have come, or less where the peer ends.
+fn read_slowly(stream: &mut TcpStream, bytes: usize, bytes_per_second: usize) -> usize {
+    let mut piece = vec![0; bytes_per_second / 10];
+    let mut received = 0;
+    while received < bytes {
+        match stream.read(&mut piece) {
+            Ok(read @ 1..) => received += read,
+            Ok(0) | Err(_) => break,
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    received
+}
+
+#[test]
+#[ignore = "takes over two minutes"]
+fn a_download_that_is_steadily_read_is_not_cut() {
+    let folder = std::env::temp_dir().join(format!("plume-download-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let body = vec![b'x'; 1_000_000];
+    std::fs::write(folder.join("index.html"), &body).unwrap();
+    let server = Plume::start(&[("PLUME_STATIC", folder.to_str().unwrap())]);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    set_socket_recv_buffer_size(&stream, 4 << 10).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let begun = Instant::now();
+    let received = read_slowly(&mut stream, usize::MAX, 8_000);
+    let took = begun.elapsed();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(received > body.len(), "{received} bytes after {took:?}");
+    assert!(took > Duration::from_secs(100), "{took:?} is no test");
+}
+
+#[test]
+#[ignore = "takes a minute and a half"]
+fn a_slow_but_steady_reader_is_neither_stalled_nor_silent() {
+    let server =
+        Plume::start(&[("PLUME_RATE", "100000"), ("PLUME_BACKLOG", "64 MiB"), ("PLUME_LEAVE_GRACE", "0")]);
+    let mut ada = Client::login(&server, "Ada");
+    let stream = TcpStream::connect(server.address()).unwrap();
+    set_socket_recv_buffer_size(&stream, 4 << 10).unwrap();
+    let mut reader = stream.try_clone().unwrap();
+    let mut slow = Client::over(stream, &server);
+    slow.ask_code("Bob", "bob@example.org");
+    slow.auth(&server.code_for("Bob"));
+    ada.expect_enters("Bob");
+    let text = "x".repeat(65_000);
+    for _ in 0..50 {
+        ada.say(&text);
+        ada.expect_line("Ada", &text);
+    }
+    let seconds = 90;
+    let received = read_slowly(&mut reader, seconds * 3_000, 3_000);
+    assert_eq!(received / (seconds * 3_000), 1, "{received} bytes");
+    assert!(
+        !server.log().contains("reason=stalled") && !server.log().contains("reason=silent"),
+        "{}",
+        server.log()
+    );
 }
 
 #[test]

@@ -72,6 +72,57 @@ fn the_missed_entering_of_oneself_is_told_after_the_rest() {
 }
 
 #[test]
+fn a_session_resumes_from_its_own_beginning_at_most() {
+    for (history, shown) in [("0", 0), ("2", 2)] {
+        let server = Plume::start(&[("PLUME_HISTORY", history)]);
+        let mut ada = Client::login(&server, "Ada");
+        say_all(&mut ada, &["secret", "secret", "shown", "shown"]);
+        let mut bob = Client::login(&server, "Bob");
+        let own = ada.expect_enters("Bob")["id"].as_u64().unwrap();
+        let last = say_all(&mut ada, &["said to Bob"]);
+        bob.expect_line("Ada", "said to Bob");
+        for after in 0..own - shown - 1 {
+            let back = Client::resume_of(&server, &bob, Some(after));
+            let texts: Vec<_> =
+                back.welcome.iter().filter(|line| line["type"] == 1).map(|line| &line["text"]).collect();
+            assert!(!texts.contains(&&json!("secret")), "history {history}, after {after}: {texts:?}");
+        }
+        let back = Client::resume_of(&server, &bob, Some(0));
+        assert_eq!(ids(&back.welcome), (own - shown..=last).collect::<Vec<_>>(), "history {history}");
+        let back = Client::resume_of(&server, &bob, Some(own));
+        assert_eq!(ids(&back.welcome), [last]);
+    }
+}
+
+#[test]
+fn a_line_said_again_with_its_ref_is_said_once() {
+    let server = Plume::start(&[]);
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    ada.expect_enters("Bob");
+    let say = |client: &mut Client, text: &str| client.send(&json!({"type": 1, "text": text, "ref": "r1"}));
+    say(&mut ada, "hello");
+    let first = bob.expect_line("Ada", "hello");
+    ada.expect_line("Ada", "hello");
+    // On the same connection, and on another one that has the line already.
+    say(&mut ada, "hello");
+    ada.expect_nothing();
+    let mut tab = Client::resume_of(&server, &ada, Some(first["id"].as_u64().unwrap()));
+    say(&mut tab, "hello");
+    assert_eq!(tab.expect(1), first, "the line that stands is the answer");
+    bob.expect_nothing();
+    // The same ref of somebody else is another line.
+    say(&mut bob, "hello too");
+    ada.expect_line("Bob", "hello too");
+    bob.expect_line("Bob", "hello too");
+    // And no ref is none.
+    for _ in 0..2 {
+        ada.send(&json!({"type": 1, "text": "again", "ref": ""}));
+        bob.expect_line("Ada", "again");
+    }
+}
+
+#[test]
 fn without_after_the_history_comes_without_the_greeting() {
     let server = Plume::start(&[("PLUME_HISTORY", "3")]);
     let mut ada = Client::login(&server, "Ada");

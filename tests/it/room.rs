@@ -280,3 +280,20 @@ fn who_reads_too_slowly_is_lapped_and_may_resume() {
     assert_eq!(back.welcome[0]["reason"], "gap");
     assert_eq!(back.welcome.len(), 3, "the notice and two lines of history");
 }
+
+#[test]
+fn the_history_is_bounded_in_bytes() {
+    let server = Plume::start(&[("PLUME_RATE", "100000")]);
+    let mut ada = Client::login(&server, "Ada");
+    let long = "x".repeat(65_000);
+    for _ in 0..25 {
+        ada.say(&long);
+        ada.expect_line("Ada", &long);
+    }
+    ada.say("short");
+    ada.expect_line("Ada", "short");
+    let bob = Client::login(&server, "Bob");
+    let lines: Vec<_> = bob.welcome.iter().filter(|message| message.get("id").is_some()).collect();
+    assert_eq!(lines.iter().filter(|line| line["text"] == long).count(), 19, "as many as 1.25 MB hold");
+    assert!(lines.iter().any(|line| line["text"] == "short"));
+}

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isCalling, pieces } from '../../static/format.js';
+import { calm, isCalling, pieces, shortened } from '../../static/format.js';
 
 const shown = (parts) =>
   parts.map(({ tag, text, parts: inner }) => {
@@ -91,5 +91,52 @@ test('hostile texts cost little time and few parts', () => {
       assert.ok(took < 200, `${JSON.stringify(unit)} took ${took} ms`);
       assert.ok(parts.length <= 210, `${JSON.stringify(unit)}: ${parts.length} parts`);
     }
+  }
+});
+
+test('a letter keeps the marks that a language needs', () => {
+  for (const text of [
+    'hello', 'Nguyễn', 'Nguye\u0302\u0303n', 'שָׁלוֹם', 'مُحَمَّد', 'น้ำ', 'བསྒྲུབས', 'မြွှေ့', 'क्षत्रिय', '❤️', '👩‍👩‍👧‍👦', '🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}',
+    `a${'\u0301'.repeat(8)}`,
+  ]) {
+    assert.equal(calm(text), text);
+  }
+});
+
+test('piles of marks are cut, whatever stands between them', () => {
+  const pile = `a${'\u0301'.repeat(8)}`;
+  for (const [text, expected] of [
+    [`a${'\u0301'.repeat(9)}`, pile],
+    [`a${'\u0301'.repeat(32_000)} b`, `${pile} b`],
+    [`${pile}\u0302${pile}\u0302`, pile + pile],
+    [`${pile}\u200d${'\u0301'.repeat(9)}`, pile],
+    [`${pile}\ufe0f\u034f\u0301`, pile],
+    [`${pile}\u3164\u0301`, pile],
+    [`ก${'\u0e38'.repeat(50)}`, `ก${'\u0e38'.repeat(8)}`],
+    [`x${'\u20dd'.repeat(50)}`, `x${'\u20dd'.repeat(8)}`],
+  ]) {
+    assert.equal(calm(text), expected);
+  }
+});
+
+test('a long text begins with its first lines', () => {
+  const row = `${'x'.repeat(9)}\n`;
+  const rows = (count) => Array(count).fill(row.trim()).join('\n');
+  for (const [text, length] of [
+    ['x'.repeat(1200), 1200],
+    ['x'.repeat(1201), 1200],
+    ['x'.repeat(65_536), 1200],
+    [rows(20), 199],
+    [rows(21), 199],
+    ['\n'.repeat(65_000), 19],
+    ['\r'.repeat(65_000), 19],
+    ['\u2028'.repeat(30_000), 19],
+    ['\n'.repeat(19), 19],
+    [`${'x'.repeat(1199)}😀y`, 1199],
+  ]) {
+    const short = shortened(text);
+    assert.equal(short.length, length, `${text.length}`);
+    assert.ok(text.startsWith(short));
+    assert.equal(short, short.toWellFormed());
   }
 });

@@ -99,7 +99,8 @@ impl Ledger {
                     limit(tries, at, TRIES_PER_ADDRESS, TRIES_WINDOW, "wrong tries from one address");
                 }
             }
-            Output::Close(id) => {
+            // A connection that is refused takes no place, although it may be open for its answer.
+            Output::Close(id) | Output::Note(Note::AddressFull(id)) => {
                 self.places.remove(id);
             }
             Output::Mail(mail) => self.post(mail.id, &mail.to, at),

@@ -390,7 +390,9 @@ impl Shell {
                     self.tell(Input::MailDone { mail: mail.id, result: Ok(()) });
                     self.codes.insert(mail.to, mail.code);
                 }
-                Some(Output::Note(Note::Closed(id, reason) | Note::HttpClosed(id, reason))) => {
+                Some(Output::Note(
+                    Note::Closed(id, reason) | Note::GuestClosed(id, reason) | Note::HttpClosed(id, reason),
+                )) => {
                     self.closed.insert(id, reason);
                 }
                 Some(Output::Note(Note::Accepted(id))) => {

@@ -231,7 +231,8 @@ impl World {
             0..4 => ([127, 0, 0, 1], None, false),
             4..7 => ([203, 0, 113, outside], Some(outside), false),
             7..9 => ([10, 0, 0, 1], Some(outside), true),
-            _ => ([10, 0, 0, 1], None, true),
+            // The proxy names no client: its own address counts.
+            _ => ([10, 0, 0, 1], Some(PROXY), true),
         };
         let person = PEOPLE[self.rng.random_range(0..PEOPLE.len())];
         self.clients.insert(id, Client::new(id, person, address, is_proxied));
@@ -521,6 +522,8 @@ const REST_TURNS: u32 = 400;
 const REST_STEP: Duration = Duration::from_millis(250);
 /// More than most turns need.
 const GAP_EVENTS_PER_TURN: u32 = 30;
+/// What a proxy counts for itself: no address of the outside.
+const PROXY: u8 = 200;
 /// Some want the name that somebody else has, or one like it.
 const PEOPLE: [Person; 8] = [
     Person { name: "ada", email: "ada@example.org", likeness: "ada" },

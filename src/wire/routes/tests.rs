@@ -23,6 +23,9 @@ fn answer(site: &Site, head: &str) -> (Answer, String) {
     assert_eq!(used, bytes.len(), "{head}");
     let mut out = b"before".to_vec();
     let answer = site.answer(&request.expect("a whole head").expect("a request"), &mut out);
+    if let Answer::Responded { body, .. } = &answer {
+        out.extend_from_slice(body);
+    }
     let text = String::from_utf8(out).expect("text");
     (answer, text.strip_prefix("before").expect("what stood there stays").to_owned())
 }
@@ -34,7 +37,7 @@ fn check(site: &Site, row: &str, expected: &str) {
     let mut pieces = expected.split(" / ");
     let begin = match answer {
         Answer::Upgraded => "101".to_owned(),
-        Answer::Responded { status, keep_alive } => {
+        Answer::Responded { status, keep_alive, .. } => {
             let is_closed = text.contains("\r\nConnection: close\r\n");
             assert_eq!(is_closed, !keep_alive, "{row}: {text}");
             format!("{status} {}", if keep_alive { "stay" } else { "end" })

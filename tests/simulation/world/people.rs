@@ -1,7 +1,7 @@
 //! What the peers of a world do: what a client in its place would do, what it should not, and what somebody would try who wants
 //! to be in where they don't belong.
 
-use super::World;
+use super::{PROXY, World};
 use crate::client::{Client, PING_PAYLOAD, Phase};
 use crate::frames::frame;
 use rand::RngExt;
@@ -44,12 +44,12 @@ impl World {
             _ => {
                 client.phase = Phase::Upgrading;
                 let forwarded = match (client.is_proxied, client.address) {
+                    (true, None | Some(PROXY)) => "X-Forwarded-For: unknown\r\n".to_owned(),
                     // What stands to the left of the proxy's own word is the client's, and may be anything.
                     (true, Some(address)) => {
                         let invented = self.rng.random_range(0..4);
                         format!("X-Forwarded-For: 203.0.113.{invented}, 203.0.113.{address}, 10.0.0.9\r\n")
                     }
-                    (true, None) => "X-Forwarded-For: unknown\r\n".to_owned(),
                     (false, _) => format!("X-Forwarded-For: 203.0.113.{}\r\n", self.rng.random_range(0..4)),
                 };
                 client.answers_due += 1;
