@@ -44,7 +44,7 @@ fn each_line_is_offered_to_each_member_within_two_writes_for_each_member() {
             }
         }
         // Below the rate, or the lines would rightly wait for it.
-        if turn % 200 == 0 {
+        if turn % 60 == 0 {
             let talker = members[turn % members.len()];
             let text = format!("line {turn} of an honest member.");
             shell.say(talker, &json!({"type": 1, "text": text}));
@@ -155,7 +155,7 @@ const PIPELINERS: usize = 16;
 const GUESTS: usize = 64;
 /// More than one read takes.
 const READ_BYTES: usize = 20_000;
-const TURNS: usize = 2_000;
+const TURNS: usize = 600;
 /// Connections that wait at the listener in front of the newcomer.
 const FLOOD: usize = 256;
 /// Turns for the connections in front of it, and a few in which refused ones are closed.
