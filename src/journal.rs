@@ -165,6 +165,7 @@ fn text(note: &Note) -> String {
         Note::LoggedIn(connection) => format!("event=logged-in connection={connection}"),
         Note::Resumed(connection) => format!("event=resumed connection={connection}"),
         Note::WrongTry(connection) => format!("event=wrong-try connection={connection}"),
+        Note::WrongToken(connection) => format!("event=wrong-token connection={connection}"),
         Note::MailLimited(connection) => format!("event=mail-limited connection={connection}"),
         Note::MailFailed(mail, fault) => format!("event=mail-failed mail={} reason={fault}", mail.0),
         Note::Closed(connection, reason) => format!("event=closed connection={connection} reason={reason}"),
@@ -235,6 +236,7 @@ mod tests {
             (Note::LoggedIn(connection), "<6>", "event=logged-in connection=12"),
             (Note::Resumed(connection), "<6>", "event=resumed connection=12"),
             (Note::WrongTry(connection), "<4>", "event=wrong-try connection=12"),
+            (Note::WrongToken(connection), "<6>", "event=wrong-token connection=12"),
             (Note::MailLimited(connection), "<4>", "event=mail-limited connection=12"),
             (
                 Note::MailFailed(MailId(7), MailFault::Refused(500)),

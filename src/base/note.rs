@@ -33,8 +33,10 @@ pub enum Note {
     LoggedIn(ConnectionId),
     /// A member came in with a session token.
     Resumed(ConnectionId),
-    /// A wrong code or token.
+    /// A wrong code.
     WrongTry(ConnectionId),
+    /// A session token that is not valid, or no longer.
+    WrongToken(ConnectionId),
     /// A mail was asked for beyond the budget.
     MailLimited(ConnectionId),
     /// A mail did not go out.
@@ -94,6 +96,7 @@ impl Note {
             | Self::SilentProxy(_) => Level::Warn,
             Self::LoggedIn(_)
             | Self::Resumed(_)
+            | Self::WrongToken(_)
             | Self::Closed(..)
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,

@@ -40,6 +40,23 @@ impl Email {
     }
 }
 
+impl Email {
+    /// The key of the mailbox: the address without the `+tag` of a sub-address (RFC 5233). It counts what one person has; it
+    /// does not decide what belongs to whom, for not every provider delivers sub-addresses to one mailbox.
+    #[must_use]
+    pub fn mailbox(&self) -> EmailKey {
+        let key = self.0.to_ascii_lowercase();
+        let mailbox = match key.rsplit_once('@') {
+            Some((local, domain)) => match local.split_once('+') {
+                Some((user, _)) if !user.is_empty() => format!("{user}@{domain}"),
+                _ => key,
+            },
+            None => key,
+        };
+        EmailKey(mailbox.into())
+    }
+}
+
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Email(..)")
@@ -87,6 +104,18 @@ mod tests {
         ];
         for (typed, is_address) in rows {
             assert_eq!(Email::parse(typed).is_some(), is_address, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn sub_addresses_are_one_mailbox() {
+        let mailbox = |typed| Email::parse(typed).expect(typed).mailbox();
+        let ada = mailbox("ada@example.org");
+        for same in ["Ada@Example.ORG", "ada+chat@example.org", "ADA+a+b@example.org", "ada+@example.org"] {
+            assert!(mailbox(same) == ada, "{same}");
+        }
+        for other in ["+ada@example.org", "ada+chat@example.com", "adachat@example.org"] {
+            assert!(mailbox(other) != ada, "{other}");
         }
     }
 

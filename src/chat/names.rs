@@ -15,6 +15,8 @@ pub const BOT_NAME: &str = "plumebot";
 pub struct Names {
     people: Shelf<Person>,
     by_name: BTreeMap<NameKey, Key>,
+    /// Names that each address owns; none at zero.
+    by_email: BTreeMap<EmailKey, usize>,
     reserved: Vec<NameKey>,
 }
 
@@ -30,7 +32,7 @@ impl Names {
     #[must_use]
     pub fn new(site_name: &str) -> Self {
         let reserved = RESERVED.iter().copied().chain([site_name]).map(NameKey::of).collect();
-        Self { people: Shelf::new(NAMES_MAX), by_name: BTreeMap::new(), reserved }
+        Self { people: Shelf::new(NAMES_MAX), by_name: BTreeMap::new(), by_email: BTreeMap::new(), reserved }
     }
 
     /// Whether the name is free, or belongs to this address.
@@ -39,6 +41,12 @@ impl Names {
         let key = name.key();
         let owner = self.by_name.get(&key).and_then(|&person| self.people.get(person));
         !self.reserved.contains(&key) && owner.is_none_or(|owner| owner.email == email.key())
+    }
+
+    /// Whether this address owns a name.
+    #[must_use]
+    pub fn owns_any(&self, email: &Email) -> bool {
+        self.by_email.contains_key(&email.key())
     }
 
     /// Makes the name belong to this address. `None`: it belongs to another, or to nobody.
@@ -52,9 +60,10 @@ impl Names {
             return Some(person);
         }
         let person = Person { name: name.clone(), email: email.key(), connections: 0 };
+        *self.by_email.entry(email.key()).or_default() += 1;
         let (key, evicted) = self.people.insert(person, None);
         if let Some(evicted) = evicted {
-            self.by_name.remove(&evicted.name.key());
+            self.release(&evicted);
         }
         self.by_name.insert(name.key(), key);
         Some(key)
@@ -94,7 +103,18 @@ impl Names {
     /// Frees the names whose time is over.
     pub fn forget_expired(&mut self, now: Moment) {
         while let Some(person) = self.people.pop_expired(now) {
-            self.by_name.remove(&person.name.key());
+            self.release(&person);
+        }
+    }
+
+    /// Frees the name of a person who is no longer known.
+    fn release(&mut self, person: &Person) {
+        self.by_name.remove(&person.name.key());
+        if let Some(owned) = self.by_email.get_mut(&person.email) {
+            *owned = owned.saturating_sub(1);
+            if *owned == 0 {
+                self.by_email.remove(&person.email);
+            }
         }
     }
 
@@ -150,6 +170,7 @@ mod tests {
         let ada = names.claim(&name("ada"), &email("ada@example.org")).unwrap();
         names.connect(ada);
         names.connect(ada);
+        assert!(names.owns_any(&email("Ada@example.org")) && !names.owns_any(&email("ada+x@example.org")));
         assert!(!names.disconnect(at(0), ada));
         names.forget_expired(at(0).after(SESSION_TTL * 2));
         assert!(names.get(ada).is_some(), "one connection is left");
@@ -159,7 +180,7 @@ mod tests {
         assert_eq!(names.next_deadline(), Some(at(5).after(SESSION_TTL)));
         names.forget_expired(at(5).after(SESSION_TTL));
         assert!(names.may_have(&name("ada"), &email("eve@example.org")));
-        assert!(names.is_empty());
+        assert!(names.is_empty() && names.by_email.is_empty() && !names.owns_any(&email("ada@example.org")));
     }
 
     #[test]
