@@ -263,14 +263,10 @@ impl Chat {
         self.room.leave_now(person)
     }
 
-    /// What became of a mail. Gives the connections that have to be told of a failure: the one that asked for the mail, and
-    /// all that wait for its code if that is void now, because no other mail has brought it.
+    /// What became of a mail. Gives the connections that have to be told of a failure.
     pub fn mail_done(&mut self, mail: MailId, result: Result<(), MailFault>) -> Vec<ConnectionId> {
-        let Some(sent) = self.postage.done(mail, result) else { return Vec::new() };
-        let asker = self.logins.connection(sent.flow).filter(|_| result.is_err());
-        let mut told = self.logins.mail_done(sent.live, result.is_ok());
-        told.extend(asker.filter(|asker| !told.contains(asker)));
-        told
+        let sent = self.postage.done(mail, result);
+        sent.map(|sent| self.logins.mail_done(sent.live, sent.flow, result.is_ok())).unwrap_or_default()
     }
 
     /// A mail of which nothing was heard in time.

@@ -218,8 +218,9 @@ const _: () =
 pub const FRESH_AFTER: Duration = Duration::from_hours(1);
 /// Of the server's burst one part in so many, and at least one mail, is for addresses that own a name.
 pub const OWNERS_SHARE: u64 = 8;
-/// Networks that are not fresh leave nine tenths of the burst, and at least one mail more than the owners' share, to those that are.
-pub const FRESH_SHARE_TENTHS: u64 = 9;
+/// Networks that are not fresh leave eight tenths of the burst, and at least one mail more than the owners' share, to those that
+/// are. With the default burst of 15 that leaves an office three codes at once, and then one each time that one is saved up.
+pub const FRESH_SHARE_TENTHS: u64 = 8;
 const _: () = assert!(FRESH_SHARE_TENTHS < 10, "a network that is not fresh must get something");
 const _: () =
     assert!(10 < OWNERS_SHARE * FRESH_SHARE_TENTHS, "fresh networks need a share beyond the owners'");

@@ -245,16 +245,22 @@ impl Logins {
         }
     }
 
-    /// What became of a mail with this code. Once all mails with it have failed, it is void; gives the connections whose flows
-    /// waited for it.
-    pub fn mail_done(&mut self, live: Key, is_sent: bool) -> Vec<ConnectionId> {
+    /// What became of a mail with this code that a flow asked for. Once all mails with it have failed, the code is void. Gives
+    /// the connections that have to be told of a failure: all that waited for a code which is void, or, if another mail has
+    /// brought it, the one that asked for this mail. While others are on their way there is nothing to tell.
+    pub fn mail_done(&mut self, live: Key, flow: Key, is_sent: bool) -> Vec<ConnectionId> {
         let Some(code) = self.codes.get_mut(live) else { return Vec::new() };
         code.mails_open = code.mails_open.saturating_sub(1);
+        let was_sent = code.is_sent;
         code.is_sent |= is_sent;
-        if code.is_sent || code.mails_open > 0 {
-            return Vec::new();
+        match (is_sent, was_sent) {
+            (true, _) => Vec::new(),
+            (false, true) => self.connection(flow).into_iter().collect(),
+            (false, false) if code.mails_open > 0 => Vec::new(),
+            (false, false) => {
+                self.void_code(live).into_iter().map(|waiting| waiting.flow.connection).collect()
+            }
         }
-        self.void_code(live).into_iter().map(|waiting| waiting.flow.connection).collect()
     }
 
     /// The flow of a token.
@@ -266,8 +272,7 @@ impl Logins {
     }
 
     /// The connection that began a flow which has not ended.
-    #[must_use]
-    pub fn connection(&self, flow: Key) -> Option<ConnectionId> {
+    fn connection(&self, flow: Key) -> Option<ConnectionId> {
         self.flows.get(flow).map(|waiting| waiting.flow.connection)
     }
 
@@ -595,16 +600,17 @@ mod tests {
     fn a_code_is_void_once_all_its_mails_have_failed() {
         let mut desk = Desk::new();
         let (first, second) = (desk.begin(ADA), desk.begin(ADA));
-        assert_eq!(desk.logins.mail_done(first.live, false), []);
+        assert_eq!(desk.logins.mail_done(first.live, first.flow, false), [], "another is on its way");
         assert!(desk.logins.has_live_code(desk.now, &Email::parse(ADA).unwrap().key()));
-        let told = desk.logins.mail_done(second.live, false);
+        let told = desk.logins.mail_done(second.live, second.flow, false);
         assert_eq!(told.len(), 2, "both flows waited for it");
         assert_eq!(desk.try_code(first.flow, first.code.as_str()).unwrap_err(), 0);
         assert!(desk.is_empty());
 
         let (sent, failed) = (desk.begin(ADA), desk.begin(ADA));
-        desk.logins.mail_done(sent.live, true);
-        assert_eq!(desk.logins.mail_done(failed.live, false), [], "one mail has brought it");
+        assert_eq!(desk.logins.mail_done(sent.live, sent.flow, true), []);
+        let told = desk.logins.mail_done(failed.live, failed.flow, false);
+        assert_eq!(told.len(), 1, "one mail has brought it, and whoever asked for the other one is told");
         assert!(desk.try_code(failed.flow, sent.code.as_str()).is_ok());
     }
 
