@@ -6,24 +6,29 @@ pub mod names;
 pub mod postage;
 pub mod room;
 pub mod session;
+pub mod shares;
 pub mod user_name;
 
 use crate::base::bucket::Rate;
 use crate::base::census::Count;
 use crate::base::ids::{ConnectionId, MailId};
-use crate::base::limits::{CODES_MAX, MAIL_ADDRESSES_MAX, NAMES_MAX, SESSIONS_MAX};
-use crate::base::mail::Mail;
+use crate::base::limits::{
+    CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX, MAIL_ADDRESSES_MAX, NAMES_MAX, SESSIONS_MAX,
+};
+use crate::base::mail::{Mail, MailFault};
 use crate::base::moment::Moment;
 use crate::base::settings::Settings;
 use crate::base::shelf::Key;
 use crate::base::throttle::Throttle;
 use email::Email;
-use login::{Flow, Logins};
+use login::{Begun, Flow, Logins};
 use names::{NameRefusal, Names};
-use postage::Postage;
+use postage::{Postage, Wanted};
 use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
 use room::Room;
-use session::Sessions;
+use session::{Sessions, Token};
+use shares::network_of;
+use std::net::IpAddr;
 use std::time::Duration;
 use user_name::UserName;
 
@@ -40,20 +45,44 @@ pub struct Chat {
     leave_grace: Duration,
 }
 
-/// A code is made and asks to be sent.
+/// What a connection asks for a code with.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Its client address, where that is known.
+    pub address: Option<IpAddr>,
+    /// The flow that it began before, which ends when it gets another one.
+    pub former: Option<Key>,
+    /// Mails that it was granted so far.
+    pub mails: u8,
+}
+
+/// A flow has begun.
 #[derive(Debug)]
 pub struct Hello {
-    /// The flow to which the code belongs.
+    /// The flow.
     pub flow: Key,
     /// What makes the code good on another connection.
     pub flow_token: String,
     /// The name as it will be shown.
     pub name: UserName,
-    /// The code on its way.
-    pub mail: Mail,
+    /// How many characters the code has, if not the usual number.
+    pub code_chars: Option<usize>,
+    /// How the code comes.
+    pub delivery: Delivery,
 }
 
-/// Why no code is made.
+/// How the code of a flow comes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// In this mail.
+    Mail(Mail),
+    /// It was sent lately, and is not sent again now; how long until it could be.
+    Lately(Duration),
+}
+
+/// Why no flow begins.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HelloFault {
     /// Not a name.
@@ -124,35 +153,51 @@ impl Chat {
         &self.room
     }
 
-    /// Somebody asks for a code on a connection that has had `mails` so far. The caller voids the connection's former flow
-    /// when it has the new one.
+    /// A connection asks for a code.
+    ///
+    /// The budgets come before the name: whether it is taken is told only to a client address that was counted for asking,
+    /// and only where a mail would have gone out or a code is live.
     ///
     /// # Errors
     /// If there can be no code.
-    pub fn hello(
-        &mut self,
-        now: Moment,
-        connection: ConnectionId,
-        mails: u8,
-        name: &str,
-        email: &str,
-    ) -> Result<Hello, HelloFault> {
+    pub fn hello(&mut self, now: Moment, asker: Asker, name: &str, email: &str) -> Result<Hello, HelloFault> {
+        let Asker { connection, address, former, mails } = asker;
         let name = UserName::parse(name).ok_or(HelloFault::BadName)?;
         let email = Email::parse(email).ok_or(HelloFault::BadEmail)?;
+        let wait = self.postage.wait_to_ask(now, address);
+        if !wait.is_zero() {
+            return Err(HelloFault::MailLimited(wait));
+        }
+        let is_live = self.logins.has_live_code(now, &email.key());
+        let owns_name = self.names.owns_any(&email);
+        let wanted = Wanted { email: &email, owns_name, has_new_code: !is_live, address, mails };
+        let may_send = self.postage.check(now, wanted);
+        if let (Err(wait), false) = (may_send, is_live) {
+            return Err(HelloFault::MailLimited(wait));
+        }
+        self.postage.count_ask(now, address);
         if let Err(refusal) = self.names.check(&name, &email) {
             return Err(HelloFault::MayNotEnter(name, refusal));
         }
-        self.postage.check(now, mails, &email).map_err(HelloFault::MailLimited)?;
-        let code = login::Code::random(&mut self.rng);
-        let mail_to = email.as_str().to_owned();
-        let flow = Flow::new(name.clone(), email.clone(), code);
-        let (flow, flow_token) = self.logins.begin(&mut self.rng, now, flow);
-        let id = self.postage.send(now, &email, flow, connection);
-        let mail = Mail { id, to: mail_to, name: name.as_str().to_owned(), code: code.as_str().to_owned() };
-        Ok(Hello { flow, flow_token, name, mail })
+        if let Some(former) = former {
+            self.logins.void(former);
+        }
+        let network = address.map(network_of);
+        let flow = Flow { name: name.clone(), email: email.clone(), connection, network };
+        let Begun { flow, token: flow_token, code, live } = self.logins.begin(&mut self.rng, now, flow);
+        let delivery = if let Err(wait) = may_send {
+            Delivery::Lately(wait)
+        } else {
+            self.logins.mail_begun(live);
+            let id = self.postage.send(now, wanted, flow, live, connection);
+            let to = email.as_str().to_owned();
+            let (name, code) = (name.as_str().to_owned(), code.as_str().to_owned());
+            Delivery::Mail(Mail { id, to, name, code })
+        };
+        Ok(Hello { flow, flow_token, name, code_chars: code.unusual_chars(), delivery })
     }
 
-    /// A flow is over; its code is void.
+    /// A flow is over.
     pub fn forget_flow(&mut self, flow: Key) {
         self.logins.void(flow);
     }
@@ -163,6 +208,7 @@ impl Chat {
     /// If it lets nobody in.
     pub fn auth(
         &mut self,
+        now: Moment,
         own_flow: Option<Key>,
         flow_token: Option<&str>,
         code: &str,
@@ -172,13 +218,19 @@ impl Chat {
             None => own_flow,
         };
         let Some(flow) = flow else { return Err(AuthFault::Wrong { left: 0 }) };
-        let flow = self.logins.try_code(flow, code).map_err(|left| AuthFault::Wrong { left })?;
+        let flow = self.logins.try_code(now, flow, code).map_err(|left| AuthFault::Wrong { left })?;
         let person = match self.names.claim(&flow.name, &flow.email) {
             Ok(person) => person,
             Err(refusal) => return Err(AuthFault::MayNotEnter(flow.name, refusal)),
         };
         let (session, token) = self.sessions.begin(&mut self.rng, person);
         Ok(self.enter(session, token, person))
+    }
+
+    /// Whether a text has the form of a session token.
+    #[must_use]
+    pub fn is_token(written: &str) -> bool {
+        Token::read(written).is_some()
     }
 
     /// Somebody comes back with a session token. `None`: it is not valid.
@@ -231,11 +283,10 @@ impl Chat {
         self.room.leave_now(person)
     }
 
-    /// What became of a mail. Gives the connection that has to be told of a failure.
-    pub fn mail_done(&mut self, mail: MailId, is_sent: bool) -> Option<ConnectionId> {
-        let sent = self.postage.done(mail, is_sent)?;
-        let failed = !is_sent && self.logins.void(sent.flow);
-        failed.then_some(sent.connection)
+    /// What became of a mail. Gives the connections that have to be told of a failure.
+    pub fn mail_done(&mut self, mail: MailId, result: Result<(), MailFault>) -> Vec<ConnectionId> {
+        let sent = self.postage.done(mail, result);
+        sent.map(|sent| self.logins.mail_done(sent.live, sent.flow, result.is_ok())).unwrap_or_default()
     }
 
     /// A mail of which nothing was heard in time.
@@ -274,12 +325,17 @@ impl Chat {
 
     /// What is kept of people, beside its limit.
     #[must_use]
-    pub fn census(&self) -> [Count; 6] {
+    pub fn census(&self) -> [Count; 10] {
+        let (networks, networks_max) = self.postage.networks();
         [
             Count::new("names", self.names.len(), NAMES_MAX),
             Count::new("sessions", self.sessions.len(), SESSIONS_MAX),
-            Count::new("codes", self.logins.len(), CODES_MAX),
-            Count::new("mail addresses", self.postage.addresses(), MAIL_ADDRESSES_MAX),
+            Count::new("codes", self.logins.codes(), CODES_MAX),
+            Count::new("login flows", self.logins.flows(), FLOWS_MAX),
+            Count::new("guessed addresses", self.logins.guessed(), GUESSED_ADDRESSES_MAX),
+            Count::new("mail addresses", self.postage.mailboxes(), MAIL_ADDRESSES_MAX),
+            Count::new("addresses with new codes", self.postage.addresses(), MAIL_ADDRESSES_MAX),
+            Count::new("asking networks", networks, networks_max),
             // Both go within seconds, and the budget for mail, where mail is really sent, bounds how many come.
             Count::new("people in the room", self.room.count(), usize::MAX),
             Count::new("mails on their way", self.postage.on_their_way(), usize::MAX),

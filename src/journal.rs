@@ -205,6 +205,7 @@ fn text(note: &Note) -> String {
         | Note::LoggedIn(connection)
         | Note::Resumed(connection)
         | Note::WrongTry(connection)
+        | Note::WrongToken(connection)
         | Note::MailLimited(connection)
         | Note::Full(connection)
         | Note::AddressFull(connection) => format!("event={event} connection={connection}"),
@@ -212,9 +213,11 @@ fn text(note: &Note) -> String {
             format!("event={event} connection={connection} status={status}")
         }
         Note::MailFailed(mail, fault) => format!("event={event} mail={} reason={fault}", mail.0),
-        Note::Closed(connection, reason)
-        | Note::GuestClosed(connection, reason)
-        | Note::HttpClosed(connection, reason) => {
+        // A guest's end reads like a member's; it only has a limit of its own.
+        Note::Closed(connection, reason) | Note::GuestClosed(connection, reason) => {
+            format!("event=closed connection={connection} reason={reason}")
+        }
+        Note::HttpClosed(connection, reason) => {
             format!("event={event} connection={connection} reason={reason}")
         }
         Note::UnknownProxy(connection) => {
@@ -289,6 +292,7 @@ mod tests {
             (Note::LoggedIn(connection), "<6>", "event=logged-in connection=12"),
             (Note::Resumed(connection), "<6>", "event=resumed connection=12"),
             (Note::WrongTry(connection), "<4>", "event=wrong-try connection=12"),
+            (Note::WrongToken(connection), "<6>", "event=wrong-token connection=12"),
             (Note::MailLimited(connection), "<4>", "event=mail-limited connection=12"),
             (
                 Note::MailFailed(MailId(7), MailFault::Refused(500)),
@@ -308,7 +312,7 @@ mod tests {
             (
                 Note::GuestClosed(connection, CloseReason::Silent),
                 "<6>",
-                "event=guest-closed connection=12 reason=silent",
+                "event=closed connection=12 reason=silent",
             ),
             (
                 Note::UnknownProxy(connection),

@@ -19,7 +19,7 @@
 //!     sockets, clocks, threads, environment      |   no I/O to the right of this line
 //!  main, config, folder                          |
 //!  event_loop (mio) -------- Input ----------->  server ----> wire/  connection shared http websocket routes assets message ring outbox pace
-//!  mailer (ureq, one thread) <-- Output -------  (owns all) > chat/  login session names room postage user_name email
+//!  mailer (ureq, one thread) <-- Output -------  (owns all) > chat/  login session names room postage shares user_name email
 //!  journal (stderr)                              |        `-> base/  ids moment agenda shelf bucket quota limits reason note mail settings census
 //! ```
 //! Arrows point down only: `base` knows nobody, `chat` and `wire` know only `base`, and the server alone knows both.

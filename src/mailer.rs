@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -172,31 +173,78 @@ impl Office {
             Ok(answer) if answer.status().is_success() => Ok(()),
             Ok(answer) => Err(MailFault::Refused(answer.status().as_u16())),
             Err(ureq::Error::Timeout(_)) => Err(MailFault::Late),
-            Err(_) => Err(MailFault::Unreachable),
+            Err(error) if is_before_the_request(&error) => Err(MailFault::Unreachable),
+            Err(_) => Err(MailFault::BrokenOff),
         }
     }
 }
 
+/// Whether a request failed before any of it was sent, so that the mail surely did not go out.
+fn is_before_the_request(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Http(_)
+        | ureq::Error::BadUri(_)
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed => true,
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        ),
+        // ureq may add kinds; of those that we do not know, the mail may have gone out.
+        _ => false,
+    }
+}
+
+/// The code stands first, alone on its line. What follows is ours, too, but for the name, which a stranger may have chosen.
 fn plain_text(site_name: &str, mail: &Mail) -> String {
-    let Mail { name, code, .. } = mail;
+    let code = &mail.code;
+    let asked_for =
+        shown_name(&mail.name).map_or_else(String::new, |name| format!("\nName given: \"{name}\"\n"));
     format!(
-        "Hello {name},\n\n\
-         this is your login code for {site_name}:\n\n    \
+        "Your login code for {site_name}:\n\n    \
          {code}\n\n\
          Type it in where you asked for it, and you are in.\n\n\
-         If you did not ask for it, ignore it: nobody can come in without it.\n"
+         If you did not ask for it, ignore this email: nobody can log in without the code.\n\
+         {asked_for}"
     )
 }
 
 fn html_text(site_name: &str, mail: &Mail) -> String {
-    let (site_name, name, code) = (escaped(site_name), escaped(&mail.name), escaped(&mail.code));
+    let (site_name, code) = (escaped(site_name), escaped(&mail.code));
+    let asked_for = shown_name(&mail.name)
+        .map_or_else(String::new, |name| format!("<p>Name given: &quot;{}&quot;</p>\n", escaped(&name)));
     format!(
-        "<p>Hello {name},</p>\n\
-         <p>this is your login code for {site_name}:</p>\n\
+        "<p>Your login code for {site_name}:</p>\n\
          <p style=\"font: bold 2em monospace\">{code}</p>\n\
          <p>Type it in where you asked for it, and you are in.</p>\n\
-         <p>If you did not ask for it, ignore it: nobody can come in without it.</p>\n"
+         <p>If you did not ask for it, ignore this email: nobody can log in without the code.</p>\n\
+         {asked_for}"
     )
+}
+
+/// A name as the email may show it: as data, and with nothing that a mail client makes a link of, since anybody can have this
+/// email sent to anybody. What joins the parts of an address becomes a space: `.`, `:`, `/`, `@`, their look-alikes such as the
+/// full stop of Chinese, which domain names may have, and all other marks of punctuation but a few. Left out is a name with as
+/// many digits as a telephone number, one that is too long for a line, and one of which nothing is left.
+fn shown_name(name: &str) -> Option<String> {
+    let digits = name.chars().filter(|char| char.is_numeric()).count();
+    let spaced: String = name.chars().map(|char| if is_shown(char) { char } else { ' ' }).collect();
+    let shown = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_short = shown.chars().count() <= SHOWN_NAME_CHARS_MAX;
+    (is_short && digits < PHONE_DIGITS_MIN && !shown.is_empty()).then_some(shown)
+}
+
+fn is_shown(char: char) -> bool {
+    match char.general_category_group() {
+        GeneralCategoryGroup::Letter
+        | GeneralCategoryGroup::Mark
+        | GeneralCategoryGroup::Number
+        | GeneralCategoryGroup::Symbol => true,
+        GeneralCategoryGroup::Punctuation => HARMLESS_PUNCTUATION.contains(char),
+        GeneralCategoryGroup::Separator | GeneralCategoryGroup::Other => false,
+    }
 }
 
 /// Text as it may stand in HTML, in a quoted attribute too.
@@ -254,6 +302,12 @@ impl Resolver for HostLookUp {
     }
 }
 
+/// Characters of a name that the email shows: most names have fewer, and most sentences more.
+const SHOWN_NAME_CHARS_MAX: usize = 40;
+/// So many digits could be a telephone number, of which some mail clients make a link.
+const PHONE_DIGITS_MIN: usize = 5;
+/// Punctuation of names, and what means something in HTML and is escaped there.
+const HARMLESS_PUNCTUATION: &str = "&'-,!()\u{2019}";
 /// The head of the provider's answer, in bytes, and the buffers for the connection: far more than it needs.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 /// Addresses of the provider that are tried; ureq holds 16.

@@ -387,13 +387,13 @@ impl Server {
         if let Err(fault) = result {
             self.note(Note::MailFailed(mail, fault));
         }
-        let Some(id) = self.chat.mail_done(mail, result.is_ok()) else { return };
-        if let Some(client) = self.clients.get_mut(id)
-            && let Role::Stranger(stranger) = &mut client.role
-        {
-            stranger.flow = None;
-            client.connection.send(&mut self.shared, &ServerMessage::notice(Notice::MailFailed));
-            self.settle(id);
+        for id in self.chat.mail_done(mail, result) {
+            if let Some(client) = self.clients.get_mut(id)
+                && matches!(client.role, Role::Stranger(_))
+            {
+                client.connection.send(&mut self.shared, &ServerMessage::notice(Notice::MailFailed));
+                self.settle(id);
+            }
         }
     }
 

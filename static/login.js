@@ -46,7 +46,7 @@ code.oninput = () => {
   const typed = codeIn(code.value);
   if (typed !== code.value.toUpperCase()) code.value = typed;
   complain('');
-  if (typed.length === CODE_CHARS && typed !== tried) submitCode();
+  if (typed.length === codeChars() && typed !== tried) submitCode();
 };
 
 export const unanswered = () => unsettled;
@@ -73,9 +73,9 @@ export function done() {
 }
 
 /** The code is on its way; the flow token makes it good on any connection. */
-export function codeSent({ user, text }) {
+export function codeSent({ user, text, chars = CODE_CHARS }) {
   person.set({ name: user.name, email: email.value.trim() });
-  session.set({ flow: text });
+  session.set({ flow: text, chars });
   verify(isVerifying ? 'A new code is on its way.' : '');
   waitToAsk(AGAIN_AFTER_S);
 }
@@ -96,7 +96,8 @@ export function nameTaken({ reason }) {
 export function notice({ reason, text, retry }) {
   // A mail fails late: that answers nothing that was asked since.
   if (reason !== REASON.MAIL_FAILED) answered();
-  const wait = retry ? ` Please wait ${duration(retry)}.` : '';
+  // While a code is awaited, the button tells how long.
+  const wait = retry && !isVerifying ? ` Please wait ${duration(retry)}.` : '';
   complain(text + wait, { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
   waitToAsk(retry ?? 0);
 }
@@ -128,8 +129,8 @@ function askForCode() {
 
 function submitCode() {
   tried = codeIn(code.value);
-  if (tried.length === CODE_CHARS) ask(auth(tried, session.get().flow));
-  else complain('The code has six letters and digits.', code);
+  if (tried.length === codeChars()) ask(auth(tried, session.get().flow));
+  else complain(`The code has ${codeChars()} letters and digits.`, code);
 }
 
 function ask(message) {
@@ -167,8 +168,11 @@ function complain(text, field = null) {
 /** The code in what was typed or pasted, even with a whole sentence around it. */
 function codeIn(text) {
   const parts = text.toUpperCase().match(/[0-9A-Z]+/g) ?? [];
-  return parts.findLast((part) => part.length === CODE_CHARS) ?? parts.join('').slice(0, CODE_CHARS);
+  return parts.findLast((part) => part.length === codeChars()) ?? parts.join('').slice(0, codeChars());
 }
+
+/** An address that somebody guesses at has a longer code. */
+const codeChars = () => session.get().chars ?? CODE_CHARS;
 
 /** Never less than is true. */
 const duration = (seconds) => (seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`);

@@ -27,6 +27,7 @@ export const REASON = {
 };
 
 export const CLOSE = { LEFT: 1000, POLICY: 1008, RESTARTING: 1012 };
+/** Unless a hello says otherwise. */
 export const CODE_CHARS = 6;
 
 export const hello = (name, email) => ({ type: TYPE.HELLO, text: `${name}\n${email}` });

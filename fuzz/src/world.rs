@@ -500,6 +500,7 @@ impl World {
             | Note::LoggedIn(id)
             | Note::Resumed(id)
             | Note::WrongTry(id)
+            | Note::WrongToken(id)
             | Note::MailLimited(id)
             | Note::Closed(id, _)
             | Note::GuestClosed(id, _)

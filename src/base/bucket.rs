@@ -85,8 +85,17 @@ impl Bucket {
     /// How long until a whole token lies in the bucket.
     #[must_use]
     pub fn wait_for_token(&self, now: Moment, rate: Rate) -> Duration {
-        let spare_us = rate.burst.saturating_sub(1).saturating_mul(rate.token_us);
-        Duration::from_micros(self.full_at_us.saturating_sub(spare_us).saturating_sub(now.as_us()))
+        self.wait_for_token_beyond(now, rate, 0)
+    }
+
+    /// How long until a whole token lies in the bucket beside `reserve` others. Where the bucket does not hold as many, it has to
+    /// be full for the time that the missing ones would take: whoever needs no reserve comes first, whatever the burst.
+    #[must_use]
+    pub fn wait_for_token_beyond(&self, now: Moment, rate: Rate, reserve: u64) -> Duration {
+        let needed_us = reserve.saturating_add(1).saturating_mul(rate.token_us);
+        let holds_us = rate.burst.saturating_mul(rate.token_us);
+        let due_us = self.full_at_us.saturating_add(needed_us).saturating_sub(holds_us);
+        Duration::from_micros(due_us.saturating_sub(now.as_us()))
     }
 }
 
@@ -122,6 +131,21 @@ mod tests {
         bucket.take_in_debt(at(0), rate, 2);
         assert_eq!(bucket.wait_for_token(at(1_000), rate), Duration::from_secs(3));
         assert!(bucket.has_token(at(4_000), rate));
+    }
+
+    #[test]
+    fn a_reserve_is_left_to_others() {
+        let rate = Rate::every(Duration::from_secs(4), 3);
+        let mut bucket = Bucket::default();
+        let seconds =
+            |bucket: &Bucket, now, reserve| bucket.wait_for_token_beyond(now, rate, reserve).as_secs();
+        let now = at(60_000);
+        bucket.take_in_debt(now, rate, 1);
+        assert_eq!([0, 1, 2, 3].map(|reserve| seconds(&bucket, now, reserve)), [0, 0, 4, 8]);
+        assert_eq!(seconds(&bucket, at(64_000), 3), 4, "full, and once more as long");
+        assert_eq!(seconds(&bucket, at(68_000), 3), 0);
+        let free = Rate::every(Duration::ZERO, 1);
+        assert_eq!(Bucket::default().wait_for_token_beyond(now, free, u64::MAX), Duration::ZERO);
     }
 
     #[test]

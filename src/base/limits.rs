@@ -161,8 +161,33 @@ pub const SHUTDOWN_WITHIN: Duration = Duration::from_secs(4);
 pub const CODE_CHARS: usize = 6;
 /// Bytes of the secret in a token: 128 bits.
 pub const SECRET_BYTES: usize = 16;
-/// Wrong tries that a code bears.
+/// Characters of the code of an address that is being guessed at: no number of guesses gets anywhere near 32 to the power of 12.
+pub const LONG_CODE_CHARS: usize = 12;
+/// Wrong tries that a flow, one request for a code, may make.
 pub const CODE_TRIES: u8 = 5;
+/// Flows that may wait for one code. A person has a few tabs and devices; beyond that the client network with the most flows
+/// loses its oldest one.
+pub const FLOWS_PER_CODE_MAX: usize = 16;
+/// Wrong tries at codes of [`CODE_CHARS`] characters that one email address may see within any [`GUESSES_WINDOW`]. Each has a
+/// chance of 1 in 32^6, so all guesses of a day at one address together succeed with less than one in a million. When the rest
+/// of this budget no longer covers all tries of one more flow, the next code has [`LONG_CODE_CHARS`] characters: refusing the
+/// flow instead would let a stranger's guesses lock out the owner, who cannot be told from the stranger before the code is typed.
+pub const GUESSES_PER_ADDRESS_MAX: u32 = 1_000;
+/// See [`GUESSES_PER_ADDRESS_MAX`].
+pub const GUESSES_WINDOW: Duration = Duration::from_hours(24);
+/// Email addresses whose wrong tries are counted; the oldest go first, so forgetting the guesses at one address takes as many
+/// wrong tries at others.
+pub const GUESSED_ADDRESSES_MAX: usize = 100_000;
+/// A character of a code is one of 32.
+pub const CODE_CHAR_BITS: usize = 5;
+const _: () = assert!(
+    GUESSES_PER_ADDRESS_MAX as u64 * 1_000_000 < 1 << (CODE_CHAR_BITS * CODE_CHARS),
+    "guesses of a day succeed with less than one in a million"
+);
+const _: () = assert!(
+    GUESSES_PER_ADDRESS_MAX as usize >= 4 * FLOWS_PER_CODE_MAX * CODE_TRIES as usize,
+    "the tries of idle flows must not use up the budget"
+);
 /// Wrong codes and tokens that a connection bears.
 pub const CONNECTION_TRIES: u8 = 10;
 /// After a wrong code or token the connection is not read for this long.
@@ -175,6 +200,8 @@ pub const NAMES_MAX: usize = 100_000;
 pub const SESSIONS_MAX: usize = 100_000;
 /// See [`NAMES_MAX`].
 pub const CODES_MAX: usize = 100_000;
+/// Flows of all codes; see [`NAMES_MAX`].
+pub const FLOWS_MAX: usize = 100_000;
 /// Names told to somebody who comes in: those who are in longest.
 pub const NAMES_TOLD_MAX: usize = 200;
 
@@ -185,14 +212,16 @@ pub const NAMES_TOLD_MAX: usize = 200;
 pub const ARRIVALS_PER_ADDRESS: u64 = 300;
 /// See [`ARRIVALS_PER_ADDRESS`].
 pub const ARRIVALS_WINDOW: Duration = Duration::from_mins(1);
-/// Wrong codes and tokens from one client address within any [`TRIES_WINDOW`].
+/// Wrong codes from one client address within any [`TRIES_WINDOW`]. This only slows guessing down ([`GUESSES_PER_ADDRESS_MAX`]
+/// bounds it), so beyond it a right code is still good: people share addresses. Malformed session tokens, and names that were
+/// reported as taken, have limits of the same size of their own. Well-formed tokens have none: 128 bits are not guessed.
 pub const TRIES_PER_ADDRESS: usize = 20;
 /// See [`TRIES_PER_ADDRESS`].
 pub const TRIES_WINDOW: Duration = Duration::from_mins(1);
 /// Client addresses that are remembered; those without connections go first.
 pub const ADDRESSES_MAX: usize = 100_000;
-/// How long a client address is remembered after its last connection.
-pub const ADDRESS_MEMORY: Duration = MAIL_ADDRESS_WINDOW;
+/// How long a client address is remembered after its last connection: until its counts mean nothing any more.
+pub const ADDRESS_MEMORY: Duration = Duration::from_mins(10);
 const _: () = assert!(ADDRESS_MEMORY.as_millis() >= ARRIVALS_WINDOW.as_millis());
 const _: () = assert!(ADDRESS_MEMORY.as_millis() >= TRIES_WINDOW.as_millis());
 
@@ -224,15 +253,44 @@ pub const MAIL_WITHIN: Duration = Duration::from_secs(15);
 pub const MAIL_RESULT_WITHIN: Duration = Duration::from_secs(16);
 /// Mails that wait for the worker.
 pub const MAIL_QUEUE_MAX: usize = 64;
-/// Mails to one address within any [`MAIL_ADDRESS_WINDOW`].
+/// Mails to one mailbox within any [`MAIL_ADDRESS_WINDOW`]; an address counts for its mailbox without its `+tag`.
 pub const MAILS_PER_ADDRESS: usize = 3;
+/// New codes that an address may be sent within any [`MAIL_ADDRESS_WINDOW`] even if mails that others asked for have used up
+/// [`MAILS_PER_ADDRESS`]: addresses without a tag, and those that own a name. So others' requests, under whatever tag, leave the
+/// owner with a live code or with the mail for one. The second is for a code that has become too guessed at, or for a second
+/// device just after the first. At most `MAILS_PER_ADDRESS + NEW_CODES_RESERVED` mails reach a mailbox within a window (and as
+/// many more for each further address of it that owns a name).
+pub const NEW_CODES_RESERVED: usize = 2;
+const _: () = assert!(NEW_CODES_RESERVED < MAILS_PER_ADDRESS);
 /// See [`MAILS_PER_ADDRESS`].
 pub const MAIL_ADDRESS_WINDOW: Duration = Duration::from_mins(10);
 /// Mails asked for by one connection.
 pub const MAILS_PER_CONNECTION: u8 = 3;
-/// Mails asked for from one client address within any [`MAIL_ADDRESS_WINDOW`]: a household, or an office that starts its day.
+/// Login codes asked for from one client address (IPv4, or an IPv6 /64) within any [`MAIL_ADDRESS_WINDOW`]: a household, or an
+/// office that starts its day.
 pub const MAILS_PER_CLIENT_ADDRESS: usize = 10;
-/// Addresses whose mails are counted; the oldest go first.
+/// The same from one IPv6 /56, which many providers give to one household (RFC 6177).
+pub const MAILS_PER_SLASH_56: usize = 15;
+/// The same from one network: an IPv6 /48, the most that one site gets, or an IPv4 /24, the least that is routed by itself. A fifth of
+/// what the whole server sends in this time with its defaults.
+pub const MAILS_PER_NETWORK: usize = 30;
+const _: () =
+    assert!(MAILS_PER_CLIENT_ADDRESS < MAILS_PER_SLASH_56 && MAILS_PER_SLASH_56 < MAILS_PER_NETWORK);
+/// A network (IPv6 /48, IPv4 /24) that was sent no code for this long is fresh, and has a share of the server's budget that
+/// other networks cannot use. The longer it is, the more networks an attacker needs: with the default budget of one mail each
+/// 4 s, 900 an hour.
+pub const FRESH_AFTER: Duration = Duration::from_hours(1);
+/// Of the server's burst one part in so many, and at least one mail, is for addresses that own a name.
+pub const OWNERS_SHARE: u64 = 8;
+/// Networks that are not fresh leave eight tenths of the burst, and at least one mail more than the owners' share, to those that
+/// are. With the default burst of 15 that leaves an office three codes at once, and then one each time that one is saved up.
+pub const FRESH_SHARE_TENTHS: u64 = 8;
+const _: () = assert!(FRESH_SHARE_TENTHS < 10, "a network that is not fresh must get something");
+const _: () =
+    assert!(10 < OWNERS_SHARE * FRESH_SHARE_TENTHS, "fresh networks need a share beyond the owners'");
+/// Email addresses whose mails are counted; the oldest go first.
 pub const MAIL_ADDRESSES_MAX: usize = 100_000;
+/// Client networks, of each size, whose requests are counted; the oldest go first.
+pub const MAIL_NETWORKS_MAX: usize = 100_000;
 const _: () = assert!(MAIL_RESULT_WITHIN.as_millis() > MAIL_WITHIN.as_millis());
 const _: () = assert!(SHUTDOWN_WITHIN.as_millis() < CLOSE_WITHIN.as_millis());

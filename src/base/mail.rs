@@ -29,10 +29,23 @@ pub enum MailFault {
     QueueFull,
     /// It was not sent in time; the provider may be slow.
     Late,
-    /// The provider could not be reached, or broke off.
+    /// The provider could not be reached.
     Unreachable,
+    /// The provider was reached, but broke off or answered something else than HTTP.
+    BrokenOff,
     /// The provider answered with this status, which is not 2xx.
     Refused(u16),
+}
+
+impl MailFault {
+    /// Whether the provider may have taken the mail all the same, so that it may still arrive.
+    #[must_use]
+    pub const fn may_have_arrived(self) -> bool {
+        match self {
+            Self::Late | Self::BrokenOff => true,
+            Self::QueueFull | Self::Unreachable | Self::Refused(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for MailFault {
@@ -41,6 +54,7 @@ impl fmt::Display for MailFault {
             Self::QueueFull => f.write_str("queue-full"),
             Self::Late => f.write_str("late"),
             Self::Unreachable => f.write_str("unreachable"),
+            Self::BrokenOff => f.write_str("broken-off"),
             Self::Refused(status) => write!(f, "refused-{status}"),
         }
     }

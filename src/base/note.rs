@@ -34,8 +34,10 @@ pub enum Note {
     LoggedIn(ConnectionId),
     /// A member came in with a session token.
     Resumed(ConnectionId),
-    /// A wrong code or token.
+    /// A wrong code.
     WrongTry(ConnectionId),
+    /// A session token that is not valid, or no longer.
+    WrongToken(ConnectionId),
     /// A mail was asked for beyond the budget.
     MailLimited(ConnectionId),
     /// A mail did not go out.
@@ -108,6 +110,7 @@ impl Note {
             | Self::WideTrust { .. } => Level::Warn,
             Self::LoggedIn(_)
             | Self::Resumed(_)
+            | Self::WrongToken(_)
             | Self::Closed(..)
             | Self::GuestClosed(..)
             | Self::Stopping { .. }
@@ -120,7 +123,7 @@ impl Note {
         }
     }
 
-    /// The name of the event in the log.
+    /// The name of the event in the log, and of its kind where that has a limit of its own.
     #[must_use]
     pub const fn event(&self) -> &'static str {
         match self {
@@ -130,6 +133,7 @@ impl Note {
             Self::LoggedIn(_) => "logged-in",
             Self::Resumed(_) => "resumed",
             Self::WrongTry(_) => "wrong-try",
+            Self::WrongToken(_) => "wrong-token",
             Self::MailLimited(_) => "mail-limited",
             Self::MailFailed(..) => "mail-failed",
             Self::Closed(..) => "closed",
@@ -155,6 +159,7 @@ impl Note {
     pub const fn lines_max(&self) -> Option<u32> {
         match self {
             Self::WrongTry(_)
+            | Self::WrongToken(_)
             | Self::MailLimited(_)
             | Self::MailFailed(..)
             | Self::GuestClosed(..)

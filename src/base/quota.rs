@@ -2,6 +2,8 @@
 //! through together. It remembers a moment for each event, so it is for few events.
 
 use crate::base::moment::Moment;
+use crate::base::shelf::{Key, Shelf};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How many events there may be within any `window`.
@@ -25,9 +27,13 @@ impl Events {
         freed_by.map_or(Duration::ZERO, |event| event.after(quota.window).since(now))
     }
 
-    /// Counts one more, and forgets those that count no more.
+    /// Counts one more, and forgets those that count no more. Keeps no more events than the quota has, even where the caller
+    /// does not ask before: the newest decide how long to wait.
     pub fn add(&mut self, now: Moment, quota: Quota) {
         self.0.retain(|event| now.since(*event) < quota.window);
+        if self.0.len() >= quota.events_max.max(1) {
+            self.0.remove(0);
+        }
         self.0.push(now);
     }
 
@@ -36,6 +42,85 @@ impl Events {
         if let Some(place) = self.0.iter().position(|&event| event == at) {
             self.0.remove(place);
         }
+    }
+}
+
+/// Sliding-window counters by key, with one window for all. The number of keys is bounded: the one whose last event is oldest
+/// makes room.
+#[derive(Debug)]
+pub struct Counters<K> {
+    window: Duration,
+    counted: Shelf<(K, Events)>,
+    by_key: BTreeMap<K, Key>,
+}
+
+impl<K: Ord + Clone> Counters<K> {
+    /// No events; at most `keys_max` keys.
+    #[must_use]
+    pub fn new(window: Duration, keys_max: usize) -> Self {
+        Self { window, counted: Shelf::new(keys_max), by_key: BTreeMap::new() }
+    }
+
+    /// How long until the key may have one more event, if it may have `events_max` within the window.
+    #[must_use]
+    pub fn wait(&self, now: Moment, key: &K, events_max: usize) -> Duration {
+        let events = self.by_key.get(key).and_then(|&key| self.counted.get(key));
+        events.map_or(Duration::ZERO, |(_, events)| events.wait(now, self.quota(events_max)))
+    }
+
+    /// Counts one more event of the key, and keeps at most `events_max`.
+    pub fn add(&mut self, now: Moment, key: &K, events_max: usize) {
+        let (quota, expires) = (self.quota(events_max), Some(now.after(self.window)));
+        if let Some(&place) = self.by_key.get(key)
+            && let Some((_, events)) = self.counted.get_mut(place)
+        {
+            events.add(now, quota);
+            self.counted.set_expiry(place, expires);
+            return;
+        }
+        let mut events = Events::default();
+        events.add(now, quota);
+        let (place, evicted) = self.counted.insert((key.clone(), events), expires);
+        if let Some((evicted, _)) = evicted {
+            self.by_key.remove(&evicted);
+        }
+        self.by_key.insert(key.clone(), place);
+    }
+
+    /// Counts an event of that moment no more.
+    pub fn take_back(&mut self, at: Moment, key: &K) {
+        if let Some((_, events)) = self.by_key.get(key).and_then(|&place| self.counted.get_mut(place)) {
+            events.take_back(at);
+        }
+    }
+
+    /// Forgets the keys that had no event within the window.
+    pub fn forget_expired(&mut self, now: Moment) {
+        while let Some((key, _)) = self.counted.pop_expired(now) {
+            self.by_key.remove(&key);
+        }
+    }
+
+    /// When the next key is forgotten.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.counted.next_deadline()
+    }
+
+    /// Keys with events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// Whether no key has an event.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counted.is_empty()
+    }
+
+    const fn quota(&self, events_max: usize) -> Quota {
+        Quota { events_max, window: self.window }
     }
 }
 
@@ -73,5 +158,34 @@ mod tests {
         events.add(at(20), QUOTA);
         assert_eq!(events.wait(at(59), QUOTA), Duration::from_secs(1));
         assert_eq!(events.wait(at(60), QUOTA), Duration::ZERO);
+    }
+
+    #[test]
+    fn events_that_nobody_asked_for_do_not_grow_without_bound() {
+        let mut events = Events::default();
+        for ms in 0..1_000 {
+            events.add(Moment::from_ms(ms), QUOTA);
+            assert!(events.0.len() <= QUOTA.events_max);
+        }
+        let wait = events.wait(Moment::from_ms(999), QUOTA);
+        assert_eq!(wait, Duration::from_millis(59_999), "the newest two count");
+    }
+
+    #[test]
+    fn counters_count_each_key_and_are_bounded() {
+        let mut counters = Counters::new(QUOTA.window, 3);
+        for key in 0..3 {
+            counters.add(at(key), &key, 1);
+        }
+        assert_eq!(counters.wait(at(10), &0, 1), Duration::from_secs(50));
+        assert_eq!(counters.wait(at(10), &0, 2), Duration::ZERO);
+        counters.take_back(at(0), &0);
+        assert_eq!(counters.wait(at(10), &0, 1), Duration::ZERO);
+        counters.add(at(11), &9, 1);
+        assert_eq!((counters.len(), counters.by_key.len()), (3, 3), "the oldest made room");
+        assert_eq!(counters.wait(at(12), &1, 1), Duration::from_secs(49));
+        assert_eq!(counters.next_deadline(), Some(at(61)));
+        counters.forget_expired(at(80));
+        assert!(counters.is_empty() && counters.by_key.is_empty());
     }
 }

@@ -19,6 +19,8 @@ pub struct Names {
     by_name: BTreeMap<NameKey, Key>,
     /// Names that each mailbox owns; none at zero.
     by_mailbox: BTreeMap<EmailKey, usize>,
+    /// Names that each address owns; none at zero.
+    by_email: BTreeMap<EmailKey, usize>,
     reserved: Vec<NameKey>,
 }
 
@@ -46,8 +48,13 @@ impl Names {
     #[must_use]
     pub fn new(site_name: &str) -> Self {
         let reserved = RESERVED.iter().copied().chain([site_name]).flat_map(NameKey::all_of).collect();
-        let (by_name, by_mailbox) = (BTreeMap::new(), BTreeMap::new());
-        Self { people: Shelf::new(NAMES_MAX), by_name, by_mailbox, reserved }
+        Self {
+            people: Shelf::new(NAMES_MAX),
+            by_name: BTreeMap::new(),
+            by_mailbox: BTreeMap::new(),
+            by_email: BTreeMap::new(),
+            reserved,
+        }
     }
 
     /// Checks that the name is free and the mailbox may own one more, or that the name belongs to this address.
@@ -56,6 +63,12 @@ impl Names {
     /// If the address may not have the name.
     pub fn check(&self, name: &UserName, email: &Email) -> Result<(), NameRefusal> {
         self.find(name, email).map(|_owner| ())
+    }
+
+    /// Whether this address owns a name.
+    #[must_use]
+    pub fn owns_any(&self, email: &Email) -> bool {
+        self.by_email.contains_key(&email.key())
     }
 
     /// Makes the name belong to this address.
@@ -70,6 +83,7 @@ impl Names {
         }
         let mailbox = email.mailbox();
         *self.by_mailbox.entry(mailbox.clone()).or_default() += 1;
+        *self.by_email.entry(email.key()).or_default() += 1;
         let person = Person {
             name: name.clone(),
             email: email.key(),
@@ -109,10 +123,12 @@ impl Names {
         for key in person.name.keys() {
             self.by_name.remove(&key);
         }
-        if let Some(owned) = self.by_mailbox.get_mut(&person.mailbox) {
-            *owned = owned.saturating_sub(1);
-            if *owned == 0 {
-                self.by_mailbox.remove(&person.mailbox);
+        for (owned, owner) in [(&mut self.by_mailbox, &person.mailbox), (&mut self.by_email, &person.email)] {
+            if let Some(names) = owned.get_mut(owner) {
+                *names = names.saturating_sub(1);
+                if *names == 0 {
+                    owned.remove(owner);
+                }
             }
         }
     }
@@ -212,6 +228,7 @@ mod tests {
         let ada = names.claim(&name("ada"), &email("ada@example.org")).unwrap();
         names.connect(ada);
         names.connect(ada);
+        assert!(names.owns_any(&email("Ada@example.org")) && !names.owns_any(&email("ada+x@example.org")));
         assert!(!names.disconnect(at(0), ada));
         names.forget_expired(at(0).after(SESSION_TTL * 2));
         assert!(names.get(ada).is_some(), "one connection is left");
@@ -222,6 +239,7 @@ mod tests {
         names.forget_expired(at(5).after(SESSION_TTL));
         assert!(names.check(&name("ada"), &email("eve@example.org")).is_ok());
         assert!(names.is_empty() && names.by_name.is_empty() && names.by_mailbox.is_empty());
+        assert!(names.by_email.is_empty() && !names.owns_any(&email("ada@example.org")));
     }
 
     #[test]

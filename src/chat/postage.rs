@@ -1,46 +1,61 @@
-//! How much mail may go out, and which is on its way.
+//! How much mail may go out, to which mailbox and for which network, and which mails are on their way.
 
-use crate::base::bucket::{Bucket, Rate};
+use crate::base::bucket::Rate;
 use crate::base::ids::{ConnectionId, MailId};
 use crate::base::limits::{
     MAIL_ADDRESS_WINDOW, MAIL_ADDRESSES_MAX, MAIL_RESULT_WITHIN, MAILS_PER_ADDRESS, MAILS_PER_CONNECTION,
-    STRANGER_WITHIN,
+    NEW_CODES_RESERVED, STRANGER_WITHIN,
 };
+use crate::base::mail::MailFault;
 use crate::base::moment::Moment;
-use crate::base::quota::{Events, Quota};
-use crate::base::shelf::{Key, Shelf};
+use crate::base::quota::Counters;
+use crate::base::shelf::Key;
 use crate::chat::email::{Email, EmailKey};
+use crate::chat::shares::Shares;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A mail on its way.
 #[derive(Debug)]
 pub struct Sent {
-    /// The flow whose code it carries.
+    /// The flow that asked for it.
     pub flow: Key,
+    /// The live code that it carries.
+    pub live: Key,
     /// The connection that asked for it.
     pub connection: ConnectionId,
-    email: EmailKey,
+    email: Email,
+    has_new_code: bool,
     at: Moment,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The address that the mail would go to.
+    pub email: &'a Email,
+    /// It owns a name.
+    pub owns_name: bool,
+    /// No code is live that could be sent again.
+    pub has_new_code: bool,
+    /// The client address that asks, where that is known.
+    pub address: Option<IpAddr>,
+    /// Mails that its connection was granted so far.
+    pub mails: u8,
 }
 
 /// Budgets, and the mails on their way.
 #[derive(Debug)]
 pub struct Postage {
-    /// The rate of the whole server; `None`: no mail is really sent, and nothing is limited.
-    rate: Option<Rate>,
-    bucket: Bucket,
-    addresses: Shelf<Address>,
-    by_email: BTreeMap<EmailKey, Key>,
+    /// The whole server's budget and its shares; `None`: no mail is really sent, and nothing is limited.
+    shares: Option<Shares>,
+    /// Mails by mailbox.
+    mails: Counters<EmailKey>,
+    /// Mails that brought a new code, by exact address.
+    new_codes: Counters<EmailKey>,
     on_their_way: BTreeMap<MailId, Sent>,
     next_mail: MailId,
-}
-
-/// What went to an address. It is forgotten when the last mail is out of the window.
-#[derive(Debug)]
-struct Address {
-    email: EmailKey,
-    mails: Events,
 }
 
 impl Postage {
@@ -48,51 +63,83 @@ impl Postage {
     #[must_use]
     pub fn new(rate: Option<Rate>) -> Self {
         Self {
-            rate,
-            bucket: Bucket::default(),
-            addresses: Shelf::new(MAIL_ADDRESSES_MAX),
-            by_email: BTreeMap::new(),
+            shares: rate.map(Shares::new),
+            mails: Counters::new(MAIL_ADDRESS_WINDOW, MAIL_ADDRESSES_MAX),
+            new_codes: Counters::new(MAIL_ADDRESS_WINDOW, MAIL_ADDRESSES_MAX),
             on_their_way: BTreeMap::new(),
             next_mail: MailId(0),
         }
     }
 
-    /// Whether a mail may go to an address, for a connection that had `mails` before.
+    /// How long a client address has to wait before it may ask for a code at all.
+    #[must_use]
+    pub fn wait_to_ask(&self, now: Moment, address: Option<IpAddr>) -> Duration {
+        self.shares.as_ref().map_or(Duration::ZERO, |shares| shares.wait_to_ask(now, address))
+    }
+
+    /// Counts that a client address asks for a code, whatever becomes of it.
+    pub fn count_ask(&mut self, now: Moment, address: Option<IpAddr>) {
+        if let Some(shares) = &mut self.shares {
+            shares.count_ask(now, address);
+        }
+    }
+
+    /// Whether a mail may go out.
     ///
     /// # Errors
     /// How long it may not.
-    pub fn check(&self, now: Moment, mails: u8, email: &Email) -> Result<(), Duration> {
-        let Some(rate) = self.rate else { return Ok(()) };
-        if mails >= MAILS_PER_CONNECTION {
+    pub fn check(&self, now: Moment, wanted: Wanted<'_>) -> Result<(), Duration> {
+        let Some(shares) = &self.shares else { return Ok(()) };
+        if wanted.mails >= MAILS_PER_CONNECTION {
             // By then the connection is closed, and the next one begins anew.
             return Err(STRANGER_WITHIN);
         }
-        let address = self.by_email.get(&email.key()).and_then(|&key| self.addresses.get(key));
-        let wait_address = address.map_or(Duration::ZERO, |address| address.mails.wait(now, TO_ADDRESS));
-        let wait = wait_address.max(self.bucket.wait_for_token(now, rate));
+        let (mailbox, email) = (wanted.email.mailbox(), wanted.email.key());
+        let new_codes = |most| self.new_codes.wait(now, &email, most);
+        let has_reserve = wanted.has_new_code && (wanted.owns_name || email == mailbox);
+        let wait_for_mailbox = match self.mails.wait(now, &mailbox, MAILS_PER_ADDRESS) {
+            wait if has_reserve => wait.min(new_codes(NEW_CODES_RESERVED)),
+            wait => wait,
+        };
+        // Owners share what is reserved for them, too: one new code each window.
+        let is_owner = wanted.owns_name && wanted.has_new_code && new_codes(1).is_zero();
+        let wait = wait_for_mailbox.max(shares.wait_for_token(now, wanted.address, is_owner));
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// A mail goes out; gives its number.
-    pub fn send(&mut self, now: Moment, email: &Email, flow: Key, connection: ConnectionId) -> MailId {
+    /// A mail goes out for a flow; gives its number.
+    pub fn send(
+        &mut self,
+        now: Moment,
+        wanted: Wanted<'_>,
+        flow: Key,
+        live: Key,
+        connection: ConnectionId,
+    ) -> MailId {
         let id = self.next_mail;
         self.next_mail = MailId(id.0 + 1);
-        if let Some(rate) = self.rate {
-            self.bucket.take_in_debt(now, rate, 1);
-            self.count(now, email.key());
+        let Wanted { email, has_new_code, .. } = wanted;
+        if let Some(shares) = &mut self.shares {
+            shares.take_token(now, wanted.address);
+            self.mails.add(now, &email.mailbox(), MAILS_PER_ADDRESS + NEW_CODES_RESERVED);
+            if has_new_code {
+                self.new_codes.add(now, &email.key(), MAILS_PER_ADDRESS + NEW_CODES_RESERVED);
+            }
         }
-        self.on_their_way.insert(id, Sent { flow, connection, email: email.key(), at: now });
+        let sent = Sent { flow, live, connection, email: email.clone(), has_new_code, at: now };
+        self.on_their_way.insert(id, sent);
         id
     }
 
-    /// What became of a mail; one that did not go out is not counted against its address. `None`: it is not on its way.
-    pub fn done(&mut self, id: MailId, is_sent: bool) -> Option<Sent> {
+    /// What became of a mail. One that surely did not go out is not counted against its mailbox; of others that failed nobody
+    /// knows whether they arrive. `None`: it is not on its way.
+    pub fn done(&mut self, id: MailId, result: Result<(), MailFault>) -> Option<Sent> {
         let sent = self.on_their_way.remove(&id)?;
-        if !is_sent
-            && let Some(&key) = self.by_email.get(&sent.email)
-            && let Some(address) = self.addresses.get_mut(key)
-        {
-            address.mails.take_back(sent.at);
+        if result.is_err_and(|fault| !fault.may_have_arrived()) {
+            self.mails.take_back(sent.at, &sent.email.mailbox());
+            if sent.has_new_code {
+                self.new_codes.take_back(sent.at, &sent.email.key());
+            }
         }
         Some(sent)
     }
@@ -104,17 +151,31 @@ impl Postage {
         (sent.at.after(MAIL_RESULT_WITHIN) <= now).then_some(id)
     }
 
-    /// Forgets the addresses that had no mail within the window.
+    /// Forgets the addresses and networks that had no mail within the window.
     pub fn forget_expired(&mut self, now: Moment) {
-        while let Some(address) = self.addresses.pop_expired(now) {
-            self.by_email.remove(&address.email);
+        self.mails.forget_expired(now);
+        self.new_codes.forget_expired(now);
+        if let Some(shares) = &mut self.shares {
+            shares.forget_expired(now);
         }
     }
 
-    /// Addresses whose mails are counted.
+    /// Mailboxes whose mails are counted.
+    #[must_use]
+    pub fn mailboxes(&self) -> usize {
+        self.mails.len()
+    }
+
+    /// Addresses whose new codes are counted.
     #[must_use]
     pub fn addresses(&self) -> usize {
-        self.addresses.len()
+        self.new_codes.len()
+    }
+
+    /// Client networks whose requests are counted, and at most so many.
+    #[must_use]
+    pub fn networks(&self) -> (usize, usize) {
+        self.shares.as_ref().map_or((0, 0), Shares::networks)
     }
 
     /// Mails of which nothing was heard yet.
@@ -123,106 +184,153 @@ impl Postage {
         self.on_their_way.len()
     }
 
-    /// When the next mail is overdue or the next address is forgotten.
+    /// When the next mail is overdue or the next count is forgotten.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
         let overdue = self.on_their_way.first_key_value().map(|(_, sent)| sent.at.after(MAIL_RESULT_WITHIN));
-        overdue.into_iter().chain(self.addresses.next_deadline()).min()
-    }
-
-    fn count(&mut self, now: Moment, email: EmailKey) {
-        let expires = Some(now.after(MAIL_ADDRESS_WINDOW));
-        if let Some(&key) = self.by_email.get(&email)
-            && let Some(address) = self.addresses.get_mut(key)
-        {
-            address.mails.add(now, TO_ADDRESS);
-            self.addresses.set_expiry(key, expires);
-            return;
-        }
-        let mut mails = Events::default();
-        mails.add(now, TO_ADDRESS);
-        let (key, evicted) = self.addresses.insert(Address { email: email.clone(), mails }, expires);
-        if let Some(evicted) = evicted {
-            self.by_email.remove(&evicted.email);
-        }
-        self.by_email.insert(email, key);
+        let networks = self.shares.as_ref().and_then(Shares::next_deadline);
+        let deadlines = [overdue, networks, self.mails.next_deadline(), self.new_codes.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 }
-
-const TO_ADDRESS: Quota = Quota { events_max: MAILS_PER_ADDRESS, window: MAIL_ADDRESS_WINDOW };
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::shelf::Shelf;
 
     struct Office {
         postage: Postage,
-        flow: Key,
+        key: Key,
     }
 
     impl Office {
         fn new(every: u64, burst: u64) -> Self {
-            let flow = Shelf::new(1).insert((), None).0;
+            let key = Shelf::new(1).insert((), None).0;
             let rate = Some(Rate::every(Duration::from_secs(every), burst));
-            Self { postage: Postage::new(rate), flow }
+            Self { postage: Postage::new(rate), key }
         }
 
         /// Sends if it may; the seconds to wait if not.
-        fn send(&mut self, second: u64, email: &str, mails: u8) -> Result<MailId, u64> {
-            let now = Moment::from_ms(second * 1_000);
-            let email = Email::parse(email).unwrap();
-            self.postage.check(now, mails, &email).map_err(|wait| wait.as_secs())?;
-            Ok(self.postage.send(now, &email, self.flow, ConnectionId::new(0, 0)))
+        fn send_as(&mut self, second: u64, wanted: Wanted<'_>) -> Result<MailId, u64> {
+            let now = at(second);
+            self.postage.check(now, wanted).map_err(|wait| wait.as_secs())?;
+            Ok(self.postage.send(now, wanted, self.key, self.key, ConnectionId::new(0, 0)))
+        }
+
+        /// Sends a code that was sent before.
+        fn repeat(&mut self, second: u64, email: &str, mails: u8) -> Result<MailId, u64> {
+            let email = &Email::parse(email).unwrap();
+            let wanted = Wanted { email, owns_name: false, has_new_code: false, address: None, mails };
+            self.send_as(second, wanted)
+        }
+
+        /// Sends a new code, for somebody who perhaps owns a name.
+        fn send_new(&mut self, second: u64, email: &str, owns_name: bool) -> Result<MailId, u64> {
+            let email = &Email::parse(email).unwrap();
+            let wanted = Wanted { email, owns_name, has_new_code: true, address: None, mails: 0 };
+            self.send_as(second, wanted)
+        }
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment::from_ms(second * 1_000)
+    }
+
+    #[test]
+    fn a_mailbox_gets_three_mails_in_ten_minutes() {
+        let mut office = Office::new(0, 1);
+        for (second, email) in [(0, "ada@example.org"), (10, "ada+1@example.org"), (20, "Ada+2@example.org")]
+        {
+            office.repeat(second, email, 0).unwrap();
+        }
+        for email in ["ADA@example.org", "ada+3@example.org"] {
+            assert_eq!(office.repeat(30, email, 0), Err(570));
+        }
+        assert_eq!(office.repeat(599, "ada@example.org", 0), Err(1));
+        assert!(office.repeat(30, "bob@example.org", 0).is_ok());
+        assert!(office.repeat(600, "ada@example.org", 0).is_ok());
+        assert_eq!(office.repeat(600, "ada@example.org", 0), Err(10));
+    }
+
+    #[test]
+    fn what_others_ask_for_leaves_an_owner_the_mail_for_a_code() {
+        let mut office = Office::new(0, 1);
+        for tag in 0..3 {
+            office.send_new(0, &format!("ada+{tag}@example.org"), false).unwrap();
+        }
+        assert_eq!(office.send_new(1, "ada+9@example.org", false), Err(599), "a stranger's tag");
+        for (second, email, owns_name) in [(1, "ada@example.org", false), (2, "ada+chat@example.org", true)] {
+            assert!(office.send_new(second, email, owns_name).is_ok(), "{email}");
+            assert!(office.repeat(second, email, 0).is_err(), "{email}: it has the code");
+            assert!(office.send_new(second, email, owns_name).is_ok(), "{email}: for a second device");
+            assert!(office.send_new(second, email, owns_name).is_err(), "{email}: not without end");
         }
     }
 
     #[test]
-    fn an_address_gets_three_mails_in_ten_minutes() {
-        let mut office = Office::new(0, 1);
-        for second in [0, 10, 20] {
-            office.send(second, "ada@example.org", 0).unwrap();
+    fn only_a_mail_that_surely_did_not_go_out_is_not_counted() {
+        for (fault, is_given_back) in [
+            (MailFault::QueueFull, true),
+            (MailFault::Refused(500), true),
+            (MailFault::Unreachable, true),
+            (MailFault::BrokenOff, false),
+            (MailFault::Late, false),
+        ] {
+            let mut office = Office::new(0, 1);
+            let send = |office: &mut Office, second| office.send_new(second, "ada@example.org", false);
+            let ids: Vec<MailId> = (0..3).map(|second| send(&mut office, second).unwrap()).collect();
+            assert!(send(&mut office, 3).is_err());
+            assert!(office.postage.done(ids[1], Err(fault)).is_some());
+            assert!(office.postage.done(ids[1], Err(fault)).is_none(), "only once");
+            assert_eq!(send(&mut office, 3).is_ok(), is_given_back, "{fault}");
+            assert!(send(&mut office, 3).is_err(), "{fault}");
         }
-        assert_eq!(office.send(30, "ADA@example.org", 0), Err(570));
-        assert_eq!(office.send(599, "ada@example.org", 0), Err(1));
-        assert!(office.send(30, "bob@example.org", 0).is_ok());
-        assert!(office.send(600, "ada@example.org", 0).is_ok());
-        assert_eq!(office.send(600, "ada@example.org", 0), Err(10));
-    }
-
-    #[test]
-    fn a_mail_that_did_not_go_out_is_not_counted() {
-        let mut office = Office::new(0, 1);
-        let ids: Vec<MailId> =
-            (0..3).map(|second| office.send(second, "ada@example.org", 0).unwrap()).collect();
-        assert!(office.send(3, "ada@example.org", 0).is_err());
-        assert!(office.postage.done(ids[1], false).is_some());
-        assert!(office.postage.done(ids[1], false).is_none(), "only once");
-        assert!(office.send(3, "ada@example.org", 0).is_ok());
-        assert!(office.send(3, "ada@example.org", 0).is_err());
     }
 
     #[test]
     fn the_server_and_a_connection_have_budgets() {
         let mut office = Office::new(4, 2);
-        assert_eq!(office.send(0, "ada@example.org", 3), Err(15 * 60));
-        office.send(0, "ada@example.org", 2).unwrap();
-        office.send(0, "bob@example.org", 0).unwrap();
-        assert_eq!(office.send(1, "eve@example.org", 0), Err(3));
-        assert!(office.send(4, "eve@example.org", 0).is_ok());
-        assert_eq!(office.send(5, "joe@example.org", 0), Err(3));
+        assert_eq!(office.repeat(0, "ada@example.org", 3), Err(15 * 60));
+        office.repeat(0, "ada@example.org", 2).unwrap();
+        office.repeat(0, "bob@example.org", 0).unwrap();
+        assert_eq!(office.repeat(1, "eve@example.org", 0), Err(3));
+        assert!(office.repeat(4, "eve@example.org", 0).is_ok());
+        assert_eq!(office.repeat(5, "joe@example.org", 0), Err(3));
+    }
+
+    #[test]
+    fn an_owner_takes_the_last_token_once() {
+        let mut office = Office::new(4, 1);
+        let address = Some(IpAddr::from([203, 0, 113, 5]));
+        let email = &Email::parse("ada@example.org").unwrap();
+        let wanted = Wanted { email, owns_name: true, has_new_code: true, address, mails: 0 };
+        let stranger = Wanted { owns_name: false, ..wanted };
+        assert_eq!(office.send_as(0, stranger), Err(4), "it has to leave one");
+        assert!(office.send_as(0, wanted).is_ok());
+        assert_eq!(office.send_as(4, wanted), Err(8), "as anybody else whose network is not fresh");
     }
 
     #[test]
     fn a_mail_is_overdue_and_an_address_forgotten() {
-        let at = |second: u64| Moment::from_ms(second * 1_000);
         let mut office = Office::new(0, 1);
-        let id = office.send(0, "ada@example.org", 0).unwrap();
+        let id = office.send_new(0, "ada@example.org", false).unwrap();
         assert_eq!(office.postage.next_deadline(), Some(at(16)));
         assert_eq!((office.postage.overdue(at(15)), office.postage.overdue(at(16))), (None, Some(id)));
-        office.postage.done(id, true);
+        office.postage.done(id, Ok(()));
         assert_eq!(office.postage.next_deadline(), Some(at(600)));
         office.postage.forget_expired(at(600));
         assert_eq!(office.postage.next_deadline(), None);
-        assert!(office.postage.by_email.is_empty());
+    }
+
+    #[test]
+    fn in_development_nothing_is_counted() {
+        let mut office = Office { postage: Postage::new(None), key: Office::new(0, 1).key };
+        for second in 0..100 {
+            let id = office.repeat(second, "ada@example.org", 9).unwrap();
+            office.postage.count_ask(at(second), Some(IpAddr::from([203, 0, 113, 5])));
+            office.postage.done(id, Ok(()));
+        }
+        assert_eq!(office.postage.next_deadline(), None);
     }
 }

@@ -163,17 +163,18 @@ const FORM: [(&str, &str); 5] = [
     ("subject", "Your Plume login code: 7KQ2ZD"),
     (
         "text",
-        "Hello Zoë <b>&\"',\n\nthis is your login code for Tom & Co:\n\n    7KQ2ZD\n\n\
+        "Your login code for Tom & Co:\n\n    7KQ2ZD\n\n\
          Type it in where you asked for it, and you are in.\n\n\
-         If you did not ask for it, ignore it: nobody can come in without it.\n",
+         If you did not ask for it, ignore this email: nobody can log in without the code.\n\n\
+         Name given: \"Zoë <b>& '\"\n",
     ),
     (
         "html",
-        "<p>Hello Zoë &lt;b&gt;&amp;&quot;&#39;,</p>\n\
-         <p>this is your login code for Tom &amp; Co:</p>\n\
+        "<p>Your login code for Tom &amp; Co:</p>\n\
          <p style=\"font: bold 2em monospace\">7KQ2ZD</p>\n\
          <p>Type it in where you asked for it, and you are in.</p>\n\
-         <p>If you did not ask for it, ignore it: nobody can come in without it.</p>\n",
+         <p>If you did not ask for it, ignore this email: nobody can log in without the code.</p>\n\
+         <p>Name given: &quot;Zoë &lt;b&gt;&amp; &#39;&quot;</p>\n",
     ),
 ];
 
@@ -206,10 +207,10 @@ fn each_way_to_fail_has_its_name() {
         (Answer("HTTP/1.1 500 No\r\n\r\n"), "http", MAIL_WITHIN, Err(MailFault::Refused(500))),
         (Answer("HTTP/1.1 401 No\r\n\r\n"), "http", MAIL_WITHIN, Err(MailFault::Refused(401))),
         (Answer(REDIRECT), "http", MAIL_WITHIN, Err(MailFault::Refused(307))),
-        (Answer(""), "http", MAIL_WITHIN, Err(MailFault::Unreachable)),
-        (Answer("HTTP/1.1 2"), "http", MAIL_WITHIN, Err(MailFault::Unreachable)),
-        (Answer("220 mail.example.org SMTP\r\n"), "http", MAIL_WITHIN, Err(MailFault::Unreachable)),
-        (Answer("HTTP/1.1 200 OK\r\n\r\n"), "https", MAIL_WITHIN, Err(MailFault::Unreachable)),
+        (Answer(""), "http", MAIL_WITHIN, Err(MailFault::BrokenOff)),
+        (Answer("HTTP/1.1 2"), "http", MAIL_WITHIN, Err(MailFault::BrokenOff)),
+        (Answer("220 mail.example.org SMTP\r\n"), "http", MAIL_WITHIN, Err(MailFault::BrokenOff)),
+        (Answer("HTTP/1.1 200 OK\r\n\r\n"), "https", MAIL_WITHIN, Err(MailFault::BrokenOff)),
         (Silent, "http", SHORT, Err(MailFault::Late)),
         (Silent, "https", SHORT, Err(MailFault::Late)),
         (Dribble(b"HTTP/1.1 200 OK\r\nX-Slow: "), "http", SHORT, Err(MailFault::Late)),
@@ -281,4 +282,52 @@ fn dropping_the_mailer_does_not_wait() {
     let started = Instant::now();
     drop(bench.mailer);
     assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_name_is_shown_only_as_data_with_nothing_to_link() {
+    let rows = [
+        ("Ada Lovelace", Some("Ada Lovelace")),
+        ("O'Brien", Some("O'Brien")),
+        ("Зоя-Мария", Some("Зоя-Мария")),
+        ("राम", Some("राम")),
+        ("Ken 健 🐙", Some("Ken 健 🐙")),
+        ("ada42", Some("ada42")),
+        ("J. R. Smith", Some("J R Smith")),
+        ("evil.example", Some("evil example")),
+        ("www.evil.example/path?x=1#y", Some("www evil example path x=1 y")),
+        ("https://evil.example", Some("https evil example")),
+        ("mailto:eve@evil.example", Some("mailto eve evil example")),
+        ("eve@evil.example", Some("eve evil example")),
+        ("evil\u{3002}example", Some("evil example")),
+        ("evil\u{ff0e}example\u{ff0f}x\u{ff1a}\u{ff20}", Some("evil example x")),
+        ("evil\u{2024}example\u{2026}x\u{fe52}y\u{ff61}z", Some("evil example x y z")),
+        ("\\\\evil\\share", Some("evil share")),
+        ("javascript:alert(1)", Some("javascript alert(1)")),
+        ("say \"hi\"", Some("say hi")),
+        ("+1 555 0100", None),
+        ("0800-FLOWERS", Some("0800-FLOWERS")),
+        ("\u{664}\u{665}\u{666}\u{667}\u{668}", None),
+        ("You have won a prize, come and get it now", None),
+        ("...", None),
+        ("ABCDEF\nABCDEF", Some("ABCDEF ABCDEF")),
+    ];
+    for (name, expected) in rows {
+        let shown = shown_name(name);
+        assert_eq!(shown.as_deref(), expected, "{name:?}");
+        let mail = Mail { name: name.to_owned(), ..mail(1) };
+        for (kind, letter) in [("text", plain_text("Plume", &mail)), ("html", html_text("Plume", &mail))] {
+            let (before, after) = letter.split_once("7KQ2ZD").expect("the code");
+            assert!(before.contains("Plume"), "{kind}: {letter}");
+            assert!(expected.is_none_or(|name| !before.contains(name)), "the code comes first: {letter}");
+            assert_eq!(after.contains("Name given"), expected.is_some(), "{kind}: {letter}");
+            let lines = letter.lines().map(str::trim);
+            let alone = lines.filter(|line| line.len() == 6 && line.chars().all(char::is_alphanumeric));
+            assert_eq!(alone.count(), usize::from(kind == "text"), "one word stands alone: {letter}");
+            let after = after.replace("</p>", "").replace("alert(1)", "");
+            for linked in ["://", "www.", "@", "/", "\\", "mailto:", "evil.", "\u{3002}", "javascript:"] {
+                assert!(!after.contains(linked), "{linked}: {letter}");
+            }
+        }
+    }
 }

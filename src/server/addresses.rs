@@ -1,10 +1,9 @@
-//! What one client address may do: so many connections, arrivals, mails and wrong tries. An IPv6 client counts by its /64,
+//! What one client address may do: so many connections, arrivals and wrong tries. An IPv6 client counts by its /64,
 //! which is what one household gets (RFC 6177).
 
 use crate::base::bucket::{Bucket, Rate};
 use crate::base::limits::{
-    ADDRESS_MEMORY, ADDRESSES_MAX, ARRIVALS_PER_ADDRESS, ARRIVALS_WINDOW, MAIL_ADDRESS_WINDOW,
-    MAILS_PER_CLIENT_ADDRESS, TRIES_PER_ADDRESS, TRIES_WINDOW,
+    ADDRESS_MEMORY, ADDRESSES_MAX, ARRIVALS_PER_ADDRESS, ARRIVALS_WINDOW, TRIES_PER_ADDRESS, TRIES_WINDOW,
 };
 use crate::base::moment::Moment;
 use crate::base::quota::{Events, Quota};
@@ -29,9 +28,45 @@ struct Visitor {
     network: IpAddr,
     connections: usize,
     arrivals: Bucket,
-    mails: Events,
-    wrong_tries: Events,
+    tries: Tries<Events>,
     talk: Throttle,
+}
+
+/// Tries of a client address, by kind: each kind has a limit of its own.
+#[derive(Debug, Default)]
+struct Tries<T> {
+    codes: T,
+    tokens: T,
+    names: T,
+}
+
+/// A kind of try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Try {
+    /// A wrong code.
+    Code,
+    /// A session token that has not even the form of one. (Well-formed ones are not counted.)
+    Token,
+    /// A name that it may not have.
+    Name,
+}
+
+impl<T> Tries<T> {
+    const fn of(&self, kind: Try) -> &T {
+        match kind {
+            Try::Code => &self.codes,
+            Try::Token => &self.tokens,
+            Try::Name => &self.names,
+        }
+    }
+
+    const fn of_mut(&mut self, kind: Try) -> &mut T {
+        match kind {
+            Try::Code => &mut self.codes,
+            Try::Token => &mut self.tokens,
+            Try::Name => &mut self.names,
+        }
+    }
 }
 
 /// Where a connection comes from.
@@ -122,25 +157,21 @@ impl Addresses {
         self.visitors.get_mut(key).map(|visitor| &mut visitor.talk)
     }
 
-    /// How long the address has to wait for its next mail.
-    pub(super) fn wait_for_mail(&self, now: Moment, key: Key) -> Duration {
-        self.visitors.get(key).map_or(Duration::ZERO, |visitor| visitor.mails.wait(now, MAILS))
+    /// The address, or for IPv6 its /64.
+    pub(super) fn network(&self, key: Key) -> Option<IpAddr> {
+        self.visitors.get(key).map(|visitor| visitor.network)
     }
 
-    pub(super) fn count_mail(&mut self, now: Moment, key: Key) {
+    /// How long until the address has a try of this kind left.
+    pub(super) fn wait_to_try(&self, now: Moment, key: Key, kind: Try) -> Duration {
+        let visitor = self.visitors.get(key);
+        visitor.map_or(Duration::ZERO, |visitor| visitor.tries.of(kind).wait(now, TRIES))
+    }
+
+    /// Counts a wrong try of this kind.
+    pub(super) fn count_try(&mut self, now: Moment, key: Key, kind: Try) {
         if let Some(visitor) = self.visitors.get_mut(key) {
-            visitor.mails.add(now, MAILS);
-        }
-    }
-
-    /// Whether the address may try a code or token.
-    pub(super) fn may_try(&self, now: Moment, key: Key) -> bool {
-        self.visitors.get(key).is_none_or(|visitor| visitor.wrong_tries.wait(now, WRONG_TRIES).is_zero())
-    }
-
-    pub(super) fn count_wrong_try(&mut self, now: Moment, key: Key) {
-        if let Some(visitor) = self.visitors.get_mut(key) {
-            visitor.wrong_tries.add(now, WRONG_TRIES);
+            visitor.tries.of_mut(kind).add(now, TRIES);
         }
     }
 
@@ -176,8 +207,7 @@ impl Addresses {
             network,
             connections: 0,
             arrivals: Bucket::default(),
-            mails: Events::default(),
-            wrong_tries: Events::default(),
+            tries: Tries::default(),
             talk: Throttle::default(),
         };
         let (key, evicted) = self.visitors.insert(visitor, None);
@@ -213,8 +243,7 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 
 const SLASH_64: u128 = !0 << 64;
 const ARRIVALS: Rate = Rate::within(ARRIVALS_WINDOW, ARRIVALS_PER_ADDRESS);
-const MAILS: Quota = Quota { events_max: MAILS_PER_CLIENT_ADDRESS, window: MAIL_ADDRESS_WINDOW };
-const WRONG_TRIES: Quota = Quota { events_max: TRIES_PER_ADDRESS, window: TRIES_WINDOW };
+const TRIES: Quota = Quota { events_max: TRIES_PER_ADDRESS, window: TRIES_WINDOW };
 
 #[cfg(test)]
 mod tests {
@@ -322,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_mails_and_tries_have_their_limits() {
+    fn arrivals_and_tries_have_their_limits() {
         let now = Moment::from_ms(0);
         let mut addresses = addresses(usize::MAX);
         let key = addresses.enter(now, ip("203.0.113.5")).unwrap();
@@ -331,18 +360,17 @@ mod tests {
         }
         assert_eq!(addresses.enter(now, ip("203.0.113.5")), None);
         assert!(addresses.enter(now.after(ARRIVALS_WINDOW), ip("203.0.113.5")).is_some());
-        for _ in 0..TRIES_PER_ADDRESS {
-            assert!(addresses.may_try(now, key));
-            addresses.count_wrong_try(now, key);
+        let is_free = |addresses: &Addresses, now, kind| addresses.wait_to_try(now, key, kind).is_zero();
+        for kind in [Try::Code, Try::Token, Try::Name] {
+            for _ in 0..TRIES_PER_ADDRESS {
+                assert!(is_free(&addresses, now, kind));
+                addresses.count_try(now, key, kind);
+            }
+            let almost = now.after(TRIES_WINDOW.saturating_sub(Duration::from_millis(1)));
+            assert!(!is_free(&addresses, now, kind) && !is_free(&addresses, almost, kind));
+            assert!(is_free(&addresses, now.after(TRIES_WINDOW), kind), "{kind:?}");
         }
-        let almost = now.after(TRIES_WINDOW.saturating_sub(Duration::from_millis(1)));
-        assert!(!addresses.may_try(now, key) && !addresses.may_try(almost, key));
-        assert!(addresses.may_try(now.after(TRIES_WINDOW), key));
-        for _ in 0..MAILS_PER_CLIENT_ADDRESS {
-            assert!(addresses.wait_for_mail(now, key).is_zero());
-            addresses.count_mail(now, key);
-        }
-        assert_eq!(addresses.wait_for_mail(now, key), MAIL_ADDRESS_WINDOW);
+        assert_eq!(addresses.network(key), Some(ip("203.0.113.5")));
     }
 
     #[test]

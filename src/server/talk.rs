@@ -1,5 +1,6 @@
 //! What the server does when somebody says something.
 
+use super::addresses::Try;
 use super::clients::{Member, Role, Stranger};
 use super::{Output, Server};
 use crate::base::ids::ConnectionId;
@@ -12,7 +13,7 @@ use crate::base::note::Note;
 use crate::base::reason::CloseReason;
 use crate::base::shelf::Key;
 use crate::chat::names::{BOT_NAME, NameRefusal};
-use crate::chat::{AuthFault, Entered, HelloFault};
+use crate::chat::{Asker, AuthFault, Chat, Delivery, Entered, HelloFault};
 use crate::wire::connection::Event;
 use crate::wire::message::{self, ClientMessage, Hello, Line, Notice, ServerMessage, Welcome};
 use crate::wire::ring::Position;
@@ -82,30 +83,44 @@ impl Server {
     fn hello(&mut self, id: ConnectionId, hello: &Hello<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Role::Stranger(stranger) = &mut client.role else { return };
-        if let (Some(address), Some(_)) = (client.address, self.settings.mail_budget) {
-            let wait = self.addresses.wait_for_mail(self.now.moment, address);
-            if !wait.is_zero() {
-                return self.limit_mail(id, wait);
-            }
+        let now = self.now.moment;
+        let address = client.address;
+        // Before the name is looked at, or the answer would still tell whether it is taken.
+        let wait =
+            address.map_or(Duration::ZERO, |address| self.addresses.wait_to_try(now, address, Try::Name));
+        if !wait.is_zero() {
+            return self.limit_mail(id, wait);
         }
-        match self.chat.hello(self.now.moment, id, stranger.mails, hello.name(), hello.email()) {
+        let asker = Asker {
+            connection: id,
+            address: address.and_then(|address| self.addresses.network(address)),
+            former: stranger.flow,
+            mails: stranger.mails,
+        };
+        match self.chat.hello(now, asker, hello.name(), hello.email()) {
             Ok(hello) => {
-                if let Some(former) = stranger.flow.replace(hello.flow) {
-                    self.chat.forget_flow(former);
-                }
-                stranger.mails = stranger.mails.saturating_add(1);
-                let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token);
+                stranger.flow = Some(hello.flow);
+                let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token, hello.code_chars);
                 client.connection.send(&mut self.shared, &answer);
-                if let Some(address) = client.address {
-                    self.addresses.count_mail(self.now.moment, address);
+                match hello.delivery {
+                    Delivery::Mail(mail) => {
+                        stranger.mails = stranger.mails.saturating_add(1);
+                        self.outputs.push_back(Output::Mail(mail));
+                    }
+                    Delivery::Lately(wait) => {
+                        self.note(Note::MailLimited(id));
+                        self.tell(id, Notice::CodeSentLately(whole_seconds(wait)));
+                    }
                 }
-                self.outputs.push_back(Output::Mail(hello.mail));
             }
             Err(HelloFault::BadName) => self.tell(id, Notice::BadName),
             Err(HelloFault::BadEmail) => self.tell(id, Notice::BadEmail),
             Err(HelloFault::MayNotEnter(name, refusal)) => {
                 let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
                 client.connection.send(&mut self.shared, &answer);
+                if let Some(address) = address {
+                    self.addresses.count_try(now, address, Try::Name);
+                }
             }
             Err(HelloFault::MailLimited(wait)) => self.limit_mail(id, wait),
         }
@@ -117,15 +132,15 @@ impl Server {
     }
 
     fn auth(&mut self, id: ConnectionId, own_flow: Option<Key>, flow_token: Option<&str>, code: &str) {
-        if !self.may_try(id) {
-            return;
-        }
-        match self.chat.auth(own_flow, flow_token, code) {
+        match self.chat.auth(self.now.moment, own_flow, flow_token, code) {
             Ok(entered) => {
                 self.note(Note::LoggedIn(id));
                 self.enter(id, &entered, &Seen::Newcomer);
             }
-            Err(AuthFault::Wrong { left }) => self.wrong_try(id, left),
+            // A right code is good whatever others have tried from the same address: the budget of each email address
+            // bounds how many codes are tried, so this limit only has to slow that down.
+            Err(AuthFault::Wrong { left }) if self.has_try(id, Try::Code) => self.wrong_code(id, left),
+            Err(AuthFault::Wrong { .. }) => self.end_tries(id),
             Err(AuthFault::MayNotEnter(name, refusal)) => {
                 if let Some(client) = self.clients.get_mut(id) {
                     let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
@@ -136,10 +151,7 @@ impl Server {
     }
 
     fn resume(&mut self, id: ConnectionId, token: &str, run: Option<&str>, after: Option<u64>) {
-        if !self.may_try(id) {
-            return;
-        }
-        let Some(entered) = self.chat.resume(token) else { return self.wrong_try(id, 0) };
+        let Some(entered) = self.chat.resume(token) else { return self.wrong_token(id, token) };
         let is_this_run = run.is_none_or(|run| run == self.chat.run());
         let seen = match after {
             None => Seen::Nothing,
@@ -149,33 +161,54 @@ impl Server {
         self.enter(id, &entered, &seen);
     }
 
-    /// Whether the client's address has tries left. If not, what it shows is not even looked at.
-    fn may_try(&mut self, id: ConnectionId) -> bool {
+    /// Whether the client's address has a try of this kind left.
+    fn has_try(&self, id: ConnectionId, kind: Try) -> bool {
         let address = self.clients.get(id).and_then(|client| client.address);
-        let may_try = address.is_none_or(|address| self.addresses.may_try(self.now.moment, address));
-        if !may_try {
-            self.tell(id, Notice::TooManyTries);
-            self.end(id, CloseReason::TooManyTries);
-        }
-        may_try
+        address.is_none_or(|address| self.addresses.wait_to_try(self.now.moment, address, kind).is_zero())
     }
 
-    fn wrong_try(&mut self, id: ConnectionId, left: u8) {
+    fn count_try(&mut self, id: ConnectionId, kind: Try) {
+        if let Some(address) = self.clients.get(id).and_then(|client| client.address) {
+            self.addresses.count_try(self.now.moment, address, kind);
+        }
+    }
+
+    fn wrong_code(&mut self, id: ConnectionId, left: u8) {
         self.note(Note::WrongTry(id));
+        self.count_try(id, Try::Code);
+        self.reject(id, left);
+    }
+
+    /// A session token that is not valid. After a restart all tokens are, of as many people as share a client address; and
+    /// nobody guesses 128 bits. So only what has not even the form of a token counts against the address.
+    fn wrong_token(&mut self, id: ConnectionId, token: &str) {
+        if !Chat::is_token(token) {
+            if !self.has_try(id, Try::Token) {
+                return self.end_tries(id);
+            }
+            self.count_try(id, Try::Token);
+        }
+        self.note(Note::WrongToken(id));
+        self.reject(id, 0);
+    }
+
+    /// Answers a wrong code or token, and holds up the connection that sent it.
+    fn reject(&mut self, id: ConnectionId, left: u8) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Role::Stranger(stranger) = &mut client.role else { return };
-        stranger.wrong_tries += 1;
-        if let Some(address) = client.address {
-            self.addresses.count_wrong_try(self.now.moment, address);
-        }
+        stranger.wrong_tries = stranger.wrong_tries.saturating_add(1);
         let is_last = stranger.wrong_tries >= CONNECTION_TRIES;
         client.connection.send(&mut self.shared, &ServerMessage::auth_rst(left));
         if is_last {
-            self.tell(id, Notice::TooManyTries);
-            self.end(id, CloseReason::TooManyTries);
+            self.end_tries(id);
         } else {
             client.connection.pause(self.now.moment.after(WRONG_TRY_PAUSE));
         }
+    }
+
+    fn end_tries(&mut self, id: ConnectionId) {
+        self.tell(id, Notice::TooManyTries);
+        self.end(id, CloseReason::TooManyTries);
     }
 
     /// Makes a connection a member: what it missed, what it has to know, and for the others that somebody came.

@@ -206,6 +206,8 @@ pub struct ServerMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    chars: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<u64>,
@@ -259,16 +261,17 @@ impl<'a> ServerMessage<'a> {
             event: None,
             reference: None,
             left: None,
+            chars: None,
             reason: None,
             retry: None,
             welcome: None,
         }
     }
 
-    /// A code is on its way to the one who will be shown as `name`.
+    /// A code is on its way to the one who will be shown as `name`; it has the usual number of characters or else `chars`.
     #[must_use]
-    pub fn hello(name: &'a str, flow_token: &'a str) -> Self {
-        Self::new(types::HELLO, name, flow_token)
+    pub fn hello(name: &'a str, flow_token: &'a str, chars: Option<usize>) -> Self {
+        Self { chars, ..Self::new(types::HELLO, name, flow_token) }
     }
 
     /// A line of the room, with its number.
@@ -334,6 +337,8 @@ pub enum Notice {
     BadEmail,
     /// Too much mail; try again after so many seconds.
     MailLimited(u64),
+    /// The code was sent lately and is still good; it could be sent again after so many seconds.
+    CodeSentLately(u64),
     /// The mail did not go out.
     MailFailed,
     /// Too many wrong codes or tokens.
@@ -352,7 +357,7 @@ impl Notice {
             Self::Malformed | Self::NoLineEnd => "malformed",
             Self::BadName => "bad-name",
             Self::BadEmail => "bad-email",
-            Self::MailLimited(_) => "mail-limited",
+            Self::MailLimited(_) | Self::CodeSentLately(_) => "mail-limited",
             Self::MailFailed => "mail-failed",
             Self::TooManyTries => "too-many-tries",
             Self::TooLong => "too-long",
@@ -368,6 +373,7 @@ impl Notice {
             Self::BadName => "Please choose another name: visible letters of one script, at most 120 bytes.",
             Self::BadEmail => "That does not look like an e-mail address.",
             Self::MailLimited(_) => "Too many mails were asked for. Please try again later.",
+            Self::CodeSentLately(_) => "A code was sent to this address lately and is still valid.",
             Self::MailFailed => "The mail with your code could not be sent. Please try again.",
             Self::TooManyTries => "Too many wrong tries.",
             Self::TooLong => "Your line was too long and has been cut.",
@@ -378,7 +384,7 @@ impl Notice {
 
     fn retry(self) -> Option<u64> {
         match self {
-            Self::MailLimited(seconds) => Some(seconds),
+            Self::MailLimited(seconds) | Self::CodeSentLately(seconds) => Some(seconds),
             Self::Malformed
             | Self::NoLineEnd
             | Self::BadName
@@ -484,7 +490,11 @@ mod tests {
             |text: &'static str, event, reference| Line { time: 5, name: "ada", text, event, reference };
         let welcome = Welcome { run: "r", version: "v", count: 1, names: vec!["ada"], last: 7 };
         let rows = [
-            (ServerMessage::hello("ada", "t"), r#"{"type":0,"user":{"name":"ada"},"text":"t"}"#),
+            (ServerMessage::hello("ada", "t", None), r#"{"type":0,"user":{"name":"ada"},"text":"t"}"#),
+            (
+                ServerMessage::hello("ada", "t", Some(12)),
+                r#"{"type":0,"user":{"name":"ada"},"text":"t","chars":12}"#,
+            ),
             (
                 ServerMessage::line(7, &line("a\"b\u{1}", None, None)),
                 r#"{"type":1,"id":7,"time":5,"user":{"name":"ada"},"text":"a\"b\u0001"}"#,
@@ -510,6 +520,10 @@ mod tests {
             (
                 ServerMessage::notice(Notice::MailLimited(9)),
                 r#"{"type":6,"user":{"name":""},"text":"Too many mails were asked for. Please try again later.","reason":"mail-limited","retry":9}"#,
+            ),
+            (
+                ServerMessage::notice(Notice::CodeSentLately(9)),
+                r#"{"type":6,"user":{"name":""},"text":"A code was sent to this address lately and is still valid.","reason":"mail-limited","retry":9}"#,
             ),
         ];
         for (message, json) in rows {

@@ -9,10 +9,10 @@ use std::net::TcpStream;
 /// The tests are the proxy, and there is one more on the way.
 const TRUST: (&str, &str) = ("PLUME_TRUSTED_PROXIES", "127.0.0.1,192.0.2.0/24");
 
-/// Tries a session token that is none, as a client with this address; whether it was looked at.
+/// Tries a wrong code, as a client with this address; whether it was answered as one.
 fn may_try(server: &Plume, forwarded_for: &str) -> bool {
     let mut client = Client::open_for(server, forwarded_for);
-    client.resume("AAAAAAAAAAAAAAAAAAAAAAAAAAA", None, None);
+    client.auth("222222");
     let answer = client.message();
     if answer["type"] == 4 {
         return true;
@@ -51,9 +51,12 @@ fn login_for(server: &Plume, name: &str, forwarded_for: &str) -> Client {
 }
 
 #[test]
-fn codes_count_as_tokens_do() {
+fn a_household_has_twenty_wrong_codes_a_minute_and_a_right_one_is_still_good() {
     let server = Plume::start(&[TRUST]);
     let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
+    let mut neighbour = Client::open_for(&server, "2001:db8:1:2::6");
+    neighbour.ask_code("Ada", "ada@example.org");
+    let code = server.code_for("Ada");
     let mut clients: Vec<Client> = (0..30).map(|_| Client::open_for(&server, "2001:db8:1:2::5")).collect();
     let mut refused = 0;
     for client in &mut clients {
@@ -66,9 +69,39 @@ fn codes_count_as_tokens_do() {
         }
     }
     assert_eq!(refused, 10, "of 30");
-    // A household has a /64, and the right token does not help who has no tries left.
+    // A household has a /64.
     assert!(!may_try(&server, "2001:db8:1:2:ffff::1"), "the same household");
     assert!(may_try(&server, "2001:db8:1:3::1"), "another household");
+    // Wrong codes of one person keep nobody in the household from coming in, with a code or a token.
+    neighbour.auth(&code);
+    neighbour.enter();
+    let mut again = Client::open_for(&server, "2001:db8:1:2::6");
+    again.resume(&neighbour.token(), None, None);
+    again.enter();
+    onlooker.finish();
+}
+
+/// After a restart the tokens of all members are old.
+#[test]
+fn sixty_members_behind_one_address_come_in_again_after_a_restart() {
+    let before = Plume::start(&[]);
+    let names: Vec<String> = (0..60).map(|n| format!("Member {n}")).collect();
+    let tokens: Vec<String> = names.iter().map(|name| Client::login(&before, name).token()).collect();
+    drop(before);
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "100")]);
+    let onlooker = Onlooker::with(login_for(&server, "Onlooker", "203.0.113.9"));
+    let mut members: Vec<Client> = names.iter().map(|_| Client::open_for(&server, "203.0.113.5")).collect();
+    for (member, token) in members.iter_mut().zip(&tokens) {
+        member.resume(token, None, Some(7));
+    }
+    for (member, name) in members.iter_mut().zip(&names) {
+        member.expect_rejected(0);
+        member.ask_code(name, &format!("{}@example.org", name.replace(' ', "").to_lowercase()));
+    }
+    for (member, name) in members.iter_mut().zip(&names) {
+        member.auth(&server.code_for(name));
+        member.expect(3);
+    }
     onlooker.finish();
 }
 

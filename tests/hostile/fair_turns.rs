@@ -31,10 +31,11 @@ impl Attack {
         stream.set_write_timeout(Some(Duration::from_millis(100))).expect("a socket has the option");
         let mut reader = stream.try_clone().expect("a socket can be cloned");
         let mut writer = stream;
+        let mut answers = vec![0; 64 << 10];
         for attacker in [
             Box::new(move || writer.write(&bytes).map(drop))
                 as Box<dyn FnMut() -> std::io::Result<()> + Send>,
-            Box::new(move || reader.read(&mut [0; 64 << 10]).map(drop)),
+            Box::new(move || reader.read(&mut answers).map(drop)),
         ] {
             let is_over = Arc::clone(&self.is_over);
             let mut attacker = attacker;

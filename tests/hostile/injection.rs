@@ -4,17 +4,21 @@ use crate::onlooker::Onlooker;
 use crate::support::{Client, FakeMailgun, Plume};
 use serde_json::json;
 
-/// A name may hold what means something in HTML; in the mail it means nothing.
+/// A name may hold what means something in HTML, or what mail clients make a link of; in the mail it means nothing.
 #[test]
-fn html_in_a_name_is_text_in_the_mail() {
+fn html_and_links_in_a_name_are_text_in_the_mail() {
     let mailgun = FakeMailgun::start(&[]);
     let server = mailgun.plume(&[("PLUME_MAIL_BURST", "100")]);
     let rows = [
         ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)&gt;"),
-        ("</p><a href='//evil.example'>", "&lt;/p&gt;&lt;a href=&#39;//evil.example&#39;&gt;"),
-        ("\"><b>Eve</b>", "&quot;&gt;&lt;b&gt;Eve&lt;/b&gt;"),
-        ("&lt;Eve&gt;", "&amp;lt;Eve&amp;gt;"),
-        ("%recipient.email% {{Eve}}", "%recipient.email% {{Eve}}"),
+        ("</p><a href='//evil.example'>", "&lt; p&gt;&lt;a href=&#39; evil example&#39;&gt;"),
+        ("\"><b>Eve</b>", "&gt;&lt;b&gt;Eve&lt; b&gt;"),
+        ("&lt;Eve&gt;", "&amp;lt Eve&amp;gt"),
+        ("%recipient.email% {{Eve}}", "recipient email Eve"),
+        ("win at https://evil.example/x?y", "win at https evil example x y"),
+        ("www.evil.example", "www evil example"),
+        ("eve@evil.example", "eve evil example"),
+        ("evil\u{3002}example", "evil example"),
     ];
     for (n, (name, escaped)) in rows.iter().enumerate() {
         let email = format!("p{n}@example.org");
@@ -24,9 +28,23 @@ fn html_in_a_name_is_text_in_the_mail() {
         assert_eq!(posted.field("to"), email, "{name}");
         assert_eq!(posted.field("subject"), format!("Your Plume login code: {code}"), "{name}");
         let html = posted.field("html");
-        assert!(html.contains(&format!("<p>Hello {escaped},</p>")), "{name}: {html}");
+        assert!(html.ends_with(&format!("<p>Name given: &quot;{escaped}&quot;</p>\n")), "{name}: {html}");
         assert_eq!(html.matches('<').count(), 10, "no other tags than the mail's own: {html}");
-        assert!(posted.field("text").starts_with(&format!("Hello {name},\n")), "{posted:?}");
+        let text = posted.field("text");
+        let given = text.split_once("Name given: ").expect("the name").1;
+        assert!(!given.contains(['.', ':', '/', '@', '\u{3002}']), "nothing to make a link of: {text}");
+        assert!(text.find(&code) < text.find("Name given"), "the code comes first: {text}");
+    }
+    // What is too long for a name, or could be a telephone number, is not shown at all.
+    for (n, name) in
+        ["call 0900 555 0100 now", &"You have won. Come and get it! ".repeat(3)].iter().enumerate()
+    {
+        Client::open(&server).ask_code(name, &format!("q{n}@example.org"));
+        let posted = mailgun.next();
+        for part in ["text", "html"] {
+            assert!(!posted.field(part).contains("Name given"), "{posted:?}");
+            assert!(!posted.field(part).contains("won") && !posted.field(part).contains("555"), "{posted:?}");
+        }
     }
 }
 

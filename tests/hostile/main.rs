@@ -16,6 +16,7 @@ mod garbage;
 mod guessing;
 mod injection;
 mod json;
+mod login_codes;
 mod onlooker;
 mod out_of_files;
 mod raw;

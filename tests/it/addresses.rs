@@ -60,23 +60,77 @@ fn an_address_may_ask_for_ten_mails() {
 }
 
 #[test]
-fn an_address_has_twenty_wrong_tries_a_minute() {
-    let server = Plume::start(&[TRUST]);
-    for n in 0..20 {
+fn an_address_has_twenty_wrong_codes_and_twenty_malformed_tokens_a_minute() {
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "100")]);
+    let tries: [fn(&mut Client); 2] =
+        [|client| client.auth("222222"), |client| client.resume("no token at all", None, None)];
+    for (kind, wrong_try) in tries.into_iter().enumerate() {
+        for n in 0..20 {
+            let mut client = Client::open_for(&server, "203.0.113.5");
+            wrong_try(&mut client);
+            let answer = client.message();
+            assert_eq!(answer["type"], 4, "kind {kind}, try {n}: {answer}");
+        }
         let mut client = Client::open_for(&server, "203.0.113.5");
-        client.resume("wrong", None, None);
-        let answer = client.message();
-        assert_eq!(answer["type"], 4, "try {n}: {answer}");
+        wrong_try(&mut client);
+        client.expect_notice("too-many-tries");
+        client.expect_close(1008);
+        let mut other = Client::open_for(&server, "203.0.113.6");
+        wrong_try(&mut other);
+        other.expect(4);
     }
-    let mut client = Client::open_for(&server, "203.0.113.5");
-    client.resume("wrong", None, None);
-    let mut answer = client.message();
-    if answer["type"] == 4 {
-        answer = client.message();
+    // Well-formed tokens are not counted: after a restart, all are unknown.
+    for _ in 0..30 {
+        let mut client = Client::open_for(&server, "203.0.113.5");
+        client.resume("AAAAAAAAAAAAAAAAAAAAAAAAAAA", None, None);
+        client.expect_rejected(0);
     }
-    assert_eq!(answer["reason"], "too-many-tries", "{answer}");
-    client.expect_close(1008);
-    let mut other = Client::open_for(&server, "203.0.113.6");
-    other.resume("wrong", None, None);
-    other.expect(4);
+}
+
+#[test]
+fn an_address_is_told_of_twenty_taken_names_a_minute() {
+    let server = Plume::start(&[TRUST]);
+    Client::login_as(&server, "Ada", "ada@example.org");
+    let ask = |address: &str, name: &str| {
+        let mut client = Client::open_for(&server, address);
+        client.hello_as(name, "eve@example.org");
+        client.message()
+    };
+    for n in 0..20 {
+        let answer = ask("203.0.113.5", "Ada");
+        assert_eq!(answer["type"], 5, "{n}: {answer}");
+    }
+    // Then a free name has the same answer as a taken one.
+    for name in ["Ada", "Eve"] {
+        let answer = ask("203.0.113.5", name);
+        assert_eq!(answer["reason"], "mail-limited", "{name}: {answer}");
+        assert!(answer["retry"].as_u64().is_some_and(|wait| (1..=60).contains(&wait)), "{answer}");
+    }
+    assert_eq!(ask("203.0.113.6", "Eve")["type"], 0);
+}
+
+#[test]
+fn whether_a_name_is_taken_is_told_only_within_the_mail_budget() {
+    let mailgun = FakeMailgun::start(&[]);
+    let server = mailgun.plume(&[TRUST, ("PLUME_MAIL_BURST", "100")]);
+    let mut ada = Client::open_for(&server, "203.0.113.9");
+    ada.ask_code("Ada", "ada@example.org");
+    ada.auth(&mailgun.next().code());
+    ada.enter();
+    let ask = |address: &str, name: &str, email: &str| {
+        let mut client = Client::open_for(&server, address);
+        client.hello_as(name, email);
+        client.message()
+    };
+    // Each answer counts as a request for a code, whether a mail goes out or not.
+    for n in 0..10 {
+        let answer = ask("198.51.100.5", "Ada", &format!("p{n}@example.org"));
+        assert_eq!(answer["type"], 5, "{n}: {answer}");
+    }
+    for name in ["Ada", "Eve"] {
+        let answer = ask("198.51.100.5", name, "eve@example.org");
+        assert_eq!(answer["reason"], "mail-limited", "{name}: {answer}");
+    }
+    assert_eq!(mailgun.count(), 1, "no mail for a name that is taken");
+    assert_eq!(ask("198.51.100.6", "Eve", "eve@example.org")["type"], 0);
 }

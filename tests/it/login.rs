@@ -39,7 +39,7 @@ fn look_alikes_in_a_code_are_read_as_what_they_look_like() {
     let mut asker = Client::open(&server);
     // Ask until there is a code with both digits: about one of 33 has.
     let (flow, code) = (0..2_000)
-        .map(|_| (asker.ask_code("Ada", "ada@example.org"), server.code_for("Ada")))
+        .map(|n| (asker.ask_code("Ada", &format!("p{n}@example.org")), server.code_for("Ada")))
         .find(|(_, code)| code.contains('0') && code.contains('1'))
         .expect("codes have zeros and ones");
     let mut client = Client::open(&server);
@@ -48,20 +48,58 @@ fn look_alikes_in_a_code_are_read_as_what_they_look_like() {
 }
 
 #[test]
-fn the_newest_code_of_a_connection_is_the_good_one() {
+fn the_newest_flow_of_a_connection_is_the_good_one() {
     let server = Plume::start(&[]);
     let mut client = Client::open(&server);
     let old_flow = client.ask_code("Ada", "ada@example.org");
-    let old = server.code_for("Ada");
+    let code = server.code_for("Ada");
     let new_flow = client.ask_code("Ada", "ada@example.org");
-    let new = server.code_for("Ada");
-    client.auth(&old);
-    client.expect_rejected(4);
+    assert_eq!(server.code_for("Ada"), code, "the code belongs to the address");
     let mut elsewhere = Client::open(&server);
-    elsewhere.auth_in(&old_flow, &old);
+    elsewhere.auth_in(&old_flow, &code);
     elsewhere.expect_rejected(0);
-    client.auth_in(&new_flow, &new);
+    client.auth_in(&new_flow, &code);
     client.expect(3);
+}
+
+#[test]
+fn all_flows_of_an_address_wait_for_one_code_each_with_its_own_tries() {
+    let server = Plume::start(&[]);
+    let mut owner = Client::open(&server);
+    owner.ask_code("Ada", "ada@example.org");
+    let code = server.code_for("Ada");
+    let mut strangers: Vec<Client> = (0..4).map(|_| Client::open(&server)).collect();
+    for (n, stranger) in strangers.iter_mut().enumerate() {
+        let name = format!("Stranger {n}");
+        let flow = stranger.ask_code(&name, "ADA@example.org");
+        assert_eq!(server.code_for(&name), code);
+        for left in [4, 3, 2, 1, 0] {
+            let mut elsewhere = Client::open(&server);
+            elsewhere.auth_in(&flow, &other_than(&code));
+            elsewhere.expect_rejected(left);
+        }
+    }
+    owner.auth(&other_than(&code));
+    owner.expect_rejected(4);
+    owner.auth(&code);
+    assert_eq!(owner.expect(3)["user"]["name"], "Ada");
+}
+
+#[test]
+fn a_sub_address_has_a_code_of_its_own() {
+    let server = Plume::start(&[]);
+    let mut ada = Client::open(&server);
+    let flow = ada.ask_code("Ada", "ada@example.org");
+    let code = server.code_for("Ada");
+    // At some providers this is another person.
+    let mut eve = Client::open(&server);
+    eve.ask_code("Eve", "ada+eve@example.org");
+    let eves_code = server.code_for("Eve");
+    assert_ne!(eves_code, code);
+    eve.auth_in(&flow, &eves_code);
+    eve.expect_rejected(4);
+    ada.auth(&code);
+    ada.expect(3);
 }
 
 #[test]
@@ -83,10 +121,16 @@ fn a_hello_from_elsewhere_voids_nothing() {
     let code = server.code_for("Ada");
     let mut other = Client::open(&server);
     other.ask_code("Ada", "ada@example.org");
-    let other_code = server.code_for("Ada");
+    assert_eq!(server.code_for("Ada"), code);
     ada.auth(&code);
     ada.expect(3);
-    other.auth(&other_code);
+    // A code is good once, for whichever flow; the next hello brings another one.
+    other.auth(&code);
+    other.expect_rejected(0);
+    other.ask_code("Ada", "ada@example.org");
+    let next = server.code_for("Ada");
+    assert_ne!(next, code);
+    other.auth(&next);
     other.expect(3);
 }
 

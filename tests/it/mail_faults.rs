@@ -72,15 +72,59 @@ fn a_failure_gives_the_address_its_budget_back() {
 }
 
 #[test]
-fn a_failure_voids_only_the_code_of_that_mail() {
+fn a_mail_that_may_have_arrived_is_not_given_back() {
+    // Nobody knows what became of a mail that the provider has read and not answered.
+    let mailgun = FakeMailgun::start(&[Behaviour::HangUp, Behaviour::Garbage, Behaviour::HangUp]);
+    let server = mailgun.plume(&[]);
+    for email in ["ada+1@example.org", "ada+2@example.org", "ada+3@example.org"] {
+        fails(&server, "Ada", email);
+        mailgun.next();
+    }
+    let mut client = Client::open(&server);
+    client.hello_as("Ada", "ada+4@example.org");
+    client.expect_notice("mail-limited");
+    assert_eq!(mailgun.count(), 3);
+}
+
+#[test]
+fn a_failure_voids_no_code_that_another_mail_has_brought() {
     let mailgun = FakeMailgun::start(&[Behaviour::Accept, Behaviour::Status(500)]);
     let server = mailgun.plume(&[]);
     let mut good = Client::open(&server);
     good.ask_code("Ada", "ada@example.org");
     let code = mailgun.next().code();
-    fails(&server, "Ada", "ada@example.org");
+    let mut failed = fails(&server, "Augusta", "ada@example.org");
+    failed.auth(&code);
+    assert_eq!(failed.expect(3)["user"]["name"], "Augusta", "the other mail brought its code, too");
+    mailgun.next();
     good.auth(&code);
+    good.expect_rejected(0);
+    good.ask_code("Ada", "ada@example.org");
+    good.auth(&mailgun.next().code());
     good.expect(3);
+}
+
+#[test]
+fn all_who_wait_for_a_code_that_never_arrives_are_told() {
+    // The worker is busy with another mail while both ask.
+    let slow = Behaviour::Slow(Duration::from_secs(1));
+    let mailgun = FakeMailgun::start(&[slow, Behaviour::Status(500), Behaviour::Status(500)]);
+    let server = mailgun.plume(&[]);
+    Client::open(&server).ask_code("Bob", "bob@example.org");
+    mailgun.next();
+    let mut waiting: Vec<Client> = (0..2).map(|_| Client::open(&server)).collect();
+    for client in &mut waiting {
+        client.ask_code("Ada", "ada@example.org");
+    }
+    for client in &mut waiting {
+        client.expect_notice("mail-failed");
+    }
+    let codes = [mailgun.next().code(), mailgun.next().code()];
+    assert_eq!(codes[0], codes[1]);
+    for client in &mut waiting {
+        client.auth(&codes[0]);
+        client.expect_rejected(0);
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@
 
 use plume::base::ids::{ConnectionId, MailId};
 use plume::base::limits::{
-    MAIL_ADDRESS_WINDOW, MAIL_RESULT_WITHIN, MAILS_PER_ADDRESS, MAILS_PER_CLIENT_ADDRESS, SESSION_TTL,
-    TRIES_PER_ADDRESS, TRIES_WINDOW,
+    MAIL_ADDRESS_WINDOW, MAIL_RESULT_WITHIN, MAILS_PER_ADDRESS, MAILS_PER_CLIENT_ADDRESS, NEW_CODES_RESERVED,
+    SESSION_TTL, TRIES_PER_ADDRESS, TRIES_WINDOW,
 };
 use plume::base::moment::Moment;
 use plume::base::note::Note;
@@ -174,7 +174,7 @@ impl Ledger {
         }
         let done = self.mails_done.get(email).map_or(&[][..], |done| done);
         let recent = done.iter().filter(|mail| mail.until(at) < MAIL_ADDRESS_WINDOW).count();
-        assert!(recent < MAILS_PER_ADDRESS, "more mails than one address may have");
+        assert!(recent < MAILS_PER_ADDRESS + NEW_CODES_RESERVED, "more mails than one address may have");
     }
 }
 

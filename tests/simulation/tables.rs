@@ -38,8 +38,9 @@ impl House {
             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         let id = ConnectionId::new(0, self.serial);
         self.serial += 1;
+        // Each in a network of its own.
         let [_, b, c, d] = n.to_be_bytes();
-        self.tell(Input::Accepted { id, peer: [11, b, c, d].into() });
+        self.tell(Input::Accepted { id, peer: [11 + b, c, d, 1].into() });
         self.tell(Input::Received { id, bytes: UPGRADE });
         let hello = format!(r#"{{"type":0,"text":"n{n}\nn{n}@example.org"}}"#);
         self.tell(Input::Received { id, bytes: &frame(0x81, hello.as_bytes(), [0; 4]) });

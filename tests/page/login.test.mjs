@@ -1,0 +1,76 @@
+// The way in, with a document that is just enough for it.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, mock, test } from 'node:test';
+
+const nodes = new Map();
+const node = () => ({ value: '', textContent: '', after() {}, focus() {}, select() {} });
+
+globalThis.document = {
+  body: {},
+  getElementById: (id) => nodes.get(id) ?? nodes.set(id, node()).get(id),
+};
+
+const login = await import('../../static/login.js');
+
+const byId = (id) => document.getElementById(id);
+let asked;
+let shown;
+
+login.setUp({
+  ask: (message) => asked.push(message),
+  show: (view) => (shown = view),
+  hangUp() {},
+});
+
+afterEach(() => mock.timers.reset());
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  asked = [];
+  byId('other').onclick();
+  byId('name').value = 'Ada';
+  byId('email').value = 'ada@example.org';
+  byId('enter-form').onsubmit({ preventDefault() {} });
+  assert.deepEqual(asked.pop(), { type: 0, text: 'Ada\nada@example.org' });
+});
+
+const lately = {
+  reason: 'mail-limited',
+  text: 'A code was sent to this address lately and is still valid.',
+  retry: 540,
+};
+
+function type(code) {
+  byId('code').value = code;
+  byId('code').oninput();
+}
+
+test('a code that was sent lately is asked for, and the button tells when another one can be sent', () => {
+  login.codeSent({ user: { name: 'Ada' }, text: 'flow' });
+  login.notice(lately);
+  assert.equal(shown, 'verify-view');
+  assert.equal(byId('verify-error').textContent, lately.text);
+  assert.equal(byId('verify-note').textContent, '');
+  assert.equal(byId('again').textContent, 'Send again in 9 minutes');
+  type('7kq2zd');
+  assert.deepEqual(asked, [{ type: 2, text: '7KQ2ZD', flow: 'flow' }]);
+});
+
+test('where there is no code, the first form tells how long to wait', () => {
+  login.notice({ reason: 'mail-limited', text: 'Too many.', retry: 40 });
+  assert.equal(shown, 'enter-view');
+  assert.equal(byId('enter-error').textContent, 'Too many. Please wait 40 s.');
+});
+
+test('a code sends itself when it is as long as the hello said', () => {
+  login.codeSent({ user: { name: 'Ada' }, text: 'flow', chars: 12 });
+  type('7KQ2ZD');
+  assert.deepEqual(asked, []);
+  type('Your code: 7kq2zd9xw4ht');
+  assert.deepEqual(asked.pop(), { type: 2, text: '7KQ2ZD9XW4HT', flow: 'flow' });
+  login.wrongCode({ left: 4 });
+  login.codeSent({ user: { name: 'Ada' }, text: 'next' });
+  type('7KQ2ZD');
+  assert.deepEqual(asked.pop(), { type: 2, text: '7KQ2ZD', flow: 'next' });
+});
