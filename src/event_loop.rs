@@ -14,7 +14,8 @@
 
 use crate::base::ids::ConnectionId;
 use crate::base::limits::{
-    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, TICK_WITHIN, UNSENT_BYTES_MAX, WRITES_PER_TURN,
+    ACCEPTS_PER_TURN, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_WITHIN, UNSENT_BYTES_MAX,
+    WRITES_PER_TURN,
 };
 use crate::base::moment::{Moment, Now};
 use crate::base::note::{Calls, Note};
@@ -31,6 +32,7 @@ use socket2::SockRef;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The loop and all that it owns.
@@ -69,6 +71,8 @@ struct Socket {
     /// whose mark a read ends early (tcp(7)). Once set, each read goes on until the socket has nothing more.
     reads_until_blocked: bool,
     is_queued: bool,
+    /// It is full, and the system keeps one packet more for it, so that it can be filled to the brim and probed.
+    is_probed: bool,
 }
 
 /// Sockets that listen and can be polled, before there is a loop: what can fail when the server starts.
@@ -88,8 +92,8 @@ impl Listening {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(address)?;
         rustix::net::listen(&listener, LISTEN_BACKLOG)?;
-        // What is accepted inherits it. A system that does not know it keeps more for those who do not read.
-        let _unknown = SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+        // What is accepted inherits it.
+        set_unsent_max(&listener, UNSENT_BYTES_MAX);
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
@@ -232,6 +236,9 @@ impl EventLoop {
         socket.is_queued = false;
         let id = socket.id;
         if socket.is_writable && self.server.is_blocked(id) {
+            if std::mem::take(&mut socket.is_probed) {
+                set_unsent_max(&socket.stream, UNSENT_BYTES_MAX);
+            }
             self.tell(Input::Writable(id));
         }
         if self.sockets.get(slot).is_some_and(|socket| socket.is_readable) && self.server.wants_read(id) {
@@ -270,6 +277,10 @@ impl EventLoop {
     fn write(&mut self, slot: usize) {
         let Some(socket) = self.sockets.get_mut(slot) else { return };
         let id = socket.id;
+        if !socket.is_writable && !socket.is_probed {
+            socket.is_probed = true;
+            set_unsent_max(&socket.stream, UNSENT_BYTES_MAX + PACKET_BYTES_MAX);
+        }
         let unsent = self.server.unsent(id);
         let offered: usize = unsent.iter().map(|slice| slice.len()).sum();
         let result = loop {
@@ -385,6 +396,7 @@ impl EventLoop {
             is_writable: true,
             reads_until_blocked: false,
             is_queued: false,
+            is_probed: false,
         };
         if set_up(self.poll.registry(), &mut socket.stream, Token(slot)).is_err() {
             // The peer is gone already, or the system has no memory for one more.
@@ -398,6 +410,11 @@ fn set_up(registry: &Registry, stream: &mut TcpStream, token: Token) -> io::Resu
     stream.set_nodelay(true)?;
     // Urgent data is asked for only to know that reads may end early.
     registry.register(stream, token, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
+}
+
+/// How much the system keeps unsent for a socket. One that does not know the option keeps more for peers that do not read.
+fn set_unsent_max(socket: &impl AsFd, bytes: u32) {
+    let _unknown = SockRef::from(socket).set_tcp_notsent_lowat(bytes);
 }
 
 fn write_slices(stream: &mut TcpStream, slices: [&[u8]; 3]) -> io::Result<usize> {

@@ -54,7 +54,7 @@ use crate::base::note::Note;
 use crate::base::reason::CloseReason;
 use crate::base::settings::Settings;
 use crate::chat::Chat;
-use crate::wire::connection::{Clock, Timer};
+use crate::wire::connection::{Clock, Connection, Timer};
 use crate::wire::message::{Line, Notice, ServerMessage};
 use crate::wire::outbox::Unsent;
 use crate::wire::routes::Site;
@@ -302,8 +302,11 @@ impl Server {
         None
     }
 
+    /// Ends a connection that the ring has lapped. A full socket would not take the close frame: there it waits for room.
     fn end_if_lapped(&mut self, id: ConnectionId) {
-        if self.clients.get(id).is_some_and(|client| client.connection.is_lapped(&self.shared.ring)) {
+        let is_lapped =
+            |connection: &Connection| connection.is_lapped(&self.shared.ring) && !connection.is_blocked();
+        if self.clients.get(id).is_some_and(|client| is_lapped(&client.connection)) {
             self.end(id, CloseReason::Lapped);
             // One that was ending in its place already gives up the place, too.
             if let Some(client) = self.clients.get_mut(id) {

@@ -127,8 +127,12 @@ pub const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
 /// How often a full socket is tried: it is reported as writable only when half of [`UNSENT_BYTES_MAX`] has drained, which takes a slow
 /// but steady reader longer than [`PROGRESS_WITHIN`].
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
-/// Bytes that such a try offers: few, or the socket would be full for as long again.
+/// Bytes that such a try offers at once. It goes on as long as they are taken, so that each byte that the peer takes makes room that the
+/// next try finds.
 pub const PROBE_BYTES: usize = 512;
+/// The longest packet of the system: by so much a write may overfill a socket, which then takes nothing before that has drained. A
+/// socket that is probed may hold that much more, or a slow reader would seem to stand still.
+pub const PACKET_BYTES_MAX: u32 = 64 << 10;
 const _: () = assert!(PROBE_EVERY.as_millis() * 4 < PROGRESS_WITHIN.as_millis());
 /// A tick that comes this much later than it was due: the process was stopped, and what peers sent meanwhile was not read yet.
 pub const LATE_MIN: Duration = Duration::from_millis(100);

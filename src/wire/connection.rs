@@ -104,6 +104,8 @@ struct Blocked {
     tried: Moment,
     /// It is being tried: it may be offered a few bytes before it is writable.
     is_probed: bool,
+    /// It was filled to the brim: from then on each byte that it takes is one that the peer took.
+    is_level: bool,
 }
 
 /// How an end goes on once the last byte is out.
@@ -437,16 +439,19 @@ impl Connection {
         let was_held_back = self.is_held_back();
         let took_all = self.outbox.wrote(ring, taken)?;
         self.blocked = match (self.blocked.take(), took_all) {
-            // Only an event says that there is room for more than a probe.
+            // Only an event says that there is room for more than a probe, which goes on until it is not taken whole.
             (Some(mut blocked), took_all) if blocked.is_probed || !took_all => {
-                if taken > 0 {
+                if taken > 0 && blocked.is_level {
                     blocked.since = now;
                 }
-                (blocked.tried, blocked.is_probed) = (now, false);
+                blocked.is_probed &= took_all && taken > 0;
+                blocked.is_level |= !took_all;
                 Some(blocked)
             }
             (_, true) => None,
-            (_, false) => Some(Box::new(Blocked { since: now, tried: now, is_probed: false })),
+            (_, false) => {
+                Some(Box::new(Blocked { since: now, tried: now, is_probed: false, is_level: false }))
+            }
         };
         if taken > 0 {
             self.written = self.written.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));

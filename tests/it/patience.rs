@@ -83,6 +83,8 @@ fn an_expensive_message_delays_what_follows_and_loses_nothing() {
     thread::sleep(Duration::from_secs(20));
     ada.say("one");
     ada.say("two");
+    // The client of the tests waits for ten seconds only.
+    thread::sleep(Duration::from_secs(13));
     loop {
         match ada.next() {
             Event::Json(line) => {
@@ -172,9 +174,11 @@ fn a_slow_but_steady_reader_is_neither_stalled_nor_silent() {
         ada.say(&text);
         ada.expect_line("Ada", &text);
     }
-    let seconds = 90;
-    let received = read_slowly(&mut reader, seconds * 3_000, 3_000);
-    assert_eq!(received / (seconds * 3_000), 1, "{received} bytes");
+    ada.leave();
+    // Over loopback the window opens by packets of 64 KiB: a slower reader could not be told from one that stands still.
+    let bytes = 90 * 3_000;
+    let received = read_slowly(&mut reader, bytes, 3_000);
+    assert!(received >= bytes, "{received} bytes");
     assert!(
         !server.log().contains("reason=stalled") && !server.log().contains("reason=silent"),
         "{}",

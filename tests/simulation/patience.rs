@@ -103,6 +103,7 @@ fn a_download_that_takes_a_byte_every_few_seconds_is_never_cut() {
             assert!(shell.is_open(id), "{bytes} bytes every {every} s, after {second} s: {reason:?}");
             assert!(second < 3_000, "the download goes on");
         }
+        shell.run(Duration::from_secs(5), Duration::from_millis(500), |shell| shell.take(id, usize::MAX));
         assert_eq!(shell.socket(id).responses, 1, "the whole file");
     }
 }
