@@ -224,7 +224,9 @@ impl Chat {
             Err(refusal) => return Err(AuthFault::MayNotEnter(flow.name, refusal)),
         };
         let (session, token) = self.sessions.begin(&mut self.rng, person);
-        Ok(self.enter(session, token, person))
+        // Under the name as it was claimed first: its owner may have typed another form of it.
+        let name = self.names.get(person).cloned().unwrap_or(flow.name);
+        Ok(self.enter(session, token, person, name))
     }
 
     /// Whether a text has the form of a session token.
@@ -236,18 +238,14 @@ impl Chat {
     /// Somebody comes back with a session token. `None`: it is not valid.
     pub fn resume(&mut self, token: &str) -> Option<Entered> {
         let (session, person) = self.sessions.find(token)?;
-        self.names.get(person)?;
-        Some(self.enter(session, token.to_owned(), person))
+        let name = self.names.get(person)?.clone();
+        Some(self.enter(session, token.to_owned(), person, name))
     }
 
-    /// The name of who speaks in a session that has a connection.
-    ///
-    /// # Panics
-    /// If the session is gone.
+    /// The name of the user of a session. `None`: the session has ended, which one with a connection has not.
     #[must_use]
-    pub fn speaker(&self, session: Key) -> &UserName {
-        let person = self.sessions.person(session).expect("a session with a connection stays");
-        self.names.get(person).expect("a name with a connection stays")
+    pub fn speaker(&self, session: Key) -> Option<&UserName> {
+        self.names.get(self.sessions.person(session)?)
     }
 
     /// How fast a person talks, over all connections.
@@ -342,9 +340,9 @@ impl Chat {
         ]
     }
 
-    fn enter(&mut self, session: Key, token: String, person: Key) -> Entered {
+    fn enter(&mut self, session: Key, token: String, person: Key, name: UserName) -> Entered {
         self.sessions.connect(session);
-        let name = self.names.connect(person);
+        self.names.connect(person);
         let is_new = self.room.arrive(person, &name);
         Entered { session, person, token, name, is_new }
     }

@@ -43,7 +43,8 @@
 //!
 //! # What cannot happen
 //! No code, token, address or key is in a log: [`base::note::Note`] has no type that could hold one. No bytes lead to a
-//! panic: the fuzz targets and the simulation say so; a broken invariant of our own ends the process. No `unsafe`.
+//! panic: the fuzz targets and the simulation say so, and `docs/panics.md` lists the places that could, with the reason why they do
+//! not; a broken invariant of our own ends the process. No `unsafe`.
 
 #![forbid(unsafe_code)]
 

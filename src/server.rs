@@ -68,8 +68,8 @@ use std::net::IpAddr;
 /// What the server is told.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// There is a new connection. Its slot is free, its serial was never used. One that is refused without an answer is unknown
-    /// to the server at once ([`Server::has_connection`]), and [`Output::Close`] follows as for any other.
+    /// There is a new connection. Its serial was never used; a connection that had its slot is gone. One that is refused without an
+    /// answer is unknown to the server at once ([`Server::has_connection`]), and [`Output::Close`] follows as for any other.
     Accepted {
         /// The connection.
         id: ConnectionId,
@@ -162,16 +162,13 @@ enum Life {
 }
 
 impl Server {
-    /// A server without connections. The settings are checked ones; the seed is secret.
-    ///
-    /// # Panics
-    /// If the ring is too small for the longest lines.
+    /// A server without connections. The settings are checked ones; the seed is secret. A ring that is too small for the longest
+    /// lines is made large enough.
     #[must_use]
     pub fn new(settings: Settings, site: Site, seed: [u8; 32]) -> Self {
-        assert!(settings.backlog_bytes >= BACKLOG_BYTES_MIN, "the ring must hold the longest lines");
         Self {
             rate: Rate::per_second(settings.messages_per_second),
-            shared: Shared::new(settings.backlog_bytes, site),
+            shared: Shared::new(settings.backlog_bytes.max(BACKLOG_BYTES_MIN), site),
             chat: Chat::new(&settings, seed),
             clients: Clients::default(),
             members: Members::default(),

@@ -20,7 +20,7 @@ pub struct Settings {
     pub leave_grace: Duration,
     /// After how long a silence the server pings.
     pub ping_after: Duration,
-    /// Messages a second from one connection, and the burst. Zero: without limit.
+    /// Messages a second from one user, and the burst; a client address has a multiple of it. Zero: without limit.
     pub messages_per_second: u64,
     /// Budgets for mail; `None` where no mail is really sent.
     pub mail_budget: Option<MailBudget>,

@@ -145,23 +145,17 @@ impl Names {
     }
 
     /// A person has one more connection.
-    ///
-    /// # Panics
-    /// If the person is not known.
-    pub fn connect(&mut self, person: Key) -> UserName {
+    pub fn connect(&mut self, person: Key) {
         self.people.set_expiry(person, None);
-        let person = self.people.get_mut(person).expect("only who is known connects");
-        person.connections += 1;
-        person.name.clone()
+        if let Some(person) = self.people.get_mut(person) {
+            person.connections = person.connections.saturating_add(1);
+        }
     }
 
     /// A person has one connection less. Whether it was the last.
-    ///
-    /// # Panics
-    /// If the person is not known or has no connection.
     pub fn disconnect(&mut self, now: Moment, person: Key) -> bool {
-        let known = self.people.get_mut(person).expect("a name with a connection stays");
-        known.connections -= 1;
+        let Some(known) = self.people.get_mut(person) else { return false };
+        known.connections = known.connections.saturating_sub(1);
         let was_last = known.connections == 0;
         if was_last {
             self.people.set_expiry(person, Some(now.after(SESSION_TTL)));

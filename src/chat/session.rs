@@ -115,14 +115,14 @@ impl Sessions {
     pub fn connect(&mut self, key: Key) {
         self.sessions.set_expiry(key, None);
         if let Some(session) = self.sessions.get_mut(key) {
-            session.connections += 1;
+            session.connections = session.connections.saturating_add(1);
         }
     }
 
     /// A session has one connection less. Gives whose session it is.
     pub fn disconnect(&mut self, now: Moment, key: Key) -> Option<Key> {
         let session = self.sessions.get_mut(key)?;
-        session.connections -= 1;
+        session.connections = session.connections.saturating_sub(1);
         let (person, is_idle) = (session.person, session.connections == 0);
         if is_idle {
             self.sessions.set_expiry(key, Some(now.after(SESSION_TTL)));

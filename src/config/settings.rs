@@ -98,7 +98,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "PLUME_RATE",
         default: Value("10"),
-        meaning: "Lines a second from one connection, and the burst.",
+        meaning: "Lines a second from one user, and the burst; an address has eight times as many.",
         set: |draft, value| put(&mut draft.config.settings.messages_per_second, whole(value, 1..=RATE_MAX)),
     },
     Setting {

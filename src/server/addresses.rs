@@ -147,7 +147,7 @@ impl Addresses {
     /// One connection less.
     pub(super) fn leave(&mut self, now: Moment, key: Key) {
         if let Some(visitor) = self.visitors.get_mut(key) {
-            visitor.connections -= 1;
+            visitor.connections = visitor.connections.saturating_sub(1);
             self.remember(now, key);
         }
     }

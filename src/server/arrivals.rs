@@ -13,6 +13,10 @@ use std::net::IpAddr;
 
 impl Server {
     pub(super) fn accept(&mut self, id: ConnectionId, peer: IpAddr) {
+        // The socket that had the slot is closed, or this one would not have it.
+        if let Some(former) = self.clients.in_slot_of(id) {
+            self.remove(former, CloseReason::PeerGone);
+        }
         let mut connection = Connection::new(self.now.moment);
         let origin = self.addresses.origin(peer);
         let (role, address) = match self.make_room(id, origin) {

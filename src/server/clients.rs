@@ -93,6 +93,7 @@ impl Client {
 }
 
 impl Clients {
+    /// Adds a connection. Its slot is free: see [`Clients::in_slot_of`].
     pub(super) fn insert(
         &mut self,
         id: ConnectionId,
@@ -103,10 +104,7 @@ impl Clients {
         if self.table.len() <= id.slot() {
             self.table.resize_with(id.slot() + 1, || None);
         }
-        let place = &mut self.table[id.slot()];
-        assert!(place.is_none(), "a slot holds one connection");
-        self.len += 1;
-        *place = Some(Client {
+        let client = Client {
             id,
             connection,
             role,
@@ -116,7 +114,11 @@ impl Clients {
             was_member: false,
             unfinished: Share::default(),
             due: None,
-        });
+        };
+        if let Some(place) = self.table.get_mut(id.slot()) {
+            self.len += usize::from(place.is_none());
+            *place = Some(client);
+        }
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Client> {
@@ -127,6 +129,11 @@ impl Clients {
         self.table.get_mut(id.slot())?.as_mut().filter(|client| client.id == id)
     }
 
+    /// The connection in the slot of another one.
+    pub(super) fn in_slot_of(&self, id: ConnectionId) -> Option<ConnectionId> {
+        self.table.get(id.slot())?.as_ref().map(Client::id)
+    }
+
     pub(super) fn remove(&mut self, id: ConnectionId) {
         let place = self.table.get_mut(id.slot());
         let Some(mut client) = place.and_then(|place| place.take_if(|client| client.id == id)) else {
@@ -134,7 +141,7 @@ impl Clients {
         };
         self.agenda.set(id, &mut client.due, None);
         self.unfinished.hold(&mut client.unfinished, 0);
-        self.len -= 1;
+        self.len = self.len.saturating_sub(1);
         self.refusals.remove(id);
     }
 

@@ -19,16 +19,20 @@ impl Members {
     /// Adds a member; gives its place.
     pub(super) fn add(&mut self, id: ConnectionId) -> u32 {
         let is_idle = self.next == self.ids.len() && !self.again;
+        let place = place_u32(self.ids.len());
         self.ids.push(id);
         if is_idle {
             self.next = self.ids.len();
         }
-        place_u32(self.ids.len() - 1)
+        place
     }
 
-    /// Removes the member at a place. Gives the member who has that place now.
+    /// Removes the member at a place, if there is one. Gives the member who has that place now.
     pub(super) fn remove(&mut self, place: u32) -> Option<(ConnectionId, u32)> {
         let at = place as usize;
+        if at >= self.ids.len() {
+            return None;
+        }
         self.ids.swap_remove(at);
         self.next = self.next.min(self.ids.len());
         self.ids.get(at).map(|&moved| (moved, place))
@@ -111,6 +115,9 @@ mod tests {
         assert_eq!(members.remove(0), Some((id(2), 0)));
         assert_eq!(members.remove(1), None);
         assert!(round(&mut members).is_empty());
+        assert_eq!(members.remove(1), None, "nobody has that place");
+        members.add(id(3));
+        assert_eq!(members.remove(0), Some((id(3), 0)));
         assert_eq!(members.remove(0), None);
         members.begin_round();
         assert!(round(&mut members).is_empty());

@@ -329,7 +329,7 @@ impl Server {
             return;
         }
         let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        let name = self.chat.speaker(member.session).clone();
+        let Some(name) = self.chat.speaker(member.session).cloned() else { return };
         let reference =
             reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
         let mark = reference.map_or(0, |reference| mark(member.person, reference));

@@ -30,8 +30,8 @@ enum Holder {
 impl Unfinished {
     /// Notes what a connection holds; zero where it stands between two messages, or is gone.
     pub(super) fn hold(&mut self, share: &mut Share, bytes: usize) {
-        self.bytes = self.bytes - share.bytes() + bytes;
-        share.0 = u32::try_from(bytes).expect("a message is bounded");
+        let held = std::mem::replace(share, Share(u32::try_from(bytes).unwrap_or(u32::MAX)));
+        self.bytes = self.bytes.saturating_sub(held.bytes()).saturating_add(share.bytes());
     }
 
     /// Bytes, all told.

@@ -48,12 +48,12 @@ impl Ring {
     }
 
     /// Appends a finished frame and gives its id. Frames that are not unique by their `mark` can be told apart by their bytes;
-    /// zero is no mark.
-    ///
-    /// # Panics
-    /// If the frame is empty or longer than the ring.
-    pub fn append(&mut self, frame: &[u8], mark: u32) -> u64 {
-        assert!(!frame.is_empty() && frame.len() <= self.bytes.len(), "a frame must fit into the ring");
+    /// zero is no mark. A frame that is empty or longer than the ring is not appended: `None`.
+    pub fn append(&mut self, frame: &[u8], mark: u32) -> Option<u64> {
+        if frame.is_empty() || frame.len() > self.bytes.len() {
+            return None;
+        }
+        let id = self.next_id();
         let new_end = Position(self.end.0 + frame.len() as u64);
         while new_end.0 - self.oldest().0 > self.bytes.len() as u64 {
             self.starts.pop_front();
@@ -67,7 +67,7 @@ impl Ring {
         self.starts.push_back(self.end);
         self.marks.push_back(mark);
         self.end = new_end;
-        self.newest_id()
+        Some(id)
     }
 
     /// Where the next frame will start.
@@ -85,7 +85,13 @@ impl Ring {
     /// The id of the newest frame; zero where there never was one.
     #[must_use]
     pub fn newest_id(&self) -> u64 {
-        self.oldest_id + self.starts.len() as u64 - 1
+        self.next_id().saturating_sub(1)
+    }
+
+    /// The id of the frame that is appended next.
+    #[must_use]
+    pub fn next_id(&self) -> u64 {
+        self.oldest_id + self.starts.len() as u64
     }
 
     /// Where the newest `frames` frames begin, or as many of them as there are and as fit into `bytes_max`.
@@ -106,7 +112,8 @@ impl Ring {
     /// The frames with a mark, the newest first, each with its start; looks through the newest [`MARKED_FRAMES_MAX`] alone.
     pub fn marked(&self, mark: u32) -> impl Iterator<Item = (Position, Slices<'_>)> {
         let oldest = self.marks.len().saturating_sub(MARKED_FRAMES_MAX);
-        let places = (oldest..self.marks.len()).rev().filter(move |&place| self.marks[place] == mark);
+        let places =
+            (oldest..self.marks.len()).rev().filter(move |&place| self.marks.get(place) == Some(&mark));
         places.filter_map(|place| {
             let start = *self.starts.get(place)?;
             let end = self.starts.get(place + 1).copied().unwrap_or(self.end);
@@ -150,13 +157,14 @@ impl Ring {
 
     fn span(&self, from: u64, len: u64) -> Slices<'_> {
         let at = self.offset(Position(from));
-        let len = usize::try_from(len).expect("a span fits into the ring");
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(self.bytes.len());
         let before_wrap = len.min(self.bytes.len() - at);
         [&self.bytes[at..at + before_wrap], &self.bytes[..len - before_wrap]]
     }
 
     fn offset(&self, position: Position) -> usize {
-        usize::try_from(position.0 % self.bytes.len() as u64).expect("an offset fits into the ring")
+        let offset = position.0.checked_rem(self.bytes.len() as u64).unwrap_or(0);
+        usize::try_from(offset).unwrap_or(0)
     }
 }
 
@@ -185,10 +193,10 @@ mod tests {
     #[test]
     fn the_oldest_frames_make_room() {
         let mut ring = Ring::new(8);
-        assert_eq!(ring.append(b"abc", 0), 1);
-        assert_eq!(ring.append(b"def", 0), 2);
+        assert_eq!(ring.append(b"abc", 0), Some(1));
+        assert_eq!(ring.append(b"def", 0), Some(2));
         let lapped = ring.oldest();
-        assert_eq!(ring.append(b"ghi", 0), 3);
+        assert_eq!(ring.append(b"ghi", 0), Some(3));
         assert!(lapped < ring.oldest());
         assert_eq!(read(&ring, ring.oldest()), b"defghi");
         assert_eq!(read(&ring, ring.newest(1, usize::MAX)), b"ghi");
@@ -197,8 +205,24 @@ mod tests {
         assert_eq!(ring.after(1), Some(ring.oldest()));
         assert_eq!(ring.after(3), Some(ring.end()));
         assert_eq!(ring.after(u64::MAX), Some(ring.end()));
-        assert_eq!(ring.append(b"12345678", 0), 4);
+        assert_eq!(ring.append(b"12345678", 0), Some(4));
         assert_eq!(read(&ring, ring.oldest()), b"12345678");
+    }
+
+    #[test]
+    fn a_frame_that_does_not_fit_changes_nothing() {
+        for capacity in [0, 1, 8] {
+            let mut ring = Ring::new(capacity);
+            let before = ring.append(&vec![7; capacity], 0);
+            assert_eq!(before, (capacity > 0).then_some(1));
+            for frame in [vec![], vec![9; capacity + 1]] {
+                assert_eq!(ring.append(&frame, 1), None, "{capacity}");
+            }
+            assert_eq!((ring.newest_id(), ring.next_id()), if capacity > 0 { (1, 2) } else { (0, 1) });
+            assert_eq!(read(&ring, ring.oldest()), vec![7; capacity]);
+            assert_eq!(ring.advance(ring.oldest(), 0).unwrap().position, ring.oldest());
+            assert_eq!(ring.marked(1).count(), 0);
+        }
     }
 
     #[test]
@@ -268,7 +292,7 @@ mod tests {
             let mut log: Vec<Vec<u8>> = Vec::new();
             for (id, len) in (1_u64..).zip(frames) {
                 log.push(vec![u8::try_from(id).unwrap(); len]);
-                prop_assert_eq!(ring.append(log.last().unwrap(), 0), id);
+                prop_assert_eq!(ring.append(log.last().unwrap(), 0), Some(id));
                 let fits = (0..=log.len()).rev().take_while(|&from| log[from..].concat().len() <= capacity).last().unwrap();
                 prop_assert_eq!(read(&ring, ring.oldest()), log[fits..].concat());
                 prop_assert_eq!(ring.after(fits as u64), Some(ring.oldest()));

@@ -22,13 +22,11 @@ impl Shared {
         Self { ring: Ring::new(backlog_bytes), site, codec: Codec::default(), frame: TextFrame::default() }
     }
 
-    /// Makes a line part of the room: one frame, appended once, whoever reads it. Gives its id. By its mark, where that is not
-    /// zero, it can be found again.
-    pub fn post(&mut self, line: &Line<'_>, mark: u32) -> u64 {
-        let id = self.ring.newest_id() + 1;
+    /// Makes a line part of the room: one frame, appended once, whoever reads it. Gives its id; `None` if the line does not fit
+    /// into the ring. By its mark, where that is not zero, it can be found again.
+    pub fn post(&mut self, line: &Line<'_>, mark: u32) -> Option<u64> {
+        let id = self.ring.next_id();
         let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
-        let given = self.ring.append(frame, mark);
-        assert_eq!(given, id, "ids are consecutive");
-        id
+        self.ring.append(frame, mark)
     }
 }

@@ -276,7 +276,8 @@ fn feed(context: &mut WebSocketContext, bytes: &[u8]) -> Result<Option<Event>, F
             *context = new_context();
             Ok(Some(Event::Close(stream.output)))
         }
-        Message::Frame(_) => unreachable!("a context never reads a raw frame"),
+        // A context never reads a raw frame.
+        Message::Frame(_) => Err(Fault::Protocol),
     }
 }
 

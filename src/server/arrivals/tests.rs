@@ -185,3 +185,15 @@ fn the_log_tells_members_and_guests_apart() {
     house.tell(Input::Broken(visitor));
     assert_eq!(house.notes.last(), Some(&Note::HttpClosed(visitor, CloseReason::PeerGone)));
 }
+
+#[test]
+fn a_connection_that_comes_into_a_slot_ends_the_one_that_had_it() {
+    let mut house = House::new(90, 1);
+    let former = house.connect("203.0.113.5");
+    let latter = ConnectionId::new(former.slot(), 7);
+    house.tell(Input::Accepted { id: latter, peer: "203.0.113.5".parse().unwrap() });
+    assert!(house.has_place(latter), "and counts for its address in the place of the former one");
+    assert_eq!((house.server.clients.len(), house.closed.as_slice()), (1, &[former][..]));
+    house.tell(Input::Broken(former));
+    assert!(house.has_place(latter), "what is told of the former one is ignored");
+}
