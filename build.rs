@@ -1,4 +1,4 @@
-//! Prepares the files of `static/` for the program: joins the modules of the page, strips what only readers of the sources need,
+//! Links the program for its machine, and prepares the files of `static/` for it: joins the modules of the page, strips what only readers of the sources need,
 //! compresses the rest as well as it can be, and writes it all with a table, which `src/wire/assets.rs` includes.
 //!
 //! Nothing is parsed or renamed. What is served is what stands in the sources, line by line, but for comments that fill whole
@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    pack_relocations();
     let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("static");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
@@ -52,6 +54,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     fs::write(out.join("page.rs"), table + "]\n")?;
     Ok(())
+}
+
+/// Lets the linker pack relative relocations (DT_RELR), where the C library that the binary is built for can unpack them: a
+/// quarter of a megabyte less to load. glibc can since 2.36 (its NEWS of 2022-08-02); a build for another machine goes without.
+fn pack_relocations() {
+    let is_native = env::var("HOST").is_ok_and(|host| env::var("TARGET").is_ok_and(|target| target == host));
+    if is_native && glibc_version().is_some_and(|version| version >= (2, 36)) {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+fn glibc_version() -> Option<(u32, u32)> {
+    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Every file of a folder, by its path inside.

@@ -11,7 +11,7 @@
 //! So N networks take at most N + 2 tokens before others, once an hour. What is left for an honest request:
 //! - one network that asks as fast as it can leaves 12 of the 15 tokens, of which 11 are for fresh networks;
 //! - N attacking networks delay a request from a fresh one by 4 s for each of them at most, once an hour, and only if all of them
-//!   ask first; up to 13 do not delay it at all;
+//!   ask first; up to 11 do not delay it at all;
 //! - 900 networks an hour, new ones every hour, are needed to keep fresh networks out for good; and even then owners of names,
 //!   who are alone with the last token, wait 8 s at most.
 //!
@@ -246,12 +246,16 @@ mod tests {
 
     #[test]
     fn n_networks_delay_a_fresh_one_by_n_tokens_at_most() {
-        for n in [0, 1, 13, 16, 100] {
+        for n in [0, 1, 11, 13, 16, 100] {
             let attackers: Vec<IpAddr> = (0..n).map(elsewhere).collect();
             let mut counter = Counter::new();
+            // The worst order: one of them takes all that one may before the others begin.
+            for _ in 0..if n > 0 { 3 } else { 0 } {
+                let _ = counter.ask(elsewhere(0), false);
+            }
             let wait = counter.persist(ip("198.51.100.7"), false, &attackers);
             assert!(wait <= Duration::from_secs(4) * (n + 2), "{n} networks: {wait:?}");
-            assert!(n > 13 || wait.is_zero(), "{n} networks: {wait:?}");
+            assert!(n > 11 || wait.is_zero(), "{n} networks: {wait:?}");
             // Once they had theirs, they delay nobody.
             let wait = counter.persist(ip("198.51.101.7"), false, &attackers);
             assert!(wait <= Duration::from_secs(8), "{n} networks: {wait:?}");
