@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Lets the linker pack relative relocations (DT_RELR), where the C library that the binary is built for can unpack them: a
+/// Lets the linker pack relative relocations (`DT_RELR`), where the C library that the binary is built for can unpack them: a
 /// quarter of a megabyte less to load. glibc can since 2.36 (its NEWS of 2022-08-02); a build for another machine goes without.
 fn pack_relocations() {
     let is_native = env::var("HOST").is_ok_and(|host| env::var("TARGET").is_ok_and(|target| target == host));

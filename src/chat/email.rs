@@ -41,19 +41,23 @@ impl Email {
 }
 
 impl Email {
+    /// The key of its mailbox.
+    #[must_use]
+    pub fn mailbox(&self) -> EmailKey {
+        self.key().mailbox()
+    }
+}
+
+impl EmailKey {
     /// The key of the mailbox: the address without the `+tag` of a sub-address (RFC 5233). It counts what one person has; it
     /// does not decide what belongs to whom, for not every provider delivers sub-addresses to one mailbox.
     #[must_use]
-    pub fn mailbox(&self) -> EmailKey {
-        let key = self.0.to_ascii_lowercase();
-        let mailbox = match key.rsplit_once('@') {
-            Some((local, domain)) => match local.split_once('+') {
-                Some((user, _)) if !user.is_empty() => format!("{user}@{domain}"),
-                _ => key,
-            },
-            None => key,
-        };
-        EmailKey(mailbox.into())
+    pub fn mailbox(&self) -> Self {
+        let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
+        match local.split_once('+') {
+            Some((user, _)) if !user.is_empty() => Self(format!("{user}@{domain}").into()),
+            _ => self.clone(),
+        }
     }
 }
 

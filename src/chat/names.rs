@@ -17,10 +17,8 @@ pub struct Names {
     people: Shelf<Person>,
     /// Every key of every name. No key has two owners, so a person is found by any of them.
     by_name: BTreeMap<NameKey, Key>,
-    /// Names that each mailbox owns; none at zero.
-    by_mailbox: BTreeMap<EmailKey, usize>,
-    /// Names that each address owns; none at zero.
-    by_email: BTreeMap<EmailKey, usize>,
+    /// The names that each mailbox owns, over all its addresses; never none.
+    by_mailbox: BTreeMap<EmailKey, Vec<Key>>,
     reserved: Vec<NameKey>,
 }
 
@@ -28,7 +26,6 @@ pub struct Names {
 struct Person {
     name: UserName,
     email: EmailKey,
-    mailbox: EmailKey,
     connections: usize,
     /// How fast the person talks, over all connections.
     throttle: Throttle,
@@ -52,7 +49,6 @@ impl Names {
             people: Shelf::new(NAMES_MAX),
             by_name: BTreeMap::new(),
             by_mailbox: BTreeMap::new(),
-            by_email: BTreeMap::new(),
             reserved,
         }
     }
@@ -68,7 +64,9 @@ impl Names {
     /// Whether this address owns a name.
     #[must_use]
     pub fn owns_any(&self, email: &Email) -> bool {
-        self.by_email.contains_key(&email.key())
+        let owned = self.by_mailbox.get(&email.mailbox());
+        let mut people = owned.into_iter().flatten().filter_map(|&person| self.people.get(person));
+        people.any(|person| person.email == email.key())
     }
 
     /// Makes the name belong to this address.
@@ -81,20 +79,13 @@ impl Names {
         if let Some(owner) = self.find(name, email)? {
             return Ok(owner);
         }
-        let mailbox = email.mailbox();
-        *self.by_mailbox.entry(mailbox.clone()).or_default() += 1;
-        *self.by_email.entry(email.key()).or_default() += 1;
-        let person = Person {
-            name: name.clone(),
-            email: email.key(),
-            mailbox,
-            connections: 0,
-            throttle: Throttle::default(),
-        };
+        let person =
+            Person { name: name.clone(), email: email.key(), connections: 0, throttle: Throttle::default() };
         let (key, evicted) = self.people.insert(person, None);
         if let Some(evicted) = evicted {
             self.release(&evicted);
         }
+        self.by_mailbox.entry(email.mailbox()).or_default().push(key);
         for name_key in name.keys() {
             self.by_name.insert(name_key, key);
         }
@@ -111,7 +102,7 @@ impl Names {
             return Err(NameRefusal::Taken);
         }
         let owner = owners.next();
-        let names = self.by_mailbox.get(&email.mailbox()).copied().unwrap_or(0);
+        let names = self.by_mailbox.get(&email.mailbox()).map_or(0, Vec::len);
         if owner.is_none() && names >= NAMES_PER_MAILBOX_MAX {
             return Err(NameRefusal::TooManyNames);
         }
@@ -123,12 +114,11 @@ impl Names {
         for key in person.name.keys() {
             self.by_name.remove(&key);
         }
-        for (owned, owner) in [(&mut self.by_mailbox, &person.mailbox), (&mut self.by_email, &person.email)] {
-            if let Some(names) = owned.get_mut(owner) {
-                *names = names.saturating_sub(1);
-                if *names == 0 {
-                    owned.remove(owner);
-                }
+        let mailbox = person.email.mailbox();
+        if let Some(owned) = self.by_mailbox.get_mut(&mailbox) {
+            owned.retain(|&person| self.people.get(person).is_some());
+            if owned.is_empty() {
+                self.by_mailbox.remove(&mailbox);
             }
         }
     }
@@ -233,7 +223,7 @@ mod tests {
         names.forget_expired(at(5).after(SESSION_TTL));
         assert!(names.check(&name("ada"), &email("eve@example.org")).is_ok());
         assert!(names.is_empty() && names.by_name.is_empty() && names.by_mailbox.is_empty());
-        assert!(names.by_email.is_empty() && !names.owns_any(&email("ada@example.org")));
+        assert!(!names.owns_any(&email("ada@example.org")));
     }
 
     #[test]

@@ -18,32 +18,33 @@ pub struct Outbox {
     /// Frames that go before anything of the ring.
     staged: Vec<u8>,
     /// Bytes of `staged` that are sent.
-    staged_sent: usize,
+    staged_sent: u32,
     /// Bytes at the front of `staged` that are the rest of a frame of the room.
-    room_rest: usize,
+    room_rest: u32,
     /// What is unsent of the one shared body that goes behind `staged`. In a box, for only HTTP has it, and only for a moment.
     body: Option<Box<Bytes>>,
-    /// The place in the ring, always between two frames. `None`: this connection does not read the ring.
-    cursor: Option<Position>,
-    /// Own frames that wait until the cursor reaches their place, in order of places.
-    later: VecDeque<(Position, Box<[u8]>)>,
+    /// The place in the ring, always between two frames.
+    cursor: Position,
+    /// Whether this connection reads the ring. It keeps its cursor when it stops, for a write that is not booked yet.
+    is_reader: bool,
+    /// Own frames that wait until the cursor reaches their place, in order of places; `None` where there are none, as mostly.
+    #[expect(clippy::box_collection, reason = "an idle member is three words smaller")]
+    later: Option<Box<VecDeque<Later>>>,
     /// The newest pong that is not sent, as a finished frame.
     pong: Option<Box<[u8]>>,
     ping_due: bool,
     offer: Offer,
 }
 
-/// What the last `unsent` offered and no `wrote` has booked yet.
+/// A frame, and the place in the ring that it waits for.
+type Later = (Position, Box<[u8]>);
+
+/// What the last `unsent` offered and no `wrote` has booked yet, in bytes.
 #[derive(Debug, Default)]
 struct Offer {
-    /// Bytes of `staged`.
     staged: u32,
-    /// Bytes of the shared body.
-    body: u32,
-    /// Bytes of the ring.
-    ring: u32,
-    /// Where those of the ring begin.
-    from: Position,
+    /// Of the shared body, or where there is none, of the ring from the cursor on.
+    rest: u32,
 }
 
 /// The ring has overwritten the rest of a frame that is half sent: the stream cannot be continued.
@@ -60,9 +61,10 @@ impl Outbox {
     /// Queues bytes of its own, behind all others of its own.
     pub fn push(&mut self, bytes: &[u8], ring: &Ring) {
         self.stage_body();
-        match self.cursor {
-            Some(_) => self.push_at(ring.end(), bytes),
-            None => self.staged.extend_from_slice(bytes),
+        if self.is_reader {
+            self.push_at(ring.end(), bytes);
+        } else {
+            self.staged.extend_from_slice(bytes);
         }
     }
 
@@ -75,19 +77,20 @@ impl Outbox {
 
     /// Queues a frame of its own at a place in the ring. A frame that already waits at a later place goes first.
     pub fn push_at(&mut self, place: Position, frame: &[u8]) {
-        let place = self.later.back().map_or(place, |&(last, _)| last.max(place));
-        self.later.push_back((place, frame.into()));
+        let later = self.later.get_or_insert_default();
+        let place = later.back().map_or(place, |&(last, _)| last.max(place));
+        later.push_back((place, frame.into()));
     }
 
     /// Starts to read the ring at `from`.
     pub fn follow(&mut self, from: Position) {
-        self.cursor = Some(from);
+        (self.cursor, self.is_reader) = (from, true);
     }
 
     /// Stops reading the ring: frames of its own stay, those of the room do not.
     pub fn unfollow(&mut self) {
-        self.cursor = None;
-        for (_, frame) in self.later.drain(..) {
+        self.is_reader = false;
+        for (_, frame) in self.later.take().into_iter().flat_map(|later| *later) {
             self.staged.extend_from_slice(&frame);
         }
     }
@@ -100,7 +103,7 @@ impl Outbox {
     /// Whether the ring has overtaken the cursor.
     #[must_use]
     pub fn is_lapped(&self, ring: &Ring) -> bool {
-        self.cursor.is_some_and(|cursor| cursor < ring.oldest())
+        self.is_reader && self.cursor < ring.oldest()
     }
 
     /// Queues a ping for the next frame boundary.
@@ -116,7 +119,7 @@ impl Outbox {
     /// Whether anything at all is unsent.
     #[must_use]
     pub fn has_unsent(&self, ring: &Ring) -> bool {
-        self.has_private() || self.cursor.is_some_and(|cursor| cursor < ring.end())
+        self.has_private() || (self.is_reader && self.cursor < ring.end())
     }
 
     /// Whether anything besides the ring is unsent.
@@ -124,7 +127,7 @@ impl Outbox {
     pub fn has_private(&self) -> bool {
         !self.staged.is_empty()
             || self.body.is_some()
-            || !self.later.is_empty()
+            || self.later.is_some()
             || self.ping_due
             || self.pong.is_some()
     }
@@ -132,36 +135,39 @@ impl Outbox {
     /// Unsent bytes of its own. The rest of a frame of the room is not: the room sent it, whatever this client asked for.
     #[must_use]
     pub fn private_bytes(&self) -> usize {
-        let later: usize = self.later.iter().map(|(_, frame)| frame.len()).sum();
         let body = self.body.as_ref().map_or(0, |body| body.len());
-        self.staged.len() - self.staged_sent.max(self.room_rest) + body + later
+        self.staged.len() - self.staged_sent.max(self.room_rest) as usize + body + self.later_bytes()
     }
 
     /// Bytes held in memory for this connection alone: those of its own, and the rest of a frame of the room. A shared body is not.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let later: usize = self.later.iter().map(|(_, frame)| frame.len()).sum();
-        self.staged.len() - self.staged_sent + later
+        self.staged.len() - self.staged_sent as usize + self.later_bytes()
+    }
+
+    fn later_bytes(&self) -> usize {
+        self.later.as_deref().map_or(0, |later| later.iter().map(|(_, frame)| frame.len()).sum())
     }
 
     /// What may be written now, at most `share` bytes; nothing of the ring where it has lapped the cursor.
     pub fn unsent<'a>(&'a mut self, ring: &'a Ring, share: usize) -> Unsent<'a> {
         self.stage(ring);
-        let staged = &self.staged[self.staged_sent..];
+        let staged = &self.staged[self.staged_sent as usize..];
         let staged = &staged[..staged.len().min(share)];
         let share = share - staged.len();
-        self.offer = Offer { staged: len_u32(staged.len()), ..Offer::default() };
+        self.offer = Offer { staged: len_u32(staged.len()), rest: 0 };
         if let Some(body) = &self.body {
             let body = &body[..body.len().min(share)];
-            self.offer.body = len_u32(body.len());
+            self.offer.rest = len_u32(body.len());
             return [staged, body, &[]];
         }
-        let Some(cursor) = self.cursor.filter(|&cursor| cursor >= ring.oldest()) else {
+        if !self.is_reader {
             return [staged, &[], &[]];
-        };
-        let stop = self.later.front().map_or(ring.end(), |&(place, _)| place.max(cursor));
-        let [first, second] = ring.slices(cursor, stop, share);
-        (self.offer.ring, self.offer.from) = (len_u32(first.len() + second.len()), cursor);
+        }
+        let stop = self.later.as_deref().and_then(VecDeque::front);
+        let stop = stop.map_or(ring.end(), |&(place, _)| place.max(self.cursor));
+        let [first, second] = ring.slices(self.cursor, stop, share);
+        self.offer.rest = len_u32(first.len() + second.len());
         [staged, first, second]
     }
 
@@ -171,33 +177,26 @@ impl Outbox {
     /// The last of them ended within a frame whose rest is gone.
     pub fn wrote(&mut self, ring: &Ring, taken: usize) -> Result<bool, Torn> {
         let offer = std::mem::take(&mut self.offer);
-        let of_staged = taken.min(offer.staged as usize);
-        let of_body = (taken - of_staged).min(offer.body as usize);
-        let of_ring = (taken - of_staged - of_body).min(offer.ring as usize);
-        self.staged_sent += of_staged;
-        if let Some(body) = &mut self.body {
-            drop(body.split_to(of_body.min(body.len())));
-        }
-        self.body.take_if(|body| body.is_empty());
-        if self.staged_sent == self.staged.len() {
+        let taken = len_u32(taken).min(offer.staged + offer.rest);
+        let of_rest = taken.saturating_sub(offer.staged);
+        self.staged_sent += taken - of_rest;
+        if self.staged_sent as usize == self.staged.len() {
             // New ones and not `clear`: an idle connection keeps no buffer.
             (self.staged, self.staged_sent, self.room_rest) = (Vec::new(), 0, 0);
-            if self.later.is_empty() {
-                self.later = VecDeque::new();
-            }
         }
-        if of_ring > 0 {
-            let advance = ring.advance(offer.from, of_ring).ok_or(Torn)?;
+        if let Some(body) = &mut self.body {
+            drop(body.split_to(body.len().min(of_rest as usize)));
+            self.body.take_if(|body| body.is_empty());
+        } else if of_rest > 0 {
+            let advance = ring.advance(self.cursor, of_rest as usize).ok_or(Torn)?;
             // What was staged meanwhile comes after the frame that is half sent.
-            let behind = self.staged.split_off(self.staged_sent);
-            let rest = advance.rest;
-            (self.staged, self.staged_sent) = (rest.concat(), 0);
-            self.room_rest = self.staged.len();
+            let behind = self.staged.split_off(self.staged_sent as usize);
+            (self.staged, self.staged_sent) = (advance.rest.concat(), 0);
+            self.room_rest = len_u32(self.staged.len());
             self.staged.extend_from_slice(&behind);
-            self.cursor = self.cursor.map(|cursor| cursor.max(advance.position));
+            self.cursor = advance.position;
         }
-        let offered: usize = [offer.staged, offer.body, offer.ring].iter().map(|&bytes| bytes as usize).sum();
-        Ok(of_staged + of_body + of_ring == offered)
+        Ok(taken == offer.staged + offer.rest)
     }
 
     /// Copies the rest of a shared body behind what is staged, so that more can follow it. Little is left of it where an answer
@@ -206,7 +205,7 @@ impl Outbox {
         if let Some(body) = self.body.take() {
             self.staged.extend_from_slice(&body);
             // What was offered of it stands right behind what was offered before it.
-            self.offer.staged += std::mem::take(&mut self.offer.body);
+            self.offer.staged += std::mem::take(&mut self.offer.rest);
         }
     }
 
@@ -221,14 +220,16 @@ impl Outbox {
         if std::mem::take(&mut self.ping_due) {
             self.staged.extend_from_slice(&PING);
         }
-        let reached = self.cursor.unwrap_or(ring.end());
-        while let Some((_, frame)) = self.later.pop_front_if(|(place, _)| *place <= reached) {
+        let reached = if self.is_reader { self.cursor } else { ring.end() };
+        let Some(later) = &mut self.later else { return };
+        while let Some((_, frame)) = later.pop_front_if(|(place, _)| *place <= reached) {
             self.staged.extend_from_slice(&frame);
         }
+        self.later.take_if(|later| later.is_empty());
     }
 }
 
-/// A length below the share of one write.
+/// A length that one connection has: of a few answers, or a share of one write.
 fn len_u32(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
@@ -454,6 +455,6 @@ mod tests {
         outbox.follow(ring.end());
         outbox.push(b"(note)", &ring);
         drain(&mut outbox, &ring, 4_999);
-        assert_eq!((outbox.staged.capacity(), outbox.later.capacity(), outbox.private_bytes()), (0, 0, 0));
+        assert_eq!((outbox.staged.capacity(), outbox.later.is_none(), outbox.private_bytes()), (0, true, 0));
     }
 }
