@@ -1,5 +1,5 @@
 //! Links the program for its machine, and prepares the files of `static/` for it: joins the modules of the page, strips what only readers of the sources need,
-//! compresses the rest as well as it can be, and writes it all with a table, which `src/wire/assets.rs` includes.
+//! compresses the rest as well as it can be, and writes it all with a table, which `src/http/assets.rs` includes.
 //!
 //! Nothing is parsed or renamed. What is served is what stands in the sources, line by line, but for comments that fill whole
 //! lines, white space at their starts, and the lines that tie modules together: joined in the order in which a browser would run

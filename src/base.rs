@@ -1,15 +1,8 @@
-//! Small things without opinions: they know nothing of chat, wire or sockets.
+//! Small things without opinions: they know nothing of what a chat is.
 
-pub mod agenda;
-pub mod bucket;
-pub mod census;
-pub mod ids;
-pub mod limits;
-pub mod mail;
-pub mod moment;
-pub mod note;
-pub mod quota;
-pub mod reason;
-pub mod settings;
-pub mod shelf;
-pub mod throttle;
+pub(crate) mod expiring_slab;
+pub(crate) mod shared_throttle;
+pub(crate) mod sliding_window;
+pub mod time;
+pub(crate) mod timer_queue;
+pub(crate) mod token_bucket;

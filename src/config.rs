@@ -6,8 +6,8 @@
 mod settings;
 mod values;
 
-use crate::base::note::Level;
-use crate::base::settings::{MailBudget, Settings};
+use crate::log_event::Level;
+use crate::settings::{MailBudget, Settings};
 use settings::Fallback::{Value, Words};
 use settings::{API_BASE, HELP_HEAD, KEY, PREFIX, SETTINGS};
 use std::fmt::{self, Display, Write as _};

@@ -12,15 +12,15 @@
 //! What is to be done is derived from state, never from somebody having armed something: a socket is served while it is
 //! readable and wanted, or writable again after it was full.
 
-use crate::base::ids::ConnectionId;
-use crate::base::limits::{
-    ACCEPTS_PER_TURN, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_WITHIN, UNSENT_BYTES_MAX,
-    WRITES_PER_TURN,
+use crate::base::time::{Moment, Now};
+use crate::ids::ClientId;
+use crate::limits::{
+    ACCEPTS_PER_TURN, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
+    UNSENT_BYTES_MAX, WRITES_PER_TURN,
 };
-use crate::base::moment::{Moment, Now};
-use crate::base::note::{Calls, Note};
-use crate::journal::Journal;
-use crate::mailer::Mailer;
+use crate::log_event::{LogEvent, SystemCalls};
+use crate::logger::Logger;
+use crate::mail::Mailer;
 use crate::server::{Input, Output, Server};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -39,7 +39,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct EventLoop {
     server: Server,
     mailer: Mailer,
-    journal: Journal,
+    journal: Logger,
     poll: Poll,
     signals: Signals,
     /// `None` once the server stops.
@@ -58,13 +58,13 @@ pub struct EventLoop {
     ticked: Moment,
     clock: Clock,
     buffer: Box<[u8]>,
-    calls: Calls,
+    calls: SystemCalls,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 struct Socket {
     stream: TcpStream,
-    id: ConnectionId,
+    id: ClientId,
     is_readable: bool,
     is_writable: bool,
     /// A short read does not show that the socket is empty: the peer's end is here or on its way, or it has sent urgent data, at
@@ -110,7 +110,7 @@ impl Listening {
     }
 
     /// What wakes the loop from another thread, and the rest.
-    pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Journal) -> EventLoop) {
+    pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Logger) -> EventLoop) {
         let Self { poll, listener, signals, waker } = self;
         let start = move |server, mailer, journal| EventLoop {
             server,
@@ -128,7 +128,7 @@ impl Listening {
             ticked: Moment::from_ms(0),
             clock: Clock::start(),
             buffer: vec![0; READ_SHARE_BYTES].into_boxed_slice(),
-            calls: Calls::default(),
+            calls: SystemCalls::default(),
         };
         (waker, start)
     }
@@ -208,7 +208,7 @@ impl EventLoop {
     /// Lets deadlines fire: in each turn that has read everything, and now and then in a crowd.
     fn tick(&mut self) {
         let now = self.clock.now();
-        if self.queue.is_empty() || now.moment.since(self.ticked) >= TICK_WITHIN {
+        if self.queue.is_empty() || now.moment.since(self.ticked) >= TICK_INTERVAL_MAX {
             self.ticked = now.moment;
             self.server.handle(now, Input::Tick);
         }
@@ -330,9 +330,9 @@ impl EventLoop {
                     }
                 }
                 Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.journal),
-                Some(Output::Note(note)) => self.journal.note(self.clock.now().moment, &note),
+                Some(Output::LogEvent(note)) => self.journal.note(self.clock.now().moment, &note),
                 Some(Output::Stopped) => {
-                    self.journal.note(self.clock.now().moment, &Note::Calls(self.calls));
+                    self.journal.note(self.clock.now().moment, &LogEvent::SystemCalls(self.calls));
                     return true;
                 }
             }
@@ -366,13 +366,13 @@ impl EventLoop {
             match AcceptError::from(&error) {
                 AcceptError::NoneWaiting => self.may_accept = false,
                 AcceptError::OneConnection => {}
-                AcceptError::Shortage => self.wait_to_accept(&Note::OutOfFiles),
-                AcceptError::Other { errno } => self.wait_to_accept(&Note::AcceptFailed { errno }),
+                AcceptError::Shortage => self.wait_to_accept(&LogEvent::OutOfFiles),
+                AcceptError::Other { errno } => self.wait_to_accept(&LogEvent::AcceptFailed { errno }),
             }
         }
     }
 
-    fn wait_to_accept(&mut self, note: &Note) {
+    fn wait_to_accept(&mut self, note: &LogEvent) {
         let now = self.clock.now().moment;
         self.accept_again = Some(now.after(SHORTAGE_WAIT));
         self.journal.note(now, note);
@@ -380,7 +380,7 @@ impl EventLoop {
 
     fn welcome(&mut self, stream: TcpStream, peer: IpAddr) {
         let slot = self.sockets.vacant_key();
-        let id = ConnectionId::new(slot, self.next_serial);
+        let id = ClientId::new(slot, self.next_serial);
         self.next_serial += 1;
         self.tell(Input::Accepted { id, peer });
         if !self.server.has_connection(id) {

@@ -1,59 +1,71 @@
 //! Plume: a tiny in-memory, real-time chat server with a web page. One binary, one thread that polls, one page.
 //!
-//! This page is the architecture. It names what each part is for and what it must never do; each module's first lines
-//! say the same from nearby.
+//! This page is the architecture. `tests/tidy.rs` checks what it claims.
 //!
 //! # Two ideas
-//! **The server is a value.** All that Plume decides lives in [`server::Server`], which touches no socket, clock, thread,
-//! environment or file. It is told things ([`server::Input`]) and says things ([`server::Output`]); time comes in with each input
-//! and randomness from one seed. So the loop, a fuzz target and a simulation drive the same server, and a run is a function
-//! of its seed.
+//! **The server is a sans-I/O state machine.** [`server::Server`] decides everything and touches no socket, clock, thread,
+//! environment or file. It takes [`server::Input`]s and yields [`server::Output`]s; time is an argument, and randomness comes from
+//! one seed. So the event loop, a fuzz target and a simulation drive the same server, and a run is a function of its seed.
 //!
-//! **The room is a log.** What the room says is encoded once, as a finished WebSocket frame, and appended to one ring of bytes
-//! ([`wire::ring`]). A member is a cursor into that ring ([`wire::outbox`]). A line costs one append, whatever the number of
-//! members; delivery is at most one write for each member and round, straight from the ring; history and catching up are a cursor
-//! set further back; a reader that the ring has lapped is closed, and nobody waits for it.
+//! **The room is a log.** What the room says is encoded once, as a finished WebSocket frame, and appended to one ring buffer
+//! (`room::log`). A member is a cursor into it (`room::cursor`). Broadcasting a line is one append, whatever the number of
+//! members; delivery is at most one vectored write per member and round; history and resume are a cursor set back; a slow consumer
+//! is lapped by the ring and closed, and nobody waits for it.
 //!
 //! # The map
 //! ```text
-//!     sockets, clocks, threads, environment      |   no I/O to the right of this line
-//!  main, config, folder                          |
-//!  event_loop (mio) -------- Input ----------->  server ----> wire/  connection shared http websocket routes assets message ring outbox pace
-//!  mailer (ureq, one thread) <-- Output -------  (owns all) > chat/  login session names room postage shares user_name email
-//!  journal (stderr)                              |        `-> base/  ids moment agenda shelf bucket quota limits reason note mail settings census
+//!     the shell: all I/O, no decisions           |   no I/O to the right of this line
+//!  main, config, static_dir                      |
+//!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
+//!  mail (ureq, one thread) <--- Output --------          +-> users      names sessions logins mail_limits user_name email
+//!  logger (stderr)                               |       +-> http       request site assets
+//!                                                |       +-> websocket  message
+//!                                                |       `-> base       time timer_queue expiring_slab token_bucket sliding_window
 //! ```
-//! Arrows point down only: `base` knows nobody, `chat` and `wire` know only `base`, and the server alone knows both.
+//! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or `websocket`; the server connects
+//! them. Beside the layers stands the shared vocabulary, plain data that every part may name: [`limits`], [`settings`],
+//! [`log_event`], [`close_reason`], [`ids`], [`login_email`], [`usage`].
 //!
 //! # In reading order
-//! 1. [`base`]: small things without opinions. [`base::limits`] holds every size, count and wait, with its reason.
-//! 2. [`wire`]: bytes to requests, messages and frames, and back. [`wire::http`] alone uses httparse, [`wire::websocket`] alone
-//!    tungstenite (but for `Bytes`, which are shared without a copy), [`wire::message`] alone the JSON. [`wire::connection`] is the life of one connection, without people.
-//! 3. [`chat`]: who may enter, who may speak, who is in. It knows no bytes on a wire, no HTTP and no sockets.
-//! 4. [`server`]: brings the two together, and keeps true what follows from them: who is to be written to, read, or woken.
+//! 1. [`limits`]: every size, count and wait, with its reason. Then [`base`].
+//! 2. [`http`], [`websocket`], [`message`]: bytes to requests, frames and messages, and back. [`http::request`] alone uses
+//!    httparse, [`websocket`] alone tungstenite's protocol, [`message`] alone JSON.
+//! 3. `users`: names, sessions, login codes and the email budget. `room`: what is said, who reads it, who is present.
+//! 4. [`server`]: one connection from its first byte to its last, and everything that is decided about it.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
-//! 6. [`mailer`]: the only user of ureq and of threads. [`journal`]: a note becomes one line on stderr, if stderr takes it at
-//!    once. [`config`]: the only reader of variables and flags. [`folder`]: the only reader of files.
+//! 6. [`mail`]: the only user of ureq and of threads. [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
+//!    [`config`]: a pure function from variables and flags to settings. [`static_dir`]: the only reader of files.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with `PLUME_STATIC=static`. What
 //! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 16 KiB on the wire.
 //!
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and any way for a slow
-//! peer, a slow mail provider or a full log to make somebody else wait. Nothing outlives the process, yet.
+//! peer, a slow email provider or a full log to make others wait. Nothing outlives the process, yet.
 //!
 //! # What cannot happen
-//! No code, token, address or key is in a log: [`base::note::Note`] has no type that could hold one. No bytes lead to a
+//! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No bytes lead to a
 //! panic: the fuzz targets and the simulation say so, and `docs/panics.md` lists the places that could, with the reason why they do
 //! not; a broken invariant of our own ends the process. No `unsafe`.
 
 #![forbid(unsafe_code)]
 
 pub mod base;
-pub mod chat;
+pub mod close_reason;
 pub mod config;
 pub mod event_loop;
-pub mod folder;
-pub mod journal;
-pub mod mailer;
+pub mod http;
+pub mod ids;
+pub mod limits;
+pub mod log_event;
+pub mod logger;
+pub mod login_email;
+pub mod mail;
+pub mod message;
+mod room;
 pub mod server;
-pub mod wire;
+pub mod settings;
+pub mod static_dir;
+pub mod usage;
+mod users;
+pub mod websocket;

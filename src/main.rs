@@ -2,18 +2,18 @@
 
 #![forbid(unsafe_code)]
 
-use plume::base::limits::FILES_RESERVED;
-use plume::base::moment::Moment;
-use plume::base::note::Note;
-use plume::base::settings::Settings;
+use plume::base::time::Moment;
 use plume::config::{self, Command, Config};
 use plume::event_loop::Listening;
-use plume::folder;
-use plume::journal::Journal;
-use plume::mailer::Mailer;
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::limits::FILES_RESERVED;
+use plume::log_event::LogEvent;
+use plume::logger::Logger;
+use plume::mail::Mailer;
 use plume::server::Server;
-use plume::wire::assets::Assets;
-use plume::wire::routes::Site;
+use plume::settings::Settings;
+use plume::static_dir;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -47,7 +47,7 @@ fn serve(config: Config) -> Result<(), String> {
     let settings = Settings { connections_max, ..config.settings };
     let assets = match &config.static_dir {
         None => Assets::built_in(&settings.name),
-        Some(dir) => folder::read(dir)
+        Some(dir) => static_dir::read(dir)
             .map_err(|error| error.to_string())
             .and_then(|files| Assets::from_files(&settings.name, files).map_err(|error| error.to_string()))
             .map_err(|error| format!("cannot serve the folder {}: {error}", dir.display()))?,
@@ -64,10 +64,10 @@ fn serve(config: Config) -> Result<(), String> {
     let wake = move || drop(waker.wake());
     let mailer =
         Mailer::start(config.mail, wake).map_err(|error| format!("cannot start the mailer: {error}"))?;
-    let mut journal = Journal::new(config.log_level);
+    let mut journal = Logger::new(config.log_level);
     journal.line(&format!("listening on http://{address}"));
     if wide_trusts > 0 {
-        journal.note(Moment::from_ms(0), &Note::WideTrust { networks: wide_trusts });
+        journal.note(Moment::from_ms(0), &LogEvent::WideTrust { networks: wide_trusts });
     }
     // Fails where there is no systemd, which is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -15,14 +15,14 @@
 //! connections that have something to write.
 //!
 //! ```
-//! use plume::base::{ids::ConnectionId, moment::{Moment, Now}, settings::Settings};
+//! use plume::base::{ids::ClientId, moment::{Moment, Now}, settings::Settings};
 //! use plume::server::{Input, Output, Server};
 //! use plume::wire::{assets::Assets, routes::Site};
 //!
 //! let site = Site::new(Assets::built_in("Plume"), Vec::new());
 //! let mut server = Server::new(Settings::default(), site, [0; 32]);
 //! let now = Now { moment: Moment::from_ms(0), wall_ms: 0 };
-//! let id = ConnectionId::new(0, 0);
+//! let id = ClientId::new(0, 0);
 //! server.handle(now, Input::Accepted { id, peer: [127, 0, 0, 1].into() });
 //! server.handle(now, Input::Received { id, bytes: b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" });
 //! let outputs: Vec<Output> = std::iter::from_fn(|| server.poll()).collect();
@@ -33,35 +33,39 @@
 //! assert_eq!(server.poll(), None);
 //! ```
 
-mod addresses;
-mod arrivals;
-mod census;
+mod admission;
+mod client_addresses;
 mod clients;
-mod members;
+mod connection;
+mod read_throttle;
 mod refusals;
+mod shared;
 mod talk;
 mod unfinished;
+mod usage;
 
-use crate::base::bucket::Rate;
-use crate::base::ids::{ConnectionId, MailId};
-use crate::base::limits::{
-    BACKLOG_BYTES_MIN, CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, MEMBER_MESSAGE_BYTES_MAX, SHUTDOWN_WITHIN,
-    STRANGER_MESSAGE_BYTES_MAX,
+use crate::base::expiring_slab::Key;
+use crate::base::time::{Moment, Now};
+use crate::base::token_bucket::Rate;
+use crate::close_reason::CloseReason;
+use crate::http::site::Site;
+use crate::ids::{ClientId, MailId};
+use crate::limits::{
+    BACKLOG_BYTES_MIN, CATCH_UP, CATCH_UP_AGAIN, GUEST_MESSAGE_BYTES_MAX, LATE_MIN, MEMBER_MESSAGE_BYTES_MAX,
+    SHUTDOWN_TIMEOUT,
 };
-use crate::base::mail::{Mail, MailFault};
-use crate::base::moment::{Moment, Now};
-use crate::base::note::Note;
-use crate::base::reason::CloseReason;
-use crate::base::settings::Settings;
-use crate::chat::Chat;
-use crate::wire::connection::{Clock, Connection, Timer};
-use crate::wire::message::{Line, Notice, ServerMessage};
-use crate::wire::outbox::Unsent;
-use crate::wire::routes::Site;
-use crate::wire::shared::Shared;
-use addresses::Addresses;
-use clients::{Clients, Role, Stranger};
-use members::Members;
+use crate::log_event::LogEvent;
+use crate::login_email::{Mail, MailError};
+use crate::message::{Line, Notice, ServerMessage};
+use crate::room::cursor::Unsent;
+use crate::room::presence::Presence;
+use crate::room::readers::Readers;
+use crate::server::connection::{Clock, Connection, Timer};
+use crate::server::shared::Shared;
+use crate::settings::Settings;
+use crate::users::Users;
+use client_addresses::ClientAddresses;
+use clients::{Clients, Guest, Role};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -72,36 +76,36 @@ pub enum Input<'a> {
     /// answer is unknown to the server at once ([`Server::has_connection`]), and [`Output::Close`] follows as for any other.
     Accepted {
         /// The connection.
-        id: ConnectionId,
+        id: ClientId,
         /// The address of the peer.
         peer: IpAddr,
     },
     /// A peer has sent bytes.
     Received {
         /// The connection.
-        id: ConnectionId,
+        id: ClientId,
         /// At most one read's share.
         bytes: &'a [u8],
     },
     /// A socket took so many of the bytes that were offered last. Fewer than all: it is full until [`Input::Writable`].
     Wrote {
         /// The connection.
-        id: ConnectionId,
+        id: ClientId,
         /// How many bytes.
         bytes: usize,
     },
     /// A socket that was full takes bytes again.
-    Writable(ConnectionId),
+    Writable(ClientId),
     /// A peer will send nothing more.
-    PeerEnded(ConnectionId),
+    PeerEnded(ClientId),
     /// A connection is broken.
-    Broken(ConnectionId),
+    Broken(ClientId),
     /// What became of a mail.
     MailDone {
         /// The mail.
         mail: MailId,
         /// Whether it went out.
-        result: Result<(), MailFault>,
+        result: Result<(), MailError>,
     },
     /// Time has passed, and what peers had sent by then was read, as far as a turn's share goes.
     Tick,
@@ -113,17 +117,17 @@ pub enum Input<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
     /// This connection has unsent bytes. Now and then that is said of a full socket, which then is offered a few bytes.
-    Write(ConnectionId),
+    Write(ClientId),
     /// This connection may be read again.
-    Read(ConnectionId),
+    Read(ClientId),
     /// Nothing more will be written: end this side.
-    EndWriting(ConnectionId),
+    EndWriting(ClientId),
     /// Close the socket. The server has forgotten the connection.
-    Close(ConnectionId),
+    Close(ClientId),
     /// Send this mail, and tell what becomes of it.
     Mail(Mail),
     /// Something for the log.
-    Note(Note),
+    LogEvent(LogEvent),
     /// The server has stopped after [`Input::Shutdown`].
     Stopped,
 }
@@ -134,10 +138,11 @@ pub struct Server {
     settings: Settings,
     rate: Rate,
     shared: Shared,
-    chat: Chat,
+    users: Users,
+    presence: Presence,
     clients: Clients,
-    members: Members,
-    addresses: Addresses,
+    readers: Readers,
+    addresses: ClientAddresses,
     outputs: VecDeque<Output>,
     /// The time of the newest input.
     now: Now,
@@ -169,10 +174,14 @@ impl Server {
         Self {
             rate: Rate::per_second(settings.messages_per_second),
             shared: Shared::new(settings.backlog_bytes.max(BACKLOG_BYTES_MIN), site),
-            chat: Chat::new(&settings, seed),
+            presence: Presence::default(),
+            users: Users::new(&settings, seed),
             clients: Clients::default(),
-            members: Members::default(),
-            addresses: Addresses::new(settings.trusted_proxies.clone(), settings.connections_per_address),
+            readers: Readers::default(),
+            addresses: ClientAddresses::new(
+                settings.trusted_proxies.clone(),
+                settings.connections_per_address,
+            ),
             outputs: VecDeque::new(),
             now: Now { moment: Moment::from_ms(0), wall_ms: 0 },
             judge_from: Moment::from_ms(0),
@@ -234,7 +243,7 @@ impl Server {
         }
         if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
             self.life = Life::Stopped;
-            self.note(Note::Stopped { unknown_messages: self.unknown_messages });
+            self.note(LogEvent::Stopped { unknown_messages: self.unknown_messages });
             self.outputs.push_back(Output::Stopped);
             return self.outputs.pop_front();
         }
@@ -242,7 +251,7 @@ impl Server {
     }
 
     /// The bytes that a connection's socket should take now, in order; none where there is nothing to write.
-    pub fn unsent(&mut self, id: ConnectionId) -> Unsent<'_> {
+    pub fn unsent(&mut self, id: ClientId) -> Unsent<'_> {
         match self.clients.get_mut(id) {
             Some(client) => client.connection.unsent(&self.shared.ring),
             None => [&[], &[], &[]],
@@ -251,19 +260,19 @@ impl Server {
 
     /// Whether a connection waits for its socket to take bytes again: what the shell asks when a socket becomes writable.
     #[must_use]
-    pub fn is_blocked(&self, id: ConnectionId) -> bool {
+    pub fn is_blocked(&self, id: ClientId) -> bool {
         self.clients.get(id).is_some_and(|client| client.connection.is_blocked())
     }
 
     /// Whether a connection should be read. From no to yes is an output, [`Output::Read`].
     #[must_use]
-    pub fn wants_read(&self, id: ConnectionId) -> bool {
+    pub fn wants_read(&self, id: ClientId) -> bool {
         self.clients.get(id).is_some_and(|client| client.connection.wants_read())
     }
 
     /// Whether the server knows a connection. Not right after it was accepted: it was refused without an answer.
     #[must_use]
-    pub fn has_connection(&self, id: ConnectionId) -> bool {
+    pub fn has_connection(&self, id: ClientId) -> bool {
         self.clients.get(id).is_some()
     }
 
@@ -275,13 +284,18 @@ impl Server {
             Life::Stopping(until) if !self.clients.is_empty() => Some(until),
             Life::Serving | Life::Stopping(_) => None,
         };
-        let deadlines =
-            [self.clients.next_deadline(), self.chat.next_deadline(), self.addresses.next_deadline(), stop];
+        let deadlines = [
+            self.clients.next_deadline(),
+            self.users.next_deadline(),
+            self.presence.next_deadline(),
+            self.addresses.next_deadline(),
+            stop,
+        ];
         deadlines.into_iter().flatten().min()
     }
 
     /// Private bytes and the room's round take turns.
-    fn next_to_write(&mut self) -> Option<ConnectionId> {
+    fn next_to_write(&mut self) -> Option<ClientId> {
         self.is_rounds_turn = !self.is_rounds_turn;
         if self.is_rounds_turn {
             self.next_in_round().or_else(|| self.clients.pop_ready(&self.shared.ring))
@@ -290,8 +304,8 @@ impl Server {
         }
     }
 
-    fn next_in_round(&mut self) -> Option<ConnectionId> {
-        while let Some(id) = self.members.next_in_round() {
+    fn next_in_round(&mut self) -> Option<ClientId> {
+        while let Some(id) = self.readers.next_in_round() {
             if self.clients.get(id).is_some_and(|client| client.connection.can_write(&self.shared.ring)) {
                 return Some(id);
             }
@@ -300,7 +314,7 @@ impl Server {
     }
 
     /// Ends a connection that the ring has lapped. A full socket would not take the close frame: there it waits for room.
-    fn end_if_lapped(&mut self, id: ConnectionId) {
+    fn end_if_lapped(&mut self, id: ClientId) {
         let is_lapped =
             |connection: &Connection| connection.is_lapped(&self.shared.ring) && !connection.is_blocked();
         if self.clients.get(id).is_some_and(|client| is_lapped(&client.connection)) {
@@ -313,7 +327,7 @@ impl Server {
         }
     }
 
-    fn receive(&mut self, id: ConnectionId, bytes: &[u8]) {
+    fn receive(&mut self, id: ClientId, bytes: &[u8]) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.connection.hear(self.now.moment);
         if client.connection.has_kept() {
@@ -325,7 +339,7 @@ impl Server {
     }
 
     /// Uses what was received as far as that may be used now, and keeps the rest.
-    fn use_input(&mut self, id: ConnectionId, bytes: &[u8]) {
+    fn use_input(&mut self, id: ClientId, bytes: &[u8]) {
         let mut used = 0;
         while used < bytes.len() {
             let Some(client) = self.clients.get_mut(id) else { return };
@@ -340,9 +354,7 @@ impl Server {
             let Some(client) = self.clients.get_mut(id) else { return };
             let message_bytes_max = match client.role {
                 Role::Member(_) => MEMBER_MESSAGE_BYTES_MAX,
-                Role::Visitor(_) | Role::Refused | Role::Stranger(_) | Role::Gone => {
-                    STRANGER_MESSAGE_BYTES_MAX
-                }
+                Role::Http(_) | Role::Refused | Role::Guest(_) | Role::Closing => GUEST_MESSAGE_BYTES_MAX,
             };
             let (taken, event) = client.connection.receive(
                 &mut self.shared,
@@ -358,7 +370,7 @@ impl Server {
         }
     }
 
-    fn wrote(&mut self, id: ConnectionId, bytes: usize) {
+    fn wrote(&mut self, id: ClientId, bytes: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if client.connection.wrote(&self.shared.ring, self.now.moment, bytes).is_err() {
             return self.remove(id, CloseReason::Lapped);
@@ -369,27 +381,27 @@ impl Server {
         self.settle(id);
     }
 
-    fn unblock(&mut self, id: ConnectionId) {
+    fn unblock(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.connection.unblock();
         self.clients.make_ready(id);
         self.settle(id);
     }
 
-    fn peer_ended(&mut self, id: ConnectionId) {
+    fn peer_ended(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id) {
             client.connection.peer_ended();
             self.settle(id);
         }
     }
 
-    fn mail_done(&mut self, mail: MailId, result: Result<(), MailFault>) {
+    fn mail_done(&mut self, mail: MailId, result: Result<(), MailError>) {
         if let Err(fault) = result {
-            self.note(Note::MailFailed(mail, fault));
+            self.note(LogEvent::MailFailed(mail, fault));
         }
-        for id in self.chat.mail_done(mail, result) {
+        for id in self.users.mail_done(mail, result) {
             if let Some(client) = self.clients.get_mut(id)
-                && matches!(client.role, Role::Stranger(_))
+                && matches!(client.role, Role::Guest(_))
             {
                 client.connection.send(&mut self.shared, &ServerMessage::notice(Notice::MailFailed));
                 self.settle(id);
@@ -401,11 +413,11 @@ impl Server {
         if self.life != Life::Serving {
             return;
         }
-        self.life = Life::Stopping(self.now.moment.after(SHUTDOWN_WITHIN));
-        self.note(Note::Stopping { connections: self.clients.len() });
+        self.life = Life::Stopping(self.now.moment.after(SHUTDOWN_TIMEOUT));
+        self.note(LogEvent::Stopping { connections: self.clients.len() });
         for id in self.clients.ids() {
             if let Some(client) = self.clients.get_mut(id)
-                && matches!(client.role, Role::Stranger(_) | Role::Member(_))
+                && matches!(client.role, Role::Guest(_) | Role::Member(_))
             {
                 client.connection.send(&mut self.shared, &ServerMessage::notice(Notice::Restarting));
             }
@@ -445,20 +457,20 @@ impl Server {
     /// What is over by now is not taken for valid, whatever the input.
     fn forget_expired(&mut self) {
         let now = self.now.moment;
-        if self.chat.next_deadline().is_some_and(|deadline| deadline <= now) {
-            while let Some(name) = self.chat.pop_left(now) {
-                self.post_event(name.as_str(), "left chat", "leave");
+        while let Some(name) = self.presence.pop_left(now) {
+            self.post_event(&name, "left chat", "leave");
+        }
+        if self.users.next_deadline().is_some_and(|deadline| deadline <= now) {
+            while let Some(mail) = self.users.overdue_mail(now) {
+                self.mail_done(mail, Err(MailError::Late));
             }
-            while let Some(mail) = self.chat.overdue_mail(now) {
-                self.mail_done(mail, Err(MailFault::Late));
-            }
-            self.chat.forget_expired(now);
+            self.users.forget_expired(now);
         }
         self.addresses.forget_expired(now);
     }
 
     /// Does what the deadlines of a connection ask for. Each arm moves its deadline.
-    fn expire(&mut self, id: ConnectionId) {
+    fn expire(&mut self, id: ClientId) {
         let now = self.now.moment;
         let clock = self.clock();
         while let Some(client) = self.clients.get_mut(id) {
@@ -471,7 +483,7 @@ impl Server {
                     client.connection.probe(now);
                     self.clients.make_ready(id);
                 }
-                Some(Timer::Stranger) => self.end(id, CloseReason::StrangerTooLong),
+                Some(Timer::Guest) => self.end(id, CloseReason::GuestTooLong),
                 Some(Timer::Silence) => self.remove(id, CloseReason::Silent),
                 Some(Timer::Progress) => self.remove(id, CloseReason::Stalled),
                 Some(Timer::End) => {
@@ -483,7 +495,7 @@ impl Server {
     }
 
     /// Makes everything that is derived from a connection true again. Comes after each change to one.
-    fn settle(&mut self, id: ConnectionId) {
+    fn settle(&mut self, id: ClientId) {
         loop {
             let Some(client) = self.clients.get_mut(id) else { return };
             if client.connection.has_kept() && client.connection.may_use_input() {
@@ -493,8 +505,8 @@ impl Server {
             }
             if client.connection.is_exhausted() && !client.connection.is_ending() {
                 match client.role {
-                    Role::Visitor(_) | Role::Refused => self.end(id, CloseReason::HttpDone),
-                    Role::Stranger(_) | Role::Member(_) | Role::Gone => {
+                    Role::Http(_) | Role::Refused => self.end(id, CloseReason::HttpDone),
+                    Role::Guest(_) | Role::Member(_) | Role::Closing => {
                         self.remove(id, CloseReason::PeerGone);
                     }
                 }
@@ -524,7 +536,7 @@ impl Server {
     }
 
     /// Begins the end of a connection.
-    fn end(&mut self, id: ConnectionId, reason: CloseReason) {
+    fn end(&mut self, id: ClientId, reason: CloseReason) {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.connection.end(&self.shared, self.now.moment, reason);
         if client.connection.has_unsent(&self.shared.ring) {
@@ -534,13 +546,13 @@ impl Server {
     }
 
     /// Forgets a connection.
-    fn remove(&mut self, id: ConnectionId, reason: CloseReason) {
+    fn remove(&mut self, id: ClientId, reason: CloseReason) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let note = match client.role {
-            Role::Visitor(_) | Role::Refused => Note::HttpClosed(id, reason),
-            Role::Member(_) => Note::Closed(id, reason),
-            Role::Gone if client.was_member => Note::Closed(id, reason),
-            Role::Stranger(_) | Role::Gone => Note::GuestClosed(id, reason),
+            Role::Http(_) | Role::Refused => LogEvent::HttpClosed(id, reason),
+            Role::Member(_) => LogEvent::Closed(id, reason),
+            Role::Closing if client.was_member => LogEvent::Closed(id, reason),
+            Role::Guest(_) | Role::Closing => LogEvent::GuestClosed(id, reason),
         };
         if let Some(address) = client.address {
             self.addresses.leave(self.now.moment, address);
@@ -552,26 +564,34 @@ impl Server {
     }
 
     /// A connection that ends is no longer in the room.
-    fn step_out_if_ending(&mut self, id: ConnectionId) {
+    fn step_out_if_ending(&mut self, id: ClientId) {
         if self.clients.get(id).is_some_and(|client| client.connection.is_ending()) {
             self.step_out(id);
         }
     }
 
-    fn step_out(&mut self, id: ConnectionId) {
+    fn step_out(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id) else { return };
         match client.role {
-            Role::Visitor(_) | Role::Refused | Role::Gone => {}
-            Role::Stranger(Stranger { .. }) => client.role = Role::Gone,
+            Role::Http(_) | Role::Refused | Role::Closing => {}
+            Role::Guest(Guest { .. }) => client.role = Role::Closing,
             Role::Member(member) => {
-                (client.role, client.was_member) = (Role::Gone, true);
-                if let Some((moved, place)) = self.members.remove(member.place) {
+                (client.role, client.was_member) = (Role::Closing, true);
+                if let Some((moved, place)) = self.readers.remove(member.place) {
                     self.clients.set_place(moved, place);
                 }
-                if let Some(name) = self.chat.disconnect(self.now.moment, member.session) {
-                    self.post_event(name.as_str(), "left chat", "leave");
-                }
+                self.disconnect(member.session);
             }
+        }
+    }
+
+    /// A connection of a session is gone. If it was the user's last, leaving is announced when the grace is over.
+    fn disconnect(&mut self, session: Key) {
+        let now = self.now.moment;
+        let Some(user) = self.users.disconnect(now, session) else { return };
+        let grace = self.settings.leave_grace;
+        if let Some(name) = self.presence.depart(user, now.after(grace), grace.is_zero()) {
+            self.post_event(&name, "left chat", "leave");
         }
     }
 
@@ -579,7 +599,7 @@ impl Server {
     fn post(&mut self, line: &Line<'_>, mark: u32) {
         if self.life == Life::Serving {
             self.shared.post(line, mark);
-            self.members.begin_round();
+            self.readers.begin_round();
         }
     }
 
@@ -588,7 +608,7 @@ impl Server {
         self.post(&Line { time, name, text, event: Some(event), reference: None }, 0);
     }
 
-    fn note(&mut self, note: Note) {
-        self.outputs.push_back(Output::Note(note));
+    fn note(&mut self, note: LogEvent) {
+        self.outputs.push_back(Output::LogEvent(note));
     }
 }

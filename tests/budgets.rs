@@ -3,12 +3,12 @@
 //! Those that look at the built binary need a release build: `cargo test --release --test budgets -- --include-ignored`.
 #![cfg(target_os = "linux")]
 
-use plume::base::ids::ConnectionId;
-use plume::base::moment::{Moment, Now};
-use plume::base::settings::Settings;
+use plume::base::time::{Moment, Now};
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::ids::ClientId;
 use plume::server::{Input, Output, Server};
-use plume::wire::assets::Assets;
-use plume::wire::routes::Site;
+use plume::settings::Settings;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -317,7 +317,7 @@ impl House {
                     self.tell(Input::Wrote { id, bytes });
                 }
                 Output::Mail(mail) => self.codes.push(mail.code),
-                Output::Read(_) | Output::Note(_) => {}
+                Output::Read(_) | Output::LogEvent(_) => {}
                 Output::Close(_) | Output::EndWriting(_) | Output::Stopped => {
                     panic!("nobody leaves: {output:?}")
                 }
@@ -334,8 +334,8 @@ impl House {
     }
 }
 
-fn id_of(member: usize) -> ConnectionId {
-    ConnectionId::new(member, member as u64)
+fn id_of(member: usize) -> ClientId {
+    ClientId::new(member, member as u64)
 }
 
 /// A text frame of a client, with a mask of zeros.

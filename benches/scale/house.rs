@@ -1,11 +1,11 @@
 //! A server with many members and no sockets: every write is taken whole, at once.
 
-use plume::base::ids::ConnectionId;
-use plume::base::moment::{Moment, Now};
-use plume::base::settings::Settings;
+use plume::base::time::{Moment, Now};
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::ids::ClientId;
 use plume::server::{Input, Output, Server};
-use plume::wire::assets::Assets;
-use plume::wire::routes::Site;
+use plume::settings::Settings;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ impl House {
                     self.tell(Input::MailDone { mail: mail.id, result: Ok(()) });
                     self.codes.push(mail.code);
                 }
-                Output::Read(_) | Output::Note(_) => {}
+                Output::Read(_) | Output::LogEvent(_) => {}
                 Output::Close(_) | Output::EndWriting(_) | Output::Stopped => {
                     panic!("nobody leaves this house: {output:?}")
                 }
@@ -103,7 +103,7 @@ impl House {
         }
     }
 
-    fn arrive(&mut self) -> ConnectionId {
+    fn arrive(&mut self) -> ClientId {
         let id = id_of(self.connections);
         self.connections += 1;
         self.tell(Input::Accepted { id, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) });
@@ -112,7 +112,7 @@ impl House {
         id
     }
 
-    fn hear(&mut self, id: ConnectionId, bytes: &[u8]) {
+    fn hear(&mut self, id: ClientId, bytes: &[u8]) {
         self.tell(Input::Received { id, bytes });
     }
 
@@ -122,8 +122,8 @@ impl House {
     }
 }
 
-fn id_of(member: usize) -> ConnectionId {
-    ConnectionId::new(member, member as u64)
+fn id_of(member: usize) -> ClientId {
+    ClientId::new(member, member as u64)
 }
 
 /// A text frame of a client, with a mask of zeros.

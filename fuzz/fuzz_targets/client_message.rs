@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use plume::wire::message::{self, ClientMessage, Line, ServerMessage, types};
-use plume::wire::websocket::TextFrame;
+use plume::message::{self, ClientMessage, Line, ServerMessage, types};
+use plume::websocket::TextFrame;
 use plume_fuzz::frames;
 use plume_fuzz::limits::limited;
 use serde_json::{Value, json};

@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plume::wire::assets::Assets;
-use plume::wire::http::HeadReader;
-use plume::wire::routes::{Answer, Refusal, Site};
+use plume::http::assets::Assets;
+use plume::http::request::HeadReader;
+use plume::http::site::{Answer, Refusal, Site};
 use plume_fuzz::limits::limited;
 use plume_fuzz::pieces::read_in_all_ways;
 use plume_fuzz::transcript::{Said, Transcript};

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plume::base::limits::STRANGER_MESSAGE_BYTES_MAX;
-use plume::wire::websocket::{Codec, Decoder, Event};
+use plume::limits::GUEST_MESSAGE_BYTES_MAX;
+use plume::websocket::{Codec, Decoder, Event};
 use plume_fuzz::frames;
 use plume_fuzz::limits::limited;
 use plume_fuzz::pieces::read_in_all_ways;
@@ -15,14 +15,14 @@ fn check(input: &[u8]) {
     let reader = || {
         let mut codec = Codec::default();
         let mut decoder = Decoder::default();
-        move |bytes: &[u8]| decoder.decode(&mut codec, bytes, STRANGER_MESSAGE_BYTES_MAX)
+        move |bytes: &[u8]| decoder.decode(&mut codec, bytes, GUEST_MESSAGE_BYTES_MAX)
     };
     for (_, event) in read_in_all_ways(input, reader, |event| matches!(event, Err(_) | Ok(Event::Close(_)))) {
         match event {
-            Ok(Event::Message(message)) => assert!(message.len() <= STRANGER_MESSAGE_BYTES_MAX, "too long"),
+            Ok(Event::Message(message)) => assert!(message.len() <= GUEST_MESSAGE_BYTES_MAX, "too long"),
             Ok(Event::Ping(answer)) => check_answer(frames::PONG, &answer),
             Ok(Event::Close(answer)) => check_answer(frames::CLOSE, &answer),
-            Ok(Event::Pong) | Err(_) => {}
+            Ok(Event::Pong | Event::Fragment) | Err(_) => {}
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The other side of a connection, and the socket between: what a peer has sent and was sent.
 
 use crate::transcript::Transcript;
-use plume::base::ids::ConnectionId;
-use plume::base::limits::READ_SHARE_BYTES;
+use plume::ids::ClientId;
+use plume::limits::READ_SHARE_BYTES;
 
 /// One peer, for as long as its connection lasts.
 pub(crate) struct Peer {
-    pub(crate) id: ConnectionId,
+    pub(crate) id: ClientId,
     /// What the peer has sent and the server has not read.
     pub(crate) arriving: Vec<u8>,
     pub(crate) end: End,
@@ -37,7 +37,7 @@ pub(crate) enum End {
 }
 
 impl Peer {
-    pub(crate) fn new(id: ConnectionId) -> Self {
+    pub(crate) fn new(id: ClientId) -> Self {
         Self {
             id,
             arriving: Vec::new(),

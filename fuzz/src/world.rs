@@ -15,15 +15,15 @@ use crate::frames::{self, TEXT};
 use crate::peer::{End, Peer};
 use crate::script::{EMAILS, NAMES, Operation, PROXY, REQUESTS, SLOTS, Script, Seen, Slot, Typed};
 use crate::transcript::Said;
-use plume::base::ids::{ConnectionId, MailId};
-use plume::base::limits::{BACKLOG_BYTES_MIN, SHUTDOWN_WITHIN};
-use plume::base::mail::MailFault;
-use plume::base::moment::{Moment, Now};
-use plume::base::note::Note;
-use plume::base::settings::{MailBudget, Settings};
+use plume::base::time::{Moment, Now};
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::ids::{ClientId, MailId};
+use plume::limits::{BACKLOG_BYTES_MIN, SHUTDOWN_TIMEOUT};
+use plume::log_event::LogEvent;
+use plume::login_email::MailError;
 use plume::server::{Input, Output, Server};
-use plume::wire::assets::Assets;
-use plume::wire::routes::Site;
+use plume::settings::{MailBudget, Settings};
 use serde_json::{Value, json};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
@@ -192,7 +192,7 @@ impl World {
         match *operation {
             // Without the turns, which are under way.
             Operation::Walk(_) => {
-                self.now = self.server.next_deadline().map_or(self.now, |next| next.max(self.now))
+                self.now = self.server.next_deadline().map_or(self.now, |next| next.max(self.now));
             }
             // A socket that has room again is served later in the turn.
             Operation::Room(slot, room) => {
@@ -221,7 +221,7 @@ impl World {
 
     fn accept(&mut self, slot: Slot, peer: IpAddr) {
         if self.peers[slot].is_none() && !self.is_stopping {
-            let id = ConnectionId::new(slot, self.next_serial);
+            let id = ClientId::new(slot, self.next_serial);
             self.next_serial += 1;
             self.peers[slot] = Some(Peer::new(id));
             self.tell(Input::Accepted { id, peer });
@@ -288,7 +288,7 @@ impl World {
             return;
         }
         let mail = self.mails_under_way.remove(mail % self.mails_under_way.len());
-        let fault = [MailFault::QueueFull, MailFault::Late, MailFault::Unreachable, MailFault::Refused(500)];
+        let fault = [MailError::QueueFull, MailError::Late, MailError::Unreachable, MailError::Refused(500)];
         let result = fault.get(result).map_or(Ok(()), |&fault| Err(fault));
         self.tell(Input::MailDone { mail, result });
     }
@@ -308,7 +308,7 @@ impl World {
         self.obeys = usize::MAX;
         self.shut_down();
         self.turn();
-        self.now = self.now.after(SHUTDOWN_WITHIN);
+        self.now = self.now.after(SHUTDOWN_TIMEOUT);
         self.turn();
         assert!(self.has_stopped, "a server stops in time");
     }
@@ -340,7 +340,7 @@ impl World {
     }
 
     fn check_census(&self) {
-        for count in self.server.census() {
+        for count in self.server.usage() {
             assert!(count.now <= count.most, "{count:?}");
         }
     }
@@ -414,7 +414,7 @@ impl World {
                     self.mails_under_way.push(mail.id);
                     self.mails.push((mail.id, mail.code));
                 }
-                Output::Note(note) => self.check_note(note),
+                Output::LogEvent(note) => self.check_note(note),
                 Output::Stopped => {
                     assert!(
                         self.peers.iter().all(Option::is_none),
@@ -429,7 +429,7 @@ impl World {
     }
 
     /// Writes what a socket takes. Gives how much there was to write.
-    fn write(&mut self, id: ConnectionId) -> usize {
+    fn write(&mut self, id: ClientId) -> usize {
         let unsent = self.server.unsent(id).concat();
         let peer = self.peer(id);
         let bytes = unsent.len().min(peer.room);
@@ -446,7 +446,7 @@ impl World {
         unsent.len()
     }
 
-    fn hear(&mut self, id: ConnectionId, said: &Said) {
+    fn hear(&mut self, id: ClientId, said: &Said) {
         let Said::Message(json, message) = said else { return };
         let kind = message["type"].as_i64().expect("a message has a type");
         let text = message["text"].as_str().expect("a message has a text");
@@ -477,7 +477,7 @@ impl World {
         }
     }
 
-    fn hear_line(&mut self, id: ConnectionId, line: u64, json: &str) {
+    fn hear_line(&mut self, id: ClientId, line: u64, json: &str) {
         let peer = self.peer(id);
         assert!(peer.is_member, "who is not in hears no line");
         if let Some(newest) = peer.newest_line.replace(line) {
@@ -492,30 +492,30 @@ impl World {
         self.newest_line = self.newest_line.max(line);
     }
 
-    fn check_note(&mut self, note: Note) {
+    fn check_note(&mut self, note: LogEvent) {
         match note {
-            Note::Accepted(id)
-            | Note::Answered(id, _)
-            | Note::Upgraded(id)
-            | Note::LoggedIn(id)
-            | Note::Resumed(id)
-            | Note::WrongTry(id)
-            | Note::WrongToken(id)
-            | Note::MailLimited(id)
-            | Note::Closed(id, _)
-            | Note::GuestClosed(id, _)
-            | Note::HttpClosed(id, _)
-            | Note::Full(id)
-            | Note::AddressFull(id)
-            | Note::UnknownProxy(id)
-            | Note::SilentProxy(id) => drop(self.peer(id)),
-            Note::MailFailed(mail, _) => assert!(self.mails.iter().any(|&(known, _)| known == mail)),
-            Note::OutOfFiles
-            | Note::AcceptFailed { .. }
-            | Note::WideTrust { .. }
-            | Note::Calls(_)
-            | Note::Stopping { .. }
-            | Note::Stopped { .. } => {}
+            LogEvent::Accepted(id)
+            | LogEvent::Answered(id, _)
+            | LogEvent::Upgraded(id)
+            | LogEvent::LoggedIn(id)
+            | LogEvent::Resumed(id)
+            | LogEvent::WrongTry(id)
+            | LogEvent::WrongToken(id)
+            | LogEvent::MailLimited(id)
+            | LogEvent::Closed(id, _)
+            | LogEvent::GuestClosed(id, _)
+            | LogEvent::HttpClosed(id, _)
+            | LogEvent::Full(id)
+            | LogEvent::AddressFull(id)
+            | LogEvent::UnknownProxy(id)
+            | LogEvent::SilentProxy(id) => drop(self.peer(id)),
+            LogEvent::MailFailed(mail, _) => assert!(self.mails.iter().any(|&(known, _)| known == mail)),
+            LogEvent::OutOfFiles
+            | LogEvent::AcceptFailed { .. }
+            | LogEvent::WideTrust { .. }
+            | LogEvent::SystemCalls(_)
+            | LogEvent::Stopping { .. }
+            | LogEvent::Stopped { .. } => {}
         }
     }
 
@@ -537,12 +537,12 @@ impl World {
     }
 
     /// The peer of a connection that the server speaks of.
-    fn peer(&mut self, id: ConnectionId) -> &mut Peer {
+    fn peer(&mut self, id: ClientId) -> &mut Peer {
         let peer = self.peers[id.slot()].as_mut().filter(|peer| peer.id == id);
         peer.unwrap_or_else(|| panic!("{id:?} was closed or never there"))
     }
 
-    fn id(&self, slot: Slot) -> Option<ConnectionId> {
+    fn id(&self, slot: Slot) -> Option<ClientId> {
         self.peers[slot].as_ref().map(|peer| peer.id)
     }
 

@@ -5,7 +5,7 @@ use super::values::{
     Checked, api_base, api_key, domain, level, listen, networks, origins, production, put, seconds, sender,
     site_name, size, whole,
 };
-use crate::base::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, SILENCE_MAX};
+use crate::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, SILENCE_MAX};
 use Fallback::{Value, Words};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::limits::SITE_NAME_BYTES_MAX;
+use crate::limits::SITE_NAME_BYTES_MAX;
 
 type Vars<'a> = &'a [(&'a str, &'a str)];
 

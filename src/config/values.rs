@@ -1,8 +1,8 @@
 //! What a value may be: each kind of setting has a function that checks it, or says in words what it must be.
 
 /// A value, or the words for what it must be.
-use crate::base::limits::SITE_NAME_BYTES_MAX;
-use crate::base::note::Level;
+use crate::limits::SITE_NAME_BYTES_MAX;
+use crate::log_event::Level;
 use email_address::{EmailAddress, Options};
 use ipnet::IpNet;
 use std::fmt::Display;

@@ -1,31 +1,31 @@
 //! The table of connections, with what each of them is to the server, and when it wants to be looked at.
 
-use super::addresses::Origin;
+use super::client_addresses::Origin;
 use super::refusals::Refusals;
 use super::unfinished::{self, Share, Unfinished};
-use crate::base::agenda::Agenda;
-use crate::base::ids::ConnectionId;
-use crate::base::moment::Moment;
-use crate::base::shelf::Key;
-use crate::base::throttle::Throttle;
-use crate::wire::connection::{Clock, Connection};
-use crate::wire::ring::{Position, Ring};
+use crate::base::expiring_slab::Key;
+use crate::base::shared_throttle::SharedThrottle;
+use crate::base::time::Moment;
+use crate::base::timer_queue::TimerQueue;
+use crate::ids::ClientId;
+use crate::room::log::{Position, Ring};
+use crate::server::connection::{Clock, Connection};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Client {
-    id: ConnectionId,
-    pub(super) connection: Connection,
-    pub(super) role: Role,
+pub(crate) struct Client {
+    id: ClientId,
+    pub(crate) connection: Connection,
+    pub(crate) role: Role,
     /// What is counted of its client address, where that is known.
-    pub(super) address: Option<Key>,
+    pub(crate) address: Option<Key>,
     /// Whether the shell knows that the connection may be read.
-    pub(super) is_read: bool,
+    pub(crate) is_read: bool,
     is_ready: bool,
     /// Whether it was a member's, which the log tells apart from a guest's.
-    pub(super) was_member: bool,
+    pub(crate) was_member: bool,
     /// What it holds of the unfinished messages.
     unfinished: Share,
     /// Its entry in the agenda.
@@ -34,73 +34,67 @@ pub(super) struct Client {
 
 /// What a connection is to the server.
 #[derive(Debug)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// Speaks HTTP.
-    Visitor(Origin),
+    Http(Origin),
     /// Is told that the server is full.
     Refused,
     /// A WebSocket of somebody who is not in.
-    Stranger(Stranger),
+    Guest(Guest),
     /// A WebSocket of somebody who is in.
     Member(Member),
     /// A WebSocket that is ending.
-    Gone,
+    Closing,
 }
 
 /// What is known of somebody who is not in.
 #[derive(Debug, Default)]
-pub(super) struct Stranger {
+pub(crate) struct Guest {
     /// The flow that began on this connection.
-    pub(super) flow: Option<Key>,
-    pub(super) wrong_tries: u8,
-    pub(super) mails: u8,
-    pub(super) throttle: Throttle,
+    pub(crate) flow: Option<Key>,
+    pub(crate) wrong_tries: u8,
+    pub(crate) mails: u8,
+    pub(crate) throttle: SharedThrottle,
 }
 
 /// What is known of somebody who is in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Member {
-    pub(super) session: Key,
+pub(crate) struct Member {
+    pub(crate) session: Key,
     /// Whose session it is.
-    pub(super) person: Key,
+    pub(crate) person: Key,
     /// Where it began to read the room.
-    pub(super) start: Position,
+    pub(crate) start: Position,
     /// The place in the list of members.
-    pub(super) place: u32,
+    pub(crate) place: u32,
 }
 
 /// All connections.
 #[derive(Debug, Default)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     table: Vec<Option<Client>>,
     len: usize,
     refusals: Refusals,
-    agenda: Agenda<ConnectionId>,
+    agenda: TimerQueue<ClientId>,
     /// Those with something to write beside the room's lines.
-    ready: VecDeque<ConnectionId>,
+    ready: VecDeque<ClientId>,
     unfinished: Unfinished,
 }
 
 impl Client {
-    pub(super) const fn id(&self) -> ConnectionId {
+    pub(crate) const fn id(&self) -> ClientId {
         self.id
     }
 
     /// Bytes of a message that has begun and not ended.
-    pub(super) const fn unfinished_bytes(&self) -> usize {
+    pub(crate) const fn unfinished_bytes(&self) -> usize {
         self.unfinished.bytes()
     }
 }
 
 impl Clients {
     /// Adds a connection. Its slot is free: see [`Clients::in_slot_of`].
-    pub(super) fn insert(
-        &mut self,
-        id: ConnectionId,
-        connection: Connection,
-        role: Role,
-        address: Option<Key>,
-    ) {
+    pub(crate) fn insert(&mut self, id: ClientId, connection: Connection, role: Role, address: Option<Key>) {
         if self.table.len() <= id.slot() {
             self.table.resize_with(id.slot() + 1, || None);
         }
@@ -121,20 +115,20 @@ impl Clients {
         }
     }
 
-    pub(super) fn get(&self, id: ConnectionId) -> Option<&Client> {
+    pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
         self.table.get(id.slot())?.as_ref().filter(|client| client.id == id)
     }
 
-    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Client> {
+    pub(crate) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
         self.table.get_mut(id.slot())?.as_mut().filter(|client| client.id == id)
     }
 
     /// The connection in the slot of another one.
-    pub(super) fn in_slot_of(&self, id: ConnectionId) -> Option<ConnectionId> {
+    pub(crate) fn in_slot_of(&self, id: ClientId) -> Option<ClientId> {
         self.table.get(id.slot())?.as_ref().map(Client::id)
     }
 
-    pub(super) fn remove(&mut self, id: ConnectionId) {
+    pub(crate) fn remove(&mut self, id: ClientId) {
         let place = self.table.get_mut(id.slot());
         let Some(mut client) = place.and_then(|place| place.take_if(|client| client.id == id)) else {
             return;
@@ -146,46 +140,46 @@ impl Clients {
     }
 
     /// Counts a connection as refused, which takes no place any more. False if there is no room for its answer either.
-    pub(super) fn refuse(&mut self, id: ConnectionId, network: IpAddr) -> bool {
+    pub(crate) fn refuse(&mut self, id: ClientId, network: IpAddr) -> bool {
         self.refusals.add(id, network)
     }
 
-    pub(super) fn set_address(&mut self, id: ConnectionId, address: Key) {
+    pub(crate) fn set_address(&mut self, id: ClientId, address: Key) {
         if let Some(client) = self.get_mut(id) {
             client.address = Some(address);
         }
     }
 
     /// Connections, all told.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Connections that were not turned away.
-    pub(super) fn holders(&self) -> usize {
+    pub(crate) fn holders(&self) -> usize {
         self.len.saturating_sub(self.refusals.len())
     }
 
     /// Connections that were turned away and are open for their answer.
-    pub(super) fn refused(&self) -> usize {
+    pub(crate) fn refused(&self) -> usize {
         self.refusals.len()
     }
 
     /// All connections, in order of their slots.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Client> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Client> {
         self.table.iter().flatten()
     }
 
     /// The names of all connections, in order of their slots.
-    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+    pub(crate) fn ids(&self) -> Vec<ClientId> {
         self.iter().map(|client| client.id).collect()
     }
 
-    pub(super) fn set_place(&mut self, id: ConnectionId, place: u32) {
+    pub(crate) fn set_place(&mut self, id: ClientId, place: u32) {
         if let Some(Client { role: Role::Member(member), .. }) = self.get_mut(id) {
             member.place = place;
         }
@@ -194,7 +188,7 @@ impl Clients {
     }
 
     /// Puts a connection among those that are asked for unsent bytes next.
-    pub(super) fn make_ready(&mut self, id: ConnectionId) {
+    pub(crate) fn make_ready(&mut self, id: ClientId) {
         if let Some(client) = self.get_mut(id)
             && !client.is_ready
         {
@@ -204,7 +198,7 @@ impl Clients {
     }
 
     /// The next that is ready and can indeed write.
-    pub(super) fn pop_ready(&mut self, ring: &Ring) -> Option<ConnectionId> {
+    pub(crate) fn pop_ready(&mut self, ring: &Ring) -> Option<ClientId> {
         while let Some(id) = self.ready.pop_front() {
             if let Some(client) = self.get_mut(id) {
                 client.is_ready = false;
@@ -217,7 +211,7 @@ impl Clients {
     }
 
     /// Notes when a connection wants to be looked at. An entry that is too early is left alone: it asks again when it fires.
-    pub(super) fn schedule(&mut self, id: ConnectionId, clock: Clock) {
+    pub(crate) fn schedule(&mut self, id: ClientId, clock: Clock) {
         let Some(Some(client)) = self.table.get_mut(id.slot()) else { return };
         let due = client.connection.next_deadline(clock);
         let is_late = match (client.due, due) {
@@ -231,23 +225,23 @@ impl Clients {
     }
 
     /// Notes how much a connection holds of an unfinished message.
-    pub(super) fn weigh(&mut self, id: ConnectionId) {
+    pub(crate) fn weigh(&mut self, id: ClientId) {
         let Some(Some(client)) = self.table.get_mut(id.slot()) else { return };
         let bytes = client.connection.unfinished_bytes().unwrap_or(0);
         self.unfinished.hold(&mut client.unfinished, bytes);
     }
 
     /// Bytes of all unfinished messages.
-    pub(super) fn unfinished_bytes(&self) -> usize {
+    pub(crate) fn unfinished_bytes(&self) -> usize {
         self.unfinished.bytes()
     }
 
     /// Whose unfinished message has to give way.
-    pub(super) fn surplus(&self) -> Option<ConnectionId> {
+    pub(crate) fn surplus(&self) -> Option<ClientId> {
         if self.unfinished.is_too_much() { unfinished::biggest(self.iter()) } else { None }
     }
 
-    pub(super) fn pop_due(&mut self, now: Moment) -> Option<ConnectionId> {
+    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<ClientId> {
         let (_, id) = self.agenda.pop_due(now)?;
         if let Some(client) = self.get_mut(id) {
             client.due = None;
@@ -255,7 +249,7 @@ impl Clients {
         Some(id)
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Moment> {
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.agenda.first()
     }
 }

@@ -3,19 +3,19 @@
 //! They do not count among the server's connections. So a flood of connections that must be refused takes no place from
 //! anybody, and the flood of one network does not use up the answers that others get.
 
-use crate::base::ids::ConnectionId;
-use crate::base::limits::{REFUSALS_MAX, REFUSALS_PER_ADDRESS};
+use crate::ids::ClientId;
+use crate::limits::{REFUSALS_MAX, REFUSALS_PER_ADDRESS};
 use std::net::IpAddr;
 
 /// Refused connections that are open, and the client networks they count for. At most [`REFUSALS_MAX`], so a scan is cheap.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
-    open: Vec<(ConnectionId, IpAddr)>,
+pub(crate) struct Refusals {
+    open: Vec<(ClientId, IpAddr)>,
 }
 
 impl Refusals {
     /// Adds a connection. False if there is no room for it: it must be closed without an answer.
-    pub(super) fn add(&mut self, id: ConnectionId, network: IpAddr) -> bool {
+    pub(crate) fn add(&mut self, id: ClientId, network: IpAddr) -> bool {
         let of_network = self.open.iter().filter(|&&(_, other)| other == network).count();
         let has_room = self.open.len() < REFUSALS_MAX && of_network < REFUSALS_PER_ADDRESS;
         if has_room {
@@ -25,12 +25,12 @@ impl Refusals {
     }
 
     /// Removes a connection, if it was refused.
-    pub(super) fn remove(&mut self, id: ConnectionId) {
+    pub(crate) fn remove(&mut self, id: ClientId) {
         self.open.retain(|&(refused, _)| refused != id);
     }
 
     /// How many are open.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
 }
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn one_network_leaves_answers_for_others_and_all_together_have_a_limit() {
-        let id = |serial: usize| ConnectionId::new(0, serial as u64);
+        let id = |serial: usize| ClientId::new(0, serial as u64);
         let network = |n: usize| IpAddr::from([203, 0, 113, u8::try_from(n).unwrap()]);
         let mut refusals = Refusals::default();
         for serial in 0..100 {

@@ -1,23 +1,23 @@
 //! What the server does when somebody says something.
 
-use super::addresses::Try;
-use super::clients::{Member, Role, Stranger};
+use super::client_addresses::Try;
+use super::clients::{Guest, Member, Role};
 use super::{Output, Server};
-use crate::base::ids::ConnectionId;
-use crate::base::limits::{
+use crate::base::expiring_slab::Key;
+use crate::base::time::Moment;
+use crate::close_reason::CloseReason;
+use crate::ids::ClientId;
+use crate::limits::{
     CONNECTION_TRIES, HISTORY_BYTES_MAX, NAMES_TOLD_MAX, REF_BYTES_MAX, TEXT_BYTES_MAX, TOKEN_BYTES,
     USERS_PER_ADDRESS, WRONG_TRY_PAUSE,
 };
-use crate::base::moment::Moment;
-use crate::base::note::Note;
-use crate::base::reason::CloseReason;
-use crate::base::shelf::Key;
-use crate::chat::names::{BOT_NAME, NameRefusal};
-use crate::chat::{Asker, AuthFault, Chat, Delivery, Entered, HelloFault};
-use crate::wire::connection::Event;
-use crate::wire::message::{self, ClientMessage, Hello, Line, Notice, ServerMessage, Welcome};
-use crate::wire::ring::Position;
-use crate::wire::websocket::text_of;
+use crate::log_event::LogEvent;
+use crate::message::{self, ClientMessage, Hello, Line, Notice, ServerMessage, Welcome};
+use crate::room::log::Position;
+use crate::server::connection::Event;
+use crate::users::names::{BOT_NAME, NameError};
+use crate::users::{Asker, AuthError, Delivery, Entered, HelloError, Users};
+use crate::websocket::text_of;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -32,15 +32,15 @@ enum Seen {
 }
 
 impl Server {
-    pub(super) fn react(&mut self, id: ConnectionId, event: Event) {
+    pub(crate) fn react(&mut self, id: ClientId, event: Event) {
         match event {
-            Event::Answered(status) => self.note(Note::Answered(id, status)),
+            Event::Answered(status) => self.note(LogEvent::Answered(id, status)),
             Event::Upgraded { forwarded_for } => self.upgrade(id, forwarded_for.as_deref()),
             Event::Message(bytes) => self.hear(id, &bytes),
         }
     }
 
-    fn hear(&mut self, id: ConnectionId, bytes: &[u8]) {
+    fn hear(&mut self, id: ClientId, bytes: &[u8]) {
         self.charge(id, bytes.len());
         let Ok(json) = str::from_utf8(bytes) else { return self.end(id, CloseReason::NotUtf8) };
         let Some(message) = message::parse(json) else {
@@ -49,24 +49,24 @@ impl Server {
         };
         let Some(client) = self.clients.get_mut(id) else { return };
         match (&client.role, message) {
-            (Role::Stranger(_), ClientMessage::Hello(None)) => self.tell(id, Notice::NoLineEnd),
-            (Role::Stranger(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
-            (Role::Stranger(stranger), ClientMessage::Auth { code, flow }) => {
+            (Role::Guest(_), ClientMessage::Hello(None)) => self.tell(id, Notice::NoLineEnd),
+            (Role::Guest(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
+            (Role::Guest(stranger), ClientMessage::Auth { code, flow }) => {
                 let own = stranger.flow;
                 self.auth(id, own, flow.as_deref(), &code);
             }
-            (Role::Stranger(_), ClientMessage::Resume { token, run, after }) => {
+            (Role::Guest(_), ClientMessage::Resume { token, run, after }) => {
                 self.resume(id, &token, run.as_deref(), after);
             }
             (&Role::Member(member), ClientMessage::Text { text, reference }) => {
                 self.say(id, member, &text, reference.as_deref());
             }
             (&Role::Member(member), ClientMessage::Leave) => self.leave(member.session),
-            (Role::Stranger(_) | Role::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
+            (Role::Guest(_) | Role::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
             (_, ClientMessage::Unknown) => self.unknown_messages += 1,
             // Strangers have nothing to say, members are in already, and nobody speaks for the server.
             (
-                Role::Stranger(_),
+                Role::Guest(_),
                 ClientMessage::Text { .. } | ClientMessage::Leave | ClientMessage::ServerOnly,
             )
             | (
@@ -76,13 +76,13 @@ impl Server {
                 | ClientMessage::Resume { .. }
                 | ClientMessage::ServerOnly,
             )
-            | (Role::Visitor(_) | Role::Refused | Role::Gone, _) => {}
+            | (Role::Http(_) | Role::Refused | Role::Closing, _) => {}
         }
     }
 
-    fn hello(&mut self, id: ConnectionId, hello: &Hello<'_>) {
+    fn hello(&mut self, id: ClientId, hello: &Hello<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Role::Stranger(stranger) = &mut client.role else { return };
+        let Role::Guest(stranger) = &mut client.role else { return };
         let now = self.now.moment;
         let address = client.address;
         // Before the name is looked at, or the answer would still tell whether it is taken.
@@ -97,7 +97,7 @@ impl Server {
             former: stranger.flow,
             mails: stranger.mails,
         };
-        match self.chat.hello(now, asker, hello.name(), hello.email()) {
+        match self.users.hello(now, asker, hello.name(), hello.email()) {
             Ok(hello) => {
                 stranger.flow = Some(hello.flow);
                 let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token, hello.code_chars);
@@ -108,40 +108,40 @@ impl Server {
                         self.outputs.push_back(Output::Mail(mail));
                     }
                     Delivery::Lately(wait) => {
-                        self.note(Note::MailLimited(id));
+                        self.note(LogEvent::MailLimited(id));
                         self.tell(id, Notice::CodeSentLately(whole_seconds(wait)));
                     }
                 }
             }
-            Err(HelloFault::BadName) => self.tell(id, Notice::BadName),
-            Err(HelloFault::BadEmail) => self.tell(id, Notice::BadEmail),
-            Err(HelloFault::MayNotEnter(name, refusal)) => {
+            Err(HelloError::BadName) => self.tell(id, Notice::BadName),
+            Err(HelloError::BadEmail) => self.tell(id, Notice::BadEmail),
+            Err(HelloError::MayNotEnter(name, refusal)) => {
                 let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
                 client.connection.send(&mut self.shared, &answer);
                 if let Some(address) = address {
                     self.addresses.count_try(now, address, Try::Name);
                 }
             }
-            Err(HelloFault::MailLimited(wait)) => self.limit_mail(id, wait),
+            Err(HelloError::MailLimited(wait)) => self.limit_mail(id, wait),
         }
     }
 
-    fn limit_mail(&mut self, id: ConnectionId, wait: Duration) {
-        self.note(Note::MailLimited(id));
+    fn limit_mail(&mut self, id: ClientId, wait: Duration) {
+        self.note(LogEvent::MailLimited(id));
         self.tell(id, Notice::MailLimited(whole_seconds(wait)));
     }
 
-    fn auth(&mut self, id: ConnectionId, own_flow: Option<Key>, flow_token: Option<&str>, code: &str) {
-        match self.chat.auth(self.now.moment, own_flow, flow_token, code) {
+    fn auth(&mut self, id: ClientId, own_flow: Option<Key>, flow_token: Option<&str>, code: &str) {
+        match self.users.auth(self.now.moment, own_flow, flow_token, code) {
             Ok(entered) => {
-                self.note(Note::LoggedIn(id));
+                self.note(LogEvent::LoggedIn(id));
                 self.enter(id, &entered, &Seen::Newcomer);
             }
             // A right code is good whatever others have tried from the same address: the budget of each email address
             // bounds how many codes are tried, so this limit only has to slow that down.
-            Err(AuthFault::Wrong { left }) if self.has_try(id, Try::Code) => self.wrong_code(id, left),
-            Err(AuthFault::Wrong { .. }) => self.end_tries(id),
-            Err(AuthFault::MayNotEnter(name, refusal)) => {
+            Err(AuthError::Wrong { left }) if self.has_try(id, Try::Code) => self.wrong_code(id, left),
+            Err(AuthError::Wrong { .. }) => self.end_tries(id),
+            Err(AuthError::MayNotEnter(name, refusal)) => {
                 if let Some(client) = self.clients.get_mut(id) {
                     let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
                     client.connection.send(&mut self.shared, &answer);
@@ -150,52 +150,52 @@ impl Server {
         }
     }
 
-    fn resume(&mut self, id: ConnectionId, token: &str, run: Option<&str>, after: Option<u64>) {
-        let Some(entered) = self.chat.resume(token) else { return self.wrong_token(id, token) };
-        let is_this_run = run.is_none_or(|run| run == self.chat.run());
+    fn resume(&mut self, id: ClientId, token: &str, run: Option<&str>, after: Option<u64>) {
+        let Some(entered) = self.users.resume(token) else { return self.wrong_token(id, token) };
+        let is_this_run = run.is_none_or(|run| run == self.users.run());
         let seen = match after {
             None => Seen::Nothing,
             Some(after) => Seen::UpTo(is_this_run.then_some(after)),
         };
-        self.note(Note::Resumed(id));
+        self.note(LogEvent::Resumed(id));
         self.enter(id, &entered, &seen);
     }
 
     /// Whether the client's address has a try of this kind left.
-    fn has_try(&self, id: ConnectionId, kind: Try) -> bool {
+    fn has_try(&self, id: ClientId, kind: Try) -> bool {
         let address = self.clients.get(id).and_then(|client| client.address);
         address.is_none_or(|address| self.addresses.wait_to_try(self.now.moment, address, kind).is_zero())
     }
 
-    fn count_try(&mut self, id: ConnectionId, kind: Try) {
+    fn count_try(&mut self, id: ClientId, kind: Try) {
         if let Some(address) = self.clients.get(id).and_then(|client| client.address) {
             self.addresses.count_try(self.now.moment, address, kind);
         }
     }
 
-    fn wrong_code(&mut self, id: ConnectionId, left: u8) {
-        self.note(Note::WrongTry(id));
+    fn wrong_code(&mut self, id: ClientId, left: u8) {
+        self.note(LogEvent::WrongTry(id));
         self.count_try(id, Try::Code);
         self.reject(id, left);
     }
 
     /// A session token that is not valid. After a restart all tokens are, of as many people as share a client address; and
     /// nobody guesses 128 bits. So only what has not even the form of a token counts against the address.
-    fn wrong_token(&mut self, id: ConnectionId, token: &str) {
-        if !Chat::is_token(token) {
+    fn wrong_token(&mut self, id: ClientId, token: &str) {
+        if !Users::is_token(token) {
             if !self.has_try(id, Try::Token) {
                 return self.end_tries(id);
             }
             self.count_try(id, Try::Token);
         }
-        self.note(Note::WrongToken(id));
+        self.note(LogEvent::WrongToken(id));
         self.reject(id, 0);
     }
 
     /// Answers a wrong code or token, and holds up the connection that sent it.
-    fn reject(&mut self, id: ConnectionId, left: u8) {
+    fn reject(&mut self, id: ClientId, left: u8) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Role::Stranger(stranger) = &mut client.role else { return };
+        let Role::Guest(stranger) = &mut client.role else { return };
         stranger.wrong_tries = stranger.wrong_tries.saturating_add(1);
         let is_last = stranger.wrong_tries >= CONNECTION_TRIES;
         client.connection.send(&mut self.shared, &ServerMessage::auth_rst(left));
@@ -206,34 +206,35 @@ impl Server {
         }
     }
 
-    fn end_tries(&mut self, id: ConnectionId) {
+    fn end_tries(&mut self, id: ClientId) {
         self.tell(id, Notice::TooManyTries);
         self.end(id, CloseReason::TooManyTries);
     }
 
     /// Makes a connection a member: what it missed, what it has to know, and for the others that somebody came.
-    fn enter(&mut self, id: ConnectionId, entered: &Entered, seen: &Seen) {
+    fn enter(&mut self, id: ClientId, entered: &Entered, seen: &Seen) {
         let name = entered.name.as_str();
         let before = self.shared.ring.end();
-        if entered.is_new {
+        let is_new = self.presence.arrive(entered.person, &entered.name.shared());
+        if is_new {
             self.post_event(name, "entered chat", "enter");
         }
-        let (start, has_gap) = self.start(seen, before, entered);
+        let (start, has_gap) = self.start(seen, before, entered.session, is_new);
         if matches!(seen, Seen::Newcomer) {
-            self.chat.set_first_seen(entered.session, self.shared.ring.id_at(start));
+            self.users.set_first_seen(entered.session, self.shared.ring.id_at(start));
         }
         let Some(client) = self.clients.get_mut(id) else { return };
-        if let Role::Stranger(Stranger { flow: Some(flow), .. }) = client.role {
-            self.chat.forget_flow(flow);
+        if let Role::Guest(Guest { flow: Some(flow), .. }) = client.role {
+            self.users.forget_flow(flow);
         }
-        let place = self.members.add(id);
+        let place = self.readers.add(id);
         client.role = Role::Member(Member { session: entered.session, person: entered.person, start, place });
         client.connection.follow(start);
         let welcome = Welcome {
-            run: self.chat.run(),
+            run: self.users.run(),
             version: env!("CARGO_PKG_VERSION"),
-            count: self.chat.room().count(),
-            names: self.chat.room().names().take(NAMES_TOLD_MAX).collect(),
+            count: self.presence.count(),
+            names: self.presence.names().take(NAMES_TOLD_MAX).collect(),
             last: self.shared.ring.newest_id(),
         };
         let ack = ServerMessage::auth_ack(name, &entered.token, welcome);
@@ -255,13 +256,13 @@ impl Server {
 
     /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter line, if there is one,
     /// stands behind `before`.
-    fn start(&self, seen: &Seen, before: Position, entered: &Entered) -> (Position, bool) {
+    fn start(&self, seen: &Seen, before: Position, session: Key, is_new: bool) -> (Position, bool) {
         let ring = &self.shared.ring;
-        let lines = self.settings.history_lines + usize::from(entered.is_new);
+        let lines = self.settings.history_lines + usize::from(is_new);
         let history = ring.newest(lines, HISTORY_BYTES_MAX);
         let Seen::UpTo(after) = seen else { return (history, false) };
         // A token says nothing of what was seen: nothing from before the session began, but for what any newcomer is shown.
-        let first = self.chat.first_seen(entered.session).min(ring.id_at(history));
+        let first = self.users.first_seen(session).min(ring.id_at(history));
         let after = match *after {
             Some(0) => Some(first.saturating_sub(1)),
             after => after.filter(|after| after.saturating_add(1) >= first),
@@ -274,7 +275,7 @@ impl Server {
 
     /// When the input of a connection may be used: `None` means now. Users, guests and client addresses have a rate; the
     /// connections of one take turns.
-    pub(super) fn wait_for_turn(&mut self, id: ConnectionId) -> Option<Moment> {
+    pub(crate) fn wait_for_turn(&mut self, id: ClientId) -> Option<Moment> {
         if self.rate.is_unlimited() {
             return None;
         }
@@ -282,9 +283,9 @@ impl Server {
         let client = self.clients.get_mut(id)?;
         let has_slot = client.connection.take_slot();
         let own = match &mut client.role {
-            Role::Member(member) => self.chat.throttle(member.person),
-            Role::Stranger(stranger) => Some(&mut stranger.throttle),
-            Role::Visitor(_) | Role::Refused | Role::Gone => None,
+            Role::Member(member) => self.users.throttle(member.person),
+            Role::Guest(stranger) => Some(&mut stranger.throttle),
+            Role::Http(_) | Role::Refused | Role::Closing => None,
         };
         let turn = own?.wait_for_turn(now, self.rate, has_slot);
         let address = client.address.and_then(|address| self.addresses.throttle(address));
@@ -294,7 +295,7 @@ impl Server {
     }
 
     /// The input of a connection waits for its turn; one that has waited for too long without a pause is closed.
-    pub(super) fn delay_input(&mut self, id: ConnectionId, turn: Moment) {
+    pub(crate) fn delay_input(&mut self, id: ClientId, turn: Moment) {
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Err(reason) = client.connection.wait_for_turn(self.now.moment, turn) {
             self.end(id, reason);
@@ -302,18 +303,18 @@ impl Server {
     }
 
     /// Charges for a message: to the user or guest who sent it, and to the client address.
-    fn charge(&mut self, id: ConnectionId, message_bytes: usize) {
+    fn charge(&mut self, id: ClientId, message_bytes: usize) {
         let now = self.now.moment;
         let Some(client) = self.clients.get_mut(id) else { return };
         client.connection.count_message();
         let own = match &mut client.role {
-            Role::Member(member) => self.chat.throttle(member.person),
-            Role::Stranger(stranger) => {
+            Role::Member(member) => self.users.throttle(member.person),
+            Role::Guest(stranger) => {
                 // Even where messages have no limit: a guest has no use for many.
                 client.connection.charge_frame(now);
                 Some(&mut stranger.throttle)
             }
-            Role::Visitor(_) | Role::Refused | Role::Gone => None,
+            Role::Http(_) | Role::Refused | Role::Closing => None,
         };
         let tokens = 1 + message_bytes.saturating_sub(1) as u64 / TOKEN_BYTES;
         if let Some(throttle) = own {
@@ -324,12 +325,12 @@ impl Server {
         }
     }
 
-    fn say(&mut self, id: ConnectionId, member: Member, text: &str, reference: Option<&str>) {
+    fn say(&mut self, id: ClientId, member: Member, text: &str, reference: Option<&str>) {
         if text.is_empty() {
             return;
         }
         let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        let Some(name) = self.chat.speaker(member.session).cloned() else { return };
+        let Some(name) = self.users.speaker(member.session).cloned() else { return };
         let reference =
             reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
         let mark = reference.map_or(0, |reference| mark(member.person, reference));
@@ -354,7 +355,7 @@ impl Server {
 
     /// A line that was said already is not said twice: its sender had no answer on a connection that broke. Where it will not come
     /// by way of the ring, the sender is shown it once more.
-    fn say_again(&mut self, id: ConnectionId, member: Member, place: Position, frame: &[u8]) {
+    fn say_again(&mut self, id: ClientId, member: Member, place: Position, frame: &[u8]) {
         if let Some(client) = self.clients.get_mut(id)
             && place < member.start
         {
@@ -362,7 +363,7 @@ impl Server {
         }
     }
 
-    fn answer_ping(&mut self, id: ConnectionId, text: &str) {
+    fn answer_ping(&mut self, id: ClientId, text: &str) {
         if let Some(client) = self.clients.get_mut(id)
             && text.len() <= REF_BYTES_MAX
         {
@@ -371,23 +372,24 @@ impl Server {
     }
 
     fn leave(&mut self, session: Key) {
-        let of_session = |id: &&ConnectionId| {
+        let of_session = |id: &&ClientId| {
             let client = self.clients.get(**id);
             client.is_some_and(
                 |client| matches!(client.role, Role::Member(member) if member.session == session),
             )
         };
-        let leaving: Vec<ConnectionId> = self.members.ids().iter().filter(of_session).copied().collect();
+        let leaving: Vec<ClientId> = self.readers.ids().iter().filter(of_session).copied().collect();
         for id in leaving {
             self.end(id, CloseReason::Left);
             self.settle(id);
         }
-        if let Some(name) = self.chat.leave(session) {
-            self.post_event(name.as_str(), "left chat", "leave");
+        let user = self.users.log_out(session);
+        if let Some(name) = user.and_then(|user| self.presence.leave_now(user)) {
+            self.post_event(&name, "left chat", "leave");
         }
     }
 
-    fn tell(&mut self, id: ConnectionId, notice: Notice) {
+    fn tell(&mut self, id: ClientId, notice: Notice) {
         if let Some(client) = self.clients.get_mut(id) {
             client.connection.send(&mut self.shared, &ServerMessage::notice(notice));
         }
@@ -405,10 +407,10 @@ fn mark(person: Key, reference: &str) -> u32 {
 const SAME_MARK_MAX: usize = 4;
 
 /// The `reason` of a refused name, for programs.
-fn reason_word(refusal: NameRefusal) -> &'static str {
+fn reason_word(refusal: NameError) -> &'static str {
     match refusal {
-        NameRefusal::Taken => "name-taken",
-        NameRefusal::TooManyNames => "too-many-names",
+        NameError::Taken => "name-taken",
+        NameError::TooManyNames => "too-many-names",
     }
 }
 

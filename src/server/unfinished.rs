@@ -3,20 +3,20 @@
 //! an attacker holds more.
 
 use super::clients::{Client, Role};
-use crate::base::ids::ConnectionId;
-use crate::base::limits::UNFINISHED_BYTES_MAX;
-use crate::base::shelf::Key;
+use crate::base::expiring_slab::Key;
+use crate::ids::ClientId;
+use crate::limits::UNFINISHED_BYTES_MAX;
 use std::collections::BTreeMap;
 
 /// All unfinished messages.
 #[derive(Debug, Default)]
-pub(super) struct Unfinished {
+pub(crate) struct Unfinished {
     bytes: usize,
 }
 
 /// Bytes that one connection holds of it.
 #[derive(Debug, Default)]
-pub(super) struct Share(u32);
+pub(crate) struct Share(u32);
 
 /// Whose bytes count together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,34 +24,34 @@ enum Holder {
     Address(Key),
     User(Key),
     /// A guest whose client address is not known.
-    Connection(ConnectionId),
+    Connection(ClientId),
 }
 
 impl Unfinished {
     /// Notes what a connection holds; zero where it stands between two messages, or is gone.
-    pub(super) fn hold(&mut self, share: &mut Share, bytes: usize) {
+    pub(crate) fn hold(&mut self, share: &mut Share, bytes: usize) {
         let held = std::mem::replace(share, Share(u32::try_from(bytes).unwrap_or(u32::MAX)));
         self.bytes = self.bytes.saturating_sub(held.bytes()).saturating_add(share.bytes());
     }
 
     /// Bytes, all told.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn is_too_much(&self) -> bool {
+    pub(crate) fn is_too_much(&self) -> bool {
         self.bytes > UNFINISHED_BYTES_MAX
     }
 }
 
 impl Share {
-    pub(super) const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.0 as usize
     }
 }
 
 /// The connection that has to give way.
-pub(super) fn biggest<'a>(clients: impl Iterator<Item = &'a Client>) -> Option<ConnectionId> {
+pub(crate) fn biggest<'a>(clients: impl Iterator<Item = &'a Client>) -> Option<ClientId> {
     let holding = clients.filter(|client| client.unfinished_bytes() > 0).collect();
     let of_address =
         biggest_group(holding, |client| client.address.map_or_else(|| user_of(client), Holder::Address));
@@ -62,7 +62,7 @@ pub(super) fn biggest<'a>(clients: impl Iterator<Item = &'a Client>) -> Option<C
 fn user_of(client: &Client) -> Holder {
     match client.role {
         Role::Member(member) => Holder::User(member.person),
-        Role::Visitor(_) | Role::Refused | Role::Stranger(_) | Role::Gone => Holder::Connection(client.id()),
+        Role::Http(_) | Role::Refused | Role::Guest(_) | Role::Closing => Holder::Connection(client.id()),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::frames::{Heard, frame, take_frame, take_response};
 use crate::ledger::Address;
-use plume::base::ids::ConnectionId;
-use plume::base::moment::Moment;
+use plume::base::time::Moment;
+use plume::ids::ClientId;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -75,7 +75,7 @@ pub(crate) struct Person {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(crate) struct Client {
-    pub(crate) id: ConnectionId,
+    pub(crate) id: ClientId,
     pub(crate) person: Person,
     pub(crate) address: Address,
     /// A proxy speaks for it.
@@ -123,7 +123,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(id: ConnectionId, person: Person, address: Address, is_proxied: bool) -> Self {
+    pub(crate) fn new(id: ClientId, person: Person, address: Address, is_proxied: bool) -> Self {
         Self {
             id,
             person,

@@ -3,15 +3,15 @@
 //! What the server says comes some time after it decided. So each event has two moments, between which it was; nothing is
 //! held against the server that one of them leaves open.
 
-use plume::base::ids::{ConnectionId, MailId};
-use plume::base::limits::{
-    MAIL_ADDRESS_WINDOW, MAIL_RESULT_WITHIN, MAILS_PER_ADDRESS, MAILS_PER_CLIENT_ADDRESS, NEW_CODES_RESERVED,
-    SESSION_TTL, TRIES_PER_ADDRESS, TRIES_WINDOW,
+use plume::base::time::Moment;
+use plume::ids::{ClientId, MailId};
+use plume::limits::{
+    MAIL_ADDRESS_WINDOW, MAIL_RESULT_TIMEOUT, MAILS_PER_ADDRESS, MAILS_PER_CLIENT_ADDRESS,
+    NEW_CODES_RESERVED, SESSION_TTL, TRIES_PER_ADDRESS, TRIES_WINDOW,
 };
-use plume::base::moment::Moment;
-use plume::base::note::Note;
-use plume::base::settings::{MailBudget, Settings};
+use plume::log_event::LogEvent;
 use plume::server::Output;
+use plume::settings::{MailBudget, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -37,9 +37,9 @@ pub(crate) struct Ledger {
     per_address: usize,
     budget: Option<MailBudget>,
     /// Those who have a place, and the address that it counts for.
-    places: BTreeMap<ConnectionId, Address>,
+    places: BTreeMap<ClientId, Address>,
     /// Has just become a WebSocket, by way of a proxy; the next that is said tells whether it may stay.
-    entering: Option<(ConnectionId, Address)>,
+    entering: Option<(ClientId, Address)>,
     wrong_tries: BTreeMap<u8, Vec<Stamp>>,
     codes_asked: BTreeMap<u8, Vec<Stamp>>,
     mails: Vec<Stamp>,
@@ -50,7 +50,7 @@ pub(crate) struct Ledger {
     owners: BTreeMap<&'static str, (&'static str, Stamp)>,
     messages_per_second: u64,
     /// The lines of each user, each with the connection that said it.
-    lines: BTreeMap<&'static str, Vec<(Stamp, ConnectionId)>>,
+    lines: BTreeMap<&'static str, Vec<(Stamp, ClientId)>>,
 }
 
 impl Ledger {
@@ -73,41 +73,36 @@ impl Ledger {
     }
 
     /// Notes what the server says. `address` tells that of a connection that is known, and whether a proxy speaks for it.
-    pub(crate) fn hear(
-        &mut self,
-        output: &Output,
-        at: Stamp,
-        address: impl Fn(ConnectionId) -> (Address, bool),
-    ) {
+    pub(crate) fn hear(&mut self, output: &Output, at: Stamp, address: impl Fn(ClientId) -> (Address, bool)) {
         if let Some((id, address)) = self.entering.take()
-            && *output != Output::Note(Note::AddressFull(id))
+            && *output != Output::LogEvent(LogEvent::AddressFull(id))
         {
             self.take_place(id, address);
         }
         match output {
-            Output::Note(Note::Accepted(id)) => {
+            Output::LogEvent(LogEvent::Accepted(id)) => {
                 let (address, is_proxied) = address(*id);
                 self.take_place(*id, address.filter(|_| !is_proxied));
             }
-            Output::Note(Note::Upgraded(id)) => {
+            Output::LogEvent(LogEvent::Upgraded(id)) => {
                 let (address, is_proxied) = address(*id);
                 self.entering = is_proxied.then_some((*id, address));
             }
-            Output::Note(Note::WrongTry(id)) => {
+            Output::LogEvent(LogEvent::WrongTry(id)) => {
                 if let (Some(address), _) = address(*id) {
                     let tries = self.wrong_tries.entry(address).or_default();
                     limit(tries, at, TRIES_PER_ADDRESS, TRIES_WINDOW, "wrong tries from one address");
                 }
             }
             // A connection that is refused takes no place, although it may be open for its answer.
-            Output::Close(id) | Output::Note(Note::AddressFull(id)) => {
+            Output::Close(id) | Output::LogEvent(LogEvent::AddressFull(id)) => {
                 self.places.remove(id);
             }
             Output::Mail(mail) => self.post(mail.id, &mail.to, at),
             Output::Write(_)
             | Output::Read(_)
             | Output::EndWriting(_)
-            | Output::Note(_)
+            | Output::LogEvent(_)
             | Output::Stopped => {}
         }
     }
@@ -123,7 +118,7 @@ impl Ledger {
     /// A mail has gone out, and the server is told so.
     pub(crate) fn mail_done(&mut self, mail: MailId, now: Moment) {
         if let Some((email, at)) = self.mails_out.remove(&mail)
-            && now.since(at.since) < MAIL_RESULT_WITHIN
+            && now.since(at.since) < MAIL_RESULT_TIMEOUT
         {
             self.mails_done.entry(email).or_default().push(at);
         }
@@ -138,7 +133,7 @@ impl Ledger {
     }
 
     /// A line was posted. A user has one rate for all connections, and each of these may take one message on credit.
-    pub(crate) fn post_line(&mut self, user: &'static str, connection: ConnectionId, at: Stamp) {
+    pub(crate) fn post_line(&mut self, user: &'static str, connection: ClientId, at: Stamp) {
         let lines = self.lines.entry(user).or_default();
         lines.push((at, connection));
         let mut connections = BTreeSet::new();
@@ -154,7 +149,7 @@ impl Ledger {
         }
     }
 
-    fn take_place(&mut self, id: ConnectionId, address: Address) {
+    fn take_place(&mut self, id: ClientId, address: Address) {
         self.places.insert(id, address);
         assert!(self.places.len() <= self.connections_max, "more connections than there are places");
         let same = self.places.values().filter(|other| address.is_some() && **other == address).count();

@@ -2,9 +2,9 @@
 
 use crate::frames::frame;
 use crate::shell::Shell;
-use plume::base::ids::ConnectionId;
-use plume::base::limits::ACCEPTS_PER_TURN;
-use plume::base::settings::{MailBudget, Settings};
+use plume::ids::ClientId;
+use plume::limits::ACCEPTS_PER_TURN;
+use plume::settings::{MailBudget, Settings};
 use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,11 +19,11 @@ fn each_line_is_offered_to_each_member_within_two_writes_for_each_member() {
         members.push(shell.log_in(&format!("member{n}"), address(1, n)).0);
     }
     let (first, token) = shell.log_in("everywhere", address(2, 0));
-    let everywhere: Vec<ConnectionId> =
+    let everywhere: Vec<ClientId> =
         (1..CONNECTIONS_OF_ONE).map(|n| shell.resume(&token, address(2, n))).chain([first]).collect();
     let pinger = shell.log_in("pinger", address(3, 0)).0;
-    let pipeliners: Vec<ConnectionId> = (0..PIPELINERS).map(|n| shell.accept(address(4, n))).collect();
-    let guests: Vec<ConnectionId> = (0..GUESTS).map(|n| shell.upgrade(address(5, n))).collect();
+    let pipeliners: Vec<ClientId> = (0..PIPELINERS).map(|n| shell.accept(address(4, n))).collect();
+    let guests: Vec<ClientId> = (0..GUESTS).map(|n| shell.upgrade(address(5, n))).collect();
     shell.offers.members = members.iter().copied().collect();
     shell.offers.members.extend(everywhere.iter().copied().chain([pinger]));
     let requests = b"GET /nothing HTTP/1.1\r\nHost: plume.test\r\n\r\n".repeat(READ_BYTES / 44);

@@ -3,10 +3,10 @@
 
 use crate::frames::frame;
 use crate::shell::Shell;
-use plume::base::ids::ConnectionId;
-use plume::base::settings::Settings;
-use plume::wire::assets::Assets;
-use plume::wire::routes::Site;
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::ids::ClientId;
+use plume::settings::Settings;
 use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn a_slow_reader_that_reads_steadily_is_never_closed() {
 fn after_a_stop_of_the_process_no_client_is_closed_whose_bytes_lay_in_its_socket() {
     for stop in [Duration::from_secs(61), Duration::from_mins(5)] {
         let mut shell = Shell::new(Settings { history_lines: 0, ..unlimited() });
-        let members: Vec<ConnectionId> =
+        let members: Vec<ClientId> =
             (0..300).map(|n| shell.log_in(&format!("member{n}"), address(n)).0).collect();
         let half_head = shell.accept(HERE.into());
         shell.send(half_head, b"GET /healthz HTTP/1.1\r\n");
@@ -142,7 +142,7 @@ fn a_user_has_one_rate_over_all_connections() {
     let mut shell =
         Shell::new(Settings { messages_per_second: RATE, history_lines: 0, ..Settings::default() });
     let (first, token) = shell.log_in("everywhere", HERE.into());
-    let connections: Vec<ConnectionId> =
+    let connections: Vec<ClientId> =
         (1..CONNECTIONS).map(|_| shell.resume(&token, HERE.into())).chain([first]).collect();
     let (onlooker, _) = shell.log_in("onlooker", THERE.into());
     let start = shell.now();

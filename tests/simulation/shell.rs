@@ -2,18 +2,18 @@
 //! steps, sockets with a send buffer that reports room only when half of it has drained, and a listen queue.
 
 use crate::frames::{Heard, frame, take_frame, take_response};
-use plume::base::ids::ConnectionId;
-use plume::base::limits::{
-    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, TICK_WITHIN, UNSENT_BYTES_MAX,
+use plume::base::time::{Moment, Now};
+use plume::close_reason::CloseReason;
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::ids::ClientId;
+use plume::limits::{
+    ACCEPTS_PER_TURN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, TICK_INTERVAL_MAX, UNSENT_BYTES_MAX,
     WRITES_PER_TURN,
 };
-use plume::base::moment::{Moment, Now};
-use plume::base::note::Note;
-use plume::base::reason::CloseReason;
-use plume::base::settings::Settings;
+use plume::log_event::LogEvent;
 use plume::server::{Input, Output, Server};
-use plume::wire::assets::Assets;
-use plume::wire::routes::Site;
+use plume::settings::Settings;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -22,20 +22,20 @@ use std::time::Duration;
 pub(crate) struct Shell {
     server: Server,
     now: Moment,
-    sockets: BTreeMap<ConnectionId, Socket>,
+    sockets: BTreeMap<ClientId, Socket>,
     sockets_max: usize,
     next_serial: u64,
     /// Addresses whose connections wait to be accepted.
     listen_queue: VecDeque<IpAddr>,
     /// Sockets that may have something to read, or room to write again.
-    queue: VecDeque<ConnectionId>,
+    queue: VecDeque<ClientId>,
     /// Writes so far, the measure of [`Offers`].
     writes: u64,
     turns: u64,
     ticked: Moment,
     codes: BTreeMap<String, String>,
     /// Why connections that are gone were closed.
-    pub(crate) closed: BTreeMap<ConnectionId, CloseReason>,
+    pub(crate) closed: BTreeMap<ClientId, CloseReason>,
     /// Connections that were given a place, in order, with their addresses and the turn.
     pub(crate) accepted: Vec<(IpAddr, u64)>,
     pub(crate) offers: Offers,
@@ -66,7 +66,7 @@ pub(crate) struct Socket {
 /// Which lines have been offered to which members: a line is offered when a write to a member includes it.
 #[derive(Default)]
 pub(crate) struct Offers {
-    pub(crate) members: BTreeSet<ConnectionId>,
+    pub(crate) members: BTreeSet<ClientId>,
     lines: Vec<Line>,
     /// The longest wait so far, in writes.
     pub(crate) longest: u64,
@@ -75,14 +75,14 @@ pub(crate) struct Offers {
 struct Line {
     text: String,
     /// The connection that says it; posted once that has been read.
-    talker: ConnectionId,
+    talker: ClientId,
     posted_at: Option<u64>,
-    waiting: BTreeSet<ConnectionId>,
+    waiting: BTreeSet<ClientId>,
 }
 
 impl Offers {
     /// From now on `text`, which `talker` has just sent, has to be offered in time.
-    pub(crate) fn expect(&mut self, talker: ConnectionId, text: &str) {
+    pub(crate) fn expect(&mut self, talker: ClientId, text: &str) {
         let (text, waiting) = (text.to_owned(), self.members.clone());
         self.lines.push(Line { text, talker, posted_at: None, waiting });
     }
@@ -92,13 +92,13 @@ impl Offers {
         self.lines.iter().all(|line| line.waiting.is_empty())
     }
 
-    fn read(&mut self, talker: ConnectionId, writes: u64) {
+    fn read(&mut self, talker: ClientId, writes: u64) {
         for line in self.lines.iter_mut().filter(|line| line.talker == talker) {
             line.posted_at.get_or_insert(writes);
         }
     }
 
-    fn write(&mut self, id: ConnectionId, unsent: &[u8], writes: u64) {
+    fn write(&mut self, id: ClientId, unsent: &[u8], writes: u64) {
         if self.members.contains(&id) {
             for line in &mut self.lines {
                 let text = line.text.as_bytes();
@@ -161,12 +161,12 @@ impl Shell {
     }
 
     /// The socket of a connection that is still there.
-    pub(crate) fn socket(&mut self, id: ConnectionId) -> &mut Socket {
+    pub(crate) fn socket(&mut self, id: ClientId) -> &mut Socket {
         let reason = self.closed.get(&id);
         self.sockets.get_mut(&id).unwrap_or_else(|| panic!("{id:?} was closed: {reason:?}"))
     }
 
-    pub(crate) fn is_open(&self, id: ConnectionId) -> bool {
+    pub(crate) fn is_open(&self, id: ClientId) -> bool {
         self.sockets.contains_key(&id)
     }
 
@@ -181,10 +181,10 @@ impl Shell {
     }
 
     /// A peer connects and is accepted at once.
-    pub(crate) fn accept(&mut self, peer: IpAddr) -> ConnectionId {
+    pub(crate) fn accept(&mut self, peer: IpAddr) -> ClientId {
         let mut slots = 0..=self.sockets.len();
         let free = slots.find(|&slot| self.sockets.keys().all(|id| id.slot() != slot));
-        let id = ConnectionId::new(free.expect("one slot more than sockets"), self.next_serial);
+        let id = ClientId::new(free.expect("one slot more than sockets"), self.next_serial);
         self.next_serial += 1;
         let socket = Socket {
             peer,
@@ -205,7 +205,7 @@ impl Shell {
     }
 
     /// A peer sends bytes; they lie in the socket until the server reads them.
-    pub(crate) fn send(&mut self, id: ConnectionId, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, id: ClientId, bytes: &[u8]) {
         if let Some(socket) = self.sockets.get_mut(&id) {
             socket.arrived.extend(bytes);
             self.enqueue(id);
@@ -213,17 +213,17 @@ impl Shell {
     }
 
     /// A peer sends a message.
-    pub(crate) fn say(&mut self, id: ConnectionId, message: &Value) {
+    pub(crate) fn say(&mut self, id: ClientId, message: &Value) {
         self.send(id, &frame(0x81, message.to_string().as_bytes(), [1, 2, 3, 4]));
     }
 
     /// Bytes that the server has not read.
-    pub(crate) fn unread(&self, id: ConnectionId) -> usize {
+    pub(crate) fn unread(&self, id: ClientId) -> usize {
         self.sockets.get(&id).map_or(0, |socket| socket.arrived.len())
     }
 
     /// A peer that is not fast takes so many bytes out of the send buffer.
-    pub(crate) fn take(&mut self, id: ConnectionId, bytes: usize) {
+    pub(crate) fn take(&mut self, id: ClientId, bytes: usize) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         socket.buffered = socket.buffered.saturating_sub(bytes);
         if socket.is_full && socket.buffered <= SEND_BUFFER_BYTES / 2 {
@@ -233,7 +233,7 @@ impl Shell {
     }
 
     /// A peer is gone.
-    pub(crate) fn hang_up(&mut self, id: ConnectionId) {
+    pub(crate) fn hang_up(&mut self, id: ClientId) {
         self.tell(Input::Broken(id));
     }
 
@@ -243,7 +243,7 @@ impl Shell {
     }
 
     /// Opens a WebSocket.
-    pub(crate) fn upgrade(&mut self, peer: IpAddr) -> ConnectionId {
+    pub(crate) fn upgrade(&mut self, peer: IpAddr) -> ClientId {
         let id = self.accept(peer);
         self.send(id, UPGRADE.as_bytes());
         self.turn_until(|shell| shell.socket(id).is_websocket, "upgrade");
@@ -251,7 +251,7 @@ impl Shell {
     }
 
     /// A person logs in under a name of their own. Gives the connection and the session token.
-    pub(crate) fn log_in(&mut self, name: &str, peer: IpAddr) -> (ConnectionId, String) {
+    pub(crate) fn log_in(&mut self, name: &str, peer: IpAddr) -> (ClientId, String) {
         let id = self.upgrade(peer);
         let email = format!("{name}@example.org");
         self.say(id, &json!({"type": 0, "text": format!("{name}\n{email}")}));
@@ -262,14 +262,14 @@ impl Shell {
     }
 
     /// A person comes in on one more connection.
-    pub(crate) fn resume(&mut self, token: &str, peer: IpAddr) -> ConnectionId {
+    pub(crate) fn resume(&mut self, token: &str, peer: IpAddr) -> ClientId {
         let id = self.upgrade(peer);
         self.say(id, &json!({"type": 7, "text": token}));
         self.entered(id);
         id
     }
 
-    fn entered(&mut self, id: ConnectionId) -> String {
+    fn entered(&mut self, id: ClientId) -> String {
         let ack = |socket: &mut Socket| {
             let ack = socket.messages.iter().find(|(_, message)| message["type"] == 3);
             ack.map(|(_, ack)| ack["text"].as_str().expect("a token").to_owned())
@@ -289,7 +289,7 @@ impl Shell {
     }
 
     /// When a line of this text was received on a connection.
-    pub(crate) fn received(&mut self, id: ConnectionId, text: &str) -> Option<Moment> {
+    pub(crate) fn received(&mut self, id: ClientId, text: &str) -> Option<Moment> {
         let messages = &self.socket(id).messages;
         messages.iter().find(|(_, message)| message["text"] == text).map(|&(at, _)| at)
     }
@@ -317,7 +317,7 @@ impl Shell {
             let Some(id) = self.queue.pop_front() else { break };
             self.serve(id);
         }
-        if self.queue.is_empty() || self.now.since(self.ticked) >= TICK_WITHIN {
+        if self.queue.is_empty() || self.now.since(self.ticked) >= TICK_INTERVAL_MAX {
             self.ticked = self.now;
             self.tell(Input::Tick);
         }
@@ -335,7 +335,7 @@ impl Shell {
         self.server.handle(Now { moment: self.now, wall_ms: 0 }, input);
     }
 
-    fn enqueue(&mut self, id: ConnectionId) {
+    fn enqueue(&mut self, id: ClientId) {
         if let Some(socket) = self.sockets.get_mut(&id)
             && !socket.is_queued
         {
@@ -344,7 +344,7 @@ impl Shell {
         }
     }
 
-    fn serve(&mut self, id: ConnectionId) {
+    fn serve(&mut self, id: ClientId) {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         socket.is_queued = false;
         if !socket.is_full && self.server.is_blocked(id) {
@@ -390,21 +390,23 @@ impl Shell {
                     self.tell(Input::MailDone { mail: mail.id, result: Ok(()) });
                     self.codes.insert(mail.to, mail.code);
                 }
-                Some(Output::Note(
-                    Note::Closed(id, reason) | Note::GuestClosed(id, reason) | Note::HttpClosed(id, reason),
+                Some(Output::LogEvent(
+                    LogEvent::Closed(id, reason)
+                    | LogEvent::GuestClosed(id, reason)
+                    | LogEvent::HttpClosed(id, reason),
                 )) => {
                     self.closed.insert(id, reason);
                 }
-                Some(Output::Note(Note::Accepted(id))) => {
+                Some(Output::LogEvent(LogEvent::Accepted(id))) => {
                     let peer = self.sockets[&id].peer;
                     self.accepted.push((peer, self.turns));
                 }
-                Some(Output::Note(_) | Output::EndWriting(_) | Output::Stopped) => {}
+                Some(Output::LogEvent(_) | Output::EndWriting(_) | Output::Stopped) => {}
             }
         }
     }
 
-    fn write(&mut self, id: ConnectionId) {
+    fn write(&mut self, id: ClientId) {
         let unsent = self.server.unsent(id).concat();
         self.writes += 1;
         self.offers.write(id, &unsent, self.writes);

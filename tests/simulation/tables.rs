@@ -1,13 +1,13 @@
 //! However many come, every table of the server keeps its limit, and in the end all are empty.
 
 use crate::frames::frame;
-use plume::base::ids::ConnectionId;
-use plume::base::limits::CODES_MAX;
-use plume::base::moment::{Moment, Now};
-use plume::base::settings::{MailBudget, Settings};
+use plume::base::time::{Moment, Now};
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::ids::ClientId;
+use plume::limits::CODES_MAX;
 use plume::server::{Input, Output, Server};
-use plume::wire::assets::Assets;
-use plume::wire::routes::Site;
+use plume::settings::{MailBudget, Settings};
 use std::time::Duration;
 
 /// More than any table holds: all of them hold a hundred thousand.
@@ -36,7 +36,7 @@ impl House {
         const UPGRADE: &[u8] =
             b"GET /connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let id = ConnectionId::new(0, self.serial);
+        let id = ClientId::new(0, self.serial);
         self.serial += 1;
         // Each in a network of its own.
         let [_, b, c, d] = n.to_be_bytes();
@@ -65,14 +65,14 @@ impl House {
                     self.server.handle(now, Input::MailDone { mail: mail.id, result: Ok(()) });
                     self.codes.push(mail.code);
                 }
-                Output::Read(_) | Output::Note(_) | Output::Close(_) | Output::EndWriting(_) => {}
+                Output::Read(_) | Output::LogEvent(_) | Output::Close(_) | Output::EndWriting(_) => {}
                 Output::Stopped => panic!("nobody has stopped it"),
             }
         }
     }
 
     fn count(&self, what: &str) -> usize {
-        self.server.census().iter().find(|count| count.what == what).expect("it is counted").now
+        self.server.usage().iter().find(|count| count.what == what).expect("it is counted").now
     }
 }
 
@@ -89,7 +89,7 @@ fn however_many_come_every_table_keeps_its_limit_and_is_empty_in_the_end() {
             house.now = house.now.after(pace);
             house.visit(n, comes_in);
             if n % 1_000 == 0 || n > CROWD - 10 {
-                for count in house.server.census() {
+                for count in house.server.usage() {
                     assert!(count.now <= count.most, "after {n}: {count:?}");
                 }
             }
@@ -100,7 +100,7 @@ fn however_many_come_every_table_keeps_its_limit_and_is_empty_in_the_end() {
     }
     house.now = house.now.after(Duration::from_hours(25));
     house.tell(Input::Tick);
-    for count in house.server.census() {
+    for count in house.server.usage() {
         assert_eq!(count.now, 0, "nothing is left: {count:?}");
     }
     assert_eq!(house.server.next_deadline(), None);

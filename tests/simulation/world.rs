@@ -6,17 +6,17 @@ mod people;
 use crate::client::{Client, Lines, Person, Phase};
 use crate::ledger::{Ledger, Stamp};
 use crate::tally::Tally;
-use plume::base::ids::{ConnectionId, MailId};
-use plume::base::limits::{
+use plume::base::time::{Moment, Now};
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::ids::{ClientId, MailId};
+use plume::limits::{
     ACCEPTS_PER_TURN, BACKLOG_BYTES_MIN, READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, WRITES_PER_TURN,
 };
-use plume::base::mail::{Mail, MailFault};
-use plume::base::moment::{Moment, Now};
-use plume::base::note::Note;
-use plume::base::settings::{MailBudget, Settings};
+use plume::log_event::LogEvent;
+use plume::login_email::{Mail, MailError};
 use plume::server::{Input, Output, Server};
-use plume::wire::assets::Assets;
-use plume::wire::routes::Site;
+use plume::settings::{MailBudget, Settings};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use std::collections::{BTreeMap, VecDeque};
@@ -32,7 +32,7 @@ pub(crate) struct World {
     silent_at: Moment,
     step: u32,
     next_serial: u64,
-    clients: BTreeMap<ConnectionId, Client>,
+    clients: BTreeMap<ClientId, Client>,
     lines: Lines,
     /// Codes that arrived, by address.
     codes: Vec<(&'static str, String)>,
@@ -44,7 +44,7 @@ pub(crate) struct World {
     /// Tokens of sessions that somebody has left.
     dead_sessions: Vec<String>,
     /// Texts that were sent as lines: on which connection, as which user, and when. The number of each stands in it.
-    texts: Vec<(ConnectionId, &'static str, Moment)>,
+    texts: Vec<(ClientId, &'static str, Moment)>,
     /// Sockets at once, as the shell counts them.
     sockets_max: usize,
     /// Events that may still come between two calls in this turn. It ends turns that would otherwise keep themselves busy.
@@ -200,7 +200,7 @@ impl World {
 
     /// Nothing that the server keeps is more than it may be.
     fn check_census(&self) {
-        for count in self.server.census() {
+        for count in self.server.usage() {
             assert!(count.now <= count.most, "{count:?}");
         }
     }
@@ -223,7 +223,7 @@ impl World {
         let slot = (0..self.sockets_max)
             .find(|&slot| self.clients.keys().all(|id| id.slot() != slot))
             .expect("a free slot");
-        let id = ConnectionId::new(slot, self.next_serial);
+        let id = ClientId::new(slot, self.next_serial);
         self.next_serial += 1;
         let outside = if self.nature.is_siege { 0 } else { self.rng.random_range(0..4) };
         let (peer, address, is_proxied) = match self.rng.random_range(0..10) {
@@ -275,8 +275,8 @@ impl World {
         let is_fault = self.rng.random_bool(self.nature.mail_faults);
         let result = match self.rng.random_range(0..3) {
             _ if !is_fault => Ok(()),
-            0 => Err(MailFault::Refused(500)),
-            1 => Err(MailFault::QueueFull),
+            0 => Err(MailError::Refused(500)),
+            1 => Err(MailError::QueueFull),
             // Lost: the worker never tells.
             _ => return self.tally.count("mail lost", 1),
         };
@@ -305,7 +305,7 @@ impl World {
         self.gap_events_left = GAP_EVENTS_PER_TURN;
         let wait = self.rng.random_range(0..3);
         self.now.moment = self.now.moment.after(Duration::from_millis(wait));
-        let mut queue: VecDeque<ConnectionId> = self.clients.keys().copied().collect();
+        let mut queue: VecDeque<ClientId> = self.clients.keys().copied().collect();
         queue.retain(|_| self.rng.random_bool(0.5));
         for _ in 0..READS_PER_TURN {
             let Some(id) = queue.pop_front() else { break };
@@ -326,7 +326,7 @@ impl World {
     }
 
     /// Brings a piece of what a client has sent to the server, if it wants to read. Whether there is more of it.
-    fn deliver(&mut self, id: ConnectionId) -> bool {
+    fn deliver(&mut self, id: ClientId) -> bool {
         let Some(client) = self.clients.get_mut(&id) else { return false };
         if client.outgoing.is_empty() || !self.server.wants_read(id) {
             return false;
@@ -341,7 +341,7 @@ impl World {
         has_more
     }
 
-    fn write(&mut self, id: ConnectionId) {
+    fn write(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let unsent = self.server.unsent(id).concat();
         let is_short = self.rng.random_bool(self.nature.shortness) && !self.is_calm;
@@ -409,8 +409,8 @@ impl World {
                     self.bury(&client);
                 }
                 Output::Mail(mail) => self.post(&mail),
-                Output::Note(Note::AddressFull(_)) => self.tally.count("address full", 1),
-                Output::Note(_) => {}
+                Output::LogEvent(LogEvent::AddressFull(_)) => self.tally.count("address full", 1),
+                Output::LogEvent(_) => {}
                 Output::Stopped => {
                     assert!(self.is_shut_down && self.clients.is_empty(), "all are closed before the end");
                     self.has_stopped = true;
@@ -487,7 +487,7 @@ impl World {
 
     /// Everybody goes; after a long time nothing is left to do.
     fn hang_up_all(&mut self) {
-        let ids: Vec<ConnectionId> = self.clients.keys().copied().collect();
+        let ids: Vec<ClientId> = self.clients.keys().copied().collect();
         for id in ids {
             self.server.handle(self.now, Input::Broken(id));
         }
@@ -498,7 +498,7 @@ impl World {
             self.obey(usize::MAX);
         }
         assert_eq!(self.server.next_deadline(), None, "nothing is left to do");
-        for count in self.server.census() {
+        for count in self.server.usage() {
             assert_eq!(count.now, 0, "nothing is left: {count:?}");
         }
     }

@@ -4,8 +4,8 @@
 use super::World;
 use crate::client::{Client, Phase};
 use crate::frames::frame;
-use plume::base::limits::READS_PER_TURN;
-use plume::base::moment::Moment;
+use plume::base::time::Moment;
+use plume::limits::READS_PER_TURN;
 use rand::RngExt;
 use std::time::Duration;
 
@@ -119,4 +119,4 @@ impl World {
 /// Together more than the smallest ring holds.
 const FLOOD_LINES: usize = 28;
 const FLOOD_LINE_BYTES: usize = 60_000;
-const _: () = assert!(FLOOD_LINES * FLOOD_LINE_BYTES > plume::base::limits::BACKLOG_BYTES_MIN);
+const _: () = assert!(FLOOD_LINES * FLOOD_LINE_BYTES > plume::limits::BACKLOG_BYTES_MIN);

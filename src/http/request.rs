@@ -1,0 +1,400 @@
+//! HTTP/1.x requests out of bytes, one head after another, however the bytes are cut (RFC 9110, RFC 9112).
+//!
+//! The only user of httparse. No request of Plume has a body, so a head is all there is of it; one that announces
+//! a body is refused unread, and with it every trick that makes two readers disagree on where a request ends.
+//! What a request gets for an answer is the business of `routes.rs`.
+
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX};
+use std::net::Ipv6Addr;
+
+/// Finds the end of each head and hands over the request. Holds nothing between heads: there is one for each
+/// connection.
+#[derive(Debug, Default)]
+pub struct HeadReader {
+    /// The head as far as it came in earlier reads.
+    held: Vec<u8>,
+    place: Place,
+}
+
+impl HeadReader {
+    /// Takes bytes up to and including the end of one head, or up to the first byte that no head can have.
+    ///
+    /// Returns how many bytes it used, and what came of them; `None` means that all were used and more are needed.
+    /// After a fault the rest of the bytes has no meaning: the connection must end.
+    pub fn read(&mut self, bytes: &[u8]) -> (usize, Option<Result<Request, RequestError>>) {
+        let mut begin = 0;
+        for (used, &byte) in (1..).zip(bytes) {
+            self.place = self.place.after(byte);
+            let length = self.held.len() + used - begin;
+            let outcome = match self.place {
+                Place::Between | Place::BetweenCr => {
+                    begin = used;
+                    continue;
+                }
+                Place::Nowhere => Err(RequestError::BadRequest),
+                Place::RequestLine if length > REQUEST_LINE_BYTES_MAX => Err(RequestError::TargetTooLong),
+                _ if length > HEAD_BYTES_MAX => Err(RequestError::HeadTooLarge),
+                Place::End => {
+                    self.held.extend_from_slice(&bytes[begin..used]);
+                    Request::parse(&self.held)
+                }
+                Place::RequestLine
+                | Place::RequestLineCr
+                | Place::LineStart
+                | Place::Line
+                | Place::LineCr
+                | Place::LastCr => continue,
+            };
+            *self = Self::default();
+            return (used, Some(outcome));
+        }
+        self.held.extend_from_slice(&bytes[begin..]);
+        (bytes.len(), None)
+    }
+
+    /// Whether a head has begun. Empty lines before it are no beginning (RFC 9112, section 2.2).
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        !matches!(self.place, Place::Between | Place::BetweenCr)
+    }
+}
+
+/// Where the last byte stands. This is all that the search for the end remembers, so no byte is looked at twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    /// Before a head.
+    #[default]
+    Between,
+    /// A CR before a head.
+    BetweenCr,
+    /// In the first line.
+    RequestLine,
+    /// The CR at the end of the first line.
+    RequestLineCr,
+    /// After a line: a field or the end comes.
+    LineStart,
+    /// In the line of a field.
+    Line,
+    /// The CR at the end of the line of a field.
+    LineCr,
+    /// The CR of the empty line that ends the head.
+    LastCr,
+    /// After the head.
+    End,
+    /// After a byte that no head can have there.
+    Nowhere,
+}
+
+impl Place {
+    /// A line feed without its CR and control characters are refused here and at once: those who send them (TLS to
+    /// the wrong port, a hand-made client) may never send the empty line that ends a head, and wait for an answer.
+    const fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Between, b'\r') => Self::BetweenCr,
+            (Self::BetweenCr, b'\n') => Self::Between,
+            (Self::RequestLine, b'\r') => Self::RequestLineCr,
+            (Self::Line, b'\r') => Self::LineCr,
+            (Self::RequestLineCr | Self::LineCr, b'\n') => Self::LineStart,
+            (Self::LineStart, b'\r') => Self::LastCr,
+            (Self::LastCr, b'\n') => Self::End,
+            (Self::Between | Self::RequestLine, b'\t' | b' '..=b'~' | 0x80..) => Self::RequestLine,
+            (Self::LineStart | Self::Line, b'\t' | b' '..=b'~' | 0x80..) => Self::Line,
+            // What is not named above is refused, in every place.
+            (_, _) => Self::Nowhere,
+        }
+    }
+}
+
+/// Why bytes are no request that Plume reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestError {
+    /// Not HTTP/1.x, or a request that two readers could understand in two ways, or one with a body.
+    BadRequest,
+    /// The request line is over [`REQUEST_LINE_BYTES_MAX`].
+    TargetTooLong,
+    /// The head is over [`HEAD_BYTES_MAX`] or has more than [`HEADERS_MAX`] fields.
+    HeadTooLarge,
+}
+
+impl RequestError {
+    /// The status of the answer (RFC 9110, section 15.5; RFC 6585, section 5).
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::TargetTooLong => 414,
+            Self::HeadTooLarge => 431,
+        }
+    }
+}
+
+impl From<httparse::Error> for RequestError {
+    fn from(error: httparse::Error) -> Self {
+        use httparse::Error as E;
+        match error {
+            E::TooManyHeaders => Self::HeadTooLarge,
+            E::HeaderName | E::HeaderValue | E::NewLine | E::Status | E::Token | E::Version => {
+                Self::BadRequest
+            }
+        }
+    }
+}
+
+/// One request: what Plume wants to know of its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What is to be done.
+    pub method: Method,
+    /// The path of the target, without the query, as it was sent: nothing is decoded or resolved, for the files of
+    /// the page have plain names, and whatever is spelt otherwise is not among them.
+    pub path: String,
+    /// The version that the client speaks.
+    pub version: Version,
+    /// Whether the client wants to go on with this connection (RFC 9112, section 9.3).
+    pub keep_alive: bool,
+    /// Whom the client means to talk to: the target's authority, or else the Host field. Always there in HTTP/1.1.
+    pub host: Option<Authority>,
+    /// The Origin field (RFC 6454, section 7): the site whose page sends this.
+    pub origin: Option<String>,
+    /// The If-None-Match fields, joined (RFC 9110, section 13.1.2).
+    pub if_none_match: Option<String>,
+    /// Whether an answer in gzip is welcome, and no less than one as it is (Accept-Encoding).
+    pub accepts_gzip: bool,
+    /// The wish to go on as a WebSocket.
+    pub upgrade: Option<Upgrade>,
+    /// What proxies tell of whom they speak for: `X-Forwarded-For`, all its lines joined.
+    pub forwarded_for: Option<String>,
+}
+
+/// What Plume tells apart among methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD: as GET, without the content.
+    Head,
+    /// Any other.
+    Other,
+}
+
+/// The versions that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// A client that asks, in HTTP/1.1 and by both Connection and Upgrade, for a WebSocket (RFC 6455, section 4.2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The Sec-WebSocket-Version field.
+    pub version: Option<String>,
+    /// The Sec-WebSocket-Key field.
+    pub key: Option<String>,
+}
+
+impl Request {
+    /// Reads one complete head.
+    fn parse(head: &[u8]) -> Result<Self, RequestError> {
+        let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut parsed = httparse::Request::new(&mut slots);
+        let status = parsed.parse(head)?;
+        let (Some(method), Some(target), Some(minor), true) =
+            (parsed.method, parsed.path, parsed.version, status.is_complete())
+        else {
+            return Err(RequestError::BadRequest);
+        };
+        let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+        let fields = Fields::collect(parsed.headers);
+        if fields.announce_a_body() {
+            return Err(RequestError::BadRequest);
+        }
+        let (authority, path) = split_target(target).ok_or(RequestError::BadRequest)?;
+        let host = match (&fields.host, version) {
+            (Some(host), _) => Some(Authority::parse(host).ok_or(RequestError::BadRequest)?),
+            (None, Version::Http10) => None,
+            (None, Version::Http11) => return Err(RequestError::BadRequest),
+        };
+        let connection = fields.connection.unwrap_or_default();
+        let asks_for_websocket = has_token(&connection, "upgrade")
+            && fields.upgrade.is_some_and(|protocols| has_token(&protocols, "websocket"));
+        Ok(Self {
+            method: match method {
+                "GET" => Method::Get,
+                "HEAD" => Method::Head,
+                _ => Method::Other,
+            },
+            path: path.to_owned(),
+            version,
+            keep_alive: !has_token(&connection, "close")
+                && (version == Version::Http11 || has_token(&connection, "keep-alive")),
+            // RFC 9112, section 3.2.2: who names the authority in the target is not asked for the Host field.
+            host: authority.or(host),
+            forwarded_for: fields.forwarded_for,
+            // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
+            upgrade: (version == Version::Http11 && asks_for_websocket)
+                .then_some(Upgrade { version: fields.websocket_version, key: fields.websocket_key }),
+            origin: fields.origin,
+            if_none_match: fields.if_none_match,
+            accepts_gzip: fields.accept_encoding.is_some_and(|list| prefers_gzip(&list)),
+        })
+    }
+}
+
+/// The fields that matter here. Several lines of one name are joined with commas (RFC 9110, section 5.3), which is
+/// what the lists among them ask for; what must stand alone (two Hosts, two lengths) becomes invalid by it.
+#[derive(Default)]
+struct Fields {
+    host: Option<String>,
+    connection: Option<String>,
+    upgrade: Option<String>,
+    forwarded_for: Option<String>,
+    origin: Option<String>,
+    if_none_match: Option<String>,
+    accept_encoding: Option<String>,
+    content_length: Option<String>,
+    transfer_encoding: Option<String>,
+    websocket_version: Option<String>,
+    websocket_key: Option<String>,
+}
+
+impl Fields {
+    fn collect(headers: &[httparse::Header<'_>]) -> Self {
+        let mut fields = Self::default();
+        for header in headers {
+            let field = match header.name.to_ascii_lowercase().as_str() {
+                "host" => &mut fields.host,
+                "connection" => &mut fields.connection,
+                "upgrade" => &mut fields.upgrade,
+                "x-forwarded-for" => &mut fields.forwarded_for,
+                "origin" => &mut fields.origin,
+                "if-none-match" => &mut fields.if_none_match,
+                "accept-encoding" => &mut fields.accept_encoding,
+                "content-length" => &mut fields.content_length,
+                "transfer-encoding" => &mut fields.transfer_encoding,
+                "sec-websocket-version" => &mut fields.websocket_version,
+                "sec-websocket-key" => &mut fields.websocket_key,
+                _ => continue,
+            };
+            // All that is compared with these values is ASCII, so what is not UTF-8 may as well be U+FFFD.
+            let value = String::from_utf8_lossy(header.value);
+            match field {
+                Some(joined) => joined.extend([", ", &value]),
+                None => *field = Some(value.into_owned()),
+            }
+        }
+        fields
+    }
+
+    /// Whether a body might follow. The one length that is believed is a plain `0`.
+    fn announce_a_body(&self) -> bool {
+        self.transfer_encoding.is_some() || self.content_length.as_deref().is_some_and(|length| length != "0")
+    }
+}
+
+/// Whether a comma-separated list has this element, in any case (RFC 9110, section 5.6.1).
+fn has_token(list: &str, token: &str) -> bool {
+    list.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// Whether a list of encodings (RFC 9110, section 12.5.3) holds gzip, with no less weight than the plain form where that
+/// is named.
+fn prefers_gzip(list: &str) -> bool {
+    let weight_of = |names: &[&str]| {
+        let mut codings = list.split(',').map(|item| item.split_once(';').unwrap_or((item, "q=1")));
+        let is_named = |coding: &str| names.iter().any(|name| coding.trim().eq_ignore_ascii_case(name));
+        codings.find(|(coding, _)| is_named(coding)).map(|(_, weight)| thousandths(weight).unwrap_or(0))
+    };
+    let gzip = weight_of(&["gzip", "x-gzip"]).or_else(|| weight_of(&["*"])).unwrap_or(0);
+    gzip > 0 && gzip >= weight_of(&["identity"]).unwrap_or(0)
+}
+
+/// A weight as `q=0.5` (RFC 9110, section 12.4.2).
+fn thousandths(weight: &str) -> Option<u16> {
+    let (name, value) = weight.split_once('=')?;
+    let (whole, part) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let is_weight = name.trim().eq_ignore_ascii_case("q")
+        && matches!(whole, "0" | "1")
+        && part.len() <= 3
+        && part.bytes().all(|byte| byte.is_ascii_digit());
+    let thousandths = format!("{whole}{part:0<3}").parse().ok().filter(|&weight| weight <= 1000);
+    thousandths.filter(|_| is_weight)
+}
+
+/// Authority and path of a target in origin form or absolute form (RFC 9112, section 3.2); the query is dropped.
+fn split_target(target: &str) -> Option<(Option<Authority>, &str)> {
+    // No target has a fragment, and browsers send no other characters than these.
+    if !target.is_ascii() || target.contains('#') {
+        return None;
+    }
+    let (authority, rest) = if target.starts_with('/') {
+        (None, target)
+    } else {
+        let (scheme, rest) = target.split_once("://")?;
+        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+            return None;
+        }
+        let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        (Some(Authority::parse(authority)?), rest)
+    };
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
+    Some((authority, if path.is_empty() { "/" } else { path }))
+}
+
+/// A host and perhaps a port (RFC 3986, section 3.2), without a user part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority {
+    /// In lower case; an IPv6 address keeps its brackets.
+    host: String,
+    port: Option<u16>,
+}
+
+impl Authority {
+    /// Reads `host`, `host:port` or `[address]:port`. An empty host is none (RFC 9110, section 4.2.1).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        // The colons of an IPv6 address stand in brackets.
+        let host_end =
+            if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+        let (host, rest) = text.split_at(host_end);
+        let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => is_registered_name(host),
+        };
+        let port = match rest.strip_prefix(':') {
+            Some("") => None,
+            None if rest.is_empty() => None,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+            Some(_) | None => return None,
+        };
+        is_host.then(|| Self { host: host.to_ascii_lowercase(), port })
+    }
+
+    /// The host, in lower case.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, or `default` where none is named.
+    #[must_use]
+    pub fn port_or(&self, default: u16) -> u16 {
+        self.port.unwrap_or(default)
+    }
+}
+
+/// RFC 3986, section 3.2.2, `reg-name`, which is also what an IPv4 address looks like; but not empty.
+fn is_registered_name(host: &str) -> bool {
+    let is_plain =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b));
+    let starts_with_octet = |text: &str| text.bytes().take_while(u8::is_ascii_hexdigit).count() >= 2;
+    let mut pieces = host.split('%');
+    !host.is_empty()
+        && pieces.next().is_some_and(is_plain)
+        && pieces.all(|piece| is_plain(piece) && starts_with_octet(piece))
+}
+
+#[cfg(test)]
+mod tests;

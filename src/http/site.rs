@@ -1,0 +1,333 @@
+//! Which answer a request gets, and how it looks on the wire.
+//!
+//! Knows the files of the page and the origins that may connect. Never looks at a clock, so answers have no Date
+//! (RFC 9110, section 6.6.1).
+
+use crate::http::assets::{Asset, Assets};
+use crate::http::request::{Authority, Method, Request, RequestError, Upgrade, Version};
+use crate::limits::RETRY_FULL_SECONDS;
+use data_encoding::BASE64;
+use tungstenite::Bytes;
+use tungstenite::handshake::derive_accept_key;
+
+/// All that can be asked for.
+pub struct Site {
+    assets: Assets,
+    origins: Vec<String>,
+}
+
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The connection goes on as a WebSocket.
+    Upgraded,
+    /// It was answered.
+    Responded {
+        /// The status of the answer.
+        status: u16,
+        /// Whether another request may follow; otherwise the answer is the end of the connection.
+        keep_alive: bool,
+        /// What has to be sent behind the response so far: the content of a file, which all answers share. Empty where there is none.
+        body: Bytes,
+    },
+}
+
+impl Site {
+    /// A site of these files, whose WebSocket is also open to pages of these origins (`scheme://host[:port]`, in
+    /// lower case, without default ports, as browsers spell them).
+    #[must_use]
+    pub const fn new(assets: Assets, origins: Vec<String>) -> Self {
+        Self { assets, origins }
+    }
+
+    /// Appends the response to `out`, but for the body that comes with the answer.
+    pub fn answer(&self, request: &Request, out: &mut Vec<u8>) -> Answer {
+        match (request.path.as_str(), request.method) {
+            ("/connect", Method::Get) => self.connect(request, out),
+            ("/connect", Method::Head | Method::Other) => not_allowed(request, "GET", out),
+            ("/healthz", Method::Get | Method::Head) => {
+                Response::begin(Status::Ok, out).text("ok", Some(request))
+            }
+            ("/healthz", Method::Other) => not_allowed(request, "GET, HEAD", out),
+            (path, method) => match (self.assets.find(path), method) {
+                (Some(asset), Method::Get | Method::Head) => send(asset, request, out),
+                (Some(_), Method::Other) => not_allowed(request, "GET, HEAD", out),
+                (None, Method::Get | Method::Head | Method::Other) => {
+                    Response::begin(Status::NotFound, out).text("there is nothing here\n", Some(request))
+                }
+            },
+        }
+    }
+
+    /// The server's half of the opening handshake (RFC 6455, section 4.2.2).
+    fn connect(&self, request: &Request, out: &mut Vec<u8>) -> Answer {
+        if !self.admits(request) {
+            return Response::begin(Status::Forbidden, out)
+                .text("pages of this origin may not connect\n", Some(request));
+        }
+        let key = match &request.upgrade {
+            Some(Upgrade { version: Some(version), key }) if version == WEBSOCKET_VERSION => key,
+            Some(_) | None => {
+                return Response::begin(Status::UpgradeRequired, out)
+                    .field("Upgrade", "websocket")
+                    .field("Connection", "Upgrade")
+                    .field("Sec-WebSocket-Version", WEBSOCKET_VERSION)
+                    .text("this is for WebSockets only\n", Some(request));
+            }
+        };
+        let Some(key) = key.as_ref().filter(|key| is_websocket_key(key)) else {
+            return Response::begin(Status::BadRequest, out).text("bad Sec-WebSocket-Key\n", None);
+        };
+        Response::begin(Status::SwitchingProtocols, out)
+            .field("Upgrade", "websocket")
+            .field("Connection", "Upgrade")
+            .field("Sec-WebSocket-Accept", &derive_accept_key(key.as_bytes()))
+            .end_head();
+        Answer::Upgraded
+    }
+
+    /// Whether the page that sends the request, if a page does, may talk to this server. Browsers let any page open
+    /// a WebSocket to any server; the server has to look where it comes from (RFC 6455, section 10.2).
+    fn admits(&self, request: &Request) -> bool {
+        request.origin.as_ref().is_none_or(|origin| {
+            let origin = origin.to_ascii_lowercase();
+            is_own(&origin, request.host.as_ref()) || self.origins.contains(&origin)
+        })
+    }
+}
+
+/// Whether `origin` (in lower case) names the host and the port that the request is sent to. The scheme decides the
+/// port where none is named; it is not compared, for a proxy may speak TLS in front of this server.
+fn is_own(origin: &str, host: Option<&Authority>) -> bool {
+    let (authority, port_default) = if let Some(authority) = origin.strip_prefix("http://") {
+        (authority, 80)
+    } else if let Some(authority) = origin.strip_prefix("https://") {
+        (authority, 443)
+    } else {
+        return false;
+    };
+    Authority::parse(authority).zip(host).is_some_and(|(origin, host)| {
+        origin.host() == host.host() && origin.port_or(port_default) == host.port_or(port_default)
+    })
+}
+
+/// RFC 6455, section 4.2.1: 16 bytes in base64.
+fn is_websocket_key(key: &str) -> bool {
+    BASE64.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16)
+}
+
+fn send(asset: &Asset, request: &Request, out: &mut Vec<u8>) -> Answer {
+    let form = asset.representation(request.accepts_gzip);
+    let is_held = request.if_none_match.as_ref().is_some_and(|tags| names_tag(tags, &form.etag));
+    let mut response = Response::begin(if is_held { Status::NotModified } else { Status::Ok }, out)
+        .field("ETag", &form.etag)
+        .field("Cache-Control", asset.cache_control);
+    if asset.varies() {
+        response = response.field("Vary", "Accept-Encoding");
+    }
+    if asset.is_page() {
+        response = response.field("Referrer-Policy", "no-referrer").field("X-Frame-Options", "DENY");
+    }
+    if let Some(policy) = asset.content_security_policy {
+        response = response.field("Content-Security-Policy", policy);
+    }
+    if is_held {
+        return response.end(None, Some(request));
+    }
+    if let Some(encoding) = form.encoding {
+        response = response.field("Content-Encoding", encoding);
+    }
+    response.field("Content-Type", asset.content_type).end(Some(Content::Shared(&form.body)), Some(request))
+}
+
+/// Whether If-None-Match names this tag, compared weakly (RFC 9110, sections 13.1.2 and 8.8.3.2). A tag may hold
+/// commas, but ours do not, and no part of another tag between two commas has both its quotes.
+fn names_tag(tags: &str, etag: &str) -> bool {
+    tags.trim() == "*"
+        || tags.split(',').map(str::trim).any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+fn not_allowed(request: &Request, allow: &str, out: &mut Vec<u8>) -> Answer {
+    Response::begin(Status::MethodNotAllowed, out)
+        .field("Allow", allow)
+        .text("this method is not for this place\n", Some(request))
+}
+
+/// An answer that needs no request, and ends the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// 400: see [`RequestError::BadRequest`].
+    BadRequest,
+    /// 408: the head did not come in time.
+    Timeout,
+    /// 414: see [`RequestError::TargetTooLong`].
+    TargetTooLong,
+    /// 431: see [`RequestError::HeadTooLarge`].
+    HeadTooLarge,
+    /// 503: the server has as many connections as it may have.
+    Full,
+}
+
+impl Refusal {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.line().0.code()
+    }
+
+    /// Appends the whole response to `out`.
+    pub fn write(self, out: &mut Vec<u8>) {
+        let (status, text) = self.line();
+        let mut response = Response::begin(status, out);
+        match self {
+            Self::Full => response = response.field("Retry-After", &RETRY_FULL_SECONDS.to_string()),
+            Self::BadRequest | Self::Timeout | Self::TargetTooLong | Self::HeadTooLarge => {}
+        }
+        response.text(text, None);
+    }
+
+    const fn line(self) -> (Status, &'static str) {
+        match self {
+            Self::BadRequest => (Status::BadRequest, "this is not a request that is understood here\n"),
+            Self::Timeout => (Status::RequestTimeout, "the request took too long to come in\n"),
+            Self::TargetTooLong => (Status::UriTooLong, "the request line is too long\n"),
+            Self::HeadTooLarge => (Status::FieldsTooLarge, "the request head is too large\n"),
+            Self::Full => (Status::ServiceUnavailable, "the server is full, come back soon\n"),
+        }
+    }
+}
+
+impl From<RequestError> for Refusal {
+    fn from(fault: RequestError) -> Self {
+        match fault {
+            RequestError::BadRequest => Self::BadRequest,
+            RequestError::TargetTooLong => Self::TargetTooLong,
+            RequestError::HeadTooLarge => Self::HeadTooLarge,
+        }
+    }
+}
+
+/// The content of a response.
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    /// A few words, which are copied behind the head.
+    Text(&'a str),
+    /// A file, which is sent from where it lies.
+    Shared(&'a Bytes),
+}
+
+impl Content<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Shared(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// A response on its way into `out`, field by field.
+struct Response<'o> {
+    out: &'o mut Vec<u8>,
+    status: Status,
+}
+
+impl<'o> Response<'o> {
+    fn begin(status: Status, out: &'o mut Vec<u8>) -> Self {
+        out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", status.code(), status.reason()).as_bytes());
+        Self { out, status }.field("X-Content-Type-Options", "nosniff")
+    }
+
+    fn field(self, name: &str, value: &str) -> Self {
+        for part in [name, ": ", value, "\r\n"] {
+            self.out.extend_from_slice(part.as_bytes());
+        }
+        self
+    }
+
+    /// Ends with a few words for a person or a probe, true for this moment only.
+    fn text(self, text: &str, request: Option<&Request>) -> Answer {
+        self.field("Content-Type", "text/plain; charset=utf-8")
+            .field("Cache-Control", "no-store")
+            .end(Some(Content::Text(text)), request)
+    }
+
+    /// Ends with this content, which HEAD does not get to see, or none. Without a request that could be kept to,
+    /// the connection ends with it.
+    fn end(mut self, content: Option<Content<'_>>, request: Option<&Request>) -> Answer {
+        if let Some(content) = content {
+            self = self.field("Content-Length", &content.len().to_string());
+        }
+        let (keep_alive, connection) = match request.map(|request| (request.keep_alive, request.version)) {
+            Some((true, Version::Http11)) => (true, None),
+            Some((true, Version::Http10)) => (true, Some("keep-alive")),
+            Some((false, Version::Http10 | Version::Http11)) | None => (false, Some("close")),
+        };
+        if let Some(connection) = connection {
+            self = self.field("Connection", connection);
+        }
+        let status = self.status.code();
+        let out = self.end_head();
+        let content = content.filter(|_| request.is_none_or(|request| request.method != Method::Head));
+        let body = match content {
+            Some(Content::Shared(bytes)) => bytes.clone(),
+            Some(Content::Text(text)) => {
+                out.extend_from_slice(text.as_bytes());
+                Bytes::new()
+            }
+            None => Bytes::new(),
+        };
+        Answer::Responded { status, keep_alive, body }
+    }
+
+    fn end_head(self) -> &'o mut Vec<u8> {
+        self.out.extend_from_slice(b"\r\n");
+        self.out
+    }
+}
+
+/// The statuses that Plume sends (RFC 9110, section 15; RFC 6585, section 5).
+#[derive(Clone, Copy)]
+#[repr(u16)]
+enum Status {
+    SwitchingProtocols = 101,
+    Ok = 200,
+    NotModified = 304,
+    BadRequest = 400,
+    Forbidden = 403,
+    NotFound = 404,
+    MethodNotAllowed = 405,
+    RequestTimeout = 408,
+    UriTooLong = 414,
+    UpgradeRequired = 426,
+    FieldsTooLarge = 431,
+    ServiceUnavailable = 503,
+}
+
+impl Status {
+    const fn code(self) -> u16 {
+        self as u16
+    }
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::SwitchingProtocols => "Switching Protocols",
+            Self::Ok => "OK",
+            Self::NotModified => "Not Modified",
+            Self::BadRequest => "Bad Request",
+            Self::Forbidden => "Forbidden",
+            Self::NotFound => "Not Found",
+            Self::MethodNotAllowed => "Method Not Allowed",
+            Self::RequestTimeout => "Request Timeout",
+            Self::UriTooLong => "URI Too Long",
+            Self::UpgradeRequired => "Upgrade Required",
+            Self::FieldsTooLarge => "Request Header Fields Too Large",
+            Self::ServiceUnavailable => "Service Unavailable",
+        }
+    }
+}
+
+/// RFC 6455, section 4.1.
+const WEBSOCKET_VERSION: &str = "13";
+
+#[cfg(test)]
+mod tests;

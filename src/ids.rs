@@ -1,0 +1,66 @@
+//! Names of connections and mails. None is ever used twice in a run.
+
+use std::fmt;
+
+/// One connection: the slot that it shares with its socket, and a serial number that makes it unlike
+/// every other connection that had the slot before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(u64);
+
+/// Bits of the slot: 16 million connections at once.
+const SLOT_BITS: u32 = 24;
+/// Bits of the serial: at 10,000 new connections a second it lasts three years without a restart.
+const SERIAL_BITS: u32 = u64::BITS - SLOT_BITS;
+
+impl ClientId {
+    /// The connection in `slot` that is the `serial`th of this run.
+    ///
+    /// # Panics
+    /// If the slot or the serial needs more bits than there are (24 and 40).
+    #[must_use]
+    pub fn new(slot: usize, serial: u64) -> Self {
+        assert!(slot < 1 << SLOT_BITS && serial < 1 << SERIAL_BITS, "connection id out of range");
+        Self(serial << SLOT_BITS | slot as u64)
+    }
+
+    /// The place of the connection and of its socket in their tables.
+    #[must_use]
+    pub const fn slot(self) -> usize {
+        (self.0 & ((1 << SLOT_BITS) - 1)) as usize
+    }
+
+    /// Which connection of this run it is, counted from zero.
+    #[must_use]
+    pub const fn serial(self) -> u64 {
+        self.0 >> SLOT_BITS
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.serial())
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}@{}", self.serial(), self.slot())
+    }
+}
+
+/// One mail that the server asked for: a number counted from zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailId(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slot_and_serial_come_back() {
+        for (slot, serial) in [(0, 0), (1, 2), ((1 << 24) - 1, (1 << 40) - 1)] {
+            let id = ClientId::new(slot, serial);
+            assert_eq!((id.slot(), id.serial()), (slot, serial));
+        }
+    }
+}

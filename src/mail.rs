@@ -1,0 +1,317 @@
+//! Login codes on their way: printed in development, posted to Mailgun in production.
+//!
+//! The only user of ureq and of threads. The loop hands a mail over and goes on; one worker posts them one
+//! after the other, and what became of each comes back through [`Mailer::results`]. No error holds a key,
+//! code or address.
+
+use crate::config::{MailSettings, Mailgun};
+use crate::ids::MailId;
+use crate::limits::{MAIL_QUEUE_MAX, MAIL_TIMEOUT};
+use crate::logger::Logger;
+use crate::login_email::{Mail, MailError};
+use data_encoding::BASE64;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
+use std::thread;
+use std::time::{Duration, Instant};
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+/// Takes mail and tells what became of it.
+pub struct Mailer {
+    /// The worker's queue, where mail is really sent.
+    jobs: Option<SyncSender<Job>>,
+    /// Time for one mail, from the moment that it is accepted.
+    within: Duration,
+    report: Report,
+    outcomes: Receiver<Outcome>,
+}
+
+/// What became of which mail.
+type Outcome = (MailId, Result<(), MailError>);
+
+/// A mail that waits for the worker.
+struct Job {
+    mail: Mail,
+    due: Instant,
+}
+
+impl Mailer {
+    /// Starts the worker where mail is really sent. `wake` is called, by the worker or within
+    /// [`send`](Self::send), each time that a result is ready; it must not panic.
+    ///
+    /// # Errors
+    /// Where the system has no thread for the worker.
+    pub fn start(settings: MailSettings, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_with(settings, wake, MAIL_TIMEOUT)
+    }
+
+    fn start_with(
+        settings: MailSettings,
+        wake: impl Fn() + Send + Sync + 'static,
+        within: Duration,
+    ) -> io::Result<Self> {
+        let (sender, outcomes) = mpsc::channel();
+        let report = Report { outcomes: sender, wake: Arc::new(wake) };
+        let jobs = match settings {
+            MailSettings::Print => None,
+            MailSettings::Post(mailgun) => Some(start_worker(&mailgun, report.clone())?),
+        };
+        Ok(Self { jobs, within, report, outcomes })
+    }
+
+    /// Takes a mail; what becomes of it arrives through [`results`](Self::results), at the latest shortly
+    /// after `MAIL_TIMEOUT`. In development its code is printed at once. Never waits.
+    pub fn send(&mut self, mail: Mail, journal: &mut Logger) {
+        let id = mail.id;
+        let Some(jobs) = &self.jobs else {
+            journal.line(&format!("login code for @{}: {}", mail.name, mail.code));
+            self.report.tell(id, Ok(()));
+            return;
+        };
+        let due = Instant::now() + self.within;
+        match jobs.try_send(Job { mail, due }) {
+            Ok(()) => (),
+            Err(TrySendError::Full(_)) => self.report.tell(id, Err(MailError::QueueFull)),
+            Err(TrySendError::Disconnected(_)) => self.report.tell(id, Err(MailError::Unreachable)),
+        }
+    }
+
+    /// What became of mails since the last call.
+    pub fn results(&mut self) -> impl Iterator<Item = (MailId, Result<(), MailError>)> {
+        self.outcomes.try_iter()
+    }
+}
+
+/// Tells the loop what became of a mail.
+#[derive(Clone)]
+struct Report {
+    outcomes: Sender<Outcome>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Report {
+    fn tell(&self, id: MailId, result: Result<(), MailError>) {
+        // Where nobody listens any more, the mailer is gone and the loop with it.
+        if self.outcomes.send((id, result)).is_ok() {
+            (self.wake)();
+        }
+    }
+}
+
+/// The worker is not joined: who drops the mailer does not wait for a slow provider.
+fn start_worker(mailgun: &Mailgun, report: Report) -> io::Result<SyncSender<Job>> {
+    let (jobs, queue) = mpsc::sync_channel::<Job>(MAIL_QUEUE_MAX);
+    let office = Office::new(mailgun);
+    thread::Builder::new().name("plume-mail".to_owned()).spawn(move || {
+        for Job { mail, due } in queue {
+            let left = due.saturating_duration_since(Instant::now());
+            let result = if left.is_zero() { Err(MailError::Late) } else { office.post(&mail, left) };
+            report.tell(mail.id, result);
+        }
+    })?;
+    Ok(jobs)
+}
+
+/// Where mail is posted.
+struct Office {
+    agent: ureq::Agent,
+    address: String,
+    authorization: String,
+    from: String,
+    site_name: String,
+}
+
+impl Office {
+    fn new(mailgun: &Mailgun) -> Self {
+        let config = ureq::Agent::config_builder()
+            // Asked of the environment otherwise, which is not ours to obey.
+            .proxy(None)
+            // A redirect could carry the code elsewhere.
+            .max_redirects(0)
+            .http_status_as_error(false)
+            // Mails are rare, and a kept connection that the provider has closed meanwhile would lose one.
+            .max_idle_connections(0)
+            .max_response_header_size(ANSWER_BYTES_MAX)
+            .input_buffer_size(ANSWER_BYTES_MAX)
+            .output_buffer_size(ANSWER_BYTES_MAX)
+            .user_agent(concat!("plume/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            agent: ureq::Agent::with_parts(config, DefaultConnector::new(), HostLookUp),
+            address: format!("{}/v3/{}/messages", mailgun.api_base, mailgun.domain),
+            authorization: format!("Basic {}", BASE64.encode(format!("api:{}", mailgun.api_key).as_bytes())),
+            from: mailgun.from.clone(),
+            site_name: mailgun.site_name.clone(),
+        }
+    }
+
+    /// Posts a mail within the time that is `left`. The status says all: the body of the answer is not read.
+    fn post(&self, mail: &Mail, left: Duration) -> Result<(), MailError> {
+        let subject = format!("Your Plume login code: {}", mail.code);
+        let text = plain_text(&self.site_name, mail);
+        let html = html_text(&self.site_name, mail);
+        let answer = self
+            .agent
+            .post(&self.address)
+            .header("authorization", &self.authorization)
+            .config()
+            .timeout_global(Some(left))
+            .build()
+            .send_form([
+                ("from", self.from.as_str()),
+                ("to", &mail.to),
+                ("subject", &subject),
+                ("text", &text),
+                ("html", &html),
+            ]);
+        match answer {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(MailError::Refused(answer.status().as_u16())),
+            Err(ureq::Error::Timeout(_)) => Err(MailError::Late),
+            Err(error) if is_before_the_request(&error) => Err(MailError::Unreachable),
+            Err(_) => Err(MailError::BrokenOff),
+        }
+    }
+}
+
+/// Whether a request failed before any of it was sent, so that the mail surely did not go out.
+fn is_before_the_request(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Http(_)
+        | ureq::Error::BadUri(_)
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed => true,
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        ),
+        // ureq may add kinds; of those that we do not know, the mail may have gone out.
+        _ => false,
+    }
+}
+
+/// The code stands first, alone on its line. What follows is ours, too, but for the name, which a stranger may have chosen.
+fn plain_text(site_name: &str, mail: &Mail) -> String {
+    let code = &mail.code;
+    let asked_for =
+        shown_name(&mail.name).map_or_else(String::new, |name| format!("\nName given: \"{name}\"\n"));
+    format!(
+        "Your login code for {site_name}:\n\n    \
+         {code}\n\n\
+         Type it in where you asked for it, and you are in.\n\n\
+         If you did not ask for it, ignore this email: nobody can log in without the code.\n\
+         {asked_for}"
+    )
+}
+
+fn html_text(site_name: &str, mail: &Mail) -> String {
+    let (site_name, code) = (escaped(site_name), escaped(&mail.code));
+    let asked_for = shown_name(&mail.name)
+        .map_or_else(String::new, |name| format!("<p>Name given: &quot;{}&quot;</p>\n", escaped(&name)));
+    format!(
+        "<p>Your login code for {site_name}:</p>\n\
+         <p style=\"font: bold 2em monospace\">{code}</p>\n\
+         <p>Type it in where you asked for it, and you are in.</p>\n\
+         <p>If you did not ask for it, ignore this email: nobody can log in without the code.</p>\n\
+         {asked_for}"
+    )
+}
+
+/// A name as the email may show it: as data, and with nothing that a mail client makes a link of, since anybody can have this
+/// email sent to anybody. What joins the parts of an address becomes a space: `.`, `:`, `/`, `@`, their look-alikes such as the
+/// full stop of Chinese, which domain names may have, and all other marks of punctuation but a few. Left out is a name with as
+/// many digits as a telephone number, one that is too long for a line, and one of which nothing is left.
+fn shown_name(name: &str) -> Option<String> {
+    let digits = name.chars().filter(|char| char.is_numeric()).count();
+    let spaced: String = name.chars().map(|char| if is_shown(char) { char } else { ' ' }).collect();
+    let shown = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_short = shown.chars().count() <= SHOWN_NAME_CHARS_MAX;
+    (is_short && digits < PHONE_DIGITS_MIN && !shown.is_empty()).then_some(shown)
+}
+
+fn is_shown(char: char) -> bool {
+    match char.general_category_group() {
+        GeneralCategoryGroup::Letter
+        | GeneralCategoryGroup::Mark
+        | GeneralCategoryGroup::Number
+        | GeneralCategoryGroup::Symbol => true,
+        GeneralCategoryGroup::Punctuation => HARMLESS_PUNCTUATION.contains(char),
+        GeneralCategoryGroup::Separator | GeneralCategoryGroup::Other => false,
+    }
+}
+
+/// Text as it may stand in HTML, in a quoted attribute too.
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            _ => html.push(char),
+        }
+    }
+    html
+}
+
+/// Finds a host within the time that is left, on a thread of its own, since the system's look-up knows no
+/// deadline. As ureq's own does, but that one panics where the system has no thread to give.
+#[derive(Debug)]
+struct HostLookUp;
+
+impl Resolver for HostLookUp {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(ureq::Error::HostNotFound);
+        };
+        let host = DefaultResolver::host_and_port(scheme, authority).ok_or(ureq::Error::HostNotFound)?;
+        let mut addresses = self.empty();
+        if let Ok(address) = host.parse::<SocketAddr>() {
+            addresses.push(address);
+            return Ok(addresses);
+        }
+        let (sender, found) = mpsc::sync_channel(1);
+        let look_up = move || {
+            // Nobody listens where the time is over.
+            let _ = sender.send(host.to_socket_addrs());
+        };
+        thread::Builder::new().name("plume-host".to_owned()).spawn(look_up)?;
+        let found = match found.recv_timeout(*timeout.after) {
+            Ok(found) => found?,
+            Err(RecvTimeoutError::Timeout) => return Err(ureq::Error::Timeout(timeout.reason)),
+            Err(RecvTimeoutError::Disconnected) => return Err(ureq::Error::HostNotFound),
+        };
+        for address in found.take(ADDRESSES_MAX) {
+            addresses.push(address);
+        }
+        if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
+    }
+}
+
+/// Characters of a name that the email shows: most names have fewer, and most sentences more.
+const SHOWN_NAME_CHARS_MAX: usize = 40;
+/// So many digits could be a telephone number, of which some mail clients make a link.
+const PHONE_DIGITS_MIN: usize = 5;
+/// Punctuation of names, and what means something in HTML and is escaped there.
+const HARMLESS_PUNCTUATION: &str = "&'-,!()\u{2019}";
+/// The head of the provider's answer, in bytes, and the buffers for the connection: far more than it needs.
+const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Addresses of the provider that are tried; ureq holds 16.
+const ADDRESSES_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests;

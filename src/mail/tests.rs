@@ -1,0 +1,333 @@
+use super::*;
+use crate::log_event::Level;
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+/// How the fake provider behaves after it has read a request.
+#[derive(Debug, Clone, Copy)]
+enum Behave {
+    /// Writes this and closes.
+    Answer(&'static str),
+    /// Says nothing, and holds the connection.
+    Silent,
+    /// Writes this, then one byte after the other, for ever.
+    Dribble(&'static [u8]),
+}
+use Behave::{Answer, Dribble, Silent};
+
+/// A fake provider; the requests that it has read come through the channel.
+fn provider(behave: Behave) -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (sender, requests) = mpsc::channel();
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let request = read_request(&stream);
+            match behave {
+                Answer(text) => stream.write_all(text.as_bytes()).expect("to answer"),
+                Silent => held.push(stream),
+                Dribble(start) => drop(thread::spawn(move || dribble(stream, start))),
+            }
+            if sender.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    (port, requests)
+}
+
+fn dribble(mut stream: TcpStream, start: &[u8]) {
+    let mut more = stream.write_all(start);
+    while more.is_ok() {
+        thread::sleep(Duration::from_millis(20));
+        more = stream.write_all(b"a");
+    }
+}
+
+/// Head and body of a request; of anything else, such as a TLS greeting, what comes first.
+fn read_request(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let first = reader.fill_buf().expect("a request").to_vec();
+    let mut request = String::new();
+    if !first.starts_with(b"POST") {
+        return request;
+    }
+    let mut body_bytes = 0;
+    while !request.ends_with("\r\n\r\n") {
+        let start = request.len();
+        reader.read_line(&mut request).expect("a line");
+        if let Some(length) = request[start..].to_ascii_lowercase().strip_prefix("content-length:") {
+            body_bytes = length.trim().parse().expect("a length");
+        }
+    }
+    let mut body = vec![0; body_bytes];
+    reader.read_exact(&mut body).expect("a body");
+    request + &String::from_utf8(body).expect("a form")
+}
+
+fn mailgun(api_base: String) -> MailSettings {
+    MailSettings::Post(Mailgun {
+        api_key: "key-1".to_owned(),
+        domain: "mail.example.org".to_owned(),
+        api_base,
+        from: "Plume Chat <hi@mail.example.org>".to_owned(),
+        site_name: "Tom & Co".to_owned(),
+    })
+}
+
+fn mail(id: u64) -> Mail {
+    let (to, name, code) = ("zoe+x@example.org", "Zoë <b>&\"'", "7KQ2ZD");
+    Mail { id: MailId(id), to: to.to_owned(), name: name.to_owned(), code: code.to_owned() }
+}
+
+/// A mailer, and all around it that a test looks at.
+struct Bench {
+    mailer: Mailer,
+    woken: Receiver<()>,
+    journal: Logger,
+    printed: PipeReader,
+}
+
+impl Bench {
+    fn new(settings: MailSettings, within: Duration) -> Self {
+        let (sender, woken) = mpsc::channel();
+        let wake = move || sender.send(()).expect("a test that listens");
+        let mailer = Mailer::start_with(settings, wake, within).expect("a thread");
+        let (printed, writer) = io::pipe().expect("a pipe");
+        Self { mailer, woken, journal: Logger::to(writer.into(), Level::Debug), printed }
+    }
+
+    fn send(&mut self, id: u64) {
+        self.mailer.send(mail(id), &mut self.journal);
+    }
+
+    /// The next `count` results.
+    fn results(&mut self, count: usize) -> Vec<Outcome> {
+        let mut all = Vec::new();
+        while all.len() < count {
+            self.woken.recv_timeout(PATIENCE).expect("to be woken");
+            all.extend(self.mailer.results());
+        }
+        all
+    }
+}
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A time for one mail that is over soon.
+const SHORT: Duration = Duration::from_millis(400);
+
+#[test]
+fn development_prints_the_code_and_posts_nothing() {
+    let mut bench = Bench::new(MailSettings::Print, MAIL_TIMEOUT);
+    bench.send(1);
+    assert_eq!(bench.results(1), [(MailId(1), Ok(()))]);
+    drop(bench.journal);
+    let mut printed = String::new();
+    bench.printed.read_to_string(&mut printed).expect("what was printed");
+    assert_eq!(printed, "login code for @Zoë <b>&\"': 7KQ2ZD\n");
+}
+
+#[test]
+fn the_request_is_what_mailgun_asks_for() {
+    let (port, requests) = provider(Answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"));
+    let mut bench = Bench::new(mailgun(format!("http://127.0.0.1:{port}")), MAIL_TIMEOUT);
+    bench.send(1);
+    assert_eq!(bench.results(1), [(MailId(1), Ok(()))]);
+    let request = requests.recv_timeout(PATIENCE).expect("a request");
+    let (head, body) = request.split_once("\r\n\r\n").expect("head and body");
+    let mut lines = head.lines();
+    assert_eq!(lines.next(), Some("POST /v3/mail.example.org/messages HTTP/1.1"));
+    let lines: Vec<_> = lines.collect();
+    for line in [
+        "authorization: Basic YXBpOmtleS0x",
+        "content-type: application/x-www-form-urlencoded",
+        concat!("user-agent: plume/", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert!(lines.contains(&line), "{line} in {lines:?}");
+    }
+    let fields: Vec<_> = body.split('&').map(|field| field.split_once('=').expect("a field")).collect();
+    for ((name, value), (want_name, want_value)) in fields.iter().zip(FORM) {
+        assert_eq!((*name, decoded(value).as_str()), (want_name, want_value));
+    }
+    assert_eq!(fields.len(), FORM.len(), "{fields:?}");
+    drop(bench.journal);
+    assert_eq!(bench.printed.read(&mut [0]).expect("nothing"), 0, "production prints no code");
+}
+
+const FORM: [(&str, &str); 5] = [
+    ("from", "Plume Chat <hi@mail.example.org>"),
+    ("to", "zoe+x@example.org"),
+    ("subject", "Your Plume login code: 7KQ2ZD"),
+    (
+        "text",
+        "Your login code for Tom & Co:\n\n    7KQ2ZD\n\n\
+         Type it in where you asked for it, and you are in.\n\n\
+         If you did not ask for it, ignore this email: nobody can log in without the code.\n\n\
+         Name given: \"Zoë <b>& '\"\n",
+    ),
+    (
+        "html",
+        "<p>Your login code for Tom &amp; Co:</p>\n\
+         <p style=\"font: bold 2em monospace\">7KQ2ZD</p>\n\
+         <p>Type it in where you asked for it, and you are in.</p>\n\
+         <p>If you did not ask for it, ignore this email: nobody can log in without the code.</p>\n\
+         <p>Name given: &quot;Zoë &lt;b&gt;&amp; &#39;&quot;</p>\n",
+    ),
+];
+
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, tail) {
+            (b'%', [high, low, tail @ ..]) => {
+                let digits = [*high, *low];
+                let digits = str::from_utf8(&digits).expect("two digits");
+                bytes.push(u8::from_str_radix(digits, 16).expect("two digits"));
+                rest = tail;
+            }
+            (b'+', _) => bytes.push(b' '),
+            (byte, _) => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn each_way_to_fail_has_its_name() {
+    const REDIRECT: &str = "HTTP/1.1 307 Go\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n";
+    const TLS_RECORD: &[u8] = b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb";
+    for (behave, scheme, within, want) in [
+        (Answer("HTTP/1.1 202 Yes\r\n\r\n"), "http", MAIL_TIMEOUT, Ok(())),
+        (Answer("HTTP/1.1 200 Yes\r\nContent-Length: 9\r\n\r\ncut"), "http", MAIL_TIMEOUT, Ok(())),
+        (Answer("HTTP/1.1 500 No\r\n\r\n"), "http", MAIL_TIMEOUT, Err(MailError::Refused(500))),
+        (Answer("HTTP/1.1 401 No\r\n\r\n"), "http", MAIL_TIMEOUT, Err(MailError::Refused(401))),
+        (Answer(REDIRECT), "http", MAIL_TIMEOUT, Err(MailError::Refused(307))),
+        (Answer(""), "http", MAIL_TIMEOUT, Err(MailError::BrokenOff)),
+        (Answer("HTTP/1.1 2"), "http", MAIL_TIMEOUT, Err(MailError::BrokenOff)),
+        (Answer("220 mail.example.org SMTP\r\n"), "http", MAIL_TIMEOUT, Err(MailError::BrokenOff)),
+        (Answer("HTTP/1.1 200 OK\r\n\r\n"), "https", MAIL_TIMEOUT, Err(MailError::BrokenOff)),
+        (Silent, "http", SHORT, Err(MailError::Late)),
+        (Silent, "https", SHORT, Err(MailError::Late)),
+        (Dribble(b"HTTP/1.1 200 OK\r\nX-Slow: "), "http", SHORT, Err(MailError::Late)),
+        (Dribble(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), "http", MAIL_TIMEOUT, Ok(())),
+        (Dribble(TLS_RECORD), "https", SHORT, Err(MailError::Late)),
+    ] {
+        let (port, requests) = provider(behave);
+        let mut bench = Bench::new(mailgun(format!("{scheme}://127.0.0.1:{port}")), within);
+        let started = Instant::now();
+        bench.send(1);
+        assert_eq!(bench.results(1), [(MailId(1), want)], "{behave:?} {scheme}");
+        assert!(started.elapsed() < within + SLACK, "{behave:?} {scheme}: {:?}", started.elapsed());
+        requests.recv_timeout(PATIENCE).expect("a request");
+        assert!(requests.try_recv().is_err(), "{behave:?} {scheme}: asked twice");
+    }
+}
+
+/// What a busy machine may add to a deadline.
+const SLACK: Duration = Duration::from_secs(5);
+
+#[test]
+fn hosts_are_found_or_not() {
+    let (port, _requests) = provider(Answer("HTTP/1.1 200 OK\r\n\r\n"));
+    for (base, want) in [
+        (format!("http://localhost:{port}"), Ok(())),
+        // Nobody listens on port 1 (tcpmux).
+        ("http://127.0.0.1:1".to_owned(), Err(MailError::Unreachable)),
+        ("http://a b".to_owned(), Err(MailError::Unreachable)),
+    ] {
+        let mut bench = Bench::new(mailgun(base.clone()), MAIL_TIMEOUT);
+        bench.send(1);
+        assert_eq!(bench.results(1), [(MailId(1), want)], "{base}");
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_at_once_and_all_are_told() {
+    let (port, requests) = provider(Silent);
+    let mut bench = Bench::new(mailgun(format!("http://127.0.0.1:{port}")), Duration::from_secs(2));
+    bench.send(0);
+    requests.recv_timeout(PATIENCE).expect("the worker is busy");
+    let full = MAIL_QUEUE_MAX as u64 + 1;
+    for id in 1..=full {
+        bench.send(id);
+    }
+    assert_eq!(bench.results(1), [(MailId(full), Err(MailError::QueueFull))]);
+    let late: Vec<_> = (0..full).map(|id| (MailId(id), Err(MailError::Late))).collect();
+    assert_eq!(bench.results(late.len()), late);
+}
+
+#[test]
+fn what_has_waited_too_long_is_not_tried() {
+    let (port, requests) = provider(Answer("HTTP/1.1 200 OK\r\n\r\n"));
+    let mut bench = Bench::new(mailgun(format!("http://127.0.0.1:{port}")), Duration::ZERO);
+    bench.send(0);
+    bench.mailer.within = MAIL_TIMEOUT;
+    bench.send(1);
+    assert_eq!(bench.results(2), [(MailId(0), Err(MailError::Late)), (MailId(1), Ok(()))]);
+    requests.recv_timeout(PATIENCE).expect("the second mail");
+    assert!(requests.try_recv().is_err(), "the first was tried");
+}
+
+#[test]
+fn dropping_the_mailer_does_not_wait() {
+    let (port, requests) = provider(Silent);
+    let mut bench = Bench::new(mailgun(format!("http://127.0.0.1:{port}")), PATIENCE);
+    bench.send(1);
+    requests.recv_timeout(PATIENCE).expect("the worker is busy");
+    let started = Instant::now();
+    drop(bench.mailer);
+    assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_name_is_shown_only_as_data_with_nothing_to_link() {
+    let rows = [
+        ("Ada Lovelace", Some("Ada Lovelace")),
+        ("O'Brien", Some("O'Brien")),
+        ("Зоя-Мария", Some("Зоя-Мария")),
+        ("राम", Some("राम")),
+        ("Ken 健 🐙", Some("Ken 健 🐙")),
+        ("ada42", Some("ada42")),
+        ("J. R. Smith", Some("J R Smith")),
+        ("evil.example", Some("evil example")),
+        ("www.evil.example/path?x=1#y", Some("www evil example path x=1 y")),
+        ("https://evil.example", Some("https evil example")),
+        ("mailto:eve@evil.example", Some("mailto eve evil example")),
+        ("eve@evil.example", Some("eve evil example")),
+        ("evil\u{3002}example", Some("evil example")),
+        ("evil\u{ff0e}example\u{ff0f}x\u{ff1a}\u{ff20}", Some("evil example x")),
+        ("evil\u{2024}example\u{2026}x\u{fe52}y\u{ff61}z", Some("evil example x y z")),
+        ("\\\\evil\\share", Some("evil share")),
+        ("javascript:alert(1)", Some("javascript alert(1)")),
+        ("say \"hi\"", Some("say hi")),
+        ("+1 555 0100", None),
+        ("0800-FLOWERS", Some("0800-FLOWERS")),
+        ("\u{664}\u{665}\u{666}\u{667}\u{668}", None),
+        ("You have won a prize, come and get it now", None),
+        ("...", None),
+        ("ABCDEF\nABCDEF", Some("ABCDEF ABCDEF")),
+    ];
+    for (name, expected) in rows {
+        let shown = shown_name(name);
+        assert_eq!(shown.as_deref(), expected, "{name:?}");
+        let mail = Mail { name: name.to_owned(), ..mail(1) };
+        for (kind, letter) in [("text", plain_text("Plume", &mail)), ("html", html_text("Plume", &mail))] {
+            let (before, after) = letter.split_once("7KQ2ZD").expect("the code");
+            assert!(before.contains("Plume"), "{kind}: {letter}");
+            assert!(expected.is_none_or(|name| !before.contains(name)), "the code comes first: {letter}");
+            assert_eq!(after.contains("Name given"), expected.is_some(), "{kind}: {letter}");
+            let lines = letter.lines().map(str::trim);
+            let alone = lines.filter(|line| line.len() == 6 && line.chars().all(char::is_alphanumeric));
+            assert_eq!(alone.count(), usize::from(kind == "text"), "one word stands alone: {letter}");
+            let after = after.replace("</p>", "").replace("alert(1)", "");
+            for linked in ["://", "www.", "@", "/", "\\", "mailto:", "evil.", "\u{3002}", "javascript:"] {
+                assert!(!after.contains(linked), "{linked}: {letter}");
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How a connection comes in: whether there is room for it, and which client address it counts for.
+
+use super::client_addresses::{Forwarded, Origin, network};
+use super::clients::{Guest, Role};
+use super::{Life, Output, Server};
+use crate::base::expiring_slab::Key;
+use crate::close_reason::CloseReason;
+use crate::http::site::Refusal;
+use crate::ids::ClientId;
+use crate::log_event::LogEvent;
+use crate::server::connection::Connection;
+use std::net::IpAddr;
+
+impl Server {
+    pub(crate) fn accept(&mut self, id: ClientId, peer: IpAddr) {
+        // The socket that had the slot is closed, or this one would not have it.
+        if let Some(former) = self.clients.in_slot_of(id) {
+            self.remove(former, CloseReason::PeerGone);
+        }
+        let mut connection = Connection::new(self.now.moment);
+        let origin = self.addresses.origin(peer);
+        let (role, address) = match self.make_room(id, origin) {
+            Ok(address) => (Role::Http(origin), address),
+            Err(reason) if self.clients.refuse(id, network(peer)) => {
+                connection.refuse(&self.shared, self.now.moment, Refusal::Full, reason);
+                (Role::Refused, None)
+            }
+            Err(_) => return self.outputs.push_back(Output::Close(id)),
+        };
+        self.clients.insert(id, connection, role, address);
+        if self.life != Life::Serving {
+            self.end(id, CloseReason::Restarting);
+        }
+        self.settle(id);
+    }
+
+    /// Whether there is room for one more connection; gives what is counted of its client address, where that is known.
+    fn make_room(&mut self, id: ClientId, origin: Origin) -> Result<Option<Key>, CloseReason> {
+        if self.clients.holders() >= self.settings.connections_max {
+            if !self.is_full {
+                self.note(LogEvent::Full(id));
+            }
+            self.is_full = true;
+            return Err(CloseReason::Full);
+        }
+        self.is_full = false;
+        let address = match origin {
+            Origin::Client(address) => Some(self.enter_address(id, address)?),
+            Origin::Proxy(_) | Origin::Local => None,
+        };
+        self.note(LogEvent::Accepted(id));
+        Ok(address)
+    }
+
+    /// Counts a connection for a client address.
+    fn enter_address(&mut self, id: ClientId, address: IpAddr) -> Result<Key, CloseReason> {
+        self.addresses.enter(self.now.moment, address).ok_or_else(|| {
+            self.note(LogEvent::AddressFull(id));
+            CloseReason::AddressFull
+        })
+    }
+
+    /// A connection has become a WebSocket; only now a proxy has told whose it is.
+    pub(crate) fn upgrade(&mut self, id: ClientId, forwarded_for: Option<&str>) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Role::Http(origin) = client.role else { return };
+        client.role = Role::Guest(Guest::default());
+        self.note(LogEvent::Upgraded(id));
+        let proxy = match (origin, forwarded_for) {
+            (Origin::Client(_), _) | (Origin::Local, None) => return,
+            (Origin::Local, Some(_)) => return self.note_unknown_proxy(id),
+            (Origin::Proxy(proxy), _) => proxy,
+        };
+        let (address, is_silent) = match self.addresses.forwarded(proxy, forwarded_for) {
+            Forwarded::Client(address) => (address, false),
+            Forwarded::Unknown(proxy) => (proxy, true),
+        };
+        match self.enter_address(id, address) {
+            Ok(address) => self.clients.set_address(id, address),
+            Err(reason) if self.clients.refuse(id, network(address)) => self.end(id, reason),
+            Err(reason) => self.remove(id, reason),
+        }
+        if is_silent {
+            self.note_silent_proxy(id);
+        }
+    }
+
+    /// Warns once in a run: the setting does not change before the next.
+    fn note_unknown_proxy(&mut self, id: ClientId) {
+        if !std::mem::replace(&mut self.has_noted_unknown_proxy, true) {
+            self.note(LogEvent::UnknownProxy(id));
+        }
+    }
+
+    /// Warns once in a run, whatever was said of other proxies.
+    fn note_silent_proxy(&mut self, id: ClientId) {
+        if !std::mem::replace(&mut self.has_noted_silent_proxy, true) {
+            self.note(LogEvent::SilentProxy(id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,391 @@
+//! What one client address may do: so many connections, arrivals and wrong tries. An IPv6 client counts by its /64,
+//! which is what one household gets (RFC 6177).
+
+use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::shared_throttle::SharedThrottle;
+use crate::base::sliding_window::{SlidingWindow, WindowLimit};
+use crate::base::time::Moment;
+use crate::base::token_bucket::{Rate, TokenBucket};
+use crate::limits::{
+    ADDRESS_MEMORY, ADDRESSES_MAX, ARRIVALS_PER_ADDRESS, ARRIVALS_WINDOW, TRIES_PER_ADDRESS, TRIES_WINDOW,
+};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// All client addresses that are here or were lately.
+#[derive(Debug)]
+pub(crate) struct ClientAddresses {
+    trusted_proxies: Vec<IpNet>,
+    connections_max: usize,
+    visitors: ExpiringSlab<Visitor>,
+    by_network: BTreeMap<IpAddr, Key>,
+}
+
+#[derive(Debug)]
+struct Visitor {
+    network: IpAddr,
+    connections: usize,
+    arrivals: TokenBucket,
+    tries: Tries<SlidingWindow>,
+    talk: SharedThrottle,
+}
+
+/// Tries of a client address, by kind: each kind has a limit of its own.
+#[derive(Debug, Default)]
+struct Tries<T> {
+    codes: T,
+    tokens: T,
+    names: T,
+}
+
+/// A kind of try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Try {
+    /// A wrong code.
+    Code,
+    /// A session token that has not even the form of one. (Well-formed ones are not counted.)
+    Token,
+    /// A name that it may not have.
+    Name,
+}
+
+impl<T> Tries<T> {
+    const fn of(&self, kind: Try) -> &T {
+        match kind {
+            Try::Code => &self.codes,
+            Try::Token => &self.tokens,
+            Try::Name => &self.names,
+        }
+    }
+
+    const fn of_mut(&mut self, kind: Try) -> &mut T {
+        match kind {
+            Try::Code => &mut self.codes,
+            Try::Token => &mut self.tokens,
+            Try::Name => &mut self.names,
+        }
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From a client itself.
+    Client(IpAddr),
+    /// From a proxy at this address, which tells the client's address with each request.
+    Proxy(IpAddr),
+    /// From this machine: perhaps a proxy that nobody told us of, so it has no limits.
+    Local,
+}
+
+/// Which client a trusted proxy speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forwarded {
+    /// The client with this address.
+    Client(IpAddr),
+    /// A client that the proxy at this address does not name: it counts for the proxy's own address.
+    Unknown(IpAddr),
+}
+
+impl ClientAddresses {
+    pub(crate) fn new(trusted_proxies: Vec<IpNet>, connections_max: usize) -> Self {
+        Self {
+            trusted_proxies,
+            connections_max,
+            visitors: ExpiringSlab::new(ADDRESSES_MAX),
+            by_network: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn origin(&self, peer: IpAddr) -> Origin {
+        let peer = peer.to_canonical();
+        if self.is_trusted(peer) {
+            Origin::Proxy(peer)
+        } else if peer.is_loopback() {
+            Origin::Local
+        } else {
+            Origin::Client(peer)
+        }
+    }
+
+    /// The client's address as trusted proxies tell it, each of which appends the address of its own peer: the right-most one that
+    /// is not a trusted proxy's own. What stands to the left of it anybody may have written. Where a proxy appended something that
+    /// is no address (`unknown`, `_hidden`, `unix:`), that proxy's own address counts: no client may escape the limits by it. Where
+    /// all are trusted, the client is in a trusted network itself, and the left-most counts.
+    pub(crate) fn forwarded(&self, peer: IpAddr, forwarded_for: Option<&str>) -> Forwarded {
+        let mut nearest = peer;
+        for part in forwarded_for.unwrap_or_default().rsplit(',') {
+            match told_address(part) {
+                None => return Forwarded::Unknown(nearest),
+                Some(address) if !self.is_trusted(address) => return Forwarded::Client(address),
+                Some(address) => nearest = address,
+            }
+        }
+        Forwarded::Client(nearest)
+    }
+
+    /// One more connection from an address; `None`: it has too many, or they come too fast.
+    pub(crate) fn enter(&mut self, now: Moment, address: IpAddr) -> Option<Key> {
+        let network = network(address);
+        let key = match self.by_network.get(&network) {
+            Some(&key) => key,
+            None => self.begin(network),
+        };
+        let visitor = self.visitors.get_mut(key)?;
+        let may_enter =
+            visitor.connections < self.connections_max && visitor.arrivals.has_token(now, ARRIVALS);
+        if may_enter {
+            visitor.arrivals.take_in_debt(now, ARRIVALS, 1);
+            visitor.connections += 1;
+        }
+        self.remember(now, key);
+        may_enter.then_some(key)
+    }
+
+    /// One connection less.
+    pub(crate) fn leave(&mut self, now: Moment, key: Key) {
+        if let Some(visitor) = self.visitors.get_mut(key) {
+            visitor.connections = visitor.connections.saturating_sub(1);
+            self.remember(now, key);
+        }
+    }
+
+    /// How fast the address talks, over all connections.
+    pub(crate) fn throttle(&mut self, key: Key) -> Option<&mut SharedThrottle> {
+        self.visitors.get_mut(key).map(|visitor| &mut visitor.talk)
+    }
+
+    /// The address, or for IPv6 its /64.
+    pub(crate) fn network(&self, key: Key) -> Option<IpAddr> {
+        self.visitors.get(key).map(|visitor| visitor.network)
+    }
+
+    /// How long until the address has a try of this kind left.
+    pub(crate) fn wait_to_try(&self, now: Moment, key: Key, kind: Try) -> Duration {
+        let visitor = self.visitors.get(key);
+        visitor.map_or(Duration::ZERO, |visitor| visitor.tries.of(kind).wait(now, TRIES))
+    }
+
+    /// Counts a wrong try of this kind.
+    pub(crate) fn count_try(&mut self, now: Moment, key: Key, kind: Try) {
+        if let Some(visitor) = self.visitors.get_mut(key) {
+            visitor.tries.of_mut(kind).add(now, TRIES);
+        }
+    }
+
+    pub(crate) fn forget_expired(&mut self, now: Moment) {
+        while let Some(visitor) = self.visitors.pop_expired(now) {
+            self.by_network.remove(&visitor.network);
+        }
+    }
+
+    /// How many are known.
+    pub(crate) fn len(&self) -> usize {
+        self.visitors.len()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.visitors.next_deadline()
+    }
+
+    /// Whether a proxy at this address, which is canonical, is believed. An IPv4 address is also in the IPv6 networks that its
+    /// mapped form (`::ffff:10.0.0.1`) is in: that is how it looks on a socket of both families.
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        let mapped = match address {
+            IpAddr::V4(address) => Some(IpAddr::V6(address.to_ipv6_mapped())),
+            IpAddr::V6(_) => None,
+        };
+        self.trusted_proxies.iter().any(|network| {
+            network.contains(&address) || mapped.is_some_and(|mapped| network.contains(&mapped))
+        })
+    }
+
+    fn begin(&mut self, network: IpAddr) -> Key {
+        let visitor = Visitor {
+            network,
+            connections: 0,
+            arrivals: TokenBucket::default(),
+            tries: Tries::default(),
+            talk: SharedThrottle::default(),
+        };
+        let (key, evicted) = self.visitors.insert(visitor, None);
+        if let Some(evicted) = evicted {
+            self.by_network.remove(&evicted.network);
+        }
+        self.by_network.insert(network, key);
+        key
+    }
+
+    /// An address without connections is remembered until its counts mean nothing any more.
+    fn remember(&mut self, now: Moment, key: Key) {
+        let is_idle = self.visitors.get(key).is_some_and(|visitor| visitor.connections == 0);
+        self.visitors.set_expiry(key, is_idle.then(|| now.after(ADDRESS_MEMORY)));
+    }
+}
+
+/// An address as proxies write it: bare, in brackets, or with a port; some quote it.
+fn told_address(part: &str) -> Option<IpAddr> {
+    let part = part.trim().trim_matches('"');
+    let bare = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')).unwrap_or(part);
+    let address = bare.parse().or_else(|_| part.parse().map(|address: SocketAddr| address.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// The network that an address counts for.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & SLASH_64).into(),
+    }
+}
+
+const SLASH_64: u128 = !0 << 64;
+const ARRIVALS: Rate = Rate::within(ARRIVALS_WINDOW, ARRIVALS_PER_ADDRESS);
+const TRIES: WindowLimit = WindowLimit { events_max: TRIES_PER_ADDRESS, window: TRIES_WINDOW };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(connections_max: usize) -> ClientAddresses {
+        ClientAddresses::new(
+            vec!["10.0.0.0/8".parse().unwrap(), "fd00::1/128".parse().unwrap()],
+            connections_max,
+        )
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_right_most_address_that_is_not_a_proxys_counts() {
+        let addresses = addresses(1);
+        let peer = ip("10.3.3.3");
+        let rows = [
+            ("203.0.113.5", Some("203.0.113.5")),
+            ("6.6.6.6, 203.0.113.5", Some("203.0.113.5")),
+            ("6.6.6.6, 203.0.113.5, 10.1.1.1 ,10.2.2.2", Some("203.0.113.5")),
+            ("203.0.113.5,::ffff:10.1.1.1", Some("203.0.113.5")),
+            ("2001:db8::7", Some("2001:db8::7")),
+            ("[2001:db8::7]", Some("2001:db8::7")),
+            ("\"[2001:db8::7]:443\"", Some("2001:db8::7")),
+            ("6.6.6.6, 203.0.113.5:4711", Some("203.0.113.5")),
+            // All are trusted: the client is in the trusted network.
+            ("10.1.1.1", Some("10.1.1.1")),
+            ("10.1.1.1, fd00::1, 10.2.2.2", Some("10.1.1.1")),
+            // RFC 7239, section 6, and what else is no address: who said it counts.
+            ("unknown", None),
+            ("_hidden", None),
+            ("unix:", None),
+            ("203.0.113.5, unknown", None),
+            ("203.0.113.5, \"_SEVKISEK\"", None),
+            ("203.0.113.5, 203.0.113.5;203.0.113.6", None),
+            ("203.0.113.5, ::1%eth0", None),
+            ("203.0.113.5, 203.0.113.256", None),
+            ("203.0.113.5,", None),
+            (",", None),
+            ("", None),
+        ];
+        for (forwarded_for, address) in rows {
+            let expected = address.map_or(Forwarded::Unknown(peer), |address| Forwarded::Client(ip(address)));
+            assert_eq!(addresses.forwarded(peer, Some(forwarded_for)), expected, "{forwarded_for}");
+        }
+        assert_eq!(addresses.forwarded(peer, None), Forwarded::Unknown(peer), "nothing is told");
+        for forwarded_for in ["203.0.113.5, rubbish, 10.1.1.1", "unix:,::ffff:10.1.1.1"] {
+            let expected = Forwarded::Unknown(ip("10.1.1.1"));
+            assert_eq!(addresses.forwarded(peer, Some(forwarded_for)), expected, "{forwarded_for}");
+        }
+    }
+
+    #[test]
+    fn ipv4_mapped_networks_hold_ipv4_peers() {
+        let rows = [
+            ("::ffff:10.0.0.0/104", "10.9.9.9", true),
+            ("::ffff:10.0.0.0/104", "::ffff:10.9.9.9", true),
+            ("::ffff:10.0.0.0/104", "11.0.0.1", false),
+            ("::ffff:10.0.0.1/128", "10.0.0.1", true),
+            ("::ffff:10.0.0.1/128", "10.0.0.2", false),
+            ("::ffff:0:0/96", "203.0.113.5", true),
+            ("::ffff:0:0/96", "2001:db8::1", false),
+            ("10.0.0.0/8", "::ffff:10.9.9.9", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("2001:db8::/32", "10.9.9.9", false),
+        ];
+        for (network, peer, is_trusted) in rows {
+            let addresses = ClientAddresses::new(vec![network.parse().unwrap()], 1);
+            let is_proxy = matches!(addresses.origin(ip(peer)), Origin::Proxy(_));
+            assert_eq!(is_proxy, is_trusted, "{peer} in {network}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_a_client_a_proxy_or_this_machine() {
+        let addresses = addresses(1);
+        let rows = [
+            ("203.0.113.5", Origin::Client(ip("203.0.113.5"))),
+            ("::ffff:203.0.113.5", Origin::Client(ip("203.0.113.5"))),
+            ("10.9.9.9", Origin::Proxy(ip("10.9.9.9"))),
+            ("::ffff:10.9.9.9", Origin::Proxy(ip("10.9.9.9"))),
+            ("fd00::1", Origin::Proxy(ip("fd00::1"))),
+            ("127.0.0.1", Origin::Local),
+            ("::1", Origin::Local),
+            ("::ffff:127.0.0.1", Origin::Local),
+        ];
+        for (peer, origin) in rows {
+            assert_eq!(addresses.origin(ip(peer)), origin, "{peer}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_so_many_connections_and_a_network_counts_as_one() {
+        let now = Moment::from_ms(0);
+        let mut addresses = addresses(2);
+        let first = addresses.enter(now, ip("2001:db8::1")).unwrap();
+        assert_eq!(addresses.enter(now, ip("2001:db8::ffff")), Some(first));
+        assert_eq!(addresses.enter(now, ip("2001:db8::2")), None);
+        assert!(addresses.enter(now, ip("2001:db8:0:1::2")).is_some());
+        assert!(addresses.enter(now, ip("203.0.113.5")).is_some());
+        assert!(addresses.enter(now, ip("203.0.113.6")).is_some());
+        addresses.leave(now, first);
+        assert_eq!(addresses.enter(now, ip("2001:db8::2")), Some(first));
+    }
+
+    #[test]
+    fn arrivals_and_tries_have_their_limits() {
+        let now = Moment::from_ms(0);
+        let mut addresses = addresses(usize::MAX);
+        let key = addresses.enter(now, ip("203.0.113.5")).unwrap();
+        for _ in 1..ARRIVALS_PER_ADDRESS {
+            assert!(addresses.enter(now, ip("203.0.113.5")).is_some());
+        }
+        assert_eq!(addresses.enter(now, ip("203.0.113.5")), None);
+        assert!(addresses.enter(now.after(ARRIVALS_WINDOW), ip("203.0.113.5")).is_some());
+        let is_free =
+            |addresses: &ClientAddresses, now, kind| addresses.wait_to_try(now, key, kind).is_zero();
+        for kind in [Try::Code, Try::Token, Try::Name] {
+            for _ in 0..TRIES_PER_ADDRESS {
+                assert!(is_free(&addresses, now, kind));
+                addresses.count_try(now, key, kind);
+            }
+            let almost = now.after(TRIES_WINDOW.saturating_sub(Duration::from_millis(1)));
+            assert!(!is_free(&addresses, now, kind) && !is_free(&addresses, almost, kind));
+            assert!(is_free(&addresses, now.after(TRIES_WINDOW), kind), "{kind:?}");
+        }
+        assert_eq!(addresses.network(key), Some(ip("203.0.113.5")));
+    }
+
+    #[test]
+    fn an_address_is_forgotten_when_its_counts_mean_nothing() {
+        let now = Moment::from_ms(0);
+        let mut addresses = addresses(9);
+        let key = addresses.enter(now, ip("203.0.113.5")).unwrap();
+        assert_eq!(addresses.next_deadline(), None);
+        addresses.leave(now, key);
+        assert_eq!(addresses.next_deadline(), Some(now.after(ADDRESS_MEMORY)));
+        addresses.forget_expired(now.after(ADDRESS_MEMORY));
+        assert!(addresses.visitors.len() == 0 && addresses.by_network.is_empty());
+    }
+}

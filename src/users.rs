@@ -1,0 +1,319 @@
+//! Who may enter, who may speak, who is in. Knows no bytes on a wire, no HTTP, no sockets.
+
+pub(crate) mod email;
+pub(crate) mod logins;
+pub(crate) mod mail_limits;
+pub(crate) mod names;
+pub(crate) mod network_shares;
+pub(crate) mod sessions;
+pub(crate) mod user_name;
+
+use crate::base::expiring_slab::Key;
+use crate::base::shared_throttle::SharedThrottle;
+use crate::base::time::Moment;
+use crate::base::token_bucket::Rate;
+use crate::ids::{ClientId, MailId};
+use crate::limits::{
+    CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX, MAIL_ADDRESSES_MAX, NAMES_MAX, SESSIONS_MAX,
+};
+use crate::login_email::{Mail, MailError};
+use crate::settings::Settings;
+use crate::usage::Usage;
+use email::Email;
+use logins::{Begun, LoginAttempt, Logins};
+use mail_limits::{MailLimits, Wanted};
+use names::{NameError, Names};
+use network_shares::network_of;
+use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
+use sessions::{Sessions, Token};
+use std::net::IpAddr;
+use std::time::Duration;
+use user_name::UserName;
+
+/// All that the server knows of people.
+#[derive(Debug)]
+pub(crate) struct Users {
+    names: Names,
+    sessions: Sessions,
+    logins: Logins,
+    mail_limits: MailLimits,
+    rng: ChaCha20Rng,
+    run: String,
+}
+
+/// What a connection asks for a code with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    /// The connection.
+    pub(crate) connection: ClientId,
+    /// Its client address, where that is known.
+    pub(crate) address: Option<IpAddr>,
+    /// The flow that it began before, which ends when it gets another one.
+    pub(crate) former: Option<Key>,
+    /// Mails that it was granted so far.
+    pub(crate) mails: u8,
+}
+
+/// A flow has begun.
+#[derive(Debug)]
+pub(crate) struct Hello {
+    /// The flow.
+    pub(crate) flow: Key,
+    /// What makes the code good on another connection.
+    pub(crate) flow_token: String,
+    /// The name as it will be shown.
+    pub(crate) name: UserName,
+    /// How many characters the code has, if not the usual number.
+    pub(crate) code_chars: Option<usize>,
+    /// How the code comes.
+    pub(crate) delivery: Delivery,
+}
+
+/// How the code of a flow comes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// In this mail.
+    Mail(Mail),
+    /// It was sent lately, and is not sent again now; how long until it could be.
+    Lately(Duration),
+}
+
+/// Why no flow begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum HelloError {
+    /// Not a name.
+    BadName,
+    /// Not an address.
+    BadEmail,
+    /// The address may not have the name.
+    MayNotEnter(UserName, NameError),
+    /// Too much mail; how long to wait.
+    MailLimited(Duration),
+}
+
+/// Somebody is in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entered {
+    /// The session to which the connection belongs.
+    pub(crate) session: Key,
+    /// Whose session it is.
+    pub(crate) person: Key,
+    /// What resumes the session.
+    pub(crate) token: String,
+    /// The name as it is shown.
+    pub(crate) name: UserName,
+}
+
+/// Why a code does not let anybody in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AuthError {
+    /// It is wrong; so many tries are left for the right one.
+    Wrong {
+        /// Tries left; at zero there is no code any more.
+        left: u8,
+    },
+    /// Meanwhile the name was taken, or the mailbox has taken other names.
+    MayNotEnter(UserName, NameError),
+}
+
+impl Users {
+    /// A chat in which nobody is. All its randomness comes from the seed.
+    pub(crate) fn new(settings: &Settings, seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let run = format!("{:016x}", rng.next_u64());
+        let mail_rate = settings.mail_budget.map(|budget| Rate::every(budget.every, budget.burst));
+        Self {
+            names: Names::new(&settings.name),
+            sessions: Sessions::default(),
+            logins: Logins::new(settings.code_ttl),
+            mail_limits: MailLimits::new(mail_rate),
+            rng,
+            run,
+        }
+    }
+
+    /// A string that no other run of the server has.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// A connection asks for a code.
+    ///
+    /// The budgets come before the name: whether it is taken is told only to a client address that was counted for asking,
+    /// and only where a mail would have gone out or a code is live.
+    ///
+    /// # Errors
+    /// If there can be no code.
+    pub(crate) fn hello(
+        &mut self,
+        now: Moment,
+        asker: Asker,
+        name: &str,
+        email: &str,
+    ) -> Result<Hello, HelloError> {
+        let Asker { connection, address, former, mails } = asker;
+        let name = UserName::parse(name).ok_or(HelloError::BadName)?;
+        let email = Email::parse(email).ok_or(HelloError::BadEmail)?;
+        let wait = self.mail_limits.wait_to_ask(now, address);
+        if !wait.is_zero() {
+            return Err(HelloError::MailLimited(wait));
+        }
+        let is_live = self.logins.has_live_code(now, &email.key());
+        let owns_name = self.names.owns_any(&email);
+        let wanted = Wanted { email: &email, owns_name, has_new_code: !is_live, address, mails };
+        let may_send = self.mail_limits.check(now, wanted);
+        if let (Err(wait), false) = (may_send, is_live) {
+            return Err(HelloError::MailLimited(wait));
+        }
+        self.mail_limits.count_ask(now, address);
+        if let Err(refusal) = self.names.check(&name, &email) {
+            return Err(HelloError::MayNotEnter(name, refusal));
+        }
+        if let Some(former) = former {
+            self.logins.void(former);
+        }
+        let network = address.map(network_of);
+        let flow = LoginAttempt { name: name.clone(), email: email.clone(), connection, network };
+        let Begun { flow, token: flow_token, code, live } = self.logins.begin(&mut self.rng, now, flow);
+        let delivery = if let Err(wait) = may_send {
+            Delivery::Lately(wait)
+        } else {
+            self.logins.mail_begun(live);
+            let id = self.mail_limits.send(now, wanted, flow, live);
+            let to = email.as_str().to_owned();
+            let (name, code) = (name.as_str().to_owned(), code.as_str().to_owned());
+            Delivery::Mail(Mail { id, to, name, code })
+        };
+        Ok(Hello { flow, flow_token, name, code_chars: code.unusual_chars(), delivery })
+    }
+
+    /// A flow is over.
+    pub(crate) fn forget_flow(&mut self, flow: Key) {
+        self.logins.void(flow);
+    }
+
+    /// Somebody types a code, for the flow of the token or else for the connection's own.
+    ///
+    /// # Errors
+    /// If it lets nobody in.
+    pub(crate) fn auth(
+        &mut self,
+        now: Moment,
+        own_flow: Option<Key>,
+        flow_token: Option<&str>,
+        code: &str,
+    ) -> Result<Entered, AuthError> {
+        let flow = match flow_token {
+            Some(token) => self.logins.find(token),
+            None => own_flow,
+        };
+        let Some(flow) = flow else { return Err(AuthError::Wrong { left: 0 }) };
+        let flow = self.logins.try_code(now, flow, code).map_err(|left| AuthError::Wrong { left })?;
+        let person = match self.names.claim(&flow.name, &flow.email) {
+            Ok(person) => person,
+            Err(refusal) => return Err(AuthError::MayNotEnter(flow.name, refusal)),
+        };
+        let (session, token) = self.sessions.begin(&mut self.rng, person);
+        // Under the name as it was claimed first: its owner may have typed another form of it.
+        let name = self.names.get(person).cloned().unwrap_or(flow.name);
+        Ok(self.enter(session, token, person, name))
+    }
+
+    /// Whether a text has the form of a session token.
+    pub(crate) fn is_token(written: &str) -> bool {
+        Token::read(written).is_some()
+    }
+
+    /// Somebody comes back with a session token. `None`: it is not valid.
+    pub(crate) fn resume(&mut self, token: &str) -> Option<Entered> {
+        let (session, person) = self.sessions.find(token)?;
+        let name = self.names.get(person)?.clone();
+        Some(self.enter(session, token.to_owned(), person, name))
+    }
+
+    /// The name of the user of a session. `None`: the session has ended, which one with a connection has not.
+    pub(crate) fn speaker(&self, session: Key) -> Option<&UserName> {
+        self.names.get(self.sessions.person(session)?)
+    }
+
+    /// How fast a person talks, over all connections.
+    pub(crate) fn throttle(&mut self, person: Key) -> Option<&mut SharedThrottle> {
+        self.names.throttle(person)
+    }
+
+    /// Notes the id of the first line that a session was shown.
+    pub(crate) fn set_first_seen(&mut self, session: Key, id: u64) {
+        self.sessions.set_first_seen(session, id);
+    }
+
+    /// The id of the first line that a session was shown.
+    pub(crate) fn first_seen(&self, session: Key) -> u64 {
+        self.sessions.first_seen(session)
+    }
+
+    /// A connection of a session is gone. Gives the user whose last connection it was.
+    pub(crate) fn disconnect(&mut self, now: Moment, session: Key) -> Option<Key> {
+        let user = self.sessions.disconnect(now, session)?;
+        self.names.disconnect(now, user).then_some(user)
+    }
+
+    /// A session, which has no connection any more, is over. Gives the user whose it was.
+    pub(crate) fn log_out(&mut self, session: Key) -> Option<Key> {
+        self.sessions.end(session)
+    }
+
+    /// What became of a mail. Gives the connections that have to be told of a failure.
+    pub(crate) fn mail_done(&mut self, mail: MailId, result: Result<(), MailError>) -> Vec<ClientId> {
+        let sent = self.mail_limits.done(mail, result);
+        sent.map(|sent| self.logins.mail_done(sent.live, sent.flow, result.is_ok())).unwrap_or_default()
+    }
+
+    /// A mail of which nothing was heard in time.
+    pub(crate) fn overdue_mail(&self, now: Moment) -> Option<MailId> {
+        self.mail_limits.overdue(now)
+    }
+
+    /// Forgets codes, sessions and names whose time is over.
+    pub(crate) fn forget_expired(&mut self, now: Moment) {
+        self.logins.forget_expired(now);
+        self.sessions.forget_expired(now);
+        self.names.forget_expired(now);
+        self.mail_limits.forget_expired(now);
+    }
+
+    /// When there is something to do without anybody asking.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        [
+            self.logins.next_deadline(),
+            self.sessions.next_deadline(),
+            self.names.next_deadline(),
+            self.mail_limits.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What is kept of people, beside its limit.
+    pub(crate) fn usage(&self) -> [Usage; 9] {
+        let (networks, networks_max) = self.mail_limits.networks();
+        [
+            Usage::new("names", self.names.len(), NAMES_MAX),
+            Usage::new("sessions", self.sessions.len(), SESSIONS_MAX),
+            Usage::new("codes", self.logins.codes(), CODES_MAX),
+            Usage::new("login flows", self.logins.flows(), FLOWS_MAX),
+            Usage::new("guessed addresses", self.logins.guessed(), GUESSED_ADDRESSES_MAX),
+            Usage::new("mail addresses", self.mail_limits.mailboxes(), MAIL_ADDRESSES_MAX),
+            Usage::new("addresses with new codes", self.mail_limits.addresses(), MAIL_ADDRESSES_MAX),
+            Usage::new("asking networks", networks, networks_max),
+            // Both go within seconds, and the budget for mail, where mail is really sent, bounds how many come.
+            Usage::new("mails on their way", self.mail_limits.on_their_way(), usize::MAX),
+        ]
+    }
+
+    fn enter(&mut self, session: Key, token: String, person: Key, name: UserName) -> Entered {
+        self.sessions.connect(session);
+        self.names.connect(person);
+        Entered { session, person, token, name }
+    }
+}

@@ -1,0 +1,705 @@
+//! Login codes. A code belongs to the email address that it was mailed to; each hello begins a flow that waits for it.
+//!
+//! All flows of an address wait for the same live code, so that a stranger's request for it cannot make the owner's mail
+//! useless. Each flow has tries of its own, so that a stranger's wrong tries cannot use up the owner's. A code is shared by
+//! the exact address, without regard to `+tags`: `ada+x@` is Ada's mailbox at some providers and somebody else's at others,
+//! and who reads the mail of one address must not get the code of another.
+//!
+//! How many guesses one address may see is bounded in total, whatever connections, networks and flows they come from: see
+//! [`GUESSES_PER_ADDRESS_MAX`].
+
+use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::time::Moment;
+use crate::ids::ClientId;
+use crate::limits::{
+    CODE_CHAR_BITS, CODE_CHARS, CODE_TRIES, CODES_MAX, FLOWS_MAX, FLOWS_PER_CODE_MAX, GUESSED_ADDRESSES_MAX,
+    GUESSES_PER_ADDRESS_MAX, GUESSES_WINDOW, LONG_CODE_CHARS,
+};
+use crate::users::email::{Email, EmailKey};
+use crate::users::sessions::Token;
+use crate::users::user_name::UserName;
+use ipnet::IpNet;
+use rand::Rng;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+
+/// A login code, short or long. It does not show itself in any log.
+#[derive(Clone, Copy)]
+pub(crate) struct Code {
+    /// Those of a short code are followed by zero bytes, which are not in the alphabet.
+    chars: [u8; LONG_CODE_CHARS],
+    len: usize,
+}
+
+impl Code {
+    /// A new code of [`CODE_CHARS`] characters.
+    pub(crate) fn short(rng: &mut impl Rng) -> Self {
+        Self::random(rng, CODE_CHARS)
+    }
+
+    /// A new code of [`LONG_CODE_CHARS`] characters.
+    pub(crate) fn long(rng: &mut impl Rng) -> Self {
+        Self::random(rng, LONG_CODE_CHARS)
+    }
+
+    fn random(rng: &mut impl Rng, len: usize) -> Self {
+        let mut chars = [0; LONG_CODE_CHARS];
+        for char in chars.iter_mut().take(len) {
+            let mut byte = [0];
+            rng.fill_bytes(&mut byte);
+            // 256 is a multiple of 32, so every character is as likely as every other.
+            *char = ALPHABET[usize::from(byte[0]) % ALPHABET.len()];
+        }
+        Self { chars, len }
+    }
+
+    /// Reads a code as somebody typed it: any case, white space anywhere, and o, i and l for the digits that they look like.
+    pub(crate) fn parse(typed: &str) -> Option<Self> {
+        let mut code = Self { chars: [0; LONG_CODE_CHARS], len: 0 };
+        for typed in typed.chars().filter(|char| !char.is_whitespace()) {
+            let char = match u8::try_from(typed).ok()?.to_ascii_uppercase() {
+                b'O' => b'0',
+                b'I' | b'L' => b'1',
+                char => char,
+            };
+            *code.chars.get_mut(code.len)? = ALPHABET.contains(&char).then_some(char)?;
+            code.len += 1;
+        }
+        matches!(code.len, CODE_CHARS | LONG_CODE_CHARS).then_some(code)
+    }
+
+    /// The characters.
+    pub(crate) fn as_str(&self) -> &str {
+        let chars = self.chars.get(..self.len).unwrap_or_default();
+        str::from_utf8(chars).unwrap_or_default()
+    }
+
+    /// How many characters a client has to ask for, if they are not [`CODE_CHARS`].
+    pub(crate) fn unusual_chars(&self) -> Option<usize> {
+        self.is_long().then_some(self.len)
+    }
+
+    fn is_long(&self) -> bool {
+        self.len > CODE_CHARS
+    }
+
+    fn is(self, other: Self) -> bool {
+        self.chars.ct_eq(&other.chars).into()
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(..)")
+    }
+}
+
+/// A request for a code that has not been answered with it yet.
+#[derive(Debug)]
+pub(crate) struct LoginAttempt {
+    /// The name that was asked for.
+    pub(crate) name: UserName,
+    /// The address that the code was sent to.
+    pub(crate) email: Email,
+    /// The connection that asked.
+    pub(crate) connection: ClientId,
+    /// The network that it came from, where that is known.
+    pub(crate) network: Option<IpNet>,
+}
+
+/// A flow that has just begun.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// The flow.
+    pub(crate) flow: Key,
+    /// The token by which it is found from another connection.
+    pub(crate) token: String,
+    /// The code that it waits for.
+    pub(crate) code: Code,
+    /// The live code, for [`Logins::mail_begun`].
+    pub(crate) live: Key,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    token: Token,
+    flow: LoginAttempt,
+    code: Code,
+    tries_left: u8,
+}
+
+/// A code that is good, or will be when its mail arrives.
+#[derive(Debug)]
+struct Live {
+    code: Code,
+    email: EmailKey,
+    expires: Moment,
+    /// The flows that wait for it, the oldest first. Some may have ended.
+    flows: Vec<Key>,
+    /// Mails with this code whose fate is not known yet.
+    mails_open: usize,
+    /// A mail with this code went out.
+    is_sent: bool,
+}
+
+/// A live code that one more flow may wait for.
+#[derive(Debug, Clone, Copy)]
+struct Joinable {
+    key: Key,
+    code: Code,
+    expires: Moment,
+}
+
+/// Wrong tries at the short codes of one address: a sliding window in two halves, each as long as the window, so that it never
+/// counts too few.
+#[derive(Debug, Clone, Copy)]
+struct Guesses {
+    /// When the current half began.
+    since: Moment,
+    current: u32,
+    former: u32,
+}
+
+impl Guesses {
+    const fn none(now: Moment) -> Self {
+        Self { since: now, current: 0, former: 0 }
+    }
+
+    fn at(self, now: Moment) -> Self {
+        match now.since(self.since).as_micros() / GUESSES_WINDOW.as_micros() {
+            0 => self,
+            1 => Self { since: self.since.after(GUESSES_WINDOW), current: 0, former: self.current },
+            _ => Self::none(now),
+        }
+    }
+
+    const fn count(self) -> u32 {
+        self.former.saturating_add(self.current)
+    }
+}
+
+/// All codes and flows.
+#[derive(Debug)]
+pub(crate) struct Logins {
+    code_ttl: Duration,
+    flows: ExpiringSlab<Waiting>,
+    codes: ExpiringSlab<Live>,
+    /// The live codes of an address, the newest last: a long code may stand beside a short one that still has flows.
+    by_email: BTreeMap<EmailKey, Vec<Key>>,
+    guesses: ExpiringSlab<(EmailKey, Guesses)>,
+    guessed: BTreeMap<EmailKey, Key>,
+}
+
+impl Logins {
+    /// No flows; codes will be good for `code_ttl`.
+    pub(crate) fn new(code_ttl: Duration) -> Self {
+        Self::bounded(code_ttl, CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX)
+    }
+
+    fn bounded(code_ttl: Duration, codes_max: usize, flows_max: usize, guessed_max: usize) -> Self {
+        Self {
+            code_ttl,
+            flows: ExpiringSlab::new(flows_max),
+            codes: ExpiringSlab::new(codes_max),
+            by_email: BTreeMap::new(),
+            guesses: ExpiringSlab::new(guessed_max),
+            guessed: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a new flow for this address would wait for a code that was made already.
+    pub(crate) fn has_live_code(&self, now: Moment, email: &EmailKey) -> bool {
+        self.joinable(now, email).is_some()
+    }
+
+    /// Begins a flow that waits for the live code of the address, or for a new one.
+    ///
+    /// Where too many wait already, the oldest flow of the network that has most of them ends. So one network pushes out
+    /// nobody else's flow; and whoever has lost theirs to many networks begins another one, for the code that they have.
+    pub(crate) fn begin(&mut self, rng: &mut impl Rng, now: Moment, flow: LoginAttempt) -> Begun {
+        let Joinable { key: live, code, expires } = match self.joinable(now, &flow.email.key()) {
+            Some(joinable) => joinable,
+            None => self.make_code(rng, now, flow.email.key()),
+        };
+        self.make_room(live);
+        let token = Token::random(rng);
+        let waiting = Waiting { token, flow, code, tries_left: CODE_TRIES };
+        let (flow, _evicted) = self.flows.insert(waiting, Some(expires));
+        if let Some(live) = self.codes.get_mut(live) {
+            live.flows.push(flow);
+        }
+        Begun { flow, token: token.write(flow.slot()), code, live }
+    }
+
+    /// A mail with this code is on its way.
+    pub(crate) fn mail_begun(&mut self, live: Key) {
+        if let Some(live) = self.codes.get_mut(live) {
+            live.mails_open += 1;
+        }
+    }
+
+    /// What became of a mail with this code that a flow asked for. Once all mails with it have failed, the code is void. Gives
+    /// the connections that have to be told of a failure: all that waited for a code which is void, or, if another mail has
+    /// brought it, the one that asked for this mail. While others are on their way there is nothing to tell.
+    pub(crate) fn mail_done(&mut self, live: Key, flow: Key, is_sent: bool) -> Vec<ClientId> {
+        let Some(code) = self.codes.get_mut(live) else { return Vec::new() };
+        code.mails_open = code.mails_open.saturating_sub(1);
+        let was_sent = code.is_sent;
+        code.is_sent |= is_sent;
+        match (is_sent, was_sent) {
+            (true, _) => Vec::new(),
+            (false, true) => self.connection(flow).into_iter().collect(),
+            (false, false) if code.mails_open > 0 => Vec::new(),
+            (false, false) => {
+                self.void_code(live).into_iter().map(|waiting| waiting.flow.connection).collect()
+            }
+        }
+    }
+
+    /// The flow of a token.
+    pub(crate) fn find(&self, written: &str) -> Option<Key> {
+        let (slot, token) = Token::read(written)?;
+        let (key, waiting) = self.flows.in_slot(slot)?;
+        waiting.token.is(token).then_some(key)
+    }
+
+    /// The connection that began a flow which has not ended.
+    fn connection(&self, flow: Key) -> Option<ClientId> {
+        self.flows.get(flow).map(|waiting| waiting.flow.connection)
+    }
+
+    /// Tries a code. The right one ends the flow and gives it; and as a code is good once, all other flows of the address end
+    /// with it.
+    ///
+    /// # Errors
+    /// The tries that are left; with none left the flow has ended.
+    pub(crate) fn try_code(&mut self, now: Moment, key: Key, typed: &str) -> Result<LoginAttempt, u8> {
+        let waiting = self.flows.get_mut(key).ok_or(0)?;
+        let email = waiting.flow.email.key();
+        if Code::parse(typed).is_some_and(|code| waiting.code.is(code)) {
+            let flow = self.flows.remove(key).map(|waiting| waiting.flow);
+            for live in self.by_email.remove(&email).unwrap_or_default() {
+                self.void_code(live);
+            }
+            return flow.ok_or(0);
+        }
+        waiting.tries_left = waiting.tries_left.saturating_sub(1);
+        let (left, is_short) = (waiting.tries_left, !waiting.code.is_long());
+        if left == 0 {
+            self.flows.remove(key);
+        }
+        if is_short {
+            self.count_guess(now, email);
+        }
+        Err(left)
+    }
+
+    /// Ends a flow.
+    pub(crate) fn void(&mut self, flow: Key) {
+        self.flows.remove(flow);
+    }
+
+    /// Ends the codes and flows whose time is over, and forgets guesses that count no more.
+    pub(crate) fn forget_expired(&mut self, now: Moment) {
+        while self.flows.pop_expired(now).is_some() {}
+        while let Some(live) = self.codes.pop_expired(now) {
+            self.forget_code(live);
+        }
+        while let Some((email, _)) = self.guesses.pop_expired(now) {
+            self.guessed.remove(&email);
+        }
+    }
+
+    /// How many codes are live.
+    pub(crate) fn codes(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// How many flows wait for a code.
+    pub(crate) fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Addresses whose wrong tries are counted.
+    pub(crate) fn guessed(&self) -> usize {
+        self.guesses.len()
+    }
+
+    /// When the next of these goes.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        let deadlines =
+            [self.codes.next_deadline(), self.flows.next_deadline(), self.guesses.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// The live code that a new flow for this address waits for: the newest one, unless it is short and the address has seen
+    /// so many wrong tries that the tries of one more flow could be too many.
+    fn joinable(&self, now: Moment, email: &EmailKey) -> Option<Joinable> {
+        let &key = self.by_email.get(email)?.last()?;
+        let live = self.codes.get(key)?;
+        // A full code gives up a flow, with what tries it has left, for the new one.
+        let may_join = live.code.is_long()
+            || self.has_guesses_for(now, email, (self.waiting(live).count() + 1).min(FLOWS_PER_CODE_MAX));
+        may_join.then_some(Joinable { key, code: live.code, expires: live.expires })
+    }
+
+    fn make_code(&mut self, rng: &mut impl Rng, now: Moment, email: EmailKey) -> Joinable {
+        // Flows of a former short code may still be waiting; their tries count, too.
+        let former = self.by_email.get(&email).map_or(&[][..], Vec::as_slice).iter();
+        let short = former.filter_map(|&key| self.codes.get(key)).filter(|live| !live.code.is_long());
+        let waiting: usize = short.map(|live| self.waiting(live).count()).sum();
+        let may_be_short = self.has_guesses_for(now, &email, waiting + 1);
+        let code = if may_be_short { Code::short(rng) } else { Code::long(rng) };
+        let expires = now.after(self.code_ttl);
+        let live =
+            Live { code, email: email.clone(), expires, flows: Vec::new(), mails_open: 0, is_sent: false };
+        let (key, evicted) = self.codes.insert(live, Some(expires));
+        if let Some(evicted) = evicted {
+            self.forget_code(evicted);
+        }
+        self.by_email.entry(email).or_default().push(key);
+        Joinable { key, code, expires }
+    }
+
+    /// Whether an address may see all wrong tries of so many flows for short codes, beside those that it has seen.
+    fn has_guesses_for(&self, now: Moment, email: &EmailKey, flows: usize) -> bool {
+        let guesses = self.guessed.get(email).and_then(|&key| self.guesses.get(key));
+        let seen = guesses.map_or(0, |(_, guesses)| guesses.at(now).count());
+        let reserved = u32::try_from(flows).unwrap_or(u32::MAX).saturating_mul(CODE_TRIES.into());
+        seen.saturating_add(reserved) <= GUESSES_PER_ADDRESS_MAX
+    }
+
+    fn count_guess(&mut self, now: Moment, email: EmailKey) {
+        let key = self.guessed.get(&email).copied().unwrap_or_else(|| {
+            let (key, evicted) = self.guesses.insert((email.clone(), Guesses::none(now)), None);
+            if let Some((evicted, _)) = evicted {
+                self.guessed.remove(&evicted);
+            }
+            self.guessed.insert(email, key);
+            key
+        });
+        if let Some((_, guesses)) = self.guesses.get_mut(key) {
+            *guesses = guesses.at(now);
+            guesses.current = guesses.current.saturating_add(1);
+            let counted_until = guesses.since.after(GUESSES_WINDOW * 2);
+            self.guesses.set_expiry(key, Some(counted_until));
+        }
+    }
+
+    /// The flows that still wait for a code, the oldest first.
+    fn waiting<'a>(&'a self, live: &'a Live) -> impl Iterator<Item = (Key, &'a Waiting)> {
+        live.flows.iter().filter_map(|&flow| Some((flow, self.flows.get(flow)?)))
+    }
+
+    /// Sees that one more flow may wait for a code.
+    fn make_room(&mut self, live: Key) {
+        let Some(code) = self.codes.get(live) else { return };
+        let waiting: Vec<_> = self.waiting(code).map(|(key, waiting)| (key, waiting.flow.network)).collect();
+        let mut flows: Vec<Key> = waiting.iter().map(|&(key, _)| key).collect();
+        if flows.len() >= FLOWS_PER_CODE_MAX {
+            let held_by = |network| waiting.iter().filter(|(_, other)| *other == network).count();
+            let most = waiting.iter().map(|&(_, network)| held_by(network)).max();
+            let giving_way = waiting.iter().position(|&(_, network)| Some(held_by(network)) == most);
+            if let Some(at) = giving_way {
+                self.flows.remove(flows.remove(at));
+            }
+        }
+        if let Some(code) = self.codes.get_mut(live) {
+            code.flows = flows;
+        }
+    }
+
+    /// Ends a code with its flows; gives these.
+    fn void_code(&mut self, live: Key) -> Vec<Waiting> {
+        self.codes.remove(live).map(|live| self.forget_code(live)).unwrap_or_default()
+    }
+
+    /// Ends what belongs to a code that is gone; gives the flows that waited for it.
+    fn forget_code(&mut self, live: Live) -> Vec<Waiting> {
+        if let Some(codes) = self.by_email.get_mut(&live.email) {
+            codes.retain(|&code| self.codes.get(code).is_some());
+            if codes.is_empty() {
+                self.by_email.remove(&live.email);
+            }
+        }
+        live.flows.into_iter().filter_map(|flow| self.flows.remove(flow)).collect()
+    }
+}
+
+/// Crockford's 32 characters, without I, L, O and U (<https://www.crockford.com/base32.html>).
+const ALPHABET: &[u8; 1 << CODE_CHAR_BITS] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{SeedableRng, rngs::ChaCha20Rng};
+
+    const TTL: Duration = Duration::from_mins(10);
+
+    /// Logins at a moment that moves.
+    struct Desk {
+        logins: Logins,
+        rng: ChaCha20Rng,
+        now: Moment,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let rng = ChaCha20Rng::from_seed([7; 32]);
+            Self { logins: Logins::new(TTL), rng, now: Moment::from_ms(0) }
+        }
+
+        fn pass(&mut self, time: Duration) {
+            self.now = self.now.after(time);
+            self.logins.forget_expired(self.now);
+        }
+
+        fn begin_from(&mut self, email: &str, network: Option<u8>) -> Begun {
+            let flow = LoginAttempt {
+                name: UserName::parse("ada").unwrap(),
+                email: Email::parse(email).unwrap(),
+                connection: ClientId::new(0, 7),
+                network: network.map(|n| format!("10.0.{n}.0/24").parse().unwrap()),
+            };
+            let begun = self.logins.begin(&mut self.rng, self.now, flow);
+            self.logins.mail_begun(begun.live);
+            begun
+        }
+
+        fn begin(&mut self, email: &str) -> Begun {
+            self.begin_from(email, None)
+        }
+
+        fn try_code(&mut self, flow: Key, typed: &str) -> Result<LoginAttempt, u8> {
+            self.logins.try_code(self.now, flow, typed)
+        }
+
+        fn is_empty(&self) -> bool {
+            let Logins { code_ttl: _, flows, codes, by_email, guesses, guessed } = &self.logins;
+            flows.len() == 0
+                && codes.len() == 0
+                && by_email.is_empty()
+                && guesses.len() == 0
+                && guessed.is_empty()
+        }
+    }
+
+    const ADA: &str = "ada@example.org";
+
+    /// A code of the same length that is another one.
+    fn other_than(code: &Code) -> String {
+        let (rest, last) = code.as_str().split_at(code.as_str().len() - 1);
+        format!("{rest}{}", if last == "7" { '8' } else { '7' })
+    }
+
+    #[test]
+    fn codes_are_read_kindly() {
+        let rows = [
+            ("01ABCD", Some("01ABCD")),
+            (" oiabcd\n", Some("01ABCD")),
+            ("OLAbcd", Some("01ABCD")),
+            ("0LABCD", Some("01ABCD")),
+            ("01A\u{a0}BC D", Some("01ABCD")),
+            ("01abcd 01abce", Some("01ABCD01ABCE")),
+            ("01ABCU", None),
+            ("01ABC", None),
+            ("01ABCDE", None),
+            ("01ABCD01ABC", None),
+            ("01ABCD01ABCDE", None),
+            ("01AB\0\0", None),
+            ("01ABÇ", None),
+            ("", None),
+        ];
+        for (typed, expected) in rows {
+            let code = Code::parse(typed);
+            assert_eq!(code.as_ref().map(Code::as_str), expected, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_short_code_is_not_the_beginning_of_a_long_one() {
+        let code = |typed| Code::parse(typed).unwrap();
+        assert!(!code("01ABCD").is(code("01ABCD000000")));
+        assert!(code("01ABCD000000").is(code("01abcd oooooo")));
+    }
+
+    #[test]
+    fn a_code_is_good_once() {
+        let mut desk = Desk::new();
+        let (first, second) = (desk.begin(ADA), desk.begin("ADA@example.org"));
+        let typed = first.code.as_str().to_lowercase();
+        assert_eq!(typed, second.code.as_str().to_lowercase(), "one code for one address");
+        assert_eq!(desk.try_code(second.flow, &typed).unwrap().name.as_str(), "ada");
+        for flow in [first.flow, second.flow] {
+            assert_eq!(desk.try_code(flow, &typed).unwrap_err(), 0);
+        }
+        assert!(desk.is_empty());
+        assert_ne!(desk.begin(ADA).code.as_str(), first.code.as_str());
+    }
+
+    #[test]
+    fn sub_addresses_and_other_addresses_have_codes_of_their_own() {
+        let mut desk = Desk::new();
+        let codes = [ADA, "ada+1@example.org", "ada+2@example.org", "bob@example.org"]
+            .map(|email| desk.begin(email).code.as_str().to_owned());
+        for (at, code) in codes.iter().enumerate() {
+            assert!(!codes[..at].contains(code), "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn each_flow_has_five_tries_of_its_own() {
+        let mut desk = Desk::new();
+        let (stranger, owner) = (desk.begin(ADA), desk.begin(ADA));
+        let wrong = other_than(&owner.code);
+        let left: Vec<u8> = (0..6).map(|_| desk.try_code(stranger.flow, &wrong).unwrap_err()).collect();
+        assert_eq!(left, [4, 3, 2, 1, 0, 0]);
+        assert_eq!(desk.try_code(stranger.flow, owner.code.as_str()).unwrap_err(), 0);
+        assert!(desk.try_code(owner.flow, owner.code.as_str()).is_ok());
+    }
+
+    #[test]
+    fn a_flow_is_found_by_its_token_alone() {
+        let mut desk = Desk::new();
+        let (one, other) = (desk.begin(ADA), desk.begin(ADA));
+        let find = |token: &str| desk.logins.find(token);
+        assert_eq!((find(&one.token), find(&other.token)), (Some(one.flow), Some(other.flow)));
+        let token = &one.token;
+        for bad in ["", "x", &token[1..], &token.to_uppercase(), &format!("{token}A"), &"A".repeat(27)] {
+            assert_eq!(find(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_expires_with_all_flows_that_have_joined_it() {
+        let mut desk = Desk::new();
+        let first = desk.begin(ADA);
+        assert_eq!(desk.logins.next_deadline(), Some(desk.now.after(TTL)));
+        desk.pass(TTL / 2);
+        let second = desk.begin(ADA);
+        desk.pass(TTL / 2);
+        for flow in [first.flow, second.flow] {
+            assert_eq!(desk.try_code(flow, first.code.as_str()).unwrap_err(), 0);
+        }
+        assert!(desk.is_empty());
+    }
+
+    #[test]
+    fn a_code_is_void_once_all_its_mails_have_failed() {
+        let mut desk = Desk::new();
+        let (first, second) = (desk.begin(ADA), desk.begin(ADA));
+        assert_eq!(desk.logins.mail_done(first.live, first.flow, false), [], "another is on its way");
+        assert!(desk.logins.has_live_code(desk.now, &Email::parse(ADA).unwrap().key()));
+        let told = desk.logins.mail_done(second.live, second.flow, false);
+        assert_eq!(told.len(), 2, "both flows waited for it");
+        assert_eq!(desk.try_code(first.flow, first.code.as_str()).unwrap_err(), 0);
+        assert!(desk.is_empty());
+
+        let (sent, failed) = (desk.begin(ADA), desk.begin(ADA));
+        assert_eq!(desk.logins.mail_done(sent.live, sent.flow, true), []);
+        let told = desk.logins.mail_done(failed.live, failed.flow, false);
+        assert_eq!(told.len(), 1, "one mail has brought it, and whoever asked for the other one is told");
+        assert!(desk.try_code(failed.flow, sent.code.as_str()).is_ok());
+    }
+
+    #[test]
+    fn the_network_with_most_flows_gives_way() {
+        let mut desk = Desk::new();
+        let owner = desk.begin_from(ADA, Some(0));
+        for _ in 0..10 * FLOWS_PER_CODE_MAX {
+            desk.begin_from(ADA, Some(1));
+            assert!(desk.logins.flows() <= FLOWS_PER_CODE_MAX);
+        }
+        assert!(desk.logins.connection(owner.flow).is_some(), "one network pushes out its own flows");
+        // Many networks push out the owner's flow, and the owner begins another one, for the code that is in the mailbox.
+        for network in 1..=200 {
+            desk.begin_from(ADA, Some(network));
+        }
+        assert!(desk.logins.connection(owner.flow).is_none());
+        let again = desk.begin_from(ADA, Some(0));
+        assert!(desk.try_code(again.flow, owner.code.as_str()).is_ok());
+    }
+
+    /// Guesses at one address at full speed, with new flows from new networks all the time. Gives those at short codes.
+    fn guess(desk: &mut Desk, rounds: usize, pause: Duration) -> u32 {
+        let mut guesses = 0;
+        for round in 0..rounds {
+            let begun = desk.begin_from(ADA, Some(u8::try_from(round % 251).unwrap()));
+            let wrong = other_than(&begun.code);
+            for _ in 0..round % 7 {
+                let is_looked_at = desk.logins.connection(begun.flow).is_some();
+                guesses += u32::from(is_looked_at && !begun.code.is_long());
+                desk.try_code(begun.flow, &wrong).unwrap_err();
+            }
+            desk.pass(pause);
+        }
+        guesses
+    }
+
+    #[test]
+    fn guesses_of_a_day_succeed_with_less_than_one_in_a_million_and_lock_out_nobody() {
+        // All at once, spread over half a day, over two days, and in bursts around the end of a window.
+        for pause in [0, 4, 28, 120] {
+            let mut desk = Desk::new();
+            let mut of_days = Vec::new();
+            for _ in 0..4 {
+                let guesses = guess(&mut desk, 1_440, Duration::from_secs(pause));
+                of_days.push(guesses);
+                // The owner asks and comes in, whatever was guessed.
+                let owner = desk.begin(ADA);
+                assert!(desk.try_code(owner.flow, owner.code.as_str()).is_ok(), "{pause}");
+            }
+            let days = u32::try_from(4 * 1_440 * pause / 86_400).unwrap() + 1;
+            let all: u32 = of_days.iter().sum();
+            assert!(all <= days * GUESSES_PER_ADDRESS_MAX, "{pause} s: {of_days:?} in {days} days");
+            assert!(all >= GUESSES_PER_ADDRESS_MAX - 100, "honest typing errors have room: {of_days:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_guessed_at_gets_long_codes_for_a_day_and_then_short_ones() {
+        let mut desk = Desk::new();
+        let parked = desk.begin_from(ADA, Some(0));
+        guess(&mut desk, 1_000, Duration::ZERO);
+        let long = desk.begin(ADA);
+        assert_eq!((parked.code.unusual_chars(), long.code.unusual_chars()), (None, Some(12)));
+        assert_eq!(long.code.as_str().len(), LONG_CODE_CHARS);
+        assert!(desk.logins.flows() <= 2 * FLOWS_PER_CODE_MAX);
+        assert!(!desk.begin("bob@example.org").code.is_long(), "another address");
+        let elsewhere = desk.begin(ADA);
+        assert_eq!(elsewhere.code.as_str(), long.code.as_str(), "one live code");
+        assert!(desk.try_code(elsewhere.flow, &long.code.as_str().to_lowercase()).is_ok());
+        assert_eq!(desk.logins.flows(), 1, "Bob's: all flows of the address end");
+        desk.pass(GUESSES_WINDOW * 2);
+        assert!(desk.is_empty());
+        assert!(!desk.begin(ADA).code.is_long());
+    }
+
+    #[test]
+    fn tables_are_bounded() {
+        let mut desk = Desk::new();
+        desk.logins = Logins::bounded(TTL, 20, 30, 40);
+        for n in 0..100 {
+            for _ in 0..2 {
+                let begun = desk.begin(&format!("p{n}@example.org"));
+                desk.try_code(begun.flow, "222222").unwrap_err();
+            }
+        }
+        let Logins { flows, codes, by_email, guesses, guessed, .. } = &desk.logins;
+        assert_eq!((codes.len(), by_email.len()), (20, 20));
+        assert!((20..=30).contains(&flows.len()), "{}", flows.len());
+        assert_eq!((guesses.len(), guessed.len()), (40, 40));
+        desk.pass(GUESSES_WINDOW * 2);
+        assert!(desk.is_empty());
+    }
+
+    #[test]
+    fn nothing_shows_a_code() {
+        let mut desk = Desk::new();
+        let begun = desk.begin(ADA);
+        let shown = format!("{:?} {:?} {:?}", begun.code, begun, desk.logins);
+        assert!(!shown.contains(begun.code.as_str()) && !shown.contains("example.org"), "{shown}");
+    }
+}

@@ -1,0 +1,319 @@
+//! How much mail may go out, to which mailbox and for which network, and which mails are on their way.
+
+use crate::base::expiring_slab::Key;
+use crate::base::sliding_window::SlidingWindows;
+use crate::base::time::Moment;
+use crate::base::token_bucket::Rate;
+use crate::ids::MailId;
+use crate::limits::{
+    GUEST_TIMEOUT, MAIL_ADDRESS_WINDOW, MAIL_ADDRESSES_MAX, MAIL_RESULT_TIMEOUT, MAILS_PER_ADDRESS,
+    MAILS_PER_CONNECTION, NEW_CODES_RESERVED,
+};
+use crate::login_email::MailError;
+use crate::users::email::{Email, EmailKey};
+use crate::users::network_shares::Shares;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A mail on its way.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// The flow that asked for it.
+    pub(crate) flow: Key,
+    /// The live code that it carries.
+    pub(crate) live: Key,
+    email: Email,
+    has_new_code: bool,
+    at: Moment,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The address that the mail would go to.
+    pub(crate) email: &'a Email,
+    /// It owns a name.
+    pub(crate) owns_name: bool,
+    /// No code is live that could be sent again.
+    pub(crate) has_new_code: bool,
+    /// The client address that asks, where that is known.
+    pub(crate) address: Option<IpAddr>,
+    /// Mails that its connection was granted so far.
+    pub(crate) mails: u8,
+}
+
+/// Budgets, and the mails on their way.
+#[derive(Debug)]
+pub(crate) struct MailLimits {
+    /// The whole server's budget and its shares; `None`: no mail is really sent, and nothing is limited.
+    shares: Option<Shares>,
+    /// Mails by mailbox.
+    mails: SlidingWindows<EmailKey>,
+    /// Mails that brought a new code, by exact address.
+    new_codes: SlidingWindows<EmailKey>,
+    on_their_way: BTreeMap<MailId, Sent>,
+    next_mail: MailId,
+}
+
+impl MailLimits {
+    /// Nothing was sent so far.
+    pub(crate) fn new(rate: Option<Rate>) -> Self {
+        Self {
+            shares: rate.map(Shares::new),
+            mails: SlidingWindows::new(MAIL_ADDRESS_WINDOW, MAIL_ADDRESSES_MAX),
+            new_codes: SlidingWindows::new(MAIL_ADDRESS_WINDOW, MAIL_ADDRESSES_MAX),
+            on_their_way: BTreeMap::new(),
+            next_mail: MailId(0),
+        }
+    }
+
+    /// How long a client address has to wait before it may ask for a code at all.
+    pub(crate) fn wait_to_ask(&self, now: Moment, address: Option<IpAddr>) -> Duration {
+        self.shares.as_ref().map_or(Duration::ZERO, |shares| shares.wait_to_ask(now, address))
+    }
+
+    /// Counts that a client address asks for a code, whatever becomes of it.
+    pub(crate) fn count_ask(&mut self, now: Moment, address: Option<IpAddr>) {
+        if let Some(shares) = &mut self.shares {
+            shares.count_ask(now, address);
+        }
+    }
+
+    /// Whether a mail may go out.
+    ///
+    /// # Errors
+    /// How long it may not.
+    pub(crate) fn check(&self, now: Moment, wanted: Wanted<'_>) -> Result<(), Duration> {
+        let Some(shares) = &self.shares else { return Ok(()) };
+        if wanted.mails >= MAILS_PER_CONNECTION {
+            // By then the connection is closed, and the next one begins anew.
+            return Err(GUEST_TIMEOUT);
+        }
+        let (mailbox, email) = (wanted.email.mailbox(), wanted.email.key());
+        let new_codes = |most| self.new_codes.wait(now, &email, most);
+        let has_reserve = wanted.has_new_code && (wanted.owns_name || email == mailbox);
+        let wait_for_mailbox = match self.mails.wait(now, &mailbox, MAILS_PER_ADDRESS) {
+            wait if has_reserve => wait.min(new_codes(NEW_CODES_RESERVED)),
+            wait => wait,
+        };
+        // Owners share what is reserved for them, too: one new code each window.
+        let is_owner = wanted.owns_name && wanted.has_new_code && new_codes(1).is_zero();
+        let wait = wait_for_mailbox.max(shares.wait_for_token(now, wanted.address, is_owner));
+        if wait.is_zero() { Ok(()) } else { Err(wait) }
+    }
+
+    /// A mail goes out for a flow; gives its number.
+    pub(crate) fn send(&mut self, now: Moment, wanted: Wanted<'_>, flow: Key, live: Key) -> MailId {
+        let id = self.next_mail;
+        self.next_mail = MailId(id.0 + 1);
+        let Wanted { email, has_new_code, .. } = wanted;
+        if let Some(shares) = &mut self.shares {
+            shares.take_token(now, wanted.address);
+            self.mails.add(now, &email.mailbox(), MAILS_PER_ADDRESS + NEW_CODES_RESERVED);
+            if has_new_code {
+                self.new_codes.add(now, &email.key(), MAILS_PER_ADDRESS + NEW_CODES_RESERVED);
+            }
+        }
+        let sent = Sent { flow, live, email: email.clone(), has_new_code, at: now };
+        self.on_their_way.insert(id, sent);
+        id
+    }
+
+    /// What became of a mail. One that surely did not go out is not counted against its mailbox; of others that failed nobody
+    /// knows whether they arrive. `None`: it is not on its way.
+    pub(crate) fn done(&mut self, id: MailId, result: Result<(), MailError>) -> Option<Sent> {
+        let sent = self.on_their_way.remove(&id)?;
+        if result.is_err_and(|fault| !fault.may_have_arrived()) {
+            self.mails.take_back(sent.at, &sent.email.mailbox());
+            if sent.has_new_code {
+                self.new_codes.take_back(sent.at, &sent.email.key());
+            }
+        }
+        Some(sent)
+    }
+
+    /// A mail of which nothing was heard in time.
+    pub(crate) fn overdue(&self, now: Moment) -> Option<MailId> {
+        let (&id, sent) = self.on_their_way.first_key_value()?;
+        (sent.at.after(MAIL_RESULT_TIMEOUT) <= now).then_some(id)
+    }
+
+    /// Forgets the addresses and networks that had no mail within the window.
+    pub(crate) fn forget_expired(&mut self, now: Moment) {
+        self.mails.forget_expired(now);
+        self.new_codes.forget_expired(now);
+        if let Some(shares) = &mut self.shares {
+            shares.forget_expired(now);
+        }
+    }
+
+    /// Mailboxes whose mails are counted.
+    pub(crate) fn mailboxes(&self) -> usize {
+        self.mails.len()
+    }
+
+    /// Addresses whose new codes are counted.
+    pub(crate) fn addresses(&self) -> usize {
+        self.new_codes.len()
+    }
+
+    /// Client networks whose requests are counted, and at most so many.
+    pub(crate) fn networks(&self) -> (usize, usize) {
+        self.shares.as_ref().map_or((0, 0), Shares::networks)
+    }
+
+    /// Mails of which nothing was heard yet.
+    pub(crate) fn on_their_way(&self) -> usize {
+        self.on_their_way.len()
+    }
+
+    /// When the next mail is overdue or the next count is forgotten.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        let overdue = self.on_their_way.first_key_value().map(|(_, sent)| sent.at.after(MAIL_RESULT_TIMEOUT));
+        let networks = self.shares.as_ref().and_then(Shares::next_deadline);
+        let deadlines = [overdue, networks, self.mails.next_deadline(), self.new_codes.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::expiring_slab::ExpiringSlab;
+
+    struct Office {
+        postage: MailLimits,
+        key: Key,
+    }
+
+    impl Office {
+        fn new(every: u64, burst: u64) -> Self {
+            let key = ExpiringSlab::new(1).insert((), None).0;
+            let rate = Some(Rate::every(Duration::from_secs(every), burst));
+            Self { postage: MailLimits::new(rate), key }
+        }
+
+        /// Sends if it may; the seconds to wait if not.
+        fn send_as(&mut self, second: u64, wanted: Wanted<'_>) -> Result<MailId, u64> {
+            let now = at(second);
+            self.postage.check(now, wanted).map_err(|wait| wait.as_secs())?;
+            Ok(self.postage.send(now, wanted, self.key, self.key))
+        }
+
+        /// Sends a code that was sent before.
+        fn repeat(&mut self, second: u64, email: &str, mails: u8) -> Result<MailId, u64> {
+            let email = &Email::parse(email).unwrap();
+            let wanted = Wanted { email, owns_name: false, has_new_code: false, address: None, mails };
+            self.send_as(second, wanted)
+        }
+
+        /// Sends a new code, for somebody who perhaps owns a name.
+        fn send_new(&mut self, second: u64, email: &str, owns_name: bool) -> Result<MailId, u64> {
+            let email = &Email::parse(email).unwrap();
+            let wanted = Wanted { email, owns_name, has_new_code: true, address: None, mails: 0 };
+            self.send_as(second, wanted)
+        }
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment::from_ms(second * 1_000)
+    }
+
+    #[test]
+    fn a_mailbox_gets_three_mails_in_ten_minutes() {
+        let mut office = Office::new(0, 1);
+        for (second, email) in [(0, "ada@example.org"), (10, "ada+1@example.org"), (20, "Ada+2@example.org")]
+        {
+            office.repeat(second, email, 0).unwrap();
+        }
+        for email in ["ADA@example.org", "ada+3@example.org"] {
+            assert_eq!(office.repeat(30, email, 0), Err(570));
+        }
+        assert_eq!(office.repeat(599, "ada@example.org", 0), Err(1));
+        assert!(office.repeat(30, "bob@example.org", 0).is_ok());
+        assert!(office.repeat(600, "ada@example.org", 0).is_ok());
+        assert_eq!(office.repeat(600, "ada@example.org", 0), Err(10));
+    }
+
+    #[test]
+    fn what_others_ask_for_leaves_an_owner_the_mail_for_a_code() {
+        let mut office = Office::new(0, 1);
+        for tag in 0..3 {
+            office.send_new(0, &format!("ada+{tag}@example.org"), false).unwrap();
+        }
+        assert_eq!(office.send_new(1, "ada+9@example.org", false), Err(599), "a stranger's tag");
+        for (second, email, owns_name) in [(1, "ada@example.org", false), (2, "ada+chat@example.org", true)] {
+            assert!(office.send_new(second, email, owns_name).is_ok(), "{email}");
+            assert!(office.repeat(second, email, 0).is_err(), "{email}: it has the code");
+            assert!(office.send_new(second, email, owns_name).is_ok(), "{email}: for a second device");
+            assert!(office.send_new(second, email, owns_name).is_err(), "{email}: not without end");
+        }
+    }
+
+    #[test]
+    fn only_a_mail_that_surely_did_not_go_out_is_not_counted() {
+        for (fault, is_given_back) in [
+            (MailError::QueueFull, true),
+            (MailError::Refused(500), true),
+            (MailError::Unreachable, true),
+            (MailError::BrokenOff, false),
+            (MailError::Late, false),
+        ] {
+            let mut office = Office::new(0, 1);
+            let send = |office: &mut Office, second| office.send_new(second, "ada@example.org", false);
+            let ids: Vec<MailId> = (0..3).map(|second| send(&mut office, second).unwrap()).collect();
+            assert!(send(&mut office, 3).is_err());
+            assert!(office.postage.done(ids[1], Err(fault)).is_some());
+            assert!(office.postage.done(ids[1], Err(fault)).is_none(), "only once");
+            assert_eq!(send(&mut office, 3).is_ok(), is_given_back, "{fault}");
+            assert!(send(&mut office, 3).is_err(), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_server_and_a_connection_have_budgets() {
+        let mut office = Office::new(4, 2);
+        assert_eq!(office.repeat(0, "ada@example.org", 3), Err(15 * 60));
+        office.repeat(0, "ada@example.org", 2).unwrap();
+        office.repeat(0, "bob@example.org", 0).unwrap();
+        assert_eq!(office.repeat(1, "eve@example.org", 0), Err(3));
+        assert!(office.repeat(4, "eve@example.org", 0).is_ok());
+        assert_eq!(office.repeat(5, "joe@example.org", 0), Err(3));
+    }
+
+    #[test]
+    fn an_owner_takes_the_last_token_once() {
+        let mut office = Office::new(4, 1);
+        let address = Some(IpAddr::from([203, 0, 113, 5]));
+        let email = &Email::parse("ada@example.org").unwrap();
+        let wanted = Wanted { email, owns_name: true, has_new_code: true, address, mails: 0 };
+        let stranger = Wanted { owns_name: false, ..wanted };
+        assert_eq!(office.send_as(0, stranger), Err(4), "it has to leave one");
+        assert!(office.send_as(0, wanted).is_ok());
+        assert_eq!(office.send_as(4, wanted), Err(8), "as anybody else whose network is not fresh");
+    }
+
+    #[test]
+    fn a_mail_is_overdue_and_an_address_forgotten() {
+        let mut office = Office::new(0, 1);
+        let id = office.send_new(0, "ada@example.org", false).unwrap();
+        assert_eq!(office.postage.next_deadline(), Some(at(16)));
+        assert_eq!((office.postage.overdue(at(15)), office.postage.overdue(at(16))), (None, Some(id)));
+        office.postage.done(id, Ok(()));
+        assert_eq!(office.postage.next_deadline(), Some(at(600)));
+        office.postage.forget_expired(at(600));
+        assert_eq!(office.postage.next_deadline(), None);
+    }
+
+    #[test]
+    fn in_development_nothing_is_counted() {
+        let mut office = Office { postage: MailLimits::new(None), key: Office::new(0, 1).key };
+        for second in 0..100 {
+            let id = office.repeat(second, "ada@example.org", 9).unwrap();
+            office.postage.count_ask(at(second), Some(IpAddr::from([203, 0, 113, 5])));
+            office.postage.done(id, Ok(()));
+        }
+        assert_eq!(office.postage.next_deadline(), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! Which name belongs to which address.
+
+use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::shared_throttle::SharedThrottle;
+use crate::base::time::Moment;
+use crate::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX, SESSION_TTL};
+use crate::users::email::{Email, EmailKey};
+use crate::users::user_name::{NameKey, UserName};
+use std::collections::BTreeMap;
+
+/// The name of the one who greets.
+pub(crate) const BOT_NAME: &str = "plumebot";
+
+/// Which name belongs to which address. A name is free again a day after its owner's last connection.
+#[derive(Debug)]
+pub(crate) struct Names {
+    people: ExpiringSlab<Person>,
+    /// Every key of every name. No key has two owners, so a person is found by any of them.
+    by_name: BTreeMap<NameKey, Key>,
+    /// The names that each mailbox owns, over all its addresses; never none.
+    by_mailbox: BTreeMap<EmailKey, Vec<Key>>,
+    reserved: Vec<NameKey>,
+}
+
+#[derive(Debug)]
+struct Person {
+    name: UserName,
+    email: EmailKey,
+    connections: usize,
+    /// How fast the person talks, over all connections.
+    throttle: SharedThrottle,
+}
+
+/// Why an address may not have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameError {
+    /// The name, or one that looks like it, belongs to another address or is reserved.
+    Taken,
+    /// The mailbox owns as many names as it may.
+    TooManyNames,
+}
+
+impl Names {
+    /// All names are free but the reserved ones and the site's own.
+    pub(crate) fn new(site_name: &str) -> Self {
+        let reserved = RESERVED.iter().copied().chain([site_name]).flat_map(NameKey::all_of).collect();
+        Self {
+            people: ExpiringSlab::new(NAMES_MAX),
+            by_name: BTreeMap::new(),
+            by_mailbox: BTreeMap::new(),
+            reserved,
+        }
+    }
+
+    /// Checks that the name is free and the mailbox may own one more, or that the name belongs to this address.
+    ///
+    /// # Errors
+    /// If the address may not have the name.
+    pub(crate) fn check(&self, name: &UserName, email: &Email) -> Result<(), NameError> {
+        self.find(name, email).map(|_owner| ())
+    }
+
+    /// Whether this address owns a name.
+    pub(crate) fn owns_any(&self, email: &Email) -> bool {
+        let owned = self.by_mailbox.get(&email.mailbox());
+        let mut people = owned.into_iter().flatten().filter_map(|&person| self.people.get(person));
+        people.any(|person| person.email == email.key())
+    }
+
+    /// Makes the name belong to this address.
+    ///
+    /// The caller connects the person at once, or the name would never be free again.
+    ///
+    /// # Errors
+    /// If the address may not have the name.
+    pub(crate) fn claim(&mut self, name: &UserName, email: &Email) -> Result<Key, NameError> {
+        if let Some(owner) = self.find(name, email)? {
+            return Ok(owner);
+        }
+        let person = Person {
+            name: name.clone(),
+            email: email.key(),
+            connections: 0,
+            throttle: SharedThrottle::default(),
+        };
+        let (key, evicted) = self.people.insert(person, None);
+        if let Some(evicted) = evicted {
+            self.release(&evicted);
+        }
+        self.by_mailbox.entry(email.mailbox()).or_default().push(key);
+        for name_key in name.keys() {
+            self.by_name.insert(name_key, key);
+        }
+        Ok(key)
+    }
+
+    /// The person of this address who owns the name already. `None`: the name is free for it.
+    fn find(&self, name: &UserName, email: &Email) -> Result<Option<Key>, NameError> {
+        let keys = name.keys();
+        let mut owners = keys.iter().filter_map(|key| self.by_name.get(key)).copied();
+        let is_own = |owner| self.people.get(owner).is_some_and(|person| person.email == email.key());
+        let is_reserved = keys.iter().any(|key| self.reserved.contains(key));
+        if is_reserved || !owners.clone().all(is_own) {
+            return Err(NameError::Taken);
+        }
+        let owner = owners.next();
+        let names = self.by_mailbox.get(&email.mailbox()).map_or(0, Vec::len);
+        if owner.is_none() && names >= NAMES_PER_MAILBOX_MAX {
+            return Err(NameError::TooManyNames);
+        }
+        Ok(owner)
+    }
+
+    /// Frees the name of a person who is no longer known.
+    fn release(&mut self, person: &Person) {
+        for key in person.name.keys() {
+            self.by_name.remove(&key);
+        }
+        let mailbox = person.email.mailbox();
+        if let Some(owned) = self.by_mailbox.get_mut(&mailbox) {
+            owned.retain(|&person| self.people.get(person).is_some());
+            if owned.is_empty() {
+                self.by_mailbox.remove(&mailbox);
+            }
+        }
+    }
+
+    /// The name of a person who is still known.
+    pub(crate) fn get(&self, person: Key) -> Option<&UserName> {
+        self.people.get(person).map(|person| &person.name)
+    }
+
+    /// How fast a person talks.
+    pub(crate) fn throttle(&mut self, person: Key) -> Option<&mut SharedThrottle> {
+        self.people.get_mut(person).map(|person| &mut person.throttle)
+    }
+
+    /// A person has one more connection.
+    pub(crate) fn connect(&mut self, person: Key) {
+        self.people.set_expiry(person, None);
+        if let Some(person) = self.people.get_mut(person) {
+            person.connections = person.connections.saturating_add(1);
+        }
+    }
+
+    /// A person has one connection less. Whether it was the last.
+    pub(crate) fn disconnect(&mut self, now: Moment, person: Key) -> bool {
+        let Some(known) = self.people.get_mut(person) else { return false };
+        known.connections = known.connections.saturating_sub(1);
+        let was_last = known.connections == 0;
+        if was_last {
+            self.people.set_expiry(person, Some(now.after(SESSION_TTL)));
+        }
+        was_last
+    }
+
+    /// Frees the names whose time is over.
+    pub(crate) fn forget_expired(&mut self, now: Moment) {
+        while let Some(person) = self.people.pop_expired(now) {
+            self.release(&person);
+        }
+    }
+
+    /// When the next name becomes free.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.people.next_deadline()
+    }
+
+    /// How many names are known.
+    pub(crate) fn len(&self) -> usize {
+        self.people.len()
+    }
+}
+
+/// Names that nobody may have: who has one would be taken for somebody with a say.
+const RESERVED: [&str; 7] = [BOT_NAME, "admin", "moderator", "system", "root", "everyone", "here"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(typed: &str) -> UserName {
+        UserName::parse(typed).unwrap()
+    }
+
+    fn email(typed: &str) -> Email {
+        Email::parse(typed).unwrap()
+    }
+
+    #[test]
+    fn a_name_belongs_to_its_address_in_any_case() {
+        let mut names = Names::new("Plume.chat");
+        let ada = names.claim(&name("Ada"), &email("ada@example.org")).unwrap();
+        names.connect(ada);
+        assert_eq!(names.claim(&name("aDA"), &email("ADA@example.org")), Ok(ada));
+        assert_eq!(names.claim(&name("ADA"), &email("eve@example.org")), Err(NameError::Taken));
+        assert_eq!(names.check(&name("ada"), &email("eve@example.org")), Err(NameError::Taken));
+        assert_eq!(names.get(ada).unwrap().as_str(), "Ada");
+    }
+
+    #[test]
+    fn a_name_is_free_a_day_after_the_last_connection() {
+        let at = Moment::from_ms;
+        let mut names = Names::new("Plume.chat");
+        let ada = names.claim(&name("ada"), &email("ada@example.org")).unwrap();
+        names.connect(ada);
+        names.connect(ada);
+        assert!(names.owns_any(&email("Ada@example.org")) && !names.owns_any(&email("ada+x@example.org")));
+        assert!(!names.disconnect(at(0), ada));
+        names.forget_expired(at(0).after(SESSION_TTL * 2));
+        assert!(names.get(ada).is_some(), "one connection is left");
+        assert!(names.disconnect(at(5), ada));
+        names.forget_expired(at(4).after(SESSION_TTL));
+        assert!(names.check(&name("ada"), &email("eve@example.org")).is_err());
+        assert_eq!(names.next_deadline(), Some(at(5).after(SESSION_TTL)));
+        names.forget_expired(at(5).after(SESSION_TTL));
+        assert!(names.check(&name("ada"), &email("eve@example.org")).is_ok());
+        assert!(names.len() == 0 && names.by_name.is_empty() && names.by_mailbox.is_empty());
+        assert!(!names.owns_any(&email("ada@example.org")));
+    }
+
+    #[test]
+    fn some_names_are_nobodys() {
+        let names = Names::new("Ada's Chat");
+        let rows = "PlumeBot, plume bot, p1umebot, Admin, ADM1N, moderator, m0derator, system, root, every one, \
+                    here, adas-chat, ꓮꓓꓟꓲꓠ, ꓑꓡꓴꓟꓰꓐꓳꓔ, ꓢꓬꓢꓔꓰꓟ, ᎻᎬᎡᎬ, ꓮꓓꓮꓢꓚꓧꓮꓔ";
+        for typed in rows.split(", ") {
+            let parsed = UserName::parse(typed);
+            let may_have = parsed.is_some_and(|name| names.check(&name, &email("ada@example.org")).is_ok());
+            assert!(!may_have, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_name_owns_its_look_alikes_in_every_case() {
+        // Each row: who came first, and who is refused.
+        let rows = [
+            ("Bob", "ВОВ"),
+            ("Bob", "вов"),
+            ("вов", "BOB"),
+            ("Tom", "ТОМ"),
+            ("Tom", "ΤΟΜ"),
+            ("Kate", "КАТЕ"),
+            ("ΚΑΤΕ", "kate"),
+            ("Nina", "ΝΙΝΑ"),
+            ("Straße", "STRASSE"),
+        ];
+        for (first, second) in rows {
+            let mut names = Names::new("Plume.chat");
+            names.claim(&name(first), &email("ada@example.org")).unwrap();
+            let refused = names.claim(&name(second), &email("eve@example.org"));
+            assert_eq!(refused, Err(NameError::Taken), "{first} {second}");
+            // Its owner has one name, whichever of its forms is typed.
+            assert!(names.claim(&name(second), &email("ada@example.org")).is_ok(), "{first} {second}");
+            assert_eq!(names.len(), 1, "{first} {second}");
+        }
+        let mut names = Names::new("Plume.chat");
+        for (number, typed) in ["राम", "रीमा", "रोमी", "रमा", "रूमी"].into_iter().enumerate()
+        {
+            let owner = email(&format!("p{number}@example.org"));
+            assert!(names.claim(&name(typed), &owner).is_ok(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_mailbox_owns_at_most_three_names() {
+        let mut names = Names::new("Plume.chat");
+        let mut people = Vec::new();
+        for (typed, address) in [
+            ("Ada", "ada@example.org"),
+            ("Countess", "ada+work@example.org"),
+            ("Lovelace", "ADA+x+y@example.org"),
+        ] {
+            let person = names.claim(&name(typed), &email(address)).unwrap();
+            names.connect(person);
+            people.push(person);
+        }
+        let fourth = (name("Byron"), email("ada+fourth@example.org"));
+        assert_eq!(names.check(&fourth.0, &fourth.1), Err(NameError::TooManyNames));
+        assert_eq!(names.claim(&fourth.0, &fourth.1), Err(NameError::TooManyNames));
+        // A taken name is said to be taken, one's own is still one's own, and other mailboxes are not concerned.
+        assert_eq!(names.claim(&name("ada"), &fourth.1), Err(NameError::Taken));
+        assert_eq!(names.claim(&name("ada"), &email("ada@example.org")), Ok(people[0]));
+        assert!(names.claim(&name("Byron"), &email("ada@example.com")).is_ok());
+        names.disconnect(Moment::from_ms(0), people[1]);
+        names.forget_expired(Moment::from_ms(0).after(SESSION_TTL));
+        assert!(names.claim(&name("Annabella"), &fourth.1).is_ok(), "one of the three has expired");
+    }
+}

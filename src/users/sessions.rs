@@ -1,0 +1,203 @@
+//! Sessions: who is in, or was lately, and may come back with a token.
+
+use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::time::Moment;
+use crate::limits::{SECRET_BYTES, SESSION_TTL, SESSIONS_MAX};
+use data_encoding::BASE64URL_NOPAD;
+use rand::Rng;
+use std::fmt;
+use subtle::ConstantTimeEq;
+
+/// The secret part of what is handed out for a slot. It is found by the slot and compared in constant time, so
+/// that nothing can be learnt from how long a look-up takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Token([u8; SECRET_BYTES]);
+
+impl Token {
+    /// A new secret.
+    pub(crate) fn random(rng: &mut impl Rng) -> Self {
+        let mut bytes = [0; SECRET_BYTES];
+        rng.fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+
+    /// What is handed out: slot and secret in base64.
+    pub(crate) fn write(self, slot: u32) -> String {
+        let mut bytes = [0; WRITTEN_BYTES];
+        bytes[..SLOT_BYTES].copy_from_slice(&slot.to_be_bytes());
+        bytes[SLOT_BYTES..].copy_from_slice(&self.0);
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    /// Slot and secret of what was handed out.
+    pub(crate) fn read(written: &str) -> Option<(u32, Self)> {
+        if written.len() != WRITTEN_CHARS {
+            return None;
+        }
+        let bytes = BASE64URL_NOPAD.decode(written.as_bytes()).ok()?;
+        let (slot, secret) = bytes.split_first_chunk::<SLOT_BYTES>()?;
+        Some((u32::from_be_bytes(*slot), Self(secret.try_into().ok()?)))
+    }
+
+    /// Whether it is the same.
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// All sessions. One without a connection is kept for a day.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    sessions: ExpiringSlab<Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    token: Token,
+    person: Key,
+    connections: u32,
+    /// The first line that it was shown.
+    first_seen: u64,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { sessions: ExpiringSlab::new(SESSIONS_MAX) }
+    }
+}
+
+impl Sessions {
+    /// Begins a session; gives its key and its token. The caller connects it at once, or it would stay for ever.
+    pub(crate) fn begin(&mut self, rng: &mut impl Rng, person: Key) -> (Key, String) {
+        let token = Token::random(rng);
+        let (key, _evicted) =
+            self.sessions.insert(Session { token, person, connections: 0, first_seen: u64::MAX }, None);
+        (key, token.write(key.slot()))
+    }
+
+    /// The session of a token, and whose it is.
+    pub(crate) fn find(&self, written: &str) -> Option<(Key, Key)> {
+        let (slot, token) = Token::read(written)?;
+        let (key, session) = self.sessions.in_slot(slot)?;
+        session.token.is(token).then_some((key, session.person))
+    }
+
+    /// Whose session it is.
+    pub(crate) fn person(&self, key: Key) -> Option<Key> {
+        self.sessions.get(key).map(|session| session.person)
+    }
+
+    /// Notes the id of the first line that a session was shown.
+    pub(crate) fn set_first_seen(&mut self, key: Key, id: u64) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.first_seen = id;
+        }
+    }
+
+    /// The id of the first line that a session was shown.
+    pub(crate) fn first_seen(&self, key: Key) -> u64 {
+        self.sessions.get(key).map_or(u64::MAX, |session| session.first_seen)
+    }
+
+    /// A session has one more connection.
+    pub(crate) fn connect(&mut self, key: Key) {
+        self.sessions.set_expiry(key, None);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.connections = session.connections.saturating_add(1);
+        }
+    }
+
+    /// A session has one connection less. Gives whose session it is.
+    pub(crate) fn disconnect(&mut self, now: Moment, key: Key) -> Option<Key> {
+        let session = self.sessions.get_mut(key)?;
+        session.connections = session.connections.saturating_sub(1);
+        let (person, is_idle) = (session.person, session.connections == 0);
+        if is_idle {
+            self.sessions.set_expiry(key, Some(now.after(SESSION_TTL)));
+        }
+        Some(person)
+    }
+
+    /// Ends a session. Gives whose it was.
+    pub(crate) fn end(&mut self, key: Key) -> Option<Key> {
+        self.sessions.remove(key).map(|session| session.person)
+    }
+
+    /// Ends the sessions whose time is over.
+    pub(crate) fn forget_expired(&mut self, now: Moment) {
+        while self.sessions.pop_expired(now).is_some() {}
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// When the next session ends by itself.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.sessions.next_deadline()
+    }
+}
+
+const SLOT_BYTES: usize = size_of::<u32>();
+const WRITTEN_BYTES: usize = SLOT_BYTES + SECRET_BYTES;
+/// base64 makes four characters of three bytes.
+const WRITTEN_CHARS: usize = (WRITTEN_BYTES * 4).div_ceil(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{SeedableRng, rngs::ChaCha20Rng};
+
+    fn person(shelf: &mut ExpiringSlab<()>) -> Key {
+        shelf.insert((), None).0
+    }
+
+    #[test]
+    fn a_session_is_found_by_its_token_alone() {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let (mut people, mut sessions) = (ExpiringSlab::new(9), Sessions::default());
+        let ada = person(&mut people);
+        let (key, token) = sessions.begin(&mut rng, ada);
+        assert_eq!(token.len(), WRITTEN_CHARS);
+        assert_eq!(sessions.find(&token), Some((key, ada)));
+        let mut altered = token.clone().into_bytes();
+        for at in 0..altered.len() {
+            let right = altered[at];
+            altered[at] = if right == b'A' { b'B' } else { b'A' };
+            assert_eq!(sessions.find(str::from_utf8(&altered).unwrap()), None, "altered at {at}");
+            altered[at] = right;
+        }
+        for bad in ["", &token[1..], &format!("{token}="), &"x".repeat(5_000)] {
+            assert_eq!(sessions.find(bad), None, "{bad:.40}");
+        }
+        assert_eq!(sessions.end(key), Some(ada));
+        assert_eq!(sessions.find(&token), None);
+    }
+
+    #[test]
+    fn a_session_ends_a_day_after_its_last_connection() {
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let (mut people, mut sessions) = (ExpiringSlab::new(9), Sessions::default());
+        let now = Moment::from_ms(0);
+        let (key, token) = sessions.begin(&mut rng, person(&mut people));
+        sessions.connect(key);
+        sessions.connect(key);
+        sessions.disconnect(now, key);
+        sessions.forget_expired(now.after(SESSION_TTL));
+        assert!(sessions.find(&token).is_some(), "one connection is left");
+        sessions.disconnect(now, key);
+        assert_eq!(sessions.next_deadline(), Some(now.after(SESSION_TTL)));
+        sessions.connect(key);
+        assert_eq!(sessions.next_deadline(), None);
+        sessions.disconnect(now, key);
+        sessions.forget_expired(now.after(SESSION_TTL));
+        assert_eq!(sessions.find(&token), None);
+    }
+}

@@ -1,0 +1,343 @@
+//! What the documents claim about the code holds: the architecture page (`src/lib.rs`) as data, the settings in the README, each test
+//! that is cited, and the places of the core that could panic (`docs/panics.md`).
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its own files are not as it expects")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Which modules may use a crate. A module stands for its whole folder.
+const CRATES: [(&str, &[&str]); 20] = [
+    ("mio", &["event_loop"]),
+    ("slab", &["event_loop", "base::expiring_slab"]),
+    ("socket2", &["event_loop"]),
+    ("signal_hook", &["event_loop"]),
+    ("signal_hook_mio", &["event_loop"]),
+    ("rustix", &["event_loop", "logger", "main"]),
+    ("ureq", &["mail"]),
+    ("sd_notify", &["main"]),
+    ("httparse", &["http::request"]),
+    ("serde", &["message"]),
+    ("serde_json", &["message"]),
+    // The protocol is `websocket`'s alone; others use its shared bytes, and the handshake its accept key.
+    ("tungstenite::protocol", &["websocket"]),
+    ("tungstenite", &["websocket", "http::assets", "http::site", "room::cursor", "server::connection"]),
+    ("rand", &["main", "users"]),
+    ("subtle", &["users"]),
+    ("precis_profiles", &["users::user_name"]),
+    ("unicode_security", &["users::user_name"]),
+    ("unicode_script", &["users::user_name"]),
+    ("email_address", &["users::email", "config"]),
+    ("ipnet", &["settings", "config", "server::client_addresses", "users"]),
+];
+
+/// What any module may name: plain data.
+const VOCABULARY: [&str; 7] =
+    ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "usage"];
+
+/// Which modules a module may import beside itself and the vocabulary. Dependencies point down.
+const LAYERS: [(&str, &[&str]); 12] = [
+    ("base", &[]),
+    ("room", &["base"]),
+    ("users", &["base"]),
+    ("http", &["base"]),
+    ("websocket", &["base"]),
+    ("message", &[]),
+    ("server", &["base", "room", "users", "http", "websocket", "message"]),
+    ("logger", &["base"]),
+    ("mail", &["logger", "config"]),
+    ("config", &[]),
+    ("static_dir", &[]),
+    ("event_loop", &["base", "server", "mail", "logger"]),
+];
+
+/// Columns of any line. Code is wrapped at 110 by rustfmt; what it leaves alone (prose, strings) is not much wider.
+const COLUMNS_MAX: usize = 165;
+
+#[test]
+fn each_crate_is_used_where_the_architecture_says() {
+    for (name, allowed) in CRATES {
+        let mut users = 0;
+        for (module, code) in modules() {
+            if !mentions(&code, name) {
+                continue;
+            }
+            users += 1;
+            let is_allowed =
+                allowed.iter().any(|own| module == *own || module.starts_with(&format!("{own}::")));
+            assert!(is_allowed, "{module} uses {name}, which is for {allowed:?}");
+        }
+        assert!(users > 0, "{name} is used nowhere");
+    }
+}
+
+#[test]
+fn dependencies_point_down() {
+    for (module, code) in modules() {
+        let top = module.split("::").next().unwrap();
+        let Some((_, allowed)) = LAYERS.iter().find(|(layer, _)| *layer == top) else {
+            let is_known = VOCABULARY.contains(&top) || ["lib", "main"].contains(&top);
+            assert!(is_known, "{module} stands in no layer");
+            continue;
+        };
+        for import in code.split("crate::").skip(1) {
+            let import = import.split(|char: char| !char.is_ascii_lowercase() && char != '_').next().unwrap();
+            let is_allowed = import == top || VOCABULARY.contains(&import) || allowed.contains(&import);
+            assert!(is_allowed, "{module} imports {import}; it may import {allowed:?}");
+        }
+    }
+}
+
+#[test]
+fn the_settings_of_the_readme_are_those_of_the_program() {
+    let help = Command::new(env!("CARGO_BIN_EXE_plume")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let of_program = help.lines().filter_map(|line| line.trim().split_once(", --"));
+    let mut of_program: Vec<_> =
+        of_program.map(|(name, flag)| (name.to_owned(), format!("--{flag}"))).collect();
+    let readme = read(Path::new("README.md"));
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | `--"));
+    let mut of_readme: Vec<_> = rows
+        .map(|(name, rest)| (name.to_owned(), format!("--{}", rest.split('`').next().unwrap())))
+        .collect();
+    of_program.sort();
+    of_readme.sort();
+    assert_eq!(of_readme, of_program);
+    assert!(of_program.len() > 15);
+}
+
+#[test]
+fn lines_have_a_bounded_width() {
+    for file in ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"]
+        .into_iter()
+        .flat_map(|folder| files(folder, "rs"))
+    {
+        for (number, line) in (1..).zip(read(&file).lines()) {
+            let columns = line.chars().count();
+            assert!(columns <= COLUMNS_MAX, "{}:{number} has {columns} columns", file.display());
+        }
+    }
+}
+
+/// The modules of `src` by path, with their code up to their tests, without comments.
+fn modules() -> Vec<(String, String)> {
+    let sources =
+        files("src", "rs").into_iter().filter(|file| file.file_name().is_none_or(|name| name != "tests.rs"));
+    let module = |file: PathBuf| {
+        let path = file.strip_prefix("src").unwrap().with_extension("");
+        let names: Vec<_> = path.iter().map(|name| name.to_str().unwrap()).collect();
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let lines = code.lines().map(|line| line.split("//").next().unwrap());
+        (names.join("::"), lines.collect::<Vec<_>>().join("\n"))
+    };
+    sources.map(module).collect()
+}
+
+/// Whether code names a crate: at the start of a path.
+fn mentions(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let is_start = before.is_none_or(|char| !char.is_alphanumeric() && char != '_' && char != ':');
+        is_start && code[at + name.len()..].starts_with("::")
+    })
+}
+
+/// Places that could panic: file, function, kind; how many.
+type Places = BTreeMap<(String, String, String), usize>;
+
+#[test]
+fn every_test_that_is_cited_exists() {
+    let documents = ["README.md".into(), "SECURITY.md".into()].into_iter().chain(files("docs", "md"));
+    let mut cited = 0;
+    let mut missing = Vec::new();
+    for document in documents {
+        let text = read(&document);
+        for citation in text.split('`').filter(|citation| is_citation(citation)) {
+            cited += 1;
+            if !exists(citation) {
+                missing.push(format!("{}: {citation}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no such test:\n{}", missing.join("\n"));
+    assert!(cited > 80, "only {cited} citations were found");
+}
+
+#[test]
+fn every_place_that_could_panic_is_listed_with_its_reason() {
+    let mut found = Places::new();
+    for root in ["src/server", "src/room", "src/users", "src/http", "src/websocket", "src/message"] {
+        let own = PathBuf::from(format!("{root}.rs"));
+        let inner = if own_folder(root) { files(root, "rs") } else { Vec::new() };
+        for file in inner.into_iter().chain([own]) {
+            if file.file_name().is_none_or(|name| name != "tests.rs") {
+                find_places(&file, &mut found);
+            }
+        }
+    }
+    let listed = listed_places(&read(Path::new("docs/panics.md")));
+    let difference = |these: &Places, those: &Places| {
+        let rows = these.iter().filter(|&(place, count)| those.get(place) != Some(count));
+        let lines =
+            rows.map(|((file, function, kind), n)| format!("| `{file}` | `{function}` | {kind} | {n} |"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let (new, gone) = (difference(&found, &listed), difference(&listed, &found));
+    assert!(found.len() > 20, "only {} places were found", found.len());
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "in the code and not listed:\n{new}\nlisted and not in the code:\n{gone}"
+    );
+}
+
+#[test]
+fn places_that_could_panic_are_recognized() {
+    let rows: [(&str, &[&str]); 12] = [
+        ("let a = b.expect(\"c\");", &["expect"]),
+        ("let a = b.unwrap();", &["expect"]),
+        ("assert!(a, \"b\"); assert_eq!(a, b); debug_assert!(a);", &["assert", "assert", "assert"]),
+        ("_ => unreachable!(), _ => panic!(), _ => todo!(),", &["panic", "panic", "panic"]),
+        ("let a = &b[..c]; d[0] = e()[1]; f[0][1];", &["index", "index", "index", "index", "index"]),
+        ("let a: [u8; 4] = [0; 4]; let b = vec![c]; fn d(e: &mut [u8]) {}", &[]),
+        ("#[expect(lint)] matches!(a, [b] | &[c])", &[]),
+        ("a -= b; c = d - e;", &["subtraction", "subtraction"]),
+        ("fn a() -> B { c.saturating_sub(-1) }", &[]),
+        ("a.copy_from_slice(b); c.swap_remove(0); d.split_at(1);", &["call", "call", "call"]),
+        ("a / b + c % d.e() + f / SIZE + g % 2", &["division", "division"]),
+        ("// a.unwrap() - b[c]", &[]),
+    ];
+    for (line, expected) in rows {
+        let mut kinds: Vec<&str> = kinds_in(line).collect();
+        kinds.sort_unstable();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(kinds, expected, "{line}");
+    }
+}
+
+fn own_folder(path: &str) -> bool {
+    root().join(path).is_dir()
+}
+
+/// Files below a folder with this extension, in order.
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
+        let path = Path::new(folder).join(entry.unwrap().file_name());
+        if root().join(&path).is_dir() {
+            files.extend(self::files(path.to_str().unwrap(), extension));
+        } else if path.extension().is_some_and(|own| own == extension) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Whether a text in backticks cites a test: `hostile/floods.rs::a_flood`, or `src/server.rs::a_test`.
+fn is_citation(text: &str) -> bool {
+    text.split_once(".rs::").is_some_and(|(file, name)| {
+        let is_word = |char: char| char.is_ascii_alphanumeric() || "_/.".contains(char);
+        file.chars().all(is_word) && !name.is_empty() && name.chars().all(is_word)
+    })
+}
+
+/// A test's file lies under `tests/`, or stands with `src/` in front.
+fn exists(citation: &str) -> bool {
+    let Some((file, name)) = citation.split_once("::") else { return false };
+    let path = if file.starts_with("src/") { file.into() } else { format!("tests/{file}") };
+    let Ok(text) = fs::read_to_string(root().join(path)) else { return false };
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let Some(at) = lines.iter().position(|line| line.starts_with(&format!("fn {name}("))) else {
+        return false;
+    };
+    // Only attributes and comments stand between.
+    let mut before =
+        lines[..at].iter().rev().take_while(|line| line.starts_with('#') || line.starts_with('/'));
+    before.any(|line| *line == "#[test]")
+}
+
+/// Counts the places of one file up to its tests.
+fn find_places(file: &Path, found: &mut Places) {
+    let mut function = String::from("-");
+    for line in read(file).lines().take_while(|line| !line.starts_with("#[cfg(test)]")) {
+        if let Some(name) = function_in(line) {
+            name.clone_into(&mut function);
+        }
+        for kind in kinds_in(line) {
+            let place = (file.display().to_string(), function.clone(), kind.to_owned());
+            *found.entry(place).or_default() += 1;
+        }
+    }
+}
+
+fn function_in(line: &str) -> Option<&str> {
+    let (before, after) = line.trim().split_once("fn ")?;
+    let is_head = before.split_whitespace().all(|word| word.starts_with("pub") || word == "const");
+    let name = after.split(['(', '<']).next()?;
+    is_head.then_some(name).filter(|name| name.chars().all(|char| char.is_alphanumeric() || char == '_'))
+}
+
+/// What could panic in a line as rustfmt leaves it, by kind. Sums are left out: see `docs/panics.md`.
+fn kinds_in(line: &str) -> impl Iterator<Item = &'static str> {
+    let code = line.trim();
+    let code = if code.starts_with("//") { "" } else { code.split(" // ").next().unwrap_or_default() };
+    let of_text = PATTERNS.iter().flat_map(|&(pattern, kind)| code.matches(pattern).map(move |_| kind));
+    // A constant that is zero is an error of the compiler's.
+    let is_constant =
+        |rest: &str| rest.starts_with(|char: char| char.is_ascii_uppercase() || char.is_ascii_digit());
+    let divisors = code.split(" / ").skip(1).chain(code.split(" % ").skip(1));
+    let divisions = divisors.filter(|rest| !is_constant(rest)).count();
+    let is_value = |char: char| char.is_alphanumeric() || "_)]".contains(char);
+    let pairs = code.chars().zip(code.chars().skip(1));
+    let indices = pairs.filter(|&(before, char)| char == '[' && is_value(before)).count();
+    let counted = std::iter::repeat_n("index", indices).chain(std::iter::repeat_n("division", divisions));
+    of_text.chain(counted).collect::<Vec<_>>().into_iter()
+}
+
+/// What a place looks like, and its kind.
+const PATTERNS: [(&str, &str); 17] = [
+    (".expect(", "expect"),
+    (".unwrap(", "expect"),
+    ("assert!(", "assert"),
+    ("assert_eq!(", "assert"),
+    ("assert_ne!(", "assert"),
+    ("unreachable!(", "panic"),
+    ("panic!(", "panic"),
+    ("todo!(", "panic"),
+    (" - ", "subtraction"),
+    (" -= ", "subtraction"),
+    (".copy_from_slice(", "call"),
+    (".split_at(", "call"),
+    (".split_off(", "call"),
+    (".split_to(", "call"),
+    (".swap_remove(", "call"),
+    (".remove(at)", "call"),
+    (".drain(", "call"),
+];
+
+/// The rows of the table: file, function, kind, how many, why.
+fn listed_places(document: &str) -> Places {
+    let mut listed = Places::new();
+    for line in document.lines().filter(|line| line.starts_with("| `src/")) {
+        let cells: Vec<&str> =
+            line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`')).collect();
+        let [file, function, kind, count, why] = cells[..] else { panic!("five cells: {line}") };
+        assert!(why.len() > 10, "no reason: {line}");
+        let place = (file.to_owned(), function.to_owned(), kind.to_owned());
+        let former = listed.insert(place, count.parse().unwrap());
+        assert!(former.is_none(), "listed twice: {line}");
+    }
+    listed
+}
