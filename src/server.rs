@@ -44,7 +44,6 @@ mod talk;
 mod unfinished;
 mod usage;
 
-use crate::base::expiring_slab::Key;
 use crate::base::time::{Moment, Now};
 use crate::base::token_bucket::Rate;
 use crate::close_reason::CloseReason;
@@ -64,6 +63,8 @@ use crate::server::connection::{Clock, Connection, Timer};
 use crate::server::shared::Shared;
 use crate::settings::Settings;
 use crate::users::Users;
+use crate::users::names::UserId;
+use crate::users::sessions::SessionId;
 use client_addresses::ClientAddresses;
 use clients::{Clients, Guest, Role};
 use std::collections::VecDeque;
@@ -139,7 +140,7 @@ pub struct Server {
     rate: Rate,
     shared: Shared,
     users: Users,
-    presence: Presence,
+    presence: Presence<UserId>,
     clients: Clients,
     readers: Readers,
     addresses: ClientAddresses,
@@ -586,7 +587,7 @@ impl Server {
     }
 
     /// A connection of a session is gone. If it was the user's last, leaving is announced when the grace is over.
-    fn disconnect(&mut self, session: Key) {
+    fn disconnect(&mut self, session: SessionId) {
         let now = self.now.moment;
         let Some(user) = self.users.disconnect(now, session) else { return };
         let grace = self.settings.leave_grace;

@@ -8,7 +8,6 @@ pub(crate) mod network_shares;
 pub(crate) mod sessions;
 pub(crate) mod user_name;
 
-use crate::base::expiring_slab::Key;
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
@@ -20,12 +19,12 @@ use crate::login_email::{Mail, MailError};
 use crate::settings::Settings;
 use crate::usage::Usage;
 use email::Email;
-use logins::{Begun, LoginAttempt, Logins};
+use logins::{Begun, FlowId, LoginAttempt, Logins};
 use mail_limits::{MailLimits, Wanted};
-use names::{NameError, Names};
+use names::{NameError, Names, UserId};
 use network_shares::network_of;
 use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
-use sessions::{Sessions, Token};
+use sessions::{SessionId, Sessions, Token};
 use std::net::IpAddr;
 use std::time::Duration;
 use user_name::UserName;
@@ -49,7 +48,7 @@ pub(crate) struct Asker {
     /// Its client address, where that is known.
     pub(crate) address: Option<IpAddr>,
     /// The flow that it began before, which ends when it gets another one.
-    pub(crate) former: Option<Key>,
+    pub(crate) former: Option<FlowId>,
     /// Mails that it was granted so far.
     pub(crate) mails: u8,
 }
@@ -58,7 +57,7 @@ pub(crate) struct Asker {
 #[derive(Debug)]
 pub(crate) struct Hello {
     /// The flow.
-    pub(crate) flow: Key,
+    pub(crate) flow: FlowId,
     /// What makes the code good on another connection.
     pub(crate) flow_token: String,
     /// The name as it will be shown.
@@ -95,9 +94,9 @@ pub(crate) enum HelloError {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entered {
     /// The session to which the connection belongs.
-    pub(crate) session: Key,
+    pub(crate) session: SessionId,
     /// Whose session it is.
-    pub(crate) person: Key,
+    pub(crate) user: UserId,
     /// What resumes the session.
     pub(crate) token: String,
     /// The name as it is shown.
@@ -188,7 +187,7 @@ impl Users {
     }
 
     /// A flow is over.
-    pub(crate) fn forget_flow(&mut self, flow: Key) {
+    pub(crate) fn forget_flow(&mut self, flow: FlowId) {
         self.logins.void(flow);
     }
 
@@ -199,7 +198,7 @@ impl Users {
     pub(crate) fn auth(
         &mut self,
         now: Moment,
-        own_flow: Option<Key>,
+        own_flow: Option<FlowId>,
         flow_token: Option<&str>,
         code: &str,
     ) -> Result<Entered, AuthError> {
@@ -209,14 +208,14 @@ impl Users {
         };
         let Some(flow) = flow else { return Err(AuthError::Wrong { left: 0 }) };
         let flow = self.logins.try_code(now, flow, code).map_err(|left| AuthError::Wrong { left })?;
-        let person = match self.names.claim(&flow.name, &flow.email) {
-            Ok(person) => person,
+        let user = match self.names.claim(&flow.name, &flow.email) {
+            Ok(user) => user,
             Err(refusal) => return Err(AuthError::MayNotEnter(flow.name, refusal)),
         };
-        let (session, token) = self.sessions.begin(&mut self.rng, person);
+        let (session, token) = self.sessions.begin(&mut self.rng, user);
         // Under the name as it was claimed first: its owner may have typed another form of it.
-        let name = self.names.get(person).cloned().unwrap_or(flow.name);
-        Ok(self.enter(session, token, person, name))
+        let name = self.names.get(user).cloned().unwrap_or(flow.name);
+        Ok(self.enter(session, token, user, name))
     }
 
     /// Whether a text has the form of a session token.
@@ -226,39 +225,39 @@ impl Users {
 
     /// Somebody comes back with a session token. `None`: it is not valid.
     pub(crate) fn resume(&mut self, token: &str) -> Option<Entered> {
-        let (session, person) = self.sessions.find(token)?;
-        let name = self.names.get(person)?.clone();
-        Some(self.enter(session, token.to_owned(), person, name))
+        let (session, user) = self.sessions.find(token)?;
+        let name = self.names.get(user)?.clone();
+        Some(self.enter(session, token.to_owned(), user, name))
     }
 
     /// The name of the user of a session. `None`: the session has ended, which one with a connection has not.
-    pub(crate) fn speaker(&self, session: Key) -> Option<&UserName> {
-        self.names.get(self.sessions.person(session)?)
+    pub(crate) fn speaker(&self, session: SessionId) -> Option<&UserName> {
+        self.names.get(self.sessions.user(session)?)
     }
 
-    /// How fast a person talks, over all connections.
-    pub(crate) fn throttle(&mut self, person: Key) -> Option<&mut SharedThrottle> {
-        self.names.throttle(person)
+    /// How fast a user talks, over all connections.
+    pub(crate) fn throttle(&mut self, user: UserId) -> Option<&mut SharedThrottle> {
+        self.names.throttle(user)
     }
 
     /// Notes the id of the first line that a session was shown.
-    pub(crate) fn set_first_seen(&mut self, session: Key, id: u64) {
+    pub(crate) fn set_first_seen(&mut self, session: SessionId, id: u64) {
         self.sessions.set_first_seen(session, id);
     }
 
     /// The id of the first line that a session was shown.
-    pub(crate) fn first_seen(&self, session: Key) -> u64 {
+    pub(crate) fn first_seen(&self, session: SessionId) -> u64 {
         self.sessions.first_seen(session)
     }
 
     /// A connection of a session is gone. Gives the user whose last connection it was.
-    pub(crate) fn disconnect(&mut self, now: Moment, session: Key) -> Option<Key> {
+    pub(crate) fn disconnect(&mut self, now: Moment, session: SessionId) -> Option<UserId> {
         let user = self.sessions.disconnect(now, session)?;
         self.names.disconnect(now, user).then_some(user)
     }
 
     /// A session, which has no connection any more, is over. Gives the user whose it was.
-    pub(crate) fn log_out(&mut self, session: Key) -> Option<Key> {
+    pub(crate) fn log_out(&mut self, session: SessionId) -> Option<UserId> {
         self.sessions.end(session)
     }
 
@@ -311,9 +310,9 @@ impl Users {
         ]
     }
 
-    fn enter(&mut self, session: Key, token: String, person: Key, name: UserName) -> Entered {
+    fn enter(&mut self, session: SessionId, token: String, user: UserId, name: UserName) -> Entered {
         self.sessions.connect(session);
-        self.names.connect(person);
-        Entered { session, person, token, name }
+        self.names.connect(user);
+        Entered { session, user, token, name }
     }
 }

@@ -3,22 +3,78 @@
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use slab::Slab;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
 
-/// A thing on a shelf: its slot, and a serial number that makes it unlike all that had the slot before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
+/// The id of an item: its slot, and a serial number, so that no id is used twice. It is typed, so that an id of one kind of item
+/// cannot be passed for an id of another.
+pub(crate) struct Id<T> {
     slot: u32,
     serial: u32,
+    item: PhantomData<fn() -> T>,
 }
 
-impl Key {
-    /// The slot, for those who hand out a part of a key and come back with it.
+impl<T> Id<T> {
+    const fn new(slot: u32, serial: u32) -> Self {
+        Self { slot, serial, item: PhantomData }
+    }
+
+    /// An id of an item that is nowhere, for tests of what only passes ids on.
+    #[cfg(test)]
+    pub(crate) const fn made_up(slot: u32) -> Self {
+        Self::new(slot, 0)
+    }
+
+    /// The slot, for tokens that name it.
     pub(crate) const fn slot(self) -> u32 {
         self.slot
     }
 }
 
-/// At most so many things. When it is full, those go first that would go first by themselves.
+// By hand, for a derive would ask the same of `T`.
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Id<T> {}
+
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.slot, self.serial) == (other.slot, other.serial)
+    }
+}
+
+impl<T> Eq for Id<T> {}
+
+impl<T> PartialOrd for Id<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Id<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.slot, self.serial).cmp(&(other.slot, other.serial))
+    }
+}
+
+impl<T> Hash for Id<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.slot, self.serial).hash(state);
+    }
+}
+
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.serial, self.slot)
+    }
+}
+
+/// At most so many items. When it is full, the item that would expire first makes room; an item without a deadline never does.
 #[derive(Debug)]
 pub(crate) struct ExpiringSlab<T> {
     items: Slab<Item<T>>,
@@ -30,74 +86,72 @@ pub(crate) struct ExpiringSlab<T> {
 #[derive(Debug)]
 struct Item<T> {
     serial: u32,
-    /// When it goes; `None`: it stays until it is taken.
+    /// When it expires; `None`: it stays until it is removed.
     expires: Option<Moment>,
     value: T,
 }
 
 impl<T> ExpiringSlab<T> {
-    /// An empty shelf for `items_max` things. Things that may not go yet find room beyond that.
+    /// An empty slab for `items_max` items. Items without a deadline find room beyond that.
     pub(crate) fn new(items_max: usize) -> Self {
         Self { items: Slab::new(), expiry: TimerQueue::default(), next_serial: 0, items_max }
     }
 
-    /// Puts a thing on the shelf; gives its key, and the thing that had to make room.
+    /// Puts a thing on the shelf; gives its id, and the thing that had to make room.
     ///
     /// # Panics
-    /// If there are more than four thousand million things.
-    pub(crate) fn insert(&mut self, value: T, expires: Option<Moment>) -> (Key, Option<T>) {
+    /// If there are more than four thousand million items.
+    pub(crate) fn insert(&mut self, value: T, expires: Option<Moment>) -> (Id<T>, Option<T>) {
         let evicted = if self.items.len() >= self.items_max { self.take_first() } else { None };
         let serial = self.next_serial;
         self.next_serial = self.next_serial.wrapping_add(1);
         let slot = self.items.insert(Item { serial, expires: None, value });
-        let key = Key { slot: u32::try_from(slot).expect("a slot fits"), serial };
-        self.set_expiry(key, expires);
-        (key, evicted)
+        let id = Id::new(u32::try_from(slot).expect("a slot fits"), serial);
+        self.set_expiry(id, expires);
+        (id, evicted)
     }
 
-    /// The thing with this key, if it is still there.
-    pub(crate) fn get(&self, key: Key) -> Option<&T> {
-        self.items.get(key.slot as usize).filter(|item| item.serial == key.serial).map(|item| &item.value)
+    /// The thing with this id, if it is still there.
+    pub(crate) fn get(&self, id: Id<T>) -> Option<&T> {
+        self.items.get(id.slot as usize).filter(|item| item.serial == id.serial).map(|item| &item.value)
     }
 
-    /// The same, to change it.
-    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let item = self.items.get_mut(key.slot as usize).filter(|item| item.serial == key.serial);
+    pub(crate) fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
+        let item = self.items.get_mut(id.slot as usize).filter(|item| item.serial == id.serial);
         item.map(|item| &mut item.value)
     }
 
-    /// What stands in a slot.
-    pub(crate) fn in_slot(&self, slot: u32) -> Option<(Key, &T)> {
-        self.items.get(slot as usize).map(|item| (Key { slot, serial: item.serial }, &item.value))
+    /// The item in a slot, with its id.
+    pub(crate) fn in_slot(&self, slot: u32) -> Option<(Id<T>, &T)> {
+        self.items.get(slot as usize).map(|item| (Id::new(slot, item.serial), &item.value))
     }
 
-    /// Changes when a thing goes.
-    pub(crate) fn set_expiry(&mut self, key: Key, expires: Option<Moment>) {
-        let item = self.items.get_mut(key.slot as usize).filter(|item| item.serial == key.serial);
+    /// Changes when an item expires.
+    pub(crate) fn set_expiry(&mut self, id: Id<T>, expires: Option<Moment>) {
+        let item = self.items.get_mut(id.slot as usize).filter(|item| item.serial == id.serial);
         if let Some(item) = item {
-            self.expiry.set(key.slot, &mut item.expires, expires);
+            self.expiry.set(id.slot, &mut item.expires, expires);
         }
     }
 
-    /// Takes a thing from the shelf.
-    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        self.get(key)?;
-        self.set_expiry(key, None);
-        Some(self.items.remove(key.slot as usize).value)
+    /// Removes an item.
+    pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
+        self.get(id)?;
+        self.set_expiry(id, None);
+        Some(self.items.remove(id.slot as usize).value)
     }
 
-    /// Takes a thing whose moment has come.
+    /// Removes an item that has expired.
     pub(crate) fn pop_expired(&mut self, now: Moment) -> Option<T> {
         let (_, slot) = self.expiry.pop_due(now)?;
         Some(self.items.remove(slot as usize).value)
     }
 
-    /// When the next thing goes.
+    /// When the next item expires.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.expiry.first()
     }
 
-    /// How many things there are.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

@@ -1,7 +1,7 @@
 //! A sliding-window limiter: at most N events within any window of time, exactly. A token bucket lets a full burst and a window of
 //! refill through together. It remembers a moment for each event, so it is for few events.
 
-use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::time::Moment;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl SlidingWindow {
 pub(crate) struct SlidingWindows<K> {
     window: Duration,
     counted: ExpiringSlab<(K, SlidingWindow)>,
-    by_key: BTreeMap<K, Key>,
+    by_key: BTreeMap<K, Id<(K, SlidingWindow)>>,
 }
 
 impl<K: Ord + Clone> SlidingWindows<K> {

@@ -1,18 +1,17 @@
 //! Who is present. A user whose last connection is gone stays for a grace, so that a reload is not "left, entered".
 
-use crate::base::expiring_slab::Key;
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The users who are present, in order of entering.
-#[derive(Debug, Default)]
-pub(crate) struct Presence {
-    present: BTreeMap<Key, Present>,
-    by_order: BTreeMap<u64, Key>,
+#[derive(Debug)]
+pub(crate) struct Presence<U> {
+    present: BTreeMap<U, Present>,
+    by_order: BTreeMap<u64, U>,
     /// When the graces end.
-    grace: TimerQueue<Key>,
+    grace: TimerQueue<U>,
     next_order: u64,
 }
 
@@ -23,9 +22,20 @@ struct Present {
     grace_ends: Option<Moment>,
 }
 
-impl Presence {
+impl<U: Ord + Copy> Default for Presence<U> {
+    fn default() -> Self {
+        Self {
+            present: BTreeMap::new(),
+            by_order: BTreeMap::new(),
+            grace: TimerQueue::default(),
+            next_order: 0,
+        }
+    }
+}
+
+impl<U: Ord + Copy> Presence<U> {
     /// A user has a connection. Whether that is entering: a further one, or coming back within the grace, is not.
-    pub(crate) fn arrive(&mut self, user: Key, name: &Rc<str>) -> bool {
+    pub(crate) fn arrive(&mut self, user: U, name: &Rc<str>) -> bool {
         if let Some(present) = self.present.get_mut(&user) {
             self.grace.set(user, &mut present.grace_ends, None);
             return false;
@@ -38,7 +48,7 @@ impl Presence {
     }
 
     /// A user's last connection is gone. Gives the name if that is leaving at once; otherwise it is when the grace ends.
-    pub(crate) fn depart(&mut self, user: Key, grace_ends: Moment, at_once: bool) -> Option<Rc<str>> {
+    pub(crate) fn depart(&mut self, user: U, grace_ends: Moment, at_once: bool) -> Option<Rc<str>> {
         if at_once {
             return self.remove(user);
         }
@@ -48,7 +58,7 @@ impl Presence {
     }
 
     /// A user leaves without a grace, unless a connection is left.
-    pub(crate) fn leave_now(&mut self, user: Key) -> Option<Rc<str>> {
+    pub(crate) fn leave_now(&mut self, user: U) -> Option<Rc<str>> {
         let is_gone = self.present.get(&user)?.grace_ends.is_some();
         if is_gone { self.remove(user) } else { None }
     }
@@ -75,7 +85,7 @@ impl Presence {
         self.by_order.values().filter_map(|user| self.present.get(user)).map(|present| &*present.name)
     }
 
-    fn remove(&mut self, user: Key) -> Option<Rc<str>> {
+    fn remove(&mut self, user: U) -> Option<Rc<str>> {
         let mut present = self.present.remove(&user)?;
         self.grace.set(user, &mut present.grace_ends, None);
         self.by_order.remove(&present.order);
@@ -86,12 +96,10 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::expiring_slab::ExpiringSlab;
 
     #[test]
     fn a_reload_is_neither_leaving_nor_entering() {
-        let mut keys = ExpiringSlab::new(9);
-        let (ada, bob) = (keys.insert((), None).0, keys.insert((), None).0);
+        let (ada, bob) = ('a', 'b');
         let name = |typed: &str| Rc::<str>::from(typed);
         let at = Moment::from_ms;
         let mut room = Presence::default();

@@ -1,9 +1,8 @@
 //! How a connection comes in: whether there is room for it, and which client address it counts for.
 
-use super::client_addresses::{Forwarded, Origin, network};
+use super::client_addresses::{AddressId, Forwarded, Origin, network};
 use super::clients::{Guest, Role};
 use super::{Life, Output, Server};
-use crate::base::expiring_slab::Key;
 use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::ClientId;
@@ -35,7 +34,7 @@ impl Server {
     }
 
     /// Whether there is room for one more connection; gives what is counted of its client address, where that is known.
-    fn make_room(&mut self, id: ClientId, origin: Origin) -> Result<Option<Key>, CloseReason> {
+    fn make_room(&mut self, id: ClientId, origin: Origin) -> Result<Option<AddressId>, CloseReason> {
         if self.clients.holders() >= self.settings.connections_max {
             if !self.is_full {
                 self.note(LogEvent::Full(id));
@@ -53,7 +52,7 @@ impl Server {
     }
 
     /// Counts a connection for a client address.
-    fn enter_address(&mut self, id: ClientId, address: IpAddr) -> Result<Key, CloseReason> {
+    fn enter_address(&mut self, id: ClientId, address: IpAddr) -> Result<AddressId, CloseReason> {
         self.addresses.enter(self.now.moment, address).ok_or_else(|| {
             self.note(LogEvent::AddressFull(id));
             CloseReason::AddressFull

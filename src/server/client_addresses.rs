@@ -1,7 +1,7 @@
 //! What one client address may do: so many connections, arrivals and wrong tries. An IPv6 client counts by its /64,
 //! which is what one household gets (RFC 6177).
 
-use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::sliding_window::{SlidingWindow, WindowLimit};
 use crate::base::time::Moment;
@@ -19,12 +19,16 @@ use std::time::Duration;
 pub(crate) struct ClientAddresses {
     trusted_proxies: Vec<IpNet>,
     connections_max: usize,
-    visitors: ExpiringSlab<Visitor>,
-    by_network: BTreeMap<IpAddr, Key>,
+    known: ExpiringSlab<ClientAddress>,
+    by_network: BTreeMap<IpAddr, AddressId>,
 }
 
+/// The id of a client address.
+pub(crate) type AddressId = Id<ClientAddress>;
+
+/// One client address: an IPv4 address or an IPv6 /64.
 #[derive(Debug)]
-struct Visitor {
+pub(crate) struct ClientAddress {
     network: IpAddr,
     connections: usize,
     arrivals: TokenBucket,
@@ -94,7 +98,7 @@ impl ClientAddresses {
         Self {
             trusted_proxies,
             connections_max,
-            visitors: ExpiringSlab::new(ADDRESSES_MAX),
+            known: ExpiringSlab::new(ADDRESSES_MAX),
             by_network: BTreeMap::new(),
         }
     }
@@ -127,67 +131,66 @@ impl ClientAddresses {
     }
 
     /// One more connection from an address; `None`: it has too many, or they come too fast.
-    pub(crate) fn enter(&mut self, now: Moment, address: IpAddr) -> Option<Key> {
+    pub(crate) fn enter(&mut self, now: Moment, address: IpAddr) -> Option<AddressId> {
         let network = network(address);
         let key = match self.by_network.get(&network) {
             Some(&key) => key,
             None => self.begin(network),
         };
-        let visitor = self.visitors.get_mut(key)?;
-        let may_enter =
-            visitor.connections < self.connections_max && visitor.arrivals.has_token(now, ARRIVALS);
+        let client = self.known.get_mut(key)?;
+        let may_enter = client.connections < self.connections_max && client.arrivals.has_token(now, ARRIVALS);
         if may_enter {
-            visitor.arrivals.take_in_debt(now, ARRIVALS, 1);
-            visitor.connections += 1;
+            client.arrivals.take_in_debt(now, ARRIVALS, 1);
+            client.connections += 1;
         }
         self.remember(now, key);
         may_enter.then_some(key)
     }
 
     /// One connection less.
-    pub(crate) fn leave(&mut self, now: Moment, key: Key) {
-        if let Some(visitor) = self.visitors.get_mut(key) {
-            visitor.connections = visitor.connections.saturating_sub(1);
+    pub(crate) fn leave(&mut self, now: Moment, key: AddressId) {
+        if let Some(client) = self.known.get_mut(key) {
+            client.connections = client.connections.saturating_sub(1);
             self.remember(now, key);
         }
     }
 
     /// How fast the address talks, over all connections.
-    pub(crate) fn throttle(&mut self, key: Key) -> Option<&mut SharedThrottle> {
-        self.visitors.get_mut(key).map(|visitor| &mut visitor.talk)
+    pub(crate) fn throttle(&mut self, key: AddressId) -> Option<&mut SharedThrottle> {
+        self.known.get_mut(key).map(|client| &mut client.talk)
     }
 
     /// The address, or for IPv6 its /64.
-    pub(crate) fn network(&self, key: Key) -> Option<IpAddr> {
-        self.visitors.get(key).map(|visitor| visitor.network)
+    pub(crate) fn network(&self, key: AddressId) -> Option<IpAddr> {
+        self.known.get(key).map(|client| client.network)
     }
 
     /// How long until the address has a try of this kind left.
-    pub(crate) fn wait_to_try(&self, now: Moment, key: Key, kind: Try) -> Duration {
-        let visitor = self.visitors.get(key);
-        visitor.map_or(Duration::ZERO, |visitor| visitor.tries.of(kind).wait(now, TRIES))
+    pub(crate) fn wait_to_try(&self, now: Moment, key: AddressId, kind: Try) -> Duration {
+        let client = self.known.get(key);
+        client.map_or(Duration::ZERO, |client| client.tries.of(kind).wait(now, TRIES))
     }
 
     /// Counts a wrong try of this kind.
-    pub(crate) fn count_try(&mut self, now: Moment, key: Key, kind: Try) {
-        if let Some(visitor) = self.visitors.get_mut(key) {
-            visitor.tries.of_mut(kind).add(now, TRIES);
+    pub(crate) fn count_try(&mut self, now: Moment, key: AddressId, kind: Try) {
+        if let Some(client) = self.known.get_mut(key) {
+            client.tries.of_mut(kind).add(now, TRIES);
         }
     }
 
     pub(crate) fn forget_expired(&mut self, now: Moment) {
-        while let Some(visitor) = self.visitors.pop_expired(now) {
-            self.by_network.remove(&visitor.network);
+        while let Some(client) = self.known.pop_expired(now) {
+            self.by_network.remove(&client.network);
         }
     }
 
     /// How many are known.
     pub(crate) fn len(&self) -> usize {
-        self.visitors.len()
+        self.known.len()
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        self.visitors.next_deadline()
+        self.known.next_deadline()
     }
 
     /// Whether a proxy at this address, which is canonical, is believed. An IPv4 address is also in the IPv6 networks that its
@@ -202,15 +205,15 @@ impl ClientAddresses {
         })
     }
 
-    fn begin(&mut self, network: IpAddr) -> Key {
-        let visitor = Visitor {
+    fn begin(&mut self, network: IpAddr) -> AddressId {
+        let client = ClientAddress {
             network,
             connections: 0,
             arrivals: TokenBucket::default(),
             tries: Tries::default(),
             talk: SharedThrottle::default(),
         };
-        let (key, evicted) = self.visitors.insert(visitor, None);
+        let (key, evicted) = self.known.insert(client, None);
         if let Some(evicted) = evicted {
             self.by_network.remove(&evicted.network);
         }
@@ -219,9 +222,9 @@ impl ClientAddresses {
     }
 
     /// An address without connections is remembered until its counts mean nothing any more.
-    fn remember(&mut self, now: Moment, key: Key) {
-        let is_idle = self.visitors.get(key).is_some_and(|visitor| visitor.connections == 0);
-        self.visitors.set_expiry(key, is_idle.then(|| now.after(ADDRESS_MEMORY)));
+    fn remember(&mut self, now: Moment, key: AddressId) {
+        let is_idle = self.known.get(key).is_some_and(|client| client.connections == 0);
+        self.known.set_expiry(key, is_idle.then(|| now.after(ADDRESS_MEMORY)));
     }
 }
 
@@ -386,6 +389,6 @@ mod tests {
         addresses.leave(now, key);
         assert_eq!(addresses.next_deadline(), Some(now.after(ADDRESS_MEMORY)));
         addresses.forget_expired(now.after(ADDRESS_MEMORY));
-        assert!(addresses.visitors.len() == 0 && addresses.by_network.is_empty());
+        assert!(addresses.known.len() == 0 && addresses.by_network.is_empty());
     }
 }

@@ -1,15 +1,17 @@
 //! The table of connections, with what each of them is to the server, and when it wants to be looked at.
 
-use super::client_addresses::Origin;
+use super::client_addresses::{AddressId, Origin};
 use super::refusals::Refusals;
 use super::unfinished::{self, Share, Unfinished};
-use crate::base::expiring_slab::Key;
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use crate::ids::ClientId;
 use crate::room::log::{Position, Ring};
 use crate::server::connection::{Clock, Connection};
+use crate::users::logins::FlowId;
+use crate::users::names::UserId;
+use crate::users::sessions::SessionId;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -20,7 +22,7 @@ pub(crate) struct Client {
     pub(crate) connection: Connection,
     pub(crate) role: Role,
     /// What is counted of its client address, where that is known.
-    pub(crate) address: Option<Key>,
+    pub(crate) address: Option<AddressId>,
     /// Whether the shell knows that the connection may be read.
     pub(crate) is_read: bool,
     is_ready: bool,
@@ -51,7 +53,7 @@ pub(crate) enum Role {
 #[derive(Debug, Default)]
 pub(crate) struct Guest {
     /// The flow that began on this connection.
-    pub(crate) flow: Option<Key>,
+    pub(crate) flow: Option<FlowId>,
     pub(crate) wrong_tries: u8,
     pub(crate) mails: u8,
     pub(crate) throttle: SharedThrottle,
@@ -60,9 +62,9 @@ pub(crate) struct Guest {
 /// What is known of somebody who is in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member {
-    pub(crate) session: Key,
+    pub(crate) session: SessionId,
     /// Whose session it is.
-    pub(crate) person: Key,
+    pub(crate) user: UserId,
     /// Where it began to read the room.
     pub(crate) start: Position,
     /// The place in the list of members.
@@ -94,7 +96,13 @@ impl Client {
 
 impl Clients {
     /// Adds a connection. Its slot is free: see [`Clients::in_slot_of`].
-    pub(crate) fn insert(&mut self, id: ClientId, connection: Connection, role: Role, address: Option<Key>) {
+    pub(crate) fn insert(
+        &mut self,
+        id: ClientId,
+        connection: Connection,
+        role: Role,
+        address: Option<AddressId>,
+    ) {
         if self.table.len() <= id.slot() {
             self.table.resize_with(id.slot() + 1, || None);
         }
@@ -144,7 +152,7 @@ impl Clients {
         self.refusals.add(id, network)
     }
 
-    pub(crate) fn set_address(&mut self, id: ClientId, address: Key) {
+    pub(crate) fn set_address(&mut self, id: ClientId, address: AddressId) {
         if let Some(client) = self.get_mut(id) {
             client.address = Some(address);
         }

@@ -3,7 +3,6 @@
 use super::client_addresses::Try;
 use super::clients::{Guest, Member, Role};
 use super::{Output, Server};
-use crate::base::expiring_slab::Key;
 use crate::base::time::Moment;
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
@@ -15,7 +14,10 @@ use crate::log_event::LogEvent;
 use crate::message::{self, ClientMessage, Hello, Line, Notice, ServerMessage, Welcome};
 use crate::room::log::Position;
 use crate::server::connection::Event;
+use crate::users::logins::FlowId;
+use crate::users::names::UserId;
 use crate::users::names::{BOT_NAME, NameError};
+use crate::users::sessions::SessionId;
 use crate::users::{Asker, AuthError, Delivery, Entered, HelloError, Users};
 use crate::websocket::text_of;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -131,7 +133,7 @@ impl Server {
         self.tell(id, Notice::MailLimited(whole_seconds(wait)));
     }
 
-    fn auth(&mut self, id: ClientId, own_flow: Option<Key>, flow_token: Option<&str>, code: &str) {
+    fn auth(&mut self, id: ClientId, own_flow: Option<FlowId>, flow_token: Option<&str>, code: &str) {
         match self.users.auth(self.now.moment, own_flow, flow_token, code) {
             Ok(entered) => {
                 self.note(LogEvent::LoggedIn(id));
@@ -215,7 +217,7 @@ impl Server {
     fn enter(&mut self, id: ClientId, entered: &Entered, seen: &Seen) {
         let name = entered.name.as_str();
         let before = self.shared.ring.end();
-        let is_new = self.presence.arrive(entered.person, &entered.name.shared());
+        let is_new = self.presence.arrive(entered.user, &entered.name.shared());
         if is_new {
             self.post_event(name, "entered chat", "enter");
         }
@@ -228,7 +230,7 @@ impl Server {
             self.users.forget_flow(flow);
         }
         let place = self.readers.add(id);
-        client.role = Role::Member(Member { session: entered.session, person: entered.person, start, place });
+        client.role = Role::Member(Member { session: entered.session, user: entered.user, start, place });
         client.connection.follow(start);
         let welcome = Welcome {
             run: self.users.run(),
@@ -256,7 +258,7 @@ impl Server {
 
     /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter line, if there is one,
     /// stands behind `before`.
-    fn start(&self, seen: &Seen, before: Position, session: Key, is_new: bool) -> (Position, bool) {
+    fn start(&self, seen: &Seen, before: Position, session: SessionId, is_new: bool) -> (Position, bool) {
         let ring = &self.shared.ring;
         let lines = self.settings.history_lines + usize::from(is_new);
         let history = ring.newest(lines, HISTORY_BYTES_MAX);
@@ -283,7 +285,7 @@ impl Server {
         let client = self.clients.get_mut(id)?;
         let has_slot = client.connection.take_slot();
         let own = match &mut client.role {
-            Role::Member(member) => self.users.throttle(member.person),
+            Role::Member(member) => self.users.throttle(member.user),
             Role::Guest(stranger) => Some(&mut stranger.throttle),
             Role::Http(_) | Role::Refused | Role::Closing => None,
         };
@@ -308,7 +310,7 @@ impl Server {
         let Some(client) = self.clients.get_mut(id) else { return };
         client.connection.count_message();
         let own = match &mut client.role {
-            Role::Member(member) => self.users.throttle(member.person),
+            Role::Member(member) => self.users.throttle(member.user),
             Role::Guest(stranger) => {
                 // Even where messages have no limit: a guest has no use for many.
                 client.connection.charge_frame(now);
@@ -333,7 +335,7 @@ impl Server {
         let Some(name) = self.users.speaker(member.session).cloned() else { return };
         let reference =
             reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
-        let mark = reference.map_or(0, |reference| mark(member.person, reference));
+        let mark = reference.map_or(0, |reference| mark(member.user, reference));
         if let Some(reference) = reference
             && let Some((place, frame)) = self.said_before(mark, name.as_str(), reference)
         {
@@ -371,7 +373,7 @@ impl Server {
         }
     }
 
-    fn leave(&mut self, session: Key) {
+    fn leave(&mut self, session: SessionId) {
         let of_session = |id: &&ClientId| {
             let client = self.clients.get(**id);
             client.is_some_and(
@@ -397,9 +399,9 @@ impl Server {
 }
 
 /// What a line is found by that has a `ref`. Others may have the same.
-fn mark(person: Key, reference: &str) -> u32 {
+fn mark(user: UserId, reference: &str) -> u32 {
     let mut hasher = DefaultHasher::new();
-    (person, reference).hash(&mut hasher);
+    (user, reference).hash(&mut hasher);
     u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX).max(1)
 }
 

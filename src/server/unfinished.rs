@@ -2,10 +2,11 @@
 //! client address, then the user, then the connection that holds most. Somebody who uploads one message is never that, as long as
 //! an attacker holds more.
 
+use super::client_addresses::AddressId;
 use super::clients::{Client, Role};
-use crate::base::expiring_slab::Key;
 use crate::ids::ClientId;
 use crate::limits::UNFINISHED_BYTES_MAX;
+use crate::users::names::UserId;
 use std::collections::BTreeMap;
 
 /// All unfinished messages.
@@ -21,8 +22,8 @@ pub(crate) struct Share(u32);
 /// Whose bytes count together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Holder {
-    Address(Key),
-    User(Key),
+    Address(AddressId),
+    User(UserId),
     /// A guest whose client address is not known.
     Connection(ClientId),
 }
@@ -61,7 +62,7 @@ pub(crate) fn biggest<'a>(clients: impl Iterator<Item = &'a Client>) -> Option<C
 
 fn user_of(client: &Client) -> Holder {
     match client.role {
-        Role::Member(member) => Holder::User(member.person),
+        Role::Member(member) => Holder::User(member.user),
         Role::Http(_) | Role::Refused | Role::Guest(_) | Role::Closing => Holder::Connection(client.id()),
     }
 }

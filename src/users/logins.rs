@@ -8,7 +8,7 @@
 //! How many guesses one address may see is bounded in total, whatever connections, networks and flows they come from: see
 //! [`GUESSES_PER_ADDRESS_MAX`].
 
-use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::time::Moment;
 use crate::ids::ClientId;
 use crate::limits::{
@@ -113,31 +113,37 @@ pub(crate) struct LoginAttempt {
 #[derive(Debug)]
 pub(crate) struct Begun {
     /// The flow.
-    pub(crate) flow: Key,
+    pub(crate) flow: FlowId,
     /// The token by which it is found from another connection.
     pub(crate) token: String,
     /// The code that it waits for.
     pub(crate) code: Code,
     /// The live code, for [`Logins::mail_begun`].
-    pub(crate) live: Key,
+    pub(crate) live: CodeId,
 }
 
+/// The id of a flow.
+pub(crate) type FlowId = Id<Flow>;
+/// The id of a live code.
+pub(crate) type CodeId = Id<LiveCode>;
+
+/// A login attempt that waits for a code.
 #[derive(Debug)]
-struct Waiting {
+pub(crate) struct Flow {
     token: Token,
-    flow: LoginAttempt,
+    attempt: LoginAttempt,
     code: Code,
     tries_left: u8,
 }
 
 /// A code that is good, or will be when its mail arrives.
 #[derive(Debug)]
-struct Live {
+pub(crate) struct LiveCode {
     code: Code,
     email: EmailKey,
     expires: Moment,
     /// The flows that wait for it, the oldest first. Some may have ended.
-    flows: Vec<Key>,
+    flows: Vec<FlowId>,
     /// Mails with this code whose fate is not known yet.
     mails_open: usize,
     /// A mail with this code went out.
@@ -147,7 +153,7 @@ struct Live {
 /// A live code that one more flow may wait for.
 #[derive(Debug, Clone, Copy)]
 struct Joinable {
-    key: Key,
+    key: CodeId,
     code: Code,
     expires: Moment,
 }
@@ -184,12 +190,12 @@ impl Guesses {
 #[derive(Debug)]
 pub(crate) struct Logins {
     code_ttl: Duration,
-    flows: ExpiringSlab<Waiting>,
-    codes: ExpiringSlab<Live>,
+    flows: ExpiringSlab<Flow>,
+    codes: ExpiringSlab<LiveCode>,
     /// The live codes of an address, the newest last: a long code may stand beside a short one that still has flows.
-    by_email: BTreeMap<EmailKey, Vec<Key>>,
+    by_email: BTreeMap<EmailKey, Vec<CodeId>>,
     guesses: ExpiringSlab<(EmailKey, Guesses)>,
-    guessed: BTreeMap<EmailKey, Key>,
+    guessed: BTreeMap<EmailKey, Id<(EmailKey, Guesses)>>,
 }
 
 impl Logins {
@@ -225,7 +231,7 @@ impl Logins {
         };
         self.make_room(live);
         let token = Token::random(rng);
-        let waiting = Waiting { token, flow, code, tries_left: CODE_TRIES };
+        let waiting = Flow { token, attempt: flow, code, tries_left: CODE_TRIES };
         let (flow, _evicted) = self.flows.insert(waiting, Some(expires));
         if let Some(live) = self.codes.get_mut(live) {
             live.flows.push(flow);
@@ -234,7 +240,7 @@ impl Logins {
     }
 
     /// A mail with this code is on its way.
-    pub(crate) fn mail_begun(&mut self, live: Key) {
+    pub(crate) fn mail_begun(&mut self, live: CodeId) {
         if let Some(live) = self.codes.get_mut(live) {
             live.mails_open += 1;
         }
@@ -243,7 +249,7 @@ impl Logins {
     /// What became of a mail with this code that a flow asked for. Once all mails with it have failed, the code is void. Gives
     /// the connections that have to be told of a failure: all that waited for a code which is void, or, if another mail has
     /// brought it, the one that asked for this mail. While others are on their way there is nothing to tell.
-    pub(crate) fn mail_done(&mut self, live: Key, flow: Key, is_sent: bool) -> Vec<ClientId> {
+    pub(crate) fn mail_done(&mut self, live: CodeId, flow: FlowId, is_sent: bool) -> Vec<ClientId> {
         let Some(code) = self.codes.get_mut(live) else { return Vec::new() };
         code.mails_open = code.mails_open.saturating_sub(1);
         let was_sent = code.is_sent;
@@ -253,21 +259,21 @@ impl Logins {
             (false, true) => self.connection(flow).into_iter().collect(),
             (false, false) if code.mails_open > 0 => Vec::new(),
             (false, false) => {
-                self.void_code(live).into_iter().map(|waiting| waiting.flow.connection).collect()
+                self.void_code(live).into_iter().map(|waiting| waiting.attempt.connection).collect()
             }
         }
     }
 
     /// The flow of a token.
-    pub(crate) fn find(&self, written: &str) -> Option<Key> {
+    pub(crate) fn find(&self, written: &str) -> Option<FlowId> {
         let (slot, token) = Token::read(written)?;
         let (key, waiting) = self.flows.in_slot(slot)?;
         waiting.token.is(token).then_some(key)
     }
 
     /// The connection that began a flow which has not ended.
-    fn connection(&self, flow: Key) -> Option<ClientId> {
-        self.flows.get(flow).map(|waiting| waiting.flow.connection)
+    fn connection(&self, flow: FlowId) -> Option<ClientId> {
+        self.flows.get(flow).map(|waiting| waiting.attempt.connection)
     }
 
     /// Tries a code. The right one ends the flow and gives it; and as a code is good once, all other flows of the address end
@@ -275,11 +281,11 @@ impl Logins {
     ///
     /// # Errors
     /// The tries that are left; with none left the flow has ended.
-    pub(crate) fn try_code(&mut self, now: Moment, key: Key, typed: &str) -> Result<LoginAttempt, u8> {
+    pub(crate) fn try_code(&mut self, now: Moment, key: FlowId, typed: &str) -> Result<LoginAttempt, u8> {
         let waiting = self.flows.get_mut(key).ok_or(0)?;
-        let email = waiting.flow.email.key();
+        let email = waiting.attempt.email.key();
         if Code::parse(typed).is_some_and(|code| waiting.code.is(code)) {
-            let flow = self.flows.remove(key).map(|waiting| waiting.flow);
+            let flow = self.flows.remove(key).map(|waiting| waiting.attempt);
             for live in self.by_email.remove(&email).unwrap_or_default() {
                 self.void_code(live);
             }
@@ -297,7 +303,7 @@ impl Logins {
     }
 
     /// Ends a flow.
-    pub(crate) fn void(&mut self, flow: Key) {
+    pub(crate) fn void(&mut self, flow: FlowId) {
         self.flows.remove(flow);
     }
 
@@ -353,8 +359,14 @@ impl Logins {
         let may_be_short = self.has_guesses_for(now, &email, waiting + 1);
         let code = if may_be_short { Code::short(rng) } else { Code::long(rng) };
         let expires = now.after(self.code_ttl);
-        let live =
-            Live { code, email: email.clone(), expires, flows: Vec::new(), mails_open: 0, is_sent: false };
+        let live = LiveCode {
+            code,
+            email: email.clone(),
+            expires,
+            flows: Vec::new(),
+            mails_open: 0,
+            is_sent: false,
+        };
         let (key, evicted) = self.codes.insert(live, Some(expires));
         if let Some(evicted) = evicted {
             self.forget_code(evicted);
@@ -389,15 +401,16 @@ impl Logins {
     }
 
     /// The flows that still wait for a code, the oldest first.
-    fn waiting<'a>(&'a self, live: &'a Live) -> impl Iterator<Item = (Key, &'a Waiting)> {
+    fn waiting<'a>(&'a self, live: &'a LiveCode) -> impl Iterator<Item = (FlowId, &'a Flow)> {
         live.flows.iter().filter_map(|&flow| Some((flow, self.flows.get(flow)?)))
     }
 
     /// Sees that one more flow may wait for a code.
-    fn make_room(&mut self, live: Key) {
+    fn make_room(&mut self, live: CodeId) {
         let Some(code) = self.codes.get(live) else { return };
-        let waiting: Vec<_> = self.waiting(code).map(|(key, waiting)| (key, waiting.flow.network)).collect();
-        let mut flows: Vec<Key> = waiting.iter().map(|&(key, _)| key).collect();
+        let waiting: Vec<_> =
+            self.waiting(code).map(|(key, waiting)| (key, waiting.attempt.network)).collect();
+        let mut flows: Vec<FlowId> = waiting.iter().map(|&(key, _)| key).collect();
         if flows.len() >= FLOWS_PER_CODE_MAX {
             let held_by = |network| waiting.iter().filter(|(_, other)| *other == network).count();
             let most = waiting.iter().map(|&(_, network)| held_by(network)).max();
@@ -412,12 +425,12 @@ impl Logins {
     }
 
     /// Ends a code with its flows; gives these.
-    fn void_code(&mut self, live: Key) -> Vec<Waiting> {
+    fn void_code(&mut self, live: CodeId) -> Vec<Flow> {
         self.codes.remove(live).map(|live| self.forget_code(live)).unwrap_or_default()
     }
 
     /// Ends what belongs to a code that is gone; gives the flows that waited for it.
-    fn forget_code(&mut self, live: Live) -> Vec<Waiting> {
+    fn forget_code(&mut self, live: LiveCode) -> Vec<Flow> {
         if let Some(codes) = self.by_email.get_mut(&live.email) {
             codes.retain(|&code| self.codes.get(code).is_some());
             if codes.is_empty() {
@@ -472,7 +485,7 @@ mod tests {
             self.begin_from(email, None)
         }
 
-        fn try_code(&mut self, flow: Key, typed: &str) -> Result<LoginAttempt, u8> {
+        fn try_code(&mut self, flow: FlowId, typed: &str) -> Result<LoginAttempt, u8> {
             self.logins.try_code(self.now, flow, typed)
         }
 

@@ -1,6 +1,5 @@
 //! How much mail may go out, to which mailbox and for which network, and which mails are on their way.
 
-use crate::base::expiring_slab::Key;
 use crate::base::sliding_window::SlidingWindows;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
@@ -11,6 +10,7 @@ use crate::limits::{
 };
 use crate::login_email::MailError;
 use crate::users::email::{Email, EmailKey};
+use crate::users::logins::{CodeId, FlowId};
 use crate::users::network_shares::Shares;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,9 +20,9 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Sent {
     /// The flow that asked for it.
-    pub(crate) flow: Key,
+    pub(crate) flow: FlowId,
     /// The live code that it carries.
-    pub(crate) live: Key,
+    pub(crate) live: CodeId,
     email: Email,
     has_new_code: bool,
     at: Moment,
@@ -104,7 +104,7 @@ impl MailLimits {
     }
 
     /// A mail goes out for a flow; gives its number.
-    pub(crate) fn send(&mut self, now: Moment, wanted: Wanted<'_>, flow: Key, live: Key) -> MailId {
+    pub(crate) fn send(&mut self, now: Moment, wanted: Wanted<'_>, flow: FlowId, live: CodeId) -> MailId {
         let id = self.next_mail;
         self.next_mail = MailId(id.0 + 1);
         let Wanted { email, has_new_code, .. } = wanted;
@@ -180,25 +180,23 @@ impl MailLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::expiring_slab::ExpiringSlab;
+    use crate::base::expiring_slab::Id;
 
     struct Office {
-        postage: MailLimits,
-        key: Key,
+        limits: MailLimits,
     }
 
     impl Office {
         fn new(every: u64, burst: u64) -> Self {
-            let key = ExpiringSlab::new(1).insert((), None).0;
             let rate = Some(Rate::every(Duration::from_secs(every), burst));
-            Self { postage: MailLimits::new(rate), key }
+            Self { limits: MailLimits::new(rate) }
         }
 
         /// Sends if it may; the seconds to wait if not.
         fn send_as(&mut self, second: u64, wanted: Wanted<'_>) -> Result<MailId, u64> {
             let now = at(second);
-            self.postage.check(now, wanted).map_err(|wait| wait.as_secs())?;
-            Ok(self.postage.send(now, wanted, self.key, self.key))
+            self.limits.check(now, wanted).map_err(|wait| wait.as_secs())?;
+            Ok(self.limits.send(now, wanted, Id::made_up(0), Id::made_up(0)))
         }
 
         /// Sends a code that was sent before.
@@ -264,8 +262,8 @@ mod tests {
             let send = |office: &mut Office, second| office.send_new(second, "ada@example.org", false);
             let ids: Vec<MailId> = (0..3).map(|second| send(&mut office, second).unwrap()).collect();
             assert!(send(&mut office, 3).is_err());
-            assert!(office.postage.done(ids[1], Err(fault)).is_some());
-            assert!(office.postage.done(ids[1], Err(fault)).is_none(), "only once");
+            assert!(office.limits.done(ids[1], Err(fault)).is_some());
+            assert!(office.limits.done(ids[1], Err(fault)).is_none(), "only once");
             assert_eq!(send(&mut office, 3).is_ok(), is_given_back, "{fault}");
             assert!(send(&mut office, 3).is_err(), "{fault}");
         }
@@ -298,22 +296,22 @@ mod tests {
     fn a_mail_is_overdue_and_an_address_forgotten() {
         let mut office = Office::new(0, 1);
         let id = office.send_new(0, "ada@example.org", false).unwrap();
-        assert_eq!(office.postage.next_deadline(), Some(at(16)));
-        assert_eq!((office.postage.overdue(at(15)), office.postage.overdue(at(16))), (None, Some(id)));
-        office.postage.done(id, Ok(()));
-        assert_eq!(office.postage.next_deadline(), Some(at(600)));
-        office.postage.forget_expired(at(600));
-        assert_eq!(office.postage.next_deadline(), None);
+        assert_eq!(office.limits.next_deadline(), Some(at(16)));
+        assert_eq!((office.limits.overdue(at(15)), office.limits.overdue(at(16))), (None, Some(id)));
+        office.limits.done(id, Ok(()));
+        assert_eq!(office.limits.next_deadline(), Some(at(600)));
+        office.limits.forget_expired(at(600));
+        assert_eq!(office.limits.next_deadline(), None);
     }
 
     #[test]
     fn in_development_nothing_is_counted() {
-        let mut office = Office { postage: MailLimits::new(None), key: Office::new(0, 1).key };
+        let mut office = Office { limits: MailLimits::new(None) };
         for second in 0..100 {
             let id = office.repeat(second, "ada@example.org", 9).unwrap();
-            office.postage.count_ask(at(second), Some(IpAddr::from([203, 0, 113, 5])));
-            office.postage.done(id, Ok(()));
+            office.limits.count_ask(at(second), Some(IpAddr::from([203, 0, 113, 5])));
+            office.limits.done(id, Ok(()));
         }
-        assert_eq!(office.postage.next_deadline(), None);
+        assert_eq!(office.limits.next_deadline(), None);
     }
 }

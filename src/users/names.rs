@@ -1,6 +1,6 @@
 //! Which name belongs to which address.
 
-use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX, SESSION_TTL};
@@ -8,26 +8,30 @@ use crate::users::email::{Email, EmailKey};
 use crate::users::user_name::{NameKey, UserName};
 use std::collections::BTreeMap;
 
+/// The id of a user.
+pub(crate) type UserId = Id<User>;
+
 /// The name of the one who greets.
 pub(crate) const BOT_NAME: &str = "plumebot";
 
 /// Which name belongs to which address. A name is free again a day after its owner's last connection.
 #[derive(Debug)]
 pub(crate) struct Names {
-    people: ExpiringSlab<Person>,
-    /// Every key of every name. No key has two owners, so a person is found by any of them.
-    by_name: BTreeMap<NameKey, Key>,
+    users: ExpiringSlab<User>,
+    /// Every key of every name. No key has two owners, so a user is found by any of them.
+    by_name: BTreeMap<NameKey, UserId>,
     /// The names that each mailbox owns, over all its addresses; never none.
-    by_mailbox: BTreeMap<EmailKey, Vec<Key>>,
+    by_mailbox: BTreeMap<EmailKey, Vec<UserId>>,
     reserved: Vec<NameKey>,
 }
 
+/// A name that belongs to an email address.
 #[derive(Debug)]
-struct Person {
+pub(crate) struct User {
     name: UserName,
     email: EmailKey,
     connections: usize,
-    /// How fast the person talks, over all connections.
+    /// How fast the user talks, over all connections.
     throttle: SharedThrottle,
 }
 
@@ -45,7 +49,7 @@ impl Names {
     pub(crate) fn new(site_name: &str) -> Self {
         let reserved = RESERVED.iter().copied().chain([site_name]).flat_map(NameKey::all_of).collect();
         Self {
-            people: ExpiringSlab::new(NAMES_MAX),
+            users: ExpiringSlab::new(NAMES_MAX),
             by_name: BTreeMap::new(),
             by_mailbox: BTreeMap::new(),
             reserved,
@@ -63,27 +67,27 @@ impl Names {
     /// Whether this address owns a name.
     pub(crate) fn owns_any(&self, email: &Email) -> bool {
         let owned = self.by_mailbox.get(&email.mailbox());
-        let mut people = owned.into_iter().flatten().filter_map(|&person| self.people.get(person));
-        people.any(|person| person.email == email.key())
+        let mut users = owned.into_iter().flatten().filter_map(|&user| self.users.get(user));
+        users.any(|user| user.email == email.key())
     }
 
     /// Makes the name belong to this address.
     ///
-    /// The caller connects the person at once, or the name would never be free again.
+    /// The caller connects the user at once, or the name would never be free again.
     ///
     /// # Errors
     /// If the address may not have the name.
-    pub(crate) fn claim(&mut self, name: &UserName, email: &Email) -> Result<Key, NameError> {
+    pub(crate) fn claim(&mut self, name: &UserName, email: &Email) -> Result<UserId, NameError> {
         if let Some(owner) = self.find(name, email)? {
             return Ok(owner);
         }
-        let person = Person {
+        let user = User {
             name: name.clone(),
             email: email.key(),
             connections: 0,
             throttle: SharedThrottle::default(),
         };
-        let (key, evicted) = self.people.insert(person, None);
+        let (key, evicted) = self.users.insert(user, None);
         if let Some(evicted) = evicted {
             self.release(&evicted);
         }
@@ -94,11 +98,11 @@ impl Names {
         Ok(key)
     }
 
-    /// The person of this address who owns the name already. `None`: the name is free for it.
-    fn find(&self, name: &UserName, email: &Email) -> Result<Option<Key>, NameError> {
+    /// The user of this address who owns the name already. `None`: the name is free for it.
+    fn find(&self, name: &UserName, email: &Email) -> Result<Option<UserId>, NameError> {
         let keys = name.keys();
         let mut owners = keys.iter().filter_map(|key| self.by_name.get(key)).copied();
-        let is_own = |owner| self.people.get(owner).is_some_and(|person| person.email == email.key());
+        let is_own = |owner| self.users.get(owner).is_some_and(|user| user.email == email.key());
         let is_reserved = keys.iter().any(|key| self.reserved.contains(key));
         if is_reserved || !owners.clone().all(is_own) {
             return Err(NameError::Taken);
@@ -111,64 +115,64 @@ impl Names {
         Ok(owner)
     }
 
-    /// Frees the name of a person who is no longer known.
-    fn release(&mut self, person: &Person) {
-        for key in person.name.keys() {
+    /// Frees the name of a user who is no longer known.
+    fn release(&mut self, user: &User) {
+        for key in user.name.keys() {
             self.by_name.remove(&key);
         }
-        let mailbox = person.email.mailbox();
+        let mailbox = user.email.mailbox();
         if let Some(owned) = self.by_mailbox.get_mut(&mailbox) {
-            owned.retain(|&person| self.people.get(person).is_some());
+            owned.retain(|&user| self.users.get(user).is_some());
             if owned.is_empty() {
                 self.by_mailbox.remove(&mailbox);
             }
         }
     }
 
-    /// The name of a person who is still known.
-    pub(crate) fn get(&self, person: Key) -> Option<&UserName> {
-        self.people.get(person).map(|person| &person.name)
+    /// The name of a user who is still known.
+    pub(crate) fn get(&self, user: UserId) -> Option<&UserName> {
+        self.users.get(user).map(|user| &user.name)
     }
 
-    /// How fast a person talks.
-    pub(crate) fn throttle(&mut self, person: Key) -> Option<&mut SharedThrottle> {
-        self.people.get_mut(person).map(|person| &mut person.throttle)
+    /// How fast a user talks.
+    pub(crate) fn throttle(&mut self, user: UserId) -> Option<&mut SharedThrottle> {
+        self.users.get_mut(user).map(|user| &mut user.throttle)
     }
 
-    /// A person has one more connection.
-    pub(crate) fn connect(&mut self, person: Key) {
-        self.people.set_expiry(person, None);
-        if let Some(person) = self.people.get_mut(person) {
-            person.connections = person.connections.saturating_add(1);
+    /// A user has one more connection.
+    pub(crate) fn connect(&mut self, user: UserId) {
+        self.users.set_expiry(user, None);
+        if let Some(user) = self.users.get_mut(user) {
+            user.connections = user.connections.saturating_add(1);
         }
     }
 
-    /// A person has one connection less. Whether it was the last.
-    pub(crate) fn disconnect(&mut self, now: Moment, person: Key) -> bool {
-        let Some(known) = self.people.get_mut(person) else { return false };
+    /// A user has one connection less. Whether it was the last.
+    pub(crate) fn disconnect(&mut self, now: Moment, user: UserId) -> bool {
+        let Some(known) = self.users.get_mut(user) else { return false };
         known.connections = known.connections.saturating_sub(1);
         let was_last = known.connections == 0;
         if was_last {
-            self.people.set_expiry(person, Some(now.after(SESSION_TTL)));
+            self.users.set_expiry(user, Some(now.after(SESSION_TTL)));
         }
         was_last
     }
 
     /// Frees the names whose time is over.
     pub(crate) fn forget_expired(&mut self, now: Moment) {
-        while let Some(person) = self.people.pop_expired(now) {
-            self.release(&person);
+        while let Some(user) = self.users.pop_expired(now) {
+            self.release(&user);
         }
     }
 
     /// When the next name becomes free.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        self.people.next_deadline()
+        self.users.next_deadline()
     }
 
     /// How many names are known.
     pub(crate) fn len(&self) -> usize {
-        self.people.len()
+        self.users.len()
     }
 }
 
@@ -265,24 +269,24 @@ mod tests {
     #[test]
     fn a_mailbox_owns_at_most_three_names() {
         let mut names = Names::new("Plume.chat");
-        let mut people = Vec::new();
+        let mut users = Vec::new();
         for (typed, address) in [
             ("Ada", "ada@example.org"),
             ("Countess", "ada+work@example.org"),
             ("Lovelace", "ADA+x+y@example.org"),
         ] {
-            let person = names.claim(&name(typed), &email(address)).unwrap();
-            names.connect(person);
-            people.push(person);
+            let user = names.claim(&name(typed), &email(address)).unwrap();
+            names.connect(user);
+            users.push(user);
         }
         let fourth = (name("Byron"), email("ada+fourth@example.org"));
         assert_eq!(names.check(&fourth.0, &fourth.1), Err(NameError::TooManyNames));
         assert_eq!(names.claim(&fourth.0, &fourth.1), Err(NameError::TooManyNames));
         // A taken name is said to be taken, one's own is still one's own, and other mailboxes are not concerned.
         assert_eq!(names.claim(&name("ada"), &fourth.1), Err(NameError::Taken));
-        assert_eq!(names.claim(&name("ada"), &email("ada@example.org")), Ok(people[0]));
+        assert_eq!(names.claim(&name("ada"), &email("ada@example.org")), Ok(users[0]));
         assert!(names.claim(&name("Byron"), &email("ada@example.com")).is_ok());
-        names.disconnect(Moment::from_ms(0), people[1]);
+        names.disconnect(Moment::from_ms(0), users[1]);
         names.forget_expired(Moment::from_ms(0).after(SESSION_TTL));
         assert!(names.claim(&name("Annabella"), &fourth.1).is_ok(), "one of the three has expired");
     }

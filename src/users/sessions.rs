@@ -1,8 +1,9 @@
 //! Sessions: who is in, or was lately, and may come back with a token.
 
-use crate::base::expiring_slab::{ExpiringSlab, Key};
+use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::time::Moment;
 use crate::limits::{SECRET_BYTES, SESSION_TTL, SESSIONS_MAX};
+use crate::users::names::UserId;
 use data_encoding::BASE64URL_NOPAD;
 use rand::Rng;
 use std::fmt;
@@ -51,16 +52,20 @@ impl fmt::Debug for Token {
     }
 }
 
+/// The id of a session.
+pub(crate) type SessionId = Id<Session>;
+
 /// All sessions. One without a connection is kept for a day.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     sessions: ExpiringSlab<Session>,
 }
 
+/// One log-in: what its token resumes.
 #[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     token: Token,
-    person: Key,
+    user: UserId,
     connections: u32,
     /// The first line that it was shown.
     first_seen: u64,
@@ -74,59 +79,59 @@ impl Default for Sessions {
 
 impl Sessions {
     /// Begins a session; gives its key and its token. The caller connects it at once, or it would stay for ever.
-    pub(crate) fn begin(&mut self, rng: &mut impl Rng, person: Key) -> (Key, String) {
+    pub(crate) fn begin(&mut self, rng: &mut impl Rng, user: UserId) -> (SessionId, String) {
         let token = Token::random(rng);
-        let (key, _evicted) =
-            self.sessions.insert(Session { token, person, connections: 0, first_seen: u64::MAX }, None);
-        (key, token.write(key.slot()))
+        let (id, _evicted) =
+            self.sessions.insert(Session { token, user, connections: 0, first_seen: u64::MAX }, None);
+        (id, token.write(id.slot()))
     }
 
     /// The session of a token, and whose it is.
-    pub(crate) fn find(&self, written: &str) -> Option<(Key, Key)> {
+    pub(crate) fn find(&self, written: &str) -> Option<(SessionId, UserId)> {
         let (slot, token) = Token::read(written)?;
-        let (key, session) = self.sessions.in_slot(slot)?;
-        session.token.is(token).then_some((key, session.person))
+        let (id, session) = self.sessions.in_slot(slot)?;
+        session.token.is(token).then_some((id, session.user))
     }
 
     /// Whose session it is.
-    pub(crate) fn person(&self, key: Key) -> Option<Key> {
-        self.sessions.get(key).map(|session| session.person)
+    pub(crate) fn user(&self, id: SessionId) -> Option<UserId> {
+        self.sessions.get(id).map(|session| session.user)
     }
 
     /// Notes the id of the first line that a session was shown.
-    pub(crate) fn set_first_seen(&mut self, key: Key, id: u64) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.first_seen = id;
+    pub(crate) fn set_first_seen(&mut self, id: SessionId, line: u64) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.first_seen = line;
         }
     }
 
     /// The id of the first line that a session was shown.
-    pub(crate) fn first_seen(&self, key: Key) -> u64 {
-        self.sessions.get(key).map_or(u64::MAX, |session| session.first_seen)
+    pub(crate) fn first_seen(&self, id: SessionId) -> u64 {
+        self.sessions.get(id).map_or(u64::MAX, |session| session.first_seen)
     }
 
     /// A session has one more connection.
-    pub(crate) fn connect(&mut self, key: Key) {
-        self.sessions.set_expiry(key, None);
-        if let Some(session) = self.sessions.get_mut(key) {
+    pub(crate) fn connect(&mut self, id: SessionId) {
+        self.sessions.set_expiry(id, None);
+        if let Some(session) = self.sessions.get_mut(id) {
             session.connections = session.connections.saturating_add(1);
         }
     }
 
     /// A session has one connection less. Gives whose session it is.
-    pub(crate) fn disconnect(&mut self, now: Moment, key: Key) -> Option<Key> {
-        let session = self.sessions.get_mut(key)?;
+    pub(crate) fn disconnect(&mut self, now: Moment, id: SessionId) -> Option<UserId> {
+        let session = self.sessions.get_mut(id)?;
         session.connections = session.connections.saturating_sub(1);
-        let (person, is_idle) = (session.person, session.connections == 0);
+        let (user, is_idle) = (session.user, session.connections == 0);
         if is_idle {
-            self.sessions.set_expiry(key, Some(now.after(SESSION_TTL)));
+            self.sessions.set_expiry(id, Some(now.after(SESSION_TTL)));
         }
-        Some(person)
+        Some(user)
     }
 
     /// Ends a session. Gives whose it was.
-    pub(crate) fn end(&mut self, key: Key) -> Option<Key> {
-        self.sessions.remove(key).map(|session| session.person)
+    pub(crate) fn end(&mut self, id: SessionId) -> Option<UserId> {
+        self.sessions.remove(id).map(|session| session.user)
     }
 
     /// Ends the sessions whose time is over.
@@ -155,15 +160,11 @@ mod tests {
     use super::*;
     use rand::{SeedableRng, rngs::ChaCha20Rng};
 
-    fn person(shelf: &mut ExpiringSlab<()>) -> Key {
-        shelf.insert((), None).0
-    }
-
     #[test]
     fn a_session_is_found_by_its_token_alone() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        let (mut people, mut sessions) = (ExpiringSlab::new(9), Sessions::default());
-        let ada = person(&mut people);
+        let mut sessions = Sessions::default();
+        let ada = Id::made_up(7);
         let (key, token) = sessions.begin(&mut rng, ada);
         assert_eq!(token.len(), WRITTEN_CHARS);
         assert_eq!(sessions.find(&token), Some((key, ada)));
@@ -184,9 +185,9 @@ mod tests {
     #[test]
     fn a_session_ends_a_day_after_its_last_connection() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        let (mut people, mut sessions) = (ExpiringSlab::new(9), Sessions::default());
+        let mut sessions = Sessions::default();
         let now = Moment::from_ms(0);
-        let (key, token) = sessions.begin(&mut rng, person(&mut people));
+        let (key, token) = sessions.begin(&mut rng, Id::made_up(7));
         sessions.connect(key);
         sessions.connect(key);
         sessions.disconnect(now, key);
