@@ -171,8 +171,8 @@ impl EventLoop {
         }
         let deadlines = [self.server.next_deadline(), self.accept_again, self.journal.next_deadline()];
         let deadline = deadlines.into_iter().flatten().min()?;
-        // The system's clock ticks finer than ours: one more millisecond, or the loop would spin until the tick.
-        Some(deadline.since(self.clock.now().moment) + Duration::from_millis(1))
+        // mio rounds up to what epoll_wait(2) counts in, so the loop does not spin before the deadline.
+        Some(deadline.since(self.clock.now().moment))
     }
 
     fn mark(&mut self, event: &mio::event::Event) {

@@ -15,9 +15,9 @@
 //! connections that have something to write.
 //!
 //! ```
-//! use plume::base::{ids::ClientId, moment::{Moment, Now}, settings::Settings};
+//! use plume::{base::time::{Moment, Now}, ids::ClientId, settings::Settings};
 //! use plume::server::{Input, Output, Server};
-//! use plume::wire::{assets::Assets, routes::Site};
+//! use plume::http::{assets::Assets, site::Site};
 //!
 //! let site = Site::new(Assets::built_in("Plume"), Vec::new());
 //! let mut server = Server::new(Settings::default(), site, [0; 32]);

@@ -27,7 +27,7 @@ impl SharedThrottle {
         }
         let slot_us = paid_us.max(self.next_slot_us).max(now_us + 1);
         self.next_slot_us = slot_us.saturating_add(rate.token_us);
-        Some(Moment::from_us_rounded_up(slot_us))
+        Some(Moment::from_us(slot_us))
     }
 }
 

@@ -12,51 +12,51 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
-/// A point on the monotonic clock, in milliseconds since some start. Never zero, so that an
-/// optional moment costs no more memory than a moment.
+/// A point on the monotonic clock, in microseconds since its start. Never zero, so that an optional moment costs no more memory
+/// than a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(NonZeroU64);
 
 impl Moment {
+    /// The moment `us` microseconds after the start of the clock.
+    #[must_use]
+    pub const fn from_us(us: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(us))
+    }
+
     /// The moment `ms` milliseconds after the start of the clock.
     #[must_use]
     pub const fn from_ms(ms: u64) -> Self {
-        Self(NonZeroU64::MIN.saturating_add(ms))
-    }
-
-    /// Milliseconds since the start of the clock.
-    #[must_use]
-    pub const fn as_ms(self) -> u64 {
-        self.0.get() - 1
+        Self::from_us(ms.saturating_mul(1_000))
     }
 
     /// Microseconds since the start of the clock.
     #[must_use]
     pub const fn as_us(self) -> u64 {
-        self.as_ms().saturating_mul(1_000)
+        self.0.get() - 1
     }
 
-    /// The first moment that is not before `us` microseconds after the start of the clock.
+    /// Whole milliseconds since the start of the clock.
     #[must_use]
-    pub const fn from_us_rounded_up(us: u64) -> Self {
-        Self::from_ms(us.div_ceil(1_000))
+    pub const fn as_ms(self) -> u64 {
+        self.as_us() / 1_000
     }
 
     /// The moment that lies `wait` later; the end of time where that is too far.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
-        Self(self.0.saturating_add(millis(wait)))
+        Self(self.0.saturating_add(micros(wait)))
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.get().saturating_sub(earlier.0.get()))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 }
 
-fn millis(wait: Duration) -> u64 {
-    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+fn micros(wait: Duration) -> u64 {
+    u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

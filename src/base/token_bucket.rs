@@ -62,7 +62,7 @@ impl TokenBucket {
         let now_us = now.as_us();
         self.full_at_us = self.full_at_us.max(now_us).saturating_add(tokens.saturating_mul(rate.token_us));
         let paid_us = self.paid_us(rate);
-        (paid_us > now_us).then(|| Moment::from_us_rounded_up(paid_us))
+        (paid_us > now_us).then(|| Moment::from_us(paid_us))
     }
 
     /// When no token is taken in debt any more, in microseconds of the monotonic clock.

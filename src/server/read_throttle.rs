@@ -150,6 +150,6 @@ mod tests {
         }
         assert_eq!(pace.paused_until(), None);
         pace.charge_frame(at(0));
-        assert_eq!(pace.paused_until(), Some(Moment::from_us_rounded_up(FRAMES.token_us)));
+        assert_eq!(pace.paused_until(), Some(Moment::from_us(FRAMES.token_us)));
     }
 }
