@@ -37,9 +37,9 @@ mod admission;
 mod client_addresses;
 mod clients;
 mod connection;
+mod http;
 mod read_throttle;
 mod refusals;
-mod shared;
 mod talk;
 mod unfinished;
 mod usage;
@@ -56,15 +56,14 @@ use crate::limits::{
 use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
 use crate::message::{Line, Notice, ServerMessage};
+use crate::room::Room;
 use crate::room::cursor::Unsent;
-use crate::room::presence::Presence;
-use crate::room::readers::Readers;
 use crate::server::connection::{Clock, Connection, Timer};
-use crate::server::shared::Shared;
 use crate::settings::Settings;
 use crate::users::Users;
 use crate::users::names::UserId;
 use crate::users::sessions::SessionId;
+use crate::websocket::{Codec, TextFrame};
 use client_addresses::ClientAddresses;
 use clients::{Clients, Guest, Role};
 use std::collections::VecDeque;
@@ -138,11 +137,13 @@ pub enum Output {
 pub struct Server {
     settings: Settings,
     rate: Rate,
-    shared: Shared,
+    room: Room<UserId>,
+    site: Site,
+    codec: Codec,
+    /// The buffer in which frames are built.
+    frame: TextFrame,
     users: Users,
-    presence: Presence<UserId>,
     clients: Clients,
-    readers: Readers,
     addresses: ClientAddresses,
     outputs: VecDeque<Output>,
     /// The time of the newest input.
@@ -174,11 +175,12 @@ impl Server {
     pub fn new(settings: Settings, site: Site, seed: [u8; 32]) -> Self {
         Self {
             rate: Rate::per_second(settings.messages_per_second),
-            shared: Shared::new(settings.backlog_bytes.max(BACKLOG_BYTES_MIN), site),
-            presence: Presence::default(),
+            room: Room::new(settings.backlog_bytes.max(BACKLOG_BYTES_MIN)),
+            site,
+            codec: Codec::default(),
+            frame: TextFrame::default(),
             users: Users::new(&settings, seed),
             clients: Clients::default(),
-            readers: Readers::default(),
             addresses: ClientAddresses::new(
                 settings.trusted_proxies.clone(),
                 settings.connections_per_address,
@@ -254,7 +256,7 @@ impl Server {
     /// The bytes that a connection's socket should take now, in order; none where there is nothing to write.
     pub fn unsent(&mut self, id: ClientId) -> Unsent<'_> {
         match self.clients.get_mut(id) {
-            Some(client) => client.connection.unsent(&self.shared.ring),
+            Some(client) => client.connection.unsent(&self.room.log),
             None => [&[], &[], &[]],
         }
     }
@@ -288,7 +290,7 @@ impl Server {
         let deadlines = [
             self.clients.next_deadline(),
             self.users.next_deadline(),
-            self.presence.next_deadline(),
+            self.room.presence.next_deadline(),
             self.addresses.next_deadline(),
             stop,
         ];
@@ -299,15 +301,15 @@ impl Server {
     fn next_to_write(&mut self) -> Option<ClientId> {
         self.is_rounds_turn = !self.is_rounds_turn;
         if self.is_rounds_turn {
-            self.next_in_round().or_else(|| self.clients.pop_ready(&self.shared.ring))
+            self.next_in_round().or_else(|| self.clients.pop_ready(&self.room.log))
         } else {
-            self.clients.pop_ready(&self.shared.ring).or_else(|| self.next_in_round())
+            self.clients.pop_ready(&self.room.log).or_else(|| self.next_in_round())
         }
     }
 
     fn next_in_round(&mut self) -> Option<ClientId> {
-        while let Some(id) = self.readers.next_in_round() {
-            if self.clients.get(id).is_some_and(|client| client.connection.can_write(&self.shared.ring)) {
+        while let Some(id) = self.room.next_to_write() {
+            if self.clients.get(id).is_some_and(|client| client.connection.can_write(&self.room.log)) {
                 return Some(id);
             }
         }
@@ -317,7 +319,7 @@ impl Server {
     /// Ends a connection that the ring has lapped. A full socket would not take the close frame: there it waits for room.
     fn end_if_lapped(&mut self, id: ClientId) {
         let is_lapped =
-            |connection: &Connection| connection.is_lapped(&self.shared.ring) && !connection.is_blocked();
+            |connection: &Connection| connection.is_lapped(&self.room.log) && !connection.is_blocked();
         if self.clients.get(id).is_some_and(|client| is_lapped(&client.connection)) {
             self.end(id, CloseReason::Lapped);
             // One that was ending in its place already gives up the place, too.
@@ -358,7 +360,8 @@ impl Server {
                 Role::Http(_) | Role::Refused | Role::Guest(_) | Role::Closing => GUEST_MESSAGE_BYTES_MAX,
             };
             let (taken, event) = client.connection.receive(
-                &mut self.shared,
+                &self.room.log,
+                &mut self.codec,
                 self.now.moment,
                 &bytes[used..],
                 message_bytes_max,
@@ -373,10 +376,10 @@ impl Server {
 
     fn wrote(&mut self, id: ClientId, bytes: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.connection.wrote(&self.shared.ring, self.now.moment, bytes).is_err() {
+        if client.connection.wrote(&self.room.log, self.now.moment, bytes).is_err() {
             return self.remove(id, CloseReason::Lapped);
         }
-        if client.connection.can_write(&self.shared.ring) {
+        if client.connection.can_write(&self.room.log) {
             self.clients.make_ready(id);
         }
         self.settle(id);
@@ -404,7 +407,11 @@ impl Server {
             if let Some(client) = self.clients.get_mut(id)
                 && matches!(client.role, Role::Guest(_))
             {
-                client.connection.send(&mut self.shared, &ServerMessage::notice(Notice::MailFailed));
+                client.connection.send(
+                    &self.room.log,
+                    &mut self.frame,
+                    &ServerMessage::notice(Notice::MailFailed),
+                );
                 self.settle(id);
             }
         }
@@ -420,7 +427,11 @@ impl Server {
             if let Some(client) = self.clients.get_mut(id)
                 && matches!(client.role, Role::Guest(_) | Role::Member(_))
             {
-                client.connection.send(&mut self.shared, &ServerMessage::notice(Notice::Restarting));
+                client.connection.send(
+                    &self.room.log,
+                    &mut self.frame,
+                    &ServerMessage::notice(Notice::Restarting),
+                );
             }
             self.end(id, CloseReason::Restarting);
             self.settle(id);
@@ -458,7 +469,7 @@ impl Server {
     /// What is over by now is not taken for valid, whatever the input.
     fn forget_expired(&mut self) {
         let now = self.now.moment;
-        while let Some(name) = self.presence.pop_left(now) {
+        while let Some(name) = self.room.presence.pop_left(now) {
             self.post_event(&name, "left chat", "leave");
         }
         if self.users.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -477,7 +488,7 @@ impl Server {
         while let Some(client) = self.clients.get_mut(id) {
             match client.connection.expired(now, clock) {
                 None => return,
-                Some(Timer::Request) => client.connection.request_is_overdue(&self.shared, now),
+                Some(Timer::Request) => client.connection.request_is_overdue(&self.room.log, now),
                 Some(Timer::Ping) => client.connection.ping(now),
                 Some(Timer::Pause) => client.connection.resume(now),
                 Some(Timer::Probe) => {
@@ -516,7 +527,7 @@ impl Server {
             break;
         }
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.connection.ends_writing(&self.shared.ring, self.now.moment) {
+        if client.connection.ends_writing(&self.room.log, self.now.moment) {
             self.outputs.push_back(Output::EndWriting(id));
         }
         if client.connection.is_over() {
@@ -529,7 +540,7 @@ impl Server {
             self.outputs.push_back(Output::Read(id));
         }
         client.is_read = wants_read;
-        if client.connection.has_private() && client.connection.can_write(&self.shared.ring) {
+        if client.connection.has_private() && client.connection.can_write(&self.room.log) {
             self.clients.make_ready(id);
         }
         self.clients.weigh(id);
@@ -539,8 +550,8 @@ impl Server {
     /// Begins the end of a connection.
     fn end(&mut self, id: ClientId, reason: CloseReason) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.end(&self.shared, self.now.moment, reason);
-        if client.connection.has_unsent(&self.shared.ring) {
+        client.connection.end(&self.room.log, self.now.moment, reason);
+        if client.connection.has_unsent(&self.room.log) {
             self.clients.make_ready(id);
         }
         self.step_out_if_ending(id);
@@ -578,7 +589,7 @@ impl Server {
             Role::Guest(Guest { .. }) => client.role = Role::Closing,
             Role::Member(member) => {
                 (client.role, client.was_member) = (Role::Closing, true);
-                if let Some((moved, place)) = self.readers.remove(member.place) {
+                if let Some((moved, place)) = self.room.leave(member.place) {
                     self.clients.set_place(moved, place);
                 }
                 self.disconnect(member.session);
@@ -591,7 +602,7 @@ impl Server {
         let now = self.now.moment;
         let Some(user) = self.users.disconnect(now, session) else { return };
         let grace = self.settings.leave_grace;
-        if let Some(name) = self.presence.depart(user, now.after(grace), grace.is_zero()) {
+        if let Some(name) = self.room.presence.depart(user, now.after(grace), grace.is_zero()) {
             self.post_event(&name, "left chat", "leave");
         }
     }
@@ -599,8 +610,10 @@ impl Server {
     /// Makes a line part of the room, in the one order that all see. Nothing is said after the server's last word.
     fn post(&mut self, line: &Line<'_>, mark: u32) {
         if self.life == Life::Serving {
-            self.shared.post(line, mark);
-            self.readers.begin_round();
+            let id = self.room.log.next_id();
+            let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
+            // A line is shorter than the smallest ring, so it always fits.
+            self.room.broadcast(frame, mark);
         }
     }
 

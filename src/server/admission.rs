@@ -21,7 +21,7 @@ impl Server {
         let (role, address) = match self.make_room(id, origin) {
             Ok(address) => (Role::Http(origin), address),
             Err(reason) if self.clients.refuse(id, network(peer)) => {
-                connection.refuse(&self.shared, self.now.moment, Refusal::Full, reason);
+                connection.refuse(&self.room.log, self.now.moment, Refusal::Full, reason);
                 (Role::Refused, None)
             }
             Err(_) => return self.outputs.push_back(Output::Close(id)),

@@ -10,8 +10,8 @@
 
 use crate::base::time::Moment;
 use crate::close_reason::CloseReason;
-use crate::http::request::HeadReader;
-use crate::http::site::{Answer, Refusal};
+use crate::http::request::{HeadReader, Request};
+use crate::http::site::Refusal;
 use crate::limits::{
     CLOSE_TIMEOUT, DRAIN_TIMEOUT, FIRST_BYTE_TIMEOUT, GUEST_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE,
     PRIVATE_UNSENT_BYTES_MAX, PROBE_BYTES, PROBE_EVERY, PROGRESS_TIMEOUT, SILENCE_MAX,
@@ -21,22 +21,19 @@ use crate::message::ServerMessage;
 use crate::room::cursor::{Outbox, Torn, Unsent};
 use crate::room::log::{Position, Ring};
 use crate::server::read_throttle::{ReadThrottle, TooFast};
-use crate::server::shared::Shared;
-use crate::websocket::{self, Decoder, Fault};
+use crate::websocket::{self, Codec, Decoder, Fault, TextFrame};
 use std::time::Duration;
+use tungstenite::Bytes;
 
-/// What a peer did that the server has to hear of.
-#[derive(Debug, PartialEq, Eq)]
+/// What a peer did that the server has to know of.
+#[derive(Debug)]
 pub(crate) enum Event {
-    /// A request was answered with this status.
-    Answered(u16),
-    /// The connection is a WebSocket now. What proxies told of whom they speak for.
-    Upgraded {
-        /// The `X-Forwarded-For` of the request.
-        forwarded_for: Option<String>,
-    },
+    /// A request, to be answered.
+    Request(Box<Request>),
+    /// Bytes that are no request were answered with this status.
+    Refused(u16),
     /// A whole message. Its bytes may be a binary frame's, which nobody has looked at yet.
-    Message(tungstenite::Bytes),
+    Message(Bytes),
 }
 
 /// A deadline of a connection.
@@ -83,7 +80,7 @@ pub(crate) struct Connection {
     pinged: Option<Moment>,
     /// A full socket. Boxed, for most are not.
     blocked: Option<Box<Blocked>>,
-    stranger_until: Option<Moment>,
+    guest_until: Option<Moment>,
     pace: ReadThrottle,
     peer_ended: bool,
 }
@@ -156,7 +153,7 @@ impl Connection {
             written: 0,
             pinged: None,
             blocked: None,
-            stranger_until: None,
+            guest_until: None,
             pace: ReadThrottle::default(),
             peer_ended: false,
         }
@@ -166,14 +163,15 @@ impl Connection {
     /// were used, the connection is ending, or its input must wait.
     pub(crate) fn receive(
         &mut self,
-        shared: &mut Shared,
+        log: &Ring,
+        codec: &mut Codec,
         now: Moment,
         bytes: &[u8],
         message_bytes_max: usize,
     ) -> (usize, Option<Event>) {
         match &mut self.state {
-            State::Http(_) => self.receive_http(shared, now, bytes),
-            State::Open(_) => self.receive_frames(shared, now, bytes, message_bytes_max),
+            State::Http(_) => self.receive_http(log, now, bytes),
+            State::Open(_) => self.receive_frames(log, codec, now, bytes, message_bytes_max),
             State::Ending { .. } => (bytes.len(), None),
         }
     }
@@ -265,21 +263,21 @@ impl Connection {
     }
 
     /// Sends a message to this connection alone, after everything that the room has said so far.
-    pub(crate) fn send(&mut self, shared: &mut Shared, message: &ServerMessage<'_>) {
-        let frame = shared.frame.build(|out| message.write(out));
-        self.outbox.push(frame, &shared.ring);
+    pub(crate) fn send(&mut self, log: &Ring, frames: &mut TextFrame, message: &ServerMessage<'_>) {
+        let frame = frames.build(|out| message.write(out));
+        self.outbox.push(frame, log);
     }
 
     /// Sends a message to this connection alone, between two lines of the room.
-    pub(crate) fn send_at(&mut self, shared: &mut Shared, place: Position, message: &ServerMessage<'_>) {
-        let frame = shared.frame.build(|out| message.write(out));
+    pub(crate) fn send_at(&mut self, frames: &mut TextFrame, place: Position, message: &ServerMessage<'_>) {
+        let frame = frames.build(|out| message.write(out));
         self.outbox.push_at(place, frame);
     }
 
     /// Makes the connection a reader of the room, from a place on. It is no stranger any more.
     pub(crate) fn follow(&mut self, from: Position) {
         self.outbox.follow(from);
-        self.stranger_until = None;
+        self.guest_until = None;
     }
 
     /// Owes the peer a ping.
@@ -289,7 +287,7 @@ impl Connection {
     }
 
     /// Begins the end: a close frame where the reason has a code, then the end of writing, then a wait for the peer's end.
-    pub(crate) fn end(&mut self, shared: &Shared, now: Moment, reason: CloseReason) {
+    pub(crate) fn end(&mut self, log: &Ring, now: Moment, reason: CloseReason) {
         if self.is_ending() {
             return;
         }
@@ -299,22 +297,22 @@ impl Connection {
             self.outbox.unfollow();
         }
         if is_open && let Some(code) = reason.code() {
-            self.outbox.push(&websocket::close_frame(code), &shared.ring);
+            self.outbox.push(&websocket::close_frame(code), log);
         }
         let (within, drain) =
             if is_open { (CLOSE_TIMEOUT, Drain::CloseHandshake) } else { (KEEP_ALIVE, Drain::Discard) };
         self.state = State::Ending { reason, until: now.after(within), drain };
         self.kept = Vec::new();
         self.pace = ReadThrottle::default();
-        self.stranger_until = None;
+        self.guest_until = None;
     }
 
     /// Answers without a request, and ends.
-    pub(crate) fn refuse(&mut self, shared: &Shared, now: Moment, refusal: Refusal, reason: CloseReason) {
+    pub(crate) fn refuse(&mut self, log: &Ring, now: Moment, refusal: Refusal, reason: CloseReason) {
         let mut response = Vec::new();
         refusal.write(&mut response);
-        self.outbox.push(&response, &shared.ring);
-        self.end(shared, now, reason);
+        self.outbox.push(&response, log);
+        self.end(log, now, reason);
     }
 
     /// Notes that the peer will send nothing more.
@@ -490,7 +488,7 @@ impl Connection {
             ),
             (Timer::Progress, blocked.map(|blocked| judged(blocked.since.after(PROGRESS_TIMEOUT)))),
             (Timer::Pause, self.pace.paused_until()),
-            (Timer::Guest, self.stranger_until.map(judged)),
+            (Timer::Guest, self.guest_until.map(judged)),
             (Timer::End, end.map(judged)),
         ]
     }
@@ -507,57 +505,56 @@ impl Connection {
     }
 
     /// The wait for a request is over: a half head gets an answer, silence none.
-    pub(crate) fn request_is_overdue(&mut self, shared: &Shared, now: Moment) {
+    pub(crate) fn request_is_overdue(&mut self, log: &Ring, now: Moment) {
         match &self.state {
             State::Http(http) if http.waits_for == WaitsFor::Head => {
-                self.refuse(shared, now, Refusal::Timeout, CloseReason::BadRequest);
+                self.refuse(log, now, Refusal::Timeout, CloseReason::BadRequest);
             }
             State::Http(_) | State::Open(_) | State::Ending { .. } => {
-                self.end(shared, now, CloseReason::HttpDone);
+                self.end(log, now, CloseReason::HttpDone);
             }
         }
     }
 
-    fn receive_http(&mut self, shared: &mut Shared, now: Moment, bytes: &[u8]) -> (usize, Option<Event>) {
+    fn receive_http(&mut self, log: &Ring, now: Moment, bytes: &[u8]) -> (usize, Option<Event>) {
         let State::Http(http) = &mut self.state else { return (bytes.len(), None) };
         let (used, head) = http.head.read(bytes);
-        let request = match head {
-            Some(Ok(request)) => request,
-            Some(Err(fault)) => {
-                let refusal = Refusal::from(fault);
-                self.refuse(shared, now, refusal, CloseReason::BadRequest);
-                return (used, Some(Event::Answered(refusal.status())));
+        match head {
+            Some(Ok(request)) => {
+                (http.waits_for, http.until) = (WaitsFor::NextRequest, now.after(KEEP_ALIVE));
+                (used, Some(Event::Request(Box::new(request))))
+            }
+            Some(Err(error)) => {
+                let refusal = Refusal::from(error);
+                self.refuse(log, now, refusal, CloseReason::BadRequest);
+                (used, Some(Event::Refused(refusal.status())))
             }
             None => {
                 if http.head.has_begun() && http.waits_for != WaitsFor::Head {
                     (http.waits_for, http.until) = (WaitsFor::Head, now.after(HEAD_TIMEOUT));
                 }
-                return (used, None);
-            }
-        };
-        (http.waits_for, http.until) = (WaitsFor::NextRequest, now.after(KEEP_ALIVE));
-        let mut response = Vec::new();
-        let answer = shared.site.answer(&request, &mut response);
-        self.outbox.push(&response, &shared.ring);
-        match answer {
-            Answer::Upgraded => {
-                self.state = State::Open(Decoder::default());
-                self.stranger_until = Some(now.after(GUEST_TIMEOUT));
-                (used, Some(Event::Upgraded { forwarded_for: request.forwarded_for }))
-            }
-            Answer::Responded { status, keep_alive, body } => {
-                self.outbox.push_body(body);
-                if !keep_alive {
-                    self.end(shared, now, CloseReason::HttpDone);
-                }
-                (used, Some(Event::Answered(status)))
+                (used, None)
             }
         }
     }
 
+    /// Answers a request.
+    pub(crate) fn respond(&mut self, log: &Ring, head: &[u8], body: Bytes) {
+        self.outbox.push(head, log);
+        self.outbox.push_body(body);
+    }
+
+    /// Answers a request with the server's half of the opening handshake: from here on the peer speaks WebSocket.
+    pub(crate) fn upgrade(&mut self, log: &Ring, now: Moment, head: &[u8]) {
+        self.outbox.push(head, log);
+        self.state = State::Open(Decoder::default());
+        self.guest_until = Some(now.after(GUEST_TIMEOUT));
+    }
+
     fn receive_frames(
         &mut self,
-        shared: &mut Shared,
+        log: &Ring,
+        codec: &mut Codec,
         now: Moment,
         bytes: &[u8],
         message_bytes_max: usize,
@@ -565,7 +562,7 @@ impl Connection {
         let mut used = 0;
         while used < bytes.len() {
             let State::Open(decoder) = &mut self.state else { return (bytes.len(), None) };
-            let (taken, said) = decoder.decode(&mut shared.codec, &bytes[used..], message_bytes_max);
+            let (taken, said) = decoder.decode(codec, &bytes[used..], message_bytes_max);
             used += taken;
             match said {
                 None => {}
@@ -577,10 +574,10 @@ impl Connection {
                 }
                 Some(Ok(websocket::Event::Close(answer))) => {
                     self.outbox.unfollow();
-                    self.outbox.push(&answer, &shared.ring);
-                    self.end(shared, now, CloseReason::PeerClosed);
+                    self.outbox.push(&answer, log);
+                    self.end(log, now, CloseReason::PeerClosed);
                 }
-                Some(Err(fault)) => self.end(shared, now, fault.into()),
+                Some(Err(fault)) => self.end(log, now, fault.into()),
             }
             if !self.may_use_input() {
                 break;

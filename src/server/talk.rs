@@ -36,8 +36,8 @@ enum Seen {
 impl Server {
     pub(crate) fn react(&mut self, id: ClientId, event: Event) {
         match event {
-            Event::Answered(status) => self.note(LogEvent::Answered(id, status)),
-            Event::Upgraded { forwarded_for } => self.upgrade(id, forwarded_for.as_deref()),
+            Event::Refused(status) => self.note(LogEvent::Answered(id, status)),
+            Event::Request(request) => self.answer(id, &request),
             Event::Message(bytes) => self.hear(id, &bytes),
         }
     }
@@ -103,7 +103,7 @@ impl Server {
             Ok(hello) => {
                 stranger.flow = Some(hello.flow);
                 let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token, hello.code_chars);
-                client.connection.send(&mut self.shared, &answer);
+                client.connection.send(&self.room.log, &mut self.frame, &answer);
                 match hello.delivery {
                     Delivery::Mail(mail) => {
                         stranger.mails = stranger.mails.saturating_add(1);
@@ -119,7 +119,7 @@ impl Server {
             Err(HelloError::BadEmail) => self.tell(id, Notice::BadEmail),
             Err(HelloError::MayNotEnter(name, refusal)) => {
                 let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
-                client.connection.send(&mut self.shared, &answer);
+                client.connection.send(&self.room.log, &mut self.frame, &answer);
                 if let Some(address) = address {
                     self.addresses.count_try(now, address, Try::Name);
                 }
@@ -146,7 +146,7 @@ impl Server {
             Err(AuthError::MayNotEnter(name, refusal)) => {
                 if let Some(client) = self.clients.get_mut(id) {
                     let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
-                    client.connection.send(&mut self.shared, &answer);
+                    client.connection.send(&self.room.log, &mut self.frame, &answer);
                 }
             }
         }
@@ -200,7 +200,7 @@ impl Server {
         let Role::Guest(stranger) = &mut client.role else { return };
         stranger.wrong_tries = stranger.wrong_tries.saturating_add(1);
         let is_last = stranger.wrong_tries >= CONNECTION_TRIES;
-        client.connection.send(&mut self.shared, &ServerMessage::auth_rst(left));
+        client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::auth_rst(left));
         if is_last {
             self.end_tries(id);
         } else {
@@ -216,33 +216,33 @@ impl Server {
     /// Makes a connection a member: what it missed, what it has to know, and for the others that somebody came.
     fn enter(&mut self, id: ClientId, entered: &Entered, seen: &Seen) {
         let name = entered.name.as_str();
-        let before = self.shared.ring.end();
-        let is_new = self.presence.arrive(entered.user, &entered.name.shared());
+        let before = self.room.log.end();
+        let is_new = self.room.presence.arrive(entered.user, &entered.name.shared());
         if is_new {
             self.post_event(name, "entered chat", "enter");
         }
         let (start, has_gap) = self.start(seen, before, entered.session, is_new);
         if matches!(seen, Seen::Newcomer) {
-            self.users.set_first_seen(entered.session, self.shared.ring.id_at(start));
+            self.users.set_first_seen(entered.session, self.room.log.id_at(start));
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         if let Role::Guest(Guest { flow: Some(flow), .. }) = client.role {
             self.users.forget_flow(flow);
         }
-        let place = self.readers.add(id);
+        let place = self.room.join(id);
         client.role = Role::Member(Member { session: entered.session, user: entered.user, start, place });
         client.connection.follow(start);
         let welcome = Welcome {
             run: self.users.run(),
             version: env!("CARGO_PKG_VERSION"),
-            count: self.presence.count(),
-            names: self.presence.names().take(NAMES_TOLD_MAX).collect(),
-            last: self.shared.ring.newest_id(),
+            count: self.room.presence.count(),
+            names: self.room.presence.names().take(NAMES_TOLD_MAX).collect(),
+            last: self.room.log.newest_id(),
         };
         let ack = ServerMessage::auth_ack(name, &entered.token, welcome);
-        client.connection.send_at(&mut self.shared, start, &ack);
+        client.connection.send_at(&mut self.frame, start, &ack);
         if has_gap {
-            client.connection.send_at(&mut self.shared, start, &ServerMessage::notice(Notice::Gap));
+            client.connection.send_at(&mut self.frame, start, &ServerMessage::notice(Notice::Gap));
         }
         if matches!(seen, Seen::Newcomer) {
             let greeting = [
@@ -251,7 +251,7 @@ impl Server {
             ];
             for text in greeting {
                 let line = ServerMessage::aside(self.now.wall_ms, BOT_NAME, &text);
-                client.connection.send_at(&mut self.shared, before, &line);
+                client.connection.send_at(&mut self.frame, before, &line);
             }
         }
     }
@@ -259,7 +259,7 @@ impl Server {
     /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter line, if there is one,
     /// stands behind `before`.
     fn start(&self, seen: &Seen, before: Position, session: SessionId, is_new: bool) -> (Position, bool) {
-        let ring = &self.shared.ring;
+        let ring = &self.room.log;
         let lines = self.settings.history_lines + usize::from(is_new);
         let history = ring.newest(lines, HISTORY_BYTES_MAX);
         let Seen::UpTo(after) = seen else { return (history, false) };
@@ -350,7 +350,7 @@ impl Server {
 
     /// The line of a user that has this `ref`, as long as it stands in the ring.
     fn said_before(&self, mark: u32, name: &str, reference: &str) -> Option<(Position, Vec<u8>)> {
-        let frames = self.shared.ring.marked(mark).take(SAME_MARK_MAX);
+        let frames = self.room.log.marked(mark).take(SAME_MARK_MAX);
         let mut frames = frames.map(|(place, slices)| (place, slices.concat()));
         frames.find(|(_, frame)| message::is_line_of(text_of(frame), name, reference))
     }
@@ -361,7 +361,7 @@ impl Server {
         if let Some(client) = self.clients.get_mut(id)
             && place < member.start
         {
-            client.connection.send_frame(&self.shared.ring, frame);
+            client.connection.send_frame(&self.room.log, frame);
         }
     }
 
@@ -369,7 +369,7 @@ impl Server {
         if let Some(client) = self.clients.get_mut(id)
             && text.len() <= REF_BYTES_MAX
         {
-            client.connection.send(&mut self.shared, &ServerMessage::ping(text));
+            client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::ping(text));
         }
     }
 
@@ -380,20 +380,20 @@ impl Server {
                 |client| matches!(client.role, Role::Member(member) if member.session == session),
             )
         };
-        let leaving: Vec<ClientId> = self.readers.ids().iter().filter(of_session).copied().collect();
+        let leaving: Vec<ClientId> = self.room.readers().iter().filter(of_session).copied().collect();
         for id in leaving {
             self.end(id, CloseReason::Left);
             self.settle(id);
         }
         let user = self.users.log_out(session);
-        if let Some(name) = user.and_then(|user| self.presence.leave_now(user)) {
+        if let Some(name) = user.and_then(|user| self.room.presence.leave_now(user)) {
             self.post_event(&name, "left chat", "leave");
         }
     }
 
     fn tell(&mut self, id: ClientId, notice: Notice) {
         if let Some(client) = self.clients.get_mut(id) {
-            client.connection.send(&mut self.shared, &ServerMessage::notice(notice));
+            client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::notice(notice));
         }
     }
 }

@@ -23,7 +23,7 @@ impl Server {
             Usage::new("connections", self.clients.holders(), connections_max),
             Usage::new("refused connections", self.clients.refused(), REFUSALS_MAX),
             Usage::new("members", members, connections_max),
-            Usage::new("places in the round", self.readers.ids().len(), connections_max),
+            Usage::new("places in the round", self.room.readers().len(), connections_max),
             Usage::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
             Usage::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
             Usage::new("bytes of one connection that wait to be used", kept.unwrap_or(0), READ_SHARE_BYTES),
@@ -35,7 +35,7 @@ impl Server {
             ),
         ];
         // They are gone within the grace; the budget for email, where email is really sent, bounds how many come.
-        counts.push(Usage::new("people in the room", self.presence.count(), usize::MAX));
+        counts.push(Usage::new("people in the room", self.room.presence.count(), usize::MAX));
         counts.extend(self.users.usage());
         counts
     }
