@@ -195,6 +195,7 @@ fn a_flood_is_a_few_lines_of_the_log_and_a_count() {
     }
     onlooker.finish();
     assert_eq!(server.terminate().code(), Some(0));
+    server.wait_line("event=stopped");
     let log = server.log();
     // The ends of guests have a limit of their own: what a member does is told.
     for (kind, line, logged, left_out) in
