@@ -25,6 +25,7 @@ mod slow_heads;
 mod smuggling;
 mod stalled_readers;
 mod static_files;
+mod stopped_process;
 #[expect(
     dead_code,
     unused_imports,
