@@ -37,10 +37,13 @@ mod admission;
 mod client_addresses;
 mod clients;
 mod connection;
+mod guest;
 mod http;
+mod member;
+mod messages;
 mod read_throttle;
 mod refusals;
-mod talk;
+
 mod unfinished;
 mod usage;
 

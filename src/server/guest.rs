@@ -1,26 +1,18 @@
-//! What the server does when somebody says something.
+//! A guest: asks for a login code, shows it or a session token, and becomes a member.
 
 use super::client_addresses::Try;
 use super::clients::{Guest, Member, Role};
 use super::{Output, Server};
-use crate::base::time::Moment;
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
-use crate::limits::{
-    CONNECTION_TRIES, HISTORY_BYTES_MAX, NAMES_TOLD_MAX, REF_BYTES_MAX, TEXT_BYTES_MAX, TOKEN_BYTES,
-    USERS_PER_ADDRESS, WRONG_TRY_PAUSE,
-};
+use crate::limits::{CONNECTION_TRIES, HISTORY_BYTES_MAX, NAMES_TOLD_MAX, WRONG_TRY_PAUSE};
 use crate::log_event::LogEvent;
-use crate::message::{self, ClientMessage, Hello, Line, Notice, ServerMessage, Welcome};
+use crate::message::{Hello, Notice, ServerMessage, Welcome};
 use crate::room::log::Position;
-use crate::server::connection::Event;
 use crate::users::logins::FlowId;
-use crate::users::names::UserId;
 use crate::users::names::{BOT_NAME, NameError};
 use crate::users::sessions::SessionId;
 use crate::users::{Asker, AuthError, Delivery, Entered, HelloError, Users};
-use crate::websocket::text_of;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// What somebody who comes in has seen already.
@@ -34,55 +26,7 @@ enum Seen {
 }
 
 impl Server {
-    pub(crate) fn react(&mut self, id: ClientId, event: Event) {
-        match event {
-            Event::Refused(status) => self.note(LogEvent::Answered(id, status)),
-            Event::Request(request) => self.answer(id, &request),
-            Event::Message(bytes) => self.hear(id, &bytes),
-        }
-    }
-
-    fn hear(&mut self, id: ClientId, bytes: &[u8]) {
-        self.charge(id, bytes.len());
-        let Ok(json) = str::from_utf8(bytes) else { return self.end(id, CloseReason::NotUtf8) };
-        let Some(message) = message::parse(json) else {
-            self.tell(id, Notice::Malformed);
-            return self.end(id, CloseReason::Malformed);
-        };
-        let Some(client) = self.clients.get_mut(id) else { return };
-        match (&client.role, message) {
-            (Role::Guest(_), ClientMessage::Hello(None)) => self.tell(id, Notice::NoLineEnd),
-            (Role::Guest(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
-            (Role::Guest(stranger), ClientMessage::Auth { code, flow }) => {
-                let own = stranger.flow;
-                self.auth(id, own, flow.as_deref(), &code);
-            }
-            (Role::Guest(_), ClientMessage::Resume { token, run, after }) => {
-                self.resume(id, &token, run.as_deref(), after);
-            }
-            (&Role::Member(member), ClientMessage::Text { text, reference }) => {
-                self.say(id, member, &text, reference.as_deref());
-            }
-            (&Role::Member(member), ClientMessage::Leave) => self.leave(member.session),
-            (Role::Guest(_) | Role::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
-            (_, ClientMessage::Unknown) => self.unknown_messages += 1,
-            // Strangers have nothing to say, members are in already, and nobody speaks for the server.
-            (
-                Role::Guest(_),
-                ClientMessage::Text { .. } | ClientMessage::Leave | ClientMessage::ServerOnly,
-            )
-            | (
-                Role::Member(_),
-                ClientMessage::Hello(_)
-                | ClientMessage::Auth { .. }
-                | ClientMessage::Resume { .. }
-                | ClientMessage::ServerOnly,
-            )
-            | (Role::Http(_) | Role::Refused | Role::Closing, _) => {}
-        }
-    }
-
-    fn hello(&mut self, id: ClientId, hello: &Hello<'_>) {
+    pub(crate) fn hello(&mut self, id: ClientId, hello: &Hello<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Role::Guest(stranger) = &mut client.role else { return };
         let now = self.now.moment;
@@ -128,12 +72,18 @@ impl Server {
         }
     }
 
-    fn limit_mail(&mut self, id: ClientId, wait: Duration) {
+    pub(crate) fn limit_mail(&mut self, id: ClientId, wait: Duration) {
         self.note(LogEvent::MailLimited(id));
         self.tell(id, Notice::MailLimited(whole_seconds(wait)));
     }
 
-    fn auth(&mut self, id: ClientId, own_flow: Option<FlowId>, flow_token: Option<&str>, code: &str) {
+    pub(crate) fn auth(
+        &mut self,
+        id: ClientId,
+        own_flow: Option<FlowId>,
+        flow_token: Option<&str>,
+        code: &str,
+    ) {
         match self.users.auth(self.now.moment, own_flow, flow_token, code) {
             Ok(entered) => {
                 self.note(LogEvent::LoggedIn(id));
@@ -152,7 +102,7 @@ impl Server {
         }
     }
 
-    fn resume(&mut self, id: ClientId, token: &str, run: Option<&str>, after: Option<u64>) {
+    pub(crate) fn resume(&mut self, id: ClientId, token: &str, run: Option<&str>, after: Option<u64>) {
         let Some(entered) = self.users.resume(token) else { return self.wrong_token(id, token) };
         let is_this_run = run.is_none_or(|run| run == self.users.run());
         let seen = match after {
@@ -274,139 +224,7 @@ impl Server {
             None => (history, true),
         }
     }
-
-    /// When the input of a connection may be used: `None` means now. Users, guests and client addresses have a rate; the
-    /// connections of one take turns.
-    pub(crate) fn wait_for_turn(&mut self, id: ClientId) -> Option<Moment> {
-        if self.rate.is_unlimited() {
-            return None;
-        }
-        let now = self.now.moment;
-        let client = self.clients.get_mut(id)?;
-        let has_slot = client.connection.take_slot();
-        let own = match &mut client.role {
-            Role::Member(member) => self.users.throttle(member.user),
-            Role::Guest(stranger) => Some(&mut stranger.throttle),
-            Role::Http(_) | Role::Refused | Role::Closing => None,
-        };
-        let turn = own?.wait_for_turn(now, self.rate, has_slot);
-        let address = client.address.and_then(|address| self.addresses.throttle(address));
-        let turn_of_address = address
-            .and_then(|throttle| throttle.wait_for_turn(now, self.rate.times(USERS_PER_ADDRESS), has_slot));
-        turn.max(turn_of_address)
-    }
-
-    /// The input of a connection waits for its turn; one that has waited for too long without a pause is closed.
-    pub(crate) fn delay_input(&mut self, id: ClientId, turn: Moment) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if let Err(reason) = client.connection.wait_for_turn(self.now.moment, turn) {
-            self.end(id, reason);
-        }
-    }
-
-    /// Charges for a message: to the user or guest who sent it, and to the client address.
-    fn charge(&mut self, id: ClientId, message_bytes: usize) {
-        let now = self.now.moment;
-        let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.count_message();
-        let own = match &mut client.role {
-            Role::Member(member) => self.users.throttle(member.user),
-            Role::Guest(stranger) => {
-                // Even where messages have no limit: a guest has no use for many.
-                client.connection.charge_frame(now);
-                Some(&mut stranger.throttle)
-            }
-            Role::Http(_) | Role::Refused | Role::Closing => None,
-        };
-        let tokens = 1 + message_bytes.saturating_sub(1) as u64 / TOKEN_BYTES;
-        if let Some(throttle) = own {
-            throttle.charge(now, self.rate, tokens);
-        }
-        if let Some(throttle) = client.address.and_then(|address| self.addresses.throttle(address)) {
-            throttle.charge(now, self.rate.times(USERS_PER_ADDRESS), tokens);
-        }
-    }
-
-    fn say(&mut self, id: ClientId, member: Member, text: &str, reference: Option<&str>) {
-        if text.is_empty() {
-            return;
-        }
-        let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        let Some(name) = self.users.speaker(member.session).cloned() else { return };
-        let reference =
-            reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
-        let mark = reference.map_or(0, |reference| mark(member.user, reference));
-        if let Some(reference) = reference
-            && let Some((place, frame)) = self.said_before(mark, name.as_str(), reference)
-        {
-            return self.say_again(id, member, place, &frame);
-        }
-        let time = self.now.wall_ms;
-        self.post(&Line { time, name: name.as_str(), text: fits, event: None, reference }, mark);
-        if fits.len() < text.len() {
-            self.tell(id, Notice::TooLong);
-        }
-    }
-
-    /// The line of a user that has this `ref`, as long as it stands in the ring.
-    fn said_before(&self, mark: u32, name: &str, reference: &str) -> Option<(Position, Vec<u8>)> {
-        let frames = self.room.log.marked(mark).take(SAME_MARK_MAX);
-        let mut frames = frames.map(|(place, slices)| (place, slices.concat()));
-        frames.find(|(_, frame)| message::is_line_of(text_of(frame), name, reference))
-    }
-
-    /// A line that was said already is not said twice: its sender had no answer on a connection that broke. Where it will not come
-    /// by way of the ring, the sender is shown it once more.
-    fn say_again(&mut self, id: ClientId, member: Member, place: Position, frame: &[u8]) {
-        if let Some(client) = self.clients.get_mut(id)
-            && place < member.start
-        {
-            client.connection.send_frame(&self.room.log, frame);
-        }
-    }
-
-    fn answer_ping(&mut self, id: ClientId, text: &str) {
-        if let Some(client) = self.clients.get_mut(id)
-            && text.len() <= REF_BYTES_MAX
-        {
-            client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::ping(text));
-        }
-    }
-
-    fn leave(&mut self, session: SessionId) {
-        let of_session = |id: &&ClientId| {
-            let client = self.clients.get(**id);
-            client.is_some_and(
-                |client| matches!(client.role, Role::Member(member) if member.session == session),
-            )
-        };
-        let leaving: Vec<ClientId> = self.room.readers().iter().filter(of_session).copied().collect();
-        for id in leaving {
-            self.end(id, CloseReason::Left);
-            self.settle(id);
-        }
-        let user = self.users.log_out(session);
-        if let Some(name) = user.and_then(|user| self.room.presence.leave_now(user)) {
-            self.post_event(&name, "left chat", "leave");
-        }
-    }
-
-    fn tell(&mut self, id: ClientId, notice: Notice) {
-        if let Some(client) = self.clients.get_mut(id) {
-            client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::notice(notice));
-        }
-    }
 }
-
-/// What a line is found by that has a `ref`. Others may have the same.
-fn mark(user: UserId, reference: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    (user, reference).hash(&mut hasher);
-    u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX).max(1)
-}
-
-/// Lines of one mark that are looked at. A mark has 32 bits, so that more have it only if somebody makes them.
-const SAME_MARK_MAX: usize = 4;
 
 /// The `reason` of a refused name, for programs.
 fn reason_word(refusal: NameError) -> &'static str {
