@@ -37,8 +37,10 @@ mod admission;
 mod client_addresses;
 mod clients;
 mod connection;
+mod deadlines;
 mod guest;
 mod http;
+mod lifecycle;
 mod member;
 mod messages;
 mod read_throttle;
@@ -52,23 +54,18 @@ use crate::base::token_bucket::Rate;
 use crate::close_reason::CloseReason;
 use crate::http::site::Site;
 use crate::ids::{ClientId, MailId};
-use crate::limits::{
-    BACKLOG_BYTES_MIN, CATCH_UP, CATCH_UP_AGAIN, GUEST_MESSAGE_BYTES_MAX, LATE_MIN, MEMBER_MESSAGE_BYTES_MAX,
-    SHUTDOWN_TIMEOUT,
-};
+use crate::limits::BACKLOG_BYTES_MIN;
 use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
-use crate::message::{Line, Notice, ServerMessage};
 use crate::room::Room;
 use crate::room::cursor::Unsent;
-use crate::server::connection::{Clock, Connection, Timer};
+use crate::server::connection::Connection;
 use crate::settings::Settings;
 use crate::users::Users;
 use crate::users::names::UserId;
-use crate::users::sessions::SessionId;
 use crate::websocket::{Codec, TextFrame};
 use client_addresses::ClientAddresses;
-use clients::{Clients, Guest, Role};
+use clients::Clients;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -331,298 +328,6 @@ impl Server {
             }
             self.settle(id);
         }
-    }
-
-    fn receive(&mut self, id: ClientId, bytes: &[u8]) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.hear(self.now.moment);
-        if client.connection.has_kept() {
-            client.connection.keep(bytes);
-        } else {
-            self.use_input(id, bytes);
-        }
-        self.settle(id);
-    }
-
-    /// Uses what was received as far as that may be used now, and keeps the rest.
-    fn use_input(&mut self, id: ClientId, bytes: &[u8]) {
-        let mut used = 0;
-        while used < bytes.len() {
-            let Some(client) = self.clients.get_mut(id) else { return };
-            if !client.connection.may_use_input() {
-                client.connection.keep(&bytes[used..]);
-                return;
-            }
-            if let Some(turn) = self.wait_for_turn(id) {
-                self.delay_input(id, turn);
-                continue;
-            }
-            let Some(client) = self.clients.get_mut(id) else { return };
-            let message_bytes_max = match client.role {
-                Role::Member(_) => MEMBER_MESSAGE_BYTES_MAX,
-                Role::Http(_) | Role::Refused | Role::Guest(_) | Role::Closing => GUEST_MESSAGE_BYTES_MAX,
-            };
-            let (taken, event) = client.connection.receive(
-                &self.room.log,
-                &mut self.codec,
-                self.now.moment,
-                &bytes[used..],
-                message_bytes_max,
-            );
-            used += taken;
-            if let Some(event) = event {
-                self.react(id, event);
-            }
-            self.step_out_if_ending(id);
-        }
-    }
-
-    fn wrote(&mut self, id: ClientId, bytes: usize) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if client.connection.wrote(&self.room.log, self.now.moment, bytes).is_err() {
-            return self.remove(id, CloseReason::Lapped);
-        }
-        if client.connection.can_write(&self.room.log) {
-            self.clients.make_ready(id);
-        }
-        self.settle(id);
-    }
-
-    fn unblock(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.unblock();
-        self.clients.make_ready(id);
-        self.settle(id);
-    }
-
-    fn peer_ended(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.get_mut(id) {
-            client.connection.peer_ended();
-            self.settle(id);
-        }
-    }
-
-    fn mail_done(&mut self, mail: MailId, result: Result<(), MailError>) {
-        if let Err(fault) = result {
-            self.note(LogEvent::MailFailed(mail, fault));
-        }
-        for id in self.users.mail_done(mail, result) {
-            if let Some(client) = self.clients.get_mut(id)
-                && matches!(client.role, Role::Guest(_))
-            {
-                client.connection.send(
-                    &self.room.log,
-                    &mut self.frame,
-                    &ServerMessage::notice(Notice::MailFailed),
-                );
-                self.settle(id);
-            }
-        }
-    }
-
-    fn shut_down(&mut self) {
-        if self.life != Life::Serving {
-            return;
-        }
-        self.life = Life::Stopping(self.now.moment.after(SHUTDOWN_TIMEOUT));
-        self.note(LogEvent::Stopping { connections: self.clients.len() });
-        for id in self.clients.ids() {
-            if let Some(client) = self.clients.get_mut(id)
-                && matches!(client.role, Role::Guest(_) | Role::Member(_))
-            {
-                client.connection.send(
-                    &self.room.log,
-                    &mut self.frame,
-                    &ServerMessage::notice(Notice::Restarting),
-                );
-            }
-            self.end(id, CloseReason::Restarting);
-            self.settle(id);
-        }
-    }
-
-    /// A tick that comes late says that the process was stopped: what peers sent meanwhile lies in the sockets and is read first.
-    fn notice_lateness(&mut self) {
-        let now = self.now.moment;
-        let is_late = self.next_deadline().is_some_and(|due| now.since(due) >= LATE_MIN);
-        if is_late && now >= self.judge_from.after(CATCH_UP_AGAIN) {
-            self.judge_from = now.after(CATCH_UP);
-        }
-    }
-
-    fn clock(&self) -> Clock {
-        Clock { ping_after: self.settings.ping_after, judge_from: self.judge_from }
-    }
-
-    fn fire_deadlines(&mut self) {
-        let now = self.now.moment;
-        while let Some(id) = self.clients.pop_due(now) {
-            self.expire(id);
-            self.settle(id);
-        }
-        if let Life::Stopping(until) = self.life
-            && until <= now
-        {
-            for id in self.clients.ids() {
-                self.remove(id, CloseReason::Restarting);
-            }
-        }
-    }
-
-    /// What is over by now is not taken for valid, whatever the input.
-    fn forget_expired(&mut self) {
-        let now = self.now.moment;
-        while let Some(name) = self.room.presence.pop_left(now) {
-            self.post_event(&name, "left chat", "leave");
-        }
-        if self.users.next_deadline().is_some_and(|deadline| deadline <= now) {
-            while let Some(mail) = self.users.overdue_mail(now) {
-                self.mail_done(mail, Err(MailError::Late));
-            }
-            self.users.forget_expired(now);
-        }
-        self.addresses.forget_expired(now);
-    }
-
-    /// Does what the deadlines of a connection ask for. Each arm moves its deadline.
-    fn expire(&mut self, id: ClientId) {
-        let now = self.now.moment;
-        let clock = self.clock();
-        while let Some(client) = self.clients.get_mut(id) {
-            match client.connection.expired(now, clock) {
-                None => return,
-                Some(Timer::Request) => client.connection.request_is_overdue(&self.room.log, now),
-                Some(Timer::Ping) => client.connection.ping(now),
-                Some(Timer::Pause) => client.connection.resume(now),
-                Some(Timer::Probe) => {
-                    client.connection.probe(now);
-                    self.clients.make_ready(id);
-                }
-                Some(Timer::Guest) => self.end(id, CloseReason::GuestTooLong),
-                Some(Timer::Silence) => self.remove(id, CloseReason::Silent),
-                Some(Timer::Progress) => self.remove(id, CloseReason::Stalled),
-                Some(Timer::End) => {
-                    let reason = client.connection.reason().unwrap_or(CloseReason::PeerGone);
-                    self.remove(id, reason);
-                }
-            }
-        }
-    }
-
-    /// Makes everything that is derived from a connection true again. Comes after each change to one.
-    fn settle(&mut self, id: ClientId) {
-        loop {
-            let Some(client) = self.clients.get_mut(id) else { return };
-            if client.connection.has_kept() && client.connection.may_use_input() {
-                let kept = client.connection.take_kept();
-                self.use_input(id, &kept);
-                continue;
-            }
-            if client.connection.is_exhausted() && !client.connection.is_ending() {
-                match client.role {
-                    Role::Http(_) | Role::Refused => self.end(id, CloseReason::HttpDone),
-                    Role::Guest(_) | Role::Member(_) | Role::Closing => {
-                        self.remove(id, CloseReason::PeerGone);
-                    }
-                }
-                continue;
-            }
-            break;
-        }
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if client.connection.ends_writing(&self.room.log, self.now.moment) {
-            self.outputs.push_back(Output::EndWriting(id));
-        }
-        if client.connection.is_over() {
-            let reason = client.connection.reason().unwrap_or(CloseReason::PeerGone);
-            self.remove(id, reason);
-            return;
-        }
-        let wants_read = client.connection.wants_read();
-        if wants_read && !client.is_read {
-            self.outputs.push_back(Output::Read(id));
-        }
-        client.is_read = wants_read;
-        if client.connection.has_private() && client.connection.can_write(&self.room.log) {
-            self.clients.make_ready(id);
-        }
-        self.clients.weigh(id);
-        self.clients.schedule(id, self.clock());
-    }
-
-    /// Begins the end of a connection.
-    fn end(&mut self, id: ClientId, reason: CloseReason) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.end(&self.room.log, self.now.moment, reason);
-        if client.connection.has_unsent(&self.room.log) {
-            self.clients.make_ready(id);
-        }
-        self.step_out_if_ending(id);
-    }
-
-    /// Forgets a connection.
-    fn remove(&mut self, id: ClientId, reason: CloseReason) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        let note = match client.role {
-            Role::Http(_) | Role::Refused => LogEvent::HttpClosed(id, reason),
-            Role::Member(_) => LogEvent::Closed(id, reason),
-            Role::Closing if client.was_member => LogEvent::Closed(id, reason),
-            Role::Guest(_) | Role::Closing => LogEvent::GuestClosed(id, reason),
-        };
-        if let Some(address) = client.address {
-            self.addresses.leave(self.now.moment, address);
-        }
-        self.step_out(id);
-        self.clients.remove(id);
-        self.note(note);
-        self.outputs.push_back(Output::Close(id));
-    }
-
-    /// A connection that ends is no longer in the room.
-    fn step_out_if_ending(&mut self, id: ClientId) {
-        if self.clients.get(id).is_some_and(|client| client.connection.is_ending()) {
-            self.step_out(id);
-        }
-    }
-
-    fn step_out(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        match client.role {
-            Role::Http(_) | Role::Refused | Role::Closing => {}
-            Role::Guest(Guest { .. }) => client.role = Role::Closing,
-            Role::Member(member) => {
-                (client.role, client.was_member) = (Role::Closing, true);
-                if let Some((moved, place)) = self.room.leave(member.place) {
-                    self.clients.set_place(moved, place);
-                }
-                self.disconnect(member.session);
-            }
-        }
-    }
-
-    /// A connection of a session is gone. If it was the user's last, leaving is announced when the grace is over.
-    fn disconnect(&mut self, session: SessionId) {
-        let now = self.now.moment;
-        let Some(user) = self.users.disconnect(now, session) else { return };
-        let grace = self.settings.leave_grace;
-        if let Some(name) = self.room.presence.depart(user, now.after(grace), grace.is_zero()) {
-            self.post_event(&name, "left chat", "leave");
-        }
-    }
-
-    /// Makes a line part of the room, in the one order that all see. Nothing is said after the server's last word.
-    fn post(&mut self, line: &Line<'_>, mark: u32) {
-        if self.life == Life::Serving {
-            let id = self.room.log.next_id();
-            let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
-            // A line is shorter than the smallest ring, so it always fits.
-            self.room.broadcast(frame, mark);
-        }
-    }
-
-    fn post_event(&mut self, name: &str, text: &str, event: &'static str) {
-        let time = self.now.wall_ms;
-        self.post(&Line { time, name, text, event: Some(event), reference: None }, 0);
     }
 
     fn note(&mut self, note: LogEvent) {
