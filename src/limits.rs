@@ -12,7 +12,7 @@ pub const NAME_MARKS_MAX: usize = 5;
 /// Names of one mailbox at a time: for work, play and a mistake. More would let one person keep names from all others.
 pub const NAMES_PER_MAILBOX_MAX: usize = 3;
 const _: () = assert!(NAMES_PER_MAILBOX_MAX > 0 && NAMES_PER_MAILBOX_MAX < NAMES_MAX);
-/// An e-mail address, in bytes. RFC 5321 allows 254; nobody types that.
+/// An email address, in bytes. RFC 5321 allows 254; nobody types that.
 pub const EMAIL_BYTES_MAX: usize = 120;
 /// The name of the site, in bytes: it stands in a title and in a mail's subject.
 pub const SITE_NAME_BYTES_MAX: usize = 120;

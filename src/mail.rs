@@ -107,7 +107,7 @@ impl Report {
 fn start_worker(mailgun: &Mailgun, report: Report) -> io::Result<SyncSender<Job>> {
     let (jobs, queue) = mpsc::sync_channel::<Job>(MAIL_QUEUE_MAX);
     let office = Office::new(mailgun);
-    thread::Builder::new().name("plume-mail".to_owned()).spawn(move || {
+    thread::Builder::new().name("plumemail".to_owned()).spawn(move || {
         for Job { mail, due } in queue {
             let left = due.saturating_duration_since(Instant::now());
             let result = if left.is_zero() { Err(MailError::Late) } else { office.post(&mail, left) };

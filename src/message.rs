@@ -89,7 +89,7 @@ impl<'a> Hello<'a> {
         &self.text[..self.line_end]
     }
 
-    /// The e-mail address, as it was typed.
+    /// The email address, as it was typed.
     #[must_use]
     pub fn email(&self) -> &str {
         &self.text[self.line_end + 1..]
@@ -368,17 +368,17 @@ impl Notice {
 
     fn sentence(self) -> &'static str {
         match self {
-            Self::Malformed => "That was not a message of this chat.",
-            Self::NoLineEnd => "A hello needs a name, a line end and an e-mail address.",
+            Self::Malformed => "Malformed message.",
+            Self::NoLineEnd => "A hello needs a name, a line break and an email address.",
             Self::BadName => "Please choose another name: visible letters of one script, at most 120 bytes.",
-            Self::BadEmail => "That does not look like an e-mail address.",
-            Self::MailLimited(_) => "Too many mails were asked for. Please try again later.",
-            Self::CodeSentLately(_) => "A code was sent to this address lately and is still valid.",
-            Self::MailFailed => "The mail with your code could not be sent. Please try again.",
-            Self::TooManyTries => "Too many wrong tries.",
-            Self::TooLong => "Your line was too long and has been cut.",
-            Self::Gap => "Some lines that you missed are gone.",
-            Self::Restarting => "The server restarts and will be back soon.",
+            Self::BadEmail => "That does not look like an email address.",
+            Self::MailLimited(_) => "Too many login emails. Please try again later.",
+            Self::CodeSentLately(_) => "A code was sent to this address recently and is still valid.",
+            Self::MailFailed => "The email with your code could not be sent. Please try again.",
+            Self::TooManyTries => "Too many wrong codes. Please try again later.",
+            Self::TooLong => "Your message was too long and has been shortened.",
+            Self::Gap => "Some messages that you missed are no longer available.",
+            Self::Restarting => "The server is restarting and will be back soon.",
         }
     }
 
@@ -519,11 +519,11 @@ mod tests {
             ),
             (
                 ServerMessage::notice(Notice::MailLimited(9)),
-                r#"{"type":6,"user":{"name":""},"text":"Too many mails were asked for. Please try again later.","reason":"mail-limited","retry":9}"#,
+                r#"{"type":6,"user":{"name":""},"text":"Too many login emails. Please try again later.","reason":"mail-limited","retry":9}"#,
             ),
             (
                 ServerMessage::notice(Notice::CodeSentLately(9)),
-                r#"{"type":6,"user":{"name":""},"text":"A code was sent to this address lately and is still valid.","reason":"mail-limited","retry":9}"#,
+                r#"{"type":6,"user":{"name":""},"text":"A code was sent to this address recently and is still valid.","reason":"mail-limited","retry":9}"#,
             ),
         ];
         for (message, json) in rows {

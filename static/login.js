@@ -26,8 +26,8 @@ let againTimer = 0;
 
 onSubmit('enter-form', () => {
   complain('');
-  if (!name.value.trim()) complain('What shall we call you?', name);
-  else if (!email.value.trim()) complain('Where shall we send the code?', email);
+  if (!name.value.trim()) complain('Please enter a name.', name);
+  else if (!email.value.trim()) complain('Please enter your email address.', email);
   else askForCode();
 });
 onSubmit('verify-form', submitCode);
@@ -83,14 +83,14 @@ export function codeSent({ user, text, chars = CODE_CHARS }) {
 export function wrongCode({ left }) {
   answered();
   const tries = `${left} ${left === 1 ? 'try' : 'tries'} left.`;
-  complain(left === 0 ? 'This code is void. Please ask for a new one.' : `That is not the code. ${tries}`, code);
+  complain(left === 0 ? 'That code has expired. Please ask for a new one.' : `Wrong code. ${tries}`, code);
   code.select();
 }
 
 export function nameTaken({ reason }) {
   session.set(null);
   const isOneTooMany = reason === REASON.TOO_MANY_NAMES;
-  enter(isOneTooMany ? 'You have other names already. Please use one of them.' : 'That name is taken, or too much like a name that is taken.', name);
+  enter(isOneTooMany ? 'This email address has three names already. Please use one of them.' : 'That name is taken, or too similar to one that is.', name);
 }
 
 export function notice({ reason, text, retry }) {

@@ -180,7 +180,7 @@ function takeBack() {
 
 function loseSession() {
   takeBack();
-  goOut('Your session is over.');
+  goOut('Your session has ended.');
 }
 
 function goOut(why) {

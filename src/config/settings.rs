@@ -44,7 +44,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "PLUME_NAME",
         default: Value("Plume.chat"),
-        meaning: "Name of the site: on the page, in the greeting and in the mail.",
+        meaning: "Name of the site: on the page, in the greeting and in the email.",
         set: |draft, value| put(&mut draft.config.settings.name, site_name(value)),
     },
     Setting {
@@ -62,7 +62,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "PLUME_HISTORY",
         default: Value("50"),
-        meaning: "Earlier lines shown to somebody who comes in; 0 shows none.",
+        meaning: "Earlier lines shown to a new member; 0 shows none.",
         set: |draft, value| {
             put(&mut draft.config.settings.history_lines, whole(value, 0..=HISTORY_LINES_MAX))
         },
@@ -84,7 +84,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "PLUME_LEAVE_GRACE",
         default: Value("15"),
-        meaning: "Seconds before the room is told that somebody left without a word; 0 tells it at once.",
+        meaning: "Seconds until the room sees that a user whose connection was lost has left; 0: at once.",
         set: |draft, value| {
             put(&mut draft.config.settings.leave_grace, seconds(value, Duration::ZERO..=LEAVE_GRACE_MAX))
         },
@@ -132,7 +132,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "ENV",
         default: Value("development"),
-        meaning: "production mails login codes and needs MAILGUN_APIKEY; development prints them on stderr.",
+        meaning: "production emails login codes and needs MAILGUN_APIKEY; development prints them on stderr.",
         set: |draft, value| put(&mut draft.production, production(value)),
     },
     Setting {
@@ -144,7 +144,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "MAILGUN_DOMAIN",
         default: Value("mail.plume.chat"),
-        meaning: "Domain that mail is sent for.",
+        meaning: "Domain that email is sent for.",
         set: |draft, value| put(&mut draft.domain, domain(value)),
     },
     Setting {
@@ -156,19 +156,19 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "PLUME_MAIL_FROM",
         default: Words("Plume Chat <hi@DOMAIN>, with MAILGUN_DOMAIN"),
-        meaning: "Sender of the mail: Name <local@domain> or a bare address.",
+        meaning: "Sender of the email: Name <local@domain> or a bare address.",
         set: |draft, value| put(&mut draft.from, sender(value)),
     },
     Setting {
         variable: "PLUME_MAIL_EVERY",
         default: Value("4"),
-        meaning: "Seconds for which the server saves up one mail.",
+        meaning: "Seconds in which the server may send one email.",
         set: |draft, value| put(&mut draft.budget.every, seconds(value, MAIL_EVERY_MIN..=DAY)),
     },
     Setting {
         variable: "PLUME_MAIL_BURST",
         default: Value("15"),
-        meaning: "Mails that it saves up at most, and may send at once.",
+        meaning: "Emails that it may send at once after a pause.",
         set: |draft, value| put(&mut draft.budget.burst, whole(value, 1..=MAIL_BURST_MAX)),
     },
 ];

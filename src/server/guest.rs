@@ -197,7 +197,7 @@ impl Server {
         if matches!(seen, Seen::Newcomer) {
             let greeting = [
                 format!("Welcome to {}, @{name}!", self.settings.name),
-                "Please be kind: your e-mail address is tied to what you say.".to_owned(),
+                "Please be kind: your email address is tied to what you say.".to_owned(),
             ];
             for text in greeting {
                 let line = ServerMessage::aside(self.now.wall_ms, BOT_NAME, &text);

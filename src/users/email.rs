@@ -1,11 +1,11 @@
-//! What is an e-mail address.
+//! What is an email address.
 
 use crate::limits::EMAIL_BYTES_MAX;
 use email_address::{EmailAddress, Options};
 use std::fmt;
 use std::rc::Rc;
 
-/// An e-mail address: one bare `local@domain`. It does not show itself in any log.
+/// An email address: one bare `local@domain`. It does not show itself in any log.
 #[derive(Clone)]
 pub(crate) struct Email(Rc<str>);
 

@@ -145,7 +145,7 @@ fn one_address_is_sent_three_mails() {
         client.ask_code("Ada", email);
         let notice = client.expect_notice("mail-limited");
         assert!((500..=600).contains(&retry(&notice)), "{notice}");
-        assert_eq!(notice["text"], "A code was sent to this address lately and is still valid.");
+        assert_eq!(notice["text"], "A code was sent to this address recently and is still valid.");
         let mut bob = Client::open(&server);
         bob.hello("Bob");
         bob.expect(0);

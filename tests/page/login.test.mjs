@@ -37,7 +37,7 @@ beforeEach(() => {
 
 const lately = {
   reason: 'mail-limited',
-  text: 'A code was sent to this address lately and is still valid.',
+  text: 'A code was sent to this address recently and is still valid.',
   retry: 540,
 };
 
