@@ -21,7 +21,7 @@ pub enum CloseReason {
     TooBig,
     /// An unfinished message that had to give way: all of them together were too big.
     Unfinished,
-    /// A stranger who did not log in in time.
+    /// A guest who did not log in in time.
     GuestTooLong,
     /// Too many wrong codes or tokens on one connection.
     TooManyTries,

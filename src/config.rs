@@ -222,7 +222,7 @@ fn help() -> String {
     text
 }
 
-/// What somebody wrote, fit for one line: no control characters, not too long.
+/// Text of a setting, fit for one line: no control characters, not too long.
 fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect::<String>().escape_debug().to_string();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
@@ -285,7 +285,7 @@ impl Draft {
     }
 }
 
-/// What is shown of a wrong value, in characters.
+/// How much of a wrong value is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
 
 #[cfg(test)]

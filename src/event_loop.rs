@@ -1,15 +1,15 @@
-//! The shell around the server: sockets, clocks and signals. The only user of mio.
+//! The event loop, the shell around the server: sockets, clocks and signals. The only user of mio.
 //!
 //! One thread, one loop. Each turn:
 //! 1. sleep until something happens or is due;
 //! 2. mark which sockets can be read and written: they are registered once, edge-triggered, for both;
 //! 3. tell what became of mails;
 //! 4. read a share from each socket that has something and that the server wants to hear;
-//! 5. tell the time: nobody is judged for silence while what they sent lies unread;
+//! 5. tick: no client is judged for silence while its bytes lie unread;
 //! 6. do what the server says; after a share of writes go on with 1 without sleeping;
-//! 7. accept new connections, also where the server is full: it refuses what is too much, and nobody waits behind that.
+//! 7. accept new connections, also where the server is full: it refuses connections over the limit, so that the backlog does not hold up others.
 //!
-//! What is to be done is derived from state, never from somebody having armed something: a socket is served while it is
+//! Work is derived from state, never armed by hand: a socket is served while it is
 //! readable and wanted, or writable again after it was full.
 
 use crate::base::time::{Moment, Now};
@@ -39,7 +39,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct EventLoop {
     server: Server,
     mailer: Mailer,
-    journal: Logger,
+    logger: Logger,
     poll: Poll,
     signals: Signals,
     /// `None` once the server stops.
@@ -92,7 +92,7 @@ impl Listening {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(address)?;
         rustix::net::listen(&listener, LISTEN_BACKLOG)?;
-        // What is accepted inherits it.
+        // Accepted sockets inherit it.
         set_unsent_max(&listener, UNSENT_BYTES_MAX);
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -112,10 +112,10 @@ impl Listening {
     /// What wakes the loop from another thread, and the rest.
     pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Logger) -> EventLoop) {
         let Self { poll, listener, signals, waker } = self;
-        let start = move |server, mailer, journal| EventLoop {
+        let start = move |server, mailer, logger| EventLoop {
             server,
             mailer,
-            journal,
+            logger,
             poll,
             signals,
             listener: Some(listener),
@@ -151,7 +151,7 @@ impl EventLoop {
                 self.mark(event);
             }
             self.tell_results();
-            self.journal.report(self.clock.now().moment);
+            self.logger.report(self.clock.now().moment);
             for _ in 0..READS_PER_TURN {
                 let Some(slot) = self.queue.pop_front() else { break };
                 self.serve(slot);
@@ -169,7 +169,7 @@ impl EventLoop {
         if self.has_more || !self.queue.is_empty() || self.can_accept() {
             return Some(Duration::ZERO);
         }
-        let deadlines = [self.server.next_deadline(), self.accept_again, self.journal.next_deadline()];
+        let deadlines = [self.server.next_deadline(), self.accept_again, self.logger.next_deadline()];
         let deadline = deadlines.into_iter().flatten().min()?;
         // mio rounds up to what epoll_wait(2) counts in, so the loop does not spin before the deadline.
         Some(deadline.since(self.clock.now().moment))
@@ -329,10 +329,10 @@ impl EventLoop {
                         self.accept_again = None;
                     }
                 }
-                Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.journal),
-                Some(Output::LogEvent(note)) => self.journal.note(self.clock.now().moment, &note),
+                Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.logger),
+                Some(Output::LogEvent(note)) => self.logger.note(self.clock.now().moment, &note),
                 Some(Output::Stopped) => {
-                    self.journal.note(self.clock.now().moment, &LogEvent::SystemCalls(self.calls));
+                    self.logger.note(self.clock.now().moment, &LogEvent::SystemCalls(self.calls));
                     return true;
                 }
             }
@@ -375,7 +375,7 @@ impl EventLoop {
     fn wait_to_accept(&mut self, note: &LogEvent) {
         let now = self.clock.now().moment;
         self.accept_again = Some(now.after(SHORTAGE_WAIT));
-        self.journal.note(now, note);
+        self.logger.note(now, note);
     }
 
     fn welcome(&mut self, stream: TcpStream, peer: IpAddr) {

@@ -19,13 +19,13 @@ pub const SITE_NAME_BYTES_MAX: usize = 120;
 
 // Lines and frames.
 
-/// The text of one line, in bytes of UTF-8; what is over it is cut.
+/// The text of one line, in bytes of UTF-8; a longer text is cut.
 pub const TEXT_BYTES_MAX: usize = 65_536;
 /// What a client may attach to a line or a ping to know it again, in bytes: a random id, in any notation.
 pub const REF_BYTES_MAX: usize = 64;
 /// A message from a member, in bytes: the longest legal text with every byte escaped as `\u00XX`, and room for the rest.
 pub const MEMBER_MESSAGE_BYTES_MAX: usize = 400 << 10;
-/// A message from a stranger, in bytes: name, address, code or token, and nothing more.
+/// A message from a guest, in bytes: name, address, code or token, and nothing more.
 pub const GUEST_MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Unfinished messages of all connections together, in bytes: eighty of the longest, while honest ones last a moment each.
 pub const UNFINISHED_BYTES_MAX: usize = 32 << 20;
@@ -75,7 +75,7 @@ pub const READS_PER_TURN: usize = 256;
 pub const TICK_INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// Connections accepted before the loop goes on.
 pub const ACCEPTS_PER_TURN: usize = 64;
-/// Who has more unsent bytes of its own than this is not read: it asks and does not listen.
+/// Stop reading from a client that has this many unsent reply bytes: it asks and does not listen.
 pub const PRIVATE_UNSENT_BYTES_MAX: usize = 4 << 10;
 
 // HTTP.
@@ -92,7 +92,7 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that is kept after an answer.
 pub const KEEP_ALIVE: Duration = Duration::from_mins(1);
-/// Seconds after which somebody who met a full server should come back.
+/// The `Retry-After` of a full server, in seconds.
 pub const RETRY_FULL_SECONDS: u64 = 10;
 /// Refused connections that are held for their answer (503, or 1013 on a WebSocket) at once. Over this a refused connection
 /// is reset without an answer, so that a flood of connections occupies neither descriptors nor places.
@@ -115,7 +115,7 @@ const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_M
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for the peer to end after a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A stranger who is not in by then is closed.
+/// A guest that has not logged in by then is closed.
 pub const GUEST_TIMEOUT: Duration = Duration::from_mins(15);
 /// Silence after which the peer is gone.
 pub const SILENCE_MAX: Duration = Duration::from_mins(1);
@@ -138,7 +138,7 @@ const _: () = assert!(PROBE_EVERY.as_millis() * 4 < PROGRESS_TIMEOUT.as_millis()
 pub const LATE_MIN: Duration = Duration::from_millis(100);
 /// After that, no peer is judged for its silence for so long, while what it sent is read.
 pub const CATCH_UP: Duration = Duration::from_secs(2);
-/// A tick that is late again within this time gives no further [`CATCH_UP`]: a server that is always late still ends what is silent.
+/// A tick that is late again within this time gives no further [`CATCH_UP`]: a server that is always late still closes silent clients.
 pub const CATCH_UP_AGAIN: Duration = Duration::from_secs(10);
 /// A talker that is behind its rate this long without a pause is closed.
 pub const BEHIND_MAX: Duration = Duration::from_secs(30);
@@ -175,7 +175,7 @@ pub const FLOWS_PER_CODE_MAX: usize = 16;
 /// Wrong tries at codes of [`CODE_CHARS`] characters that one email address may see within any [`GUESSES_WINDOW`]. Each has a
 /// chance of 1 in 32^6, so all guesses of a day at one address together succeed with less than one in a million. When the rest
 /// of this budget no longer covers all tries of one more flow, the next code has [`LONG_CODE_CHARS`] characters: refusing the
-/// flow instead would let a stranger's guesses lock out the owner, who cannot be told from the stranger before the code is typed.
+/// flow instead would let a guest's guesses lock out the owner, who cannot be told from the guest before the code is typed.
 pub const GUESSES_PER_ADDRESS_MAX: u32 = 1_000;
 /// See [`GUESSES_PER_ADDRESS_MAX`].
 pub const GUESSES_WINDOW: Duration = Duration::from_hours(24);
@@ -206,7 +206,7 @@ pub const SESSIONS_MAX: usize = 100_000;
 pub const CODES_MAX: usize = 100_000;
 /// Flows of all codes; see [`NAMES_MAX`].
 pub const FLOWS_MAX: usize = 100_000;
-/// Names told to somebody who comes in: those who are in longest.
+/// Names sent to a new member: those of the users who have been present longest.
 pub const NAMES_TOLD_MAX: usize = 200;
 
 // Client addresses.

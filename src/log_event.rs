@@ -1,7 +1,6 @@
-//! What the server has to tell the person who runs it.
+//! Events for the log: what an operator wants to know.
 //!
-//! A note has no type that could hold a code, a token, an address, a key or a name that somebody chose:
-//! what is logged is safe by its type.
+//! No type here could hold a code, a token, an address, a key or a name that a user chose: a log line is safe by its type.
 
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId};
@@ -52,7 +51,7 @@ pub enum LogEvent {
     Full(ClientId),
     /// A client address has too many connections: one was turned away.
     AddressFull(ClientId),
-    /// Somebody on this machine forwards requests, and is not among the trusted proxies: nothing is limited by address.
+    /// A proxy on this machine forwards requests and is not trusted: nothing is limited by address.
     UnknownProxy(ClientId),
     /// A trusted proxy sends no usable X-Forwarded-For: all its clients share the limits of the proxy's own address.
     SilentProxy(ClientId),
@@ -68,7 +67,7 @@ pub enum LogEvent {
         /// The error number of accept(2), if the system gave one.
         errno: i32,
     },
-    /// The server stops; so many connections are told.
+    /// The server begins to stop, with so many connections open.
     Stopping {
         /// Connections that are open.
         connections: usize,

@@ -115,7 +115,7 @@ impl Logger {
         }
         lines.push_str(self.priority(level));
         let cut = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        // Whoever wrote the text, it stays one line and moves no cursor.
+        // Untrusted text stays one line and moves no cursor.
         lines.extend(cut.chars().map(|char| if is_forging(char) { '?' } else { char }));
         lines.push('\n');
         if self.write_at_once(lines.as_bytes()) {

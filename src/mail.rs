@@ -66,10 +66,10 @@ impl Mailer {
 
     /// Takes a mail; what becomes of it arrives through [`results`](Self::results), at the latest shortly
     /// after `MAIL_TIMEOUT`. In development its code is printed at once. Never waits.
-    pub fn send(&mut self, mail: Mail, journal: &mut Logger) {
+    pub fn send(&mut self, mail: Mail, logger: &mut Logger) {
         let id = mail.id;
         let Some(jobs) = &self.jobs else {
-            journal.line(&format!("login code for @{}: {}", mail.name, mail.code));
+            logger.line(&format!("login code for @{}: {}", mail.name, mail.code));
             self.report.tell(id, Ok(()));
             return;
         };

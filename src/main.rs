@@ -34,14 +34,14 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Whoever closed stderr does not want to know.
+            // A closed stderr means that nobody wants to know.
             let _ = writeln!(io::stderr(), "plume: {error}");
             ExitCode::from(EXIT_MENDABLE)
         }
     }
 }
 
-/// Serves until the server is told to stop. The error is one line for the person who started it.
+/// Serves until a signal asks for a stop. The error is one line for the operator.
 fn serve(config: Config) -> Result<(), String> {
     let connections_max = connections_max(config.connections_max)?;
     let settings = Settings { connections_max, ..config.settings };
@@ -64,14 +64,14 @@ fn serve(config: Config) -> Result<(), String> {
     let wake = move || drop(waker.wake());
     let mailer =
         Mailer::start(config.mail, wake).map_err(|error| format!("cannot start the mailer: {error}"))?;
-    let mut journal = Logger::new(config.log_level);
-    journal.line(&format!("listening on http://{address}"));
+    let mut logger = Logger::new(config.log_level);
+    logger.line(&format!("listening on http://{address}"));
     if wide_trusts > 0 {
-        journal.note(Moment::from_ms(0), &LogEvent::WideTrust { networks: wide_trusts });
+        logger.note(Moment::from_ms(0), &LogEvent::WideTrust { networks: wide_trusts });
     }
     // Fails where there is no systemd, which is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    start(server, mailer, journal).run().map_err(|error| format!("cannot poll: {error}"))
+    start(server, mailer, logger).run().map_err(|error| format!("cannot poll: {error}"))
 }
 
 /// Raises the file limit as far as the system allows, and gives the number of connections that fit into it.

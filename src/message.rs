@@ -235,7 +235,7 @@ pub struct Line<'a> {
     pub reference: Option<&'a str>,
 }
 
-/// What somebody who comes in learns of the room.
+/// The state of the room, for a new member.
 #[derive(Debug, Serialize)]
 pub struct Welcome<'a> {
     /// The run of the server.
@@ -244,7 +244,7 @@ pub struct Welcome<'a> {
     pub version: &'a str,
     /// People in the room.
     pub count: usize,
-    /// The names of those who are in longest, in order of entering.
+    /// The names of the users who have been present longest, in order of entering.
     pub names: Vec<&'a str>,
     /// The id of the line up to which `count` and `names` are true.
     pub last: u64,

@@ -1,4 +1,4 @@
-//! The server as a value: it is told things ([`Input`]) and says things ([`Output`]), and touches no socket, clock, thread,
+//! The server, a sans-I/O state machine: it takes [`Input`]s and yields [`Output`]s, and touches no socket, clock, thread,
 //! environment or file. Time comes with each input; randomness comes from one seed.
 //!
 //! # A turn
@@ -69,7 +69,7 @@ use clients::Clients;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// What the server is told.
+/// An event for the server.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// There is a new connection. Its serial was never used; a connection that had its slot is gone. One that is refused without an
@@ -113,7 +113,7 @@ pub enum Input<'a> {
     Shutdown,
 }
 
-/// What the server says.
+/// An action for the shell, or an event for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
     /// This connection has unsent bytes. Now and then that is said of a full socket, which then is offered a few bytes.
@@ -132,7 +132,7 @@ pub enum Output {
     Stopped,
 }
 
-/// All that Plume decides.
+/// The whole of Plume's decisions.
 #[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 pub struct Server {
     settings: Settings,

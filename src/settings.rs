@@ -16,7 +16,7 @@ pub struct Settings {
     pub backlog_bytes: usize,
     /// How long a login code is good.
     pub code_ttl: Duration,
-    /// How long nothing is said of somebody whose last connection is gone.
+    /// How long a user whose last connection is gone stays present.
     pub leave_grace: Duration,
     /// After how long a silence the server pings.
     pub ping_after: Duration,

@@ -18,7 +18,7 @@ pub fn read(dir: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
             let name = entry.file_name();
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
             let path = format!("{prefix}{name}");
-            // Follows links: whoever runs the server chose them.
+            // Follows links: the operator chose them.
             let meta = fs::metadata(entry.path())?;
             if meta.is_dir() {
                 if path.split('/').count() > DEPTH_MAX {

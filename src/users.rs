@@ -1,4 +1,4 @@
-//! Who may enter, who may speak, who is in. Knows no bytes on a wire, no HTTP, no sockets.
+//! Users: names, sessions, login codes and the email budget. Knows no bytes on a wire, no HTTP, no sockets, and not the room.
 
 pub(crate) mod email;
 pub(crate) mod logins;
@@ -90,7 +90,7 @@ pub(crate) enum HelloError {
     MailLimited(Duration),
 }
 
-/// Somebody is in.
+/// A successful login.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entered {
     /// The session to which the connection belongs.
@@ -191,7 +191,7 @@ impl Users {
         self.logins.void(flow);
     }
 
-    /// Somebody types a code, for the flow of the token or else for the connection's own.
+    /// Tries a code, for the flow of the token or else for the connection's own.
     ///
     /// # Errors
     /// If it lets nobody in.
@@ -223,7 +223,7 @@ impl Users {
         Token::read(written).is_some()
     }
 
-    /// Somebody comes back with a session token. `None`: it is not valid.
+    /// Resumes a session by its token. `None`: it is not valid.
     pub(crate) fn resume(&mut self, token: &str) -> Option<Entered> {
         let (session, user) = self.sessions.find(token)?;
         let name = self.names.get(user)?.clone();
@@ -293,7 +293,7 @@ impl Users {
         .min()
     }
 
-    /// What is kept of people, beside its limit.
+    /// What is kept of users, beside its limit.
     pub(crate) fn usage(&self) -> [Usage; 9] {
         let (networks, networks_max) = self.mail_limits.networks();
         [

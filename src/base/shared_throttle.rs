@@ -3,7 +3,7 @@
 use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
 
-/// A token bucket, and the slots that were given to those who found it in debt.
+/// A token bucket, and the slots given to connections that found it in debt.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SharedThrottle {
     bucket: TokenBucket,

@@ -190,7 +190,7 @@ pub(super) const API_BASE: &str = "MAILGUN_API_BASE";
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// A code by mail that is good for longer than a day is a password.
 pub(super) const DAY: Duration = Duration::from_hours(24);
-/// Somebody who is gone for longer than an hour has left.
+/// A user who is gone for longer than an hour has left.
 pub(super) const LEAVE_GRACE_MAX: Duration = Duration::from_hours(1);
 /// A ping needs a second for its answer before the silence is too long.
 pub(super) const PING_MAX: Duration = Duration::from_secs(SILENCE_MAX.as_secs() - 1);

@@ -86,7 +86,7 @@ fn mail(id: u64) -> Mail {
 struct Bench {
     mailer: Mailer,
     woken: Receiver<()>,
-    journal: Logger,
+    logger: Logger,
     printed: PipeReader,
 }
 
@@ -96,11 +96,11 @@ impl Bench {
         let wake = move || sender.send(()).expect("a test that listens");
         let mailer = Mailer::start_with(settings, wake, within).expect("a thread");
         let (printed, writer) = io::pipe().expect("a pipe");
-        Self { mailer, woken, journal: Logger::to(writer.into(), Level::Debug), printed }
+        Self { mailer, woken, logger: Logger::to(writer.into(), Level::Debug), printed }
     }
 
     fn send(&mut self, id: u64) {
-        self.mailer.send(mail(id), &mut self.journal);
+        self.mailer.send(mail(id), &mut self.logger);
     }
 
     /// The next `count` results.
@@ -124,7 +124,7 @@ fn development_prints_the_code_and_posts_nothing() {
     let mut bench = Bench::new(MailSettings::Print, MAIL_TIMEOUT);
     bench.send(1);
     assert_eq!(bench.results(1), [(MailId(1), Ok(()))]);
-    drop(bench.journal);
+    drop(bench.logger);
     let mut printed = String::new();
     bench.printed.read_to_string(&mut printed).expect("what was printed");
     assert_eq!(printed, "login code for @Zoë <b>&\"': 7KQ2ZD\n");
@@ -153,7 +153,7 @@ fn the_request_is_what_mailgun_asks_for() {
         assert_eq!((*name, decoded(value).as_str()), (want_name, want_value));
     }
     assert_eq!(fields.len(), FORM.len(), "{fields:?}");
-    drop(bench.journal);
+    drop(bench.logger);
     assert_eq!(bench.printed.read(&mut [0]).expect("nothing"), 0, "production prints no code");
 }
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position(u64);
 
-/// What is left to read between two positions: two slices where the ring wraps.
+/// The bytes between two positions: two slices where the ring wraps.
 pub(crate) type Slices<'a> = [&'a [u8]; 2];
 
 /// What becomes of a reader whose socket took some bytes.

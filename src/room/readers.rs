@@ -1,4 +1,4 @@
-//! Those who are in, in the order in which they are served.
+//! The readers of the room, in the order in which they are written to.
 //!
 //! A line begins a round: each member is asked once for unsent bytes. Lines that come during a round begin another one
 //! behind it, so that batches grow by themselves and nobody is asked more than once for the same lines.
@@ -27,7 +27,7 @@ impl Readers {
         place
     }
 
-    /// Removes the member at a place, if there is one. Gives the member who has that place now.
+    /// Removes the member at a place, if there is one. Returns the member that has the place now.
     pub(crate) fn remove(&mut self, place: u32) -> Option<(ClientId, u32)> {
         let at = place as usize;
         if at >= self.ids.len() {

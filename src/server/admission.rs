@@ -33,7 +33,7 @@ impl Server {
         self.settle(id);
     }
 
-    /// Whether there is room for one more connection; gives what is counted of its client address, where that is known.
+    /// Whether there is room for one more connection; gives its client address, where that is known.
     fn make_room(&mut self, id: ClientId, origin: Origin) -> Result<Option<AddressId>, CloseReason> {
         if self.clients.holders() >= self.settings.connections_max {
             if !self.is_full {

@@ -21,7 +21,7 @@ pub(crate) struct Client {
     id: ClientId,
     pub(crate) connection: Connection,
     pub(crate) role: Role,
-    /// What is counted of its client address, where that is known.
+    /// Its client address, where that is known.
     pub(crate) address: Option<AddressId>,
     /// Whether the shell knows that the connection may be read.
     pub(crate) is_read: bool,
@@ -41,15 +41,15 @@ pub(crate) enum Role {
     Http(Origin),
     /// Is told that the server is full.
     Refused,
-    /// A WebSocket of somebody who is not in.
+    /// A WebSocket before its login.
     Guest(Guest),
-    /// A WebSocket of somebody who is in.
+    /// A WebSocket that reads the room and may speak.
     Member(Member),
     /// A WebSocket that is ending.
     Closing,
 }
 
-/// What is known of somebody who is not in.
+/// The login state of a guest.
 #[derive(Debug, Default)]
 pub(crate) struct Guest {
     /// The flow that began on this connection.
@@ -59,7 +59,7 @@ pub(crate) struct Guest {
     pub(crate) throttle: SharedThrottle,
 }
 
-/// What is known of somebody who is in.
+/// A member's session, and its place in the room.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member {
     pub(crate) session: SessionId,

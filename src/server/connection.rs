@@ -1,4 +1,4 @@
-//! One connection as the server sees it: HTTP at first, then perhaps a WebSocket, then its end.
+//! One connection, without its socket: HTTP at first, then perhaps a WebSocket, then its end.
 //!
 //! ```text
 //!            request            upgrade               close, fault, deadline
@@ -51,7 +51,7 @@ pub(crate) enum Timer {
     Progress,
     /// A slowed connection may go on.
     Pause,
-    /// A stranger was one for too long.
+    /// A guest was one for too long.
     Guest,
     /// The end has taken long enough.
     End,
@@ -81,7 +81,7 @@ pub(crate) struct Connection {
     /// A full socket. Boxed, for most are not.
     blocked: Option<Box<Blocked>>,
     guest_until: Option<Moment>,
-    pace: ReadThrottle,
+    read_throttle: ReadThrottle,
     peer_ended: bool,
 }
 
@@ -154,7 +154,7 @@ impl Connection {
             pinged: None,
             blocked: None,
             guest_until: None,
-            pace: ReadThrottle::default(),
+            read_throttle: ReadThrottle::default(),
             peer_ended: false,
         }
     }
@@ -215,7 +215,7 @@ impl Connection {
     /// one that ends they are dropped, and nothing is kept.
     pub(crate) fn may_use_input(&self) -> bool {
         let fetches_answers = self.private_bytes() <= PRIVATE_UNSENT_BYTES_MAX;
-        self.is_ending() || (self.pace.paused_until().is_none() && fetches_answers)
+        self.is_ending() || (self.read_throttle.paused_until().is_none() && fetches_answers)
     }
 
     /// Whether the shell should read its socket.
@@ -225,17 +225,17 @@ impl Connection {
 
     /// Counts a message that is used.
     pub(crate) fn count_message(&mut self) {
-        self.pace.count_message();
+        self.read_throttle.count_message();
     }
 
     /// Charges for a message like for a frame that is none.
     pub(crate) fn charge_frame(&mut self, now: Moment) {
-        self.pace.charge_frame(now);
+        self.read_throttle.charge_frame(now);
     }
 
     /// Whether its input has waited for its turn, and this is it. True once.
     pub(crate) fn take_slot(&mut self) -> bool {
-        self.pace.take_slot()
+        self.read_throttle.take_slot()
     }
 
     /// Its input waits for its turn.
@@ -243,17 +243,17 @@ impl Connection {
     /// # Errors
     /// It was too fast for too long.
     pub(crate) fn wait_for_turn(&mut self, now: Moment, turn: Moment) -> Result<(), CloseReason> {
-        self.pace.wait_for_turn(now, turn).map_err(|TooFast| CloseReason::TooFast)
+        self.read_throttle.wait_for_turn(now, turn).map_err(|TooFast| CloseReason::TooFast)
     }
 
     /// Uses nothing more of what the peer sends until then.
     pub(crate) fn pause(&mut self, until: Moment) {
-        self.pace.pause(until);
+        self.read_throttle.pause(until);
     }
 
     /// Ends a pause. The peer could not be heard meanwhile.
     pub(crate) fn resume(&mut self, now: Moment) {
-        self.pace.resume(now);
+        self.read_throttle.resume(now);
         self.hear(now);
     }
 
@@ -274,7 +274,7 @@ impl Connection {
         self.outbox.push_at(place, frame);
     }
 
-    /// Makes the connection a reader of the room, from a place on. It is no stranger any more.
+    /// Makes the connection a reader of the room, from a place on. It is no guest any more.
     pub(crate) fn follow(&mut self, from: Position) {
         self.outbox.follow(from);
         self.guest_until = None;
@@ -303,7 +303,7 @@ impl Connection {
             if is_open { (CLOSE_TIMEOUT, Drain::CloseHandshake) } else { (KEEP_ALIVE, Drain::Discard) };
         self.state = State::Ending { reason, until: now.after(within), drain };
         self.kept = Vec::new();
-        self.pace = ReadThrottle::default();
+        self.read_throttle = ReadThrottle::default();
         self.guest_until = None;
     }
 
@@ -472,7 +472,7 @@ impl Connection {
             State::Open(_) => (None, None, is_read),
             State::Ending { until, .. } => (None, Some(*until), false),
         };
-        let heard = self.pace.paused_until().map_or(self.heard, |until| self.heard.max(until));
+        let heard = self.read_throttle.paused_until().map_or(self.heard, |until| self.heard.max(until));
         let asked = self.pinged.map_or(heard, |pinged| heard.max(pinged));
         let unread = u64::from(self.written.min(UNSENT_BYTES_MAX));
         let silence_max = SILENCE_MAX + Duration::from_secs(unread / STEADY_BYTES_PER_SECOND);
@@ -487,7 +487,7 @@ impl Connection {
                 blocked.filter(|blocked| !blocked.is_probed).map(|blocked| blocked.tried.after(PROBE_EVERY)),
             ),
             (Timer::Progress, blocked.map(|blocked| judged(blocked.since.after(PROGRESS_TIMEOUT)))),
-            (Timer::Pause, self.pace.paused_until()),
+            (Timer::Pause, self.read_throttle.paused_until()),
             (Timer::Guest, self.guest_until.map(judged)),
             (Timer::End, end.map(judged)),
         ]
@@ -567,10 +567,12 @@ impl Connection {
             match said {
                 None => {}
                 Some(Ok(websocket::Event::Message(message))) => return (used, Some(Event::Message(message))),
-                Some(Ok(websocket::Event::Pong | websocket::Event::Fragment)) => self.pace.charge_frame(now),
+                Some(Ok(websocket::Event::Pong | websocket::Event::Fragment)) => {
+                    self.read_throttle.charge_frame(now)
+                }
                 Some(Ok(websocket::Event::Ping(pong))) => {
                     self.outbox.pong(&pong);
-                    self.pace.charge_frame(now);
+                    self.read_throttle.charge_frame(now);
                 }
                 Some(Ok(websocket::Event::Close(answer))) => {
                     self.outbox.unfollow();

@@ -39,7 +39,7 @@ impl Server {
         }
     }
 
-    /// What is over by now is not taken for valid, whatever the input.
+    /// Drops what has expired, before any input could use it.
     pub(super) fn forget_expired(&mut self) {
         let now = self.now.moment;
         while let Some(name) = self.room.presence.pop_left(now) {

@@ -15,7 +15,7 @@ use crate::users::sessions::SessionId;
 use crate::users::{Asker, AuthError, Delivery, Entered, HelloError, Users};
 use std::time::Duration;
 
-/// What somebody who comes in has seen already.
+/// The lines that a new member has seen already.
 enum Seen {
     /// Nothing, and is to be greeted.
     Newcomer,
@@ -28,7 +28,7 @@ enum Seen {
 impl Server {
     pub(crate) fn hello(&mut self, id: ClientId, hello: &Hello<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Role::Guest(stranger) = &mut client.role else { return };
+        let Role::Guest(guest) = &mut client.role else { return };
         let now = self.now.moment;
         let address = client.address;
         // Before the name is looked at, or the answer would still tell whether it is taken.
@@ -40,17 +40,17 @@ impl Server {
         let asker = Asker {
             connection: id,
             address: address.and_then(|address| self.addresses.network(address)),
-            former: stranger.flow,
-            mails: stranger.mails,
+            former: guest.flow,
+            mails: guest.mails,
         };
         match self.users.hello(now, asker, hello.name(), hello.email()) {
             Ok(hello) => {
-                stranger.flow = Some(hello.flow);
+                guest.flow = Some(hello.flow);
                 let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token, hello.code_chars);
                 client.connection.send(&self.room.log, &mut self.frame, &answer);
                 match hello.delivery {
                     Delivery::Mail(mail) => {
-                        stranger.mails = stranger.mails.saturating_add(1);
+                        guest.mails = guest.mails.saturating_add(1);
                         self.outputs.push_back(Output::Mail(mail));
                     }
                     Delivery::Lately(wait) => {
@@ -147,9 +147,9 @@ impl Server {
     /// Answers a wrong code or token, and holds up the connection that sent it.
     fn reject(&mut self, id: ClientId, left: u8) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Role::Guest(stranger) = &mut client.role else { return };
-        stranger.wrong_tries = stranger.wrong_tries.saturating_add(1);
-        let is_last = stranger.wrong_tries >= CONNECTION_TRIES;
+        let Role::Guest(guest) = &mut client.role else { return };
+        guest.wrong_tries = guest.wrong_tries.saturating_add(1);
+        let is_last = guest.wrong_tries >= CONNECTION_TRIES;
         client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::auth_rst(left));
         if is_last {
             self.end_tries(id);
@@ -163,7 +163,7 @@ impl Server {
         self.end(id, CloseReason::TooManyTries);
     }
 
-    /// Makes a connection a member: what it missed, what it has to know, and for the others that somebody came.
+    /// Makes a guest a member: queues the acknowledgement, the lines that it missed and the greeting, and announces a user who enters.
     fn enter(&mut self, id: ClientId, entered: &Entered, seen: &Seen) {
         let name = entered.name.as_str();
         let before = self.room.log.end();

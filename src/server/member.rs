@@ -76,5 +76,5 @@ fn mark(user: UserId, reference: &str) -> u32 {
     u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX).max(1)
 }
 
-/// Lines of one mark that are looked at. A mark has 32 bits, so that more have it only if somebody makes them.
+/// Lines of one mark that are looked at. A mark has 32 bits, so more lines share one only by design of an attacker.
 const SAME_MARK_MAX: usize = 4;

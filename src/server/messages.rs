@@ -30,8 +30,8 @@ impl Server {
         match (&client.role, message) {
             (Role::Guest(_), ClientMessage::Hello(None)) => self.tell(id, Notice::NoLineEnd),
             (Role::Guest(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
-            (Role::Guest(stranger), ClientMessage::Auth { code, flow }) => {
-                let own = stranger.flow;
+            (Role::Guest(guest), ClientMessage::Auth { code, flow }) => {
+                let own = guest.flow;
                 self.auth(id, own, flow.as_deref(), &code);
             }
             (Role::Guest(_), ClientMessage::Resume { token, run, after }) => {
@@ -43,7 +43,7 @@ impl Server {
             (&Role::Member(member), ClientMessage::Leave) => self.leave(member.session),
             (Role::Guest(_) | Role::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
             (_, ClientMessage::Unknown) => self.unknown_messages += 1,
-            // Strangers have nothing to say, members are in already, and nobody speaks for the server.
+            // Guests have nothing to say, members are in already, and nobody speaks for the server.
             (
                 Role::Guest(_),
                 ClientMessage::Text { .. } | ClientMessage::Leave | ClientMessage::ServerOnly,
@@ -69,7 +69,7 @@ impl Server {
         let has_slot = client.connection.take_slot();
         let own = match &mut client.role {
             Role::Member(member) => self.users.throttle(member.user),
-            Role::Guest(stranger) => Some(&mut stranger.throttle),
+            Role::Guest(guest) => Some(&mut guest.throttle),
             Role::Http(_) | Role::Refused | Role::Closing => None,
         };
         let turn = own?.wait_for_turn(now, self.rate, has_slot);
@@ -94,10 +94,10 @@ impl Server {
         client.connection.count_message();
         let own = match &mut client.role {
             Role::Member(member) => self.users.throttle(member.user),
-            Role::Guest(stranger) => {
+            Role::Guest(guest) => {
                 // Even where messages have no limit: a guest has no use for many.
                 client.connection.charge_frame(now);
-                Some(&mut stranger.throttle)
+                Some(&mut guest.throttle)
             }
             Role::Http(_) | Role::Refused | Role::Closing => None,
         };

@@ -7,7 +7,7 @@ use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
 use crate::limits::{BEHIND_MAX, BEHIND_MESSAGES_MIN, FRAMES_BURST, FRAMES_PER_SECOND, PAUSE_MIN};
 
-/// The pace of one connection.
+/// The throttle of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct ReadThrottle {
     frames: TokenBucket,
@@ -17,7 +17,7 @@ pub(crate) struct ReadThrottle {
     has_slot: bool,
 }
 
-/// A talker whose input waits for its turn again and again.
+/// A talker that is faster than its rate.
 #[derive(Debug, Clone, Copy)]
 struct Behind {
     since: Moment,
@@ -104,20 +104,20 @@ mod tests {
 
     /// Messages of so many tokens each, all there from the start or with a pause after each: when it was too fast.
     fn talk(tokens: u64, messages: u32, pause: Duration) -> Option<Moment> {
-        let (mut pace, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
+        let (mut throttle, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
         let mut now = at(0);
         let mut left = messages;
         while left > 0 {
-            if let Some(turn) = throttle.wait_for_turn(now, RATE, pace.take_slot()) {
-                if pace.wait_for_turn(now, turn).is_err() {
+            if let Some(turn) = throttle.wait_for_turn(now, RATE, throttle.take_slot()) {
+                if throttle.wait_for_turn(now, turn).is_err() {
                     return Some(now);
                 }
                 now = turn;
-                pace.resume(now);
+                throttle.resume(now);
                 continue;
             }
             throttle.charge(now, RATE, tokens);
-            pace.count_message();
+            throttle.count_message();
             left -= 1;
             now = now.after(pause);
         }
@@ -134,22 +134,22 @@ mod tests {
     #[test]
     fn a_few_expensive_messages_are_slow_and_not_too_fast() {
         assert_eq!(talk(384, 5, Duration::ZERO), None);
-        let (mut pace, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
+        let (mut throttle, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
         throttle.charge(at(0), RATE, 384);
-        let turn = throttle.wait_for_turn(at(20_000), RATE, pace.take_slot()).unwrap();
-        assert_eq!((turn, pace.wait_for_turn(at(20_000), turn)), (at(37_400), Ok(())));
-        pace.resume(turn);
-        assert_eq!(throttle.wait_for_turn(turn, RATE, pace.take_slot()), None);
+        let turn = throttle.wait_for_turn(at(20_000), RATE, throttle.take_slot()).unwrap();
+        assert_eq!((turn, throttle.wait_for_turn(at(20_000), turn)), (at(37_400), Ok(())));
+        throttle.resume(turn);
+        assert_eq!(throttle.wait_for_turn(turn, RATE, throttle.take_slot()), None);
     }
 
     #[test]
     fn frames_that_are_no_messages_have_a_price() {
-        let mut pace = ReadThrottle::default();
+        let mut throttle = ReadThrottle::default();
         for _ in 0..FRAMES_BURST {
-            pace.charge_frame(at(0));
+            throttle.charge_frame(at(0));
         }
-        assert_eq!(pace.paused_until(), None);
-        pace.charge_frame(at(0));
-        assert_eq!(pace.paused_until(), Some(Moment::from_us(FRAMES.token_us)));
+        assert_eq!(throttle.paused_until(), None);
+        throttle.charge_frame(at(0));
+        assert_eq!(throttle.paused_until(), Some(Moment::from_us(FRAMES.token_us)));
     }
 }

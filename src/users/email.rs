@@ -1,4 +1,4 @@
-//! What is an email address.
+//! Email addresses.
 
 use crate::limits::EMAIL_BYTES_MAX;
 use email_address::{EmailAddress, Options};
@@ -14,7 +14,7 @@ pub(crate) struct Email(Rc<str>);
 pub(crate) struct EmailKey(Box<str>);
 
 impl Email {
-    /// Reads an address as somebody typed it. `None`: it is none, or more than one bare address.
+    /// Parses an address as it was typed. `None`: it is none, or more than one bare address.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
         let typed = typed.trim();
         // Quoted local parts and comments are addresses too, but nobody has one, and the mail provider reads them its own way.
@@ -30,7 +30,7 @@ impl Email {
         &self.0
     }
 
-    /// How it is compared: in any case of ASCII alone. In all of Unicode a mailbox that somebody else has would be the same:
+    /// How it is compared: in any case of ASCII alone. In all of Unicode another person's mailbox would be the same:
     /// the Kelvin sign K has the lower case of k.
     pub(crate) fn key(&self) -> EmailKey {
         EmailKey(self.0.to_ascii_lowercase().into())

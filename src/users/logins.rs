@@ -55,7 +55,7 @@ impl Code {
         Self { chars, len }
     }
 
-    /// Reads a code as somebody typed it: any case, white space anywhere, and o, i and l for the digits that they look like.
+    /// Parses a code as it was typed: any case, white space anywhere, and o, i and l for the digits that they look like.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
         let mut code = Self { chars: [0; LONG_CODE_CHARS], len: 0 };
         for typed in typed.chars().filter(|char| !char.is_whitespace()) {

@@ -206,7 +206,7 @@ mod tests {
             self.send_as(second, wanted)
         }
 
-        /// Sends a new code, for somebody who perhaps owns a name.
+        /// Sends a new code, for an address that may own a name.
         fn send_new(&mut self, second: u64, email: &str, owns_name: bool) -> Result<MailId, u64> {
             let email = &Email::parse(email).unwrap();
             let wanted = Wanted { email, owns_name, has_new_code: true, address: None, mails: 0 };

@@ -176,7 +176,7 @@ impl Names {
     }
 }
 
-/// Names that nobody may have: who has one would be taken for somebody with a say.
+/// Names that nobody may have: their owners would be taken for moderators or for the server.
 const RESERVED: [&str; 7] = [BOT_NAME, "admin", "moderator", "system", "root", "everyone", "here"];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Sessions: who is in, or was lately, and may come back with a token.
+//! Sessions: each login begins one, and its token resumes it.
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::time::Moment;

@@ -50,7 +50,7 @@ pub(crate) struct UserName(Rc<str>);
 pub(crate) struct NameKey(Box<str>);
 
 impl UserName {
-    /// Reads a name as somebody typed it. `None`: it is none.
+    /// Parses a name as it was typed. `None`: it is none.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
         // Normalizing can make a text some times longer, but not without end (Unicode, Standard Annex 15); so bound it first.
         if typed.len() > TYPED_BYTES_MAX {
@@ -72,7 +72,7 @@ impl UserName {
         &self.0
     }
 
-    /// The name, for whoever keeps it, too.
+    /// The name, as shared bytes.
     pub(crate) fn shared(&self) -> Rc<str> {
         Rc::clone(&self.0)
     }
@@ -266,7 +266,7 @@ const BLANKS: [char; 8] = [
 /// tries every character.
 const FOLDS_MAX: usize = 6;
 
-/// What somebody may type for a name, in bytes: room for white space that is folded.
+/// A name as it is typed, in bytes: room for white space that is folded.
 const TYPED_BYTES_MAX: usize = 4 * NAME_BYTES_MAX;
 
 #[cfg(test)]
