@@ -568,7 +568,7 @@ impl Connection {
                 None => {}
                 Some(Ok(websocket::Event::Message(message))) => return (used, Some(Event::Message(message))),
                 Some(Ok(websocket::Event::Pong | websocket::Event::Fragment)) => {
-                    self.read_throttle.charge_frame(now)
+                    self.read_throttle.charge_frame(now);
                 }
                 Some(Ok(websocket::Event::Ping(pong))) => {
                     self.outbox.pong(&pong);

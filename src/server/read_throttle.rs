@@ -104,20 +104,20 @@ mod tests {
 
     /// Messages of so many tokens each, all there from the start or with a pause after each: when it was too fast.
     fn talk(tokens: u64, messages: u32, pause: Duration) -> Option<Moment> {
-        let (mut throttle, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
+        let (mut reader, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
         let mut now = at(0);
         let mut left = messages;
         while left > 0 {
-            if let Some(turn) = throttle.wait_for_turn(now, RATE, throttle.take_slot()) {
-                if throttle.wait_for_turn(now, turn).is_err() {
+            if let Some(turn) = throttle.wait_for_turn(now, RATE, reader.take_slot()) {
+                if reader.wait_for_turn(now, turn).is_err() {
                     return Some(now);
                 }
                 now = turn;
-                throttle.resume(now);
+                reader.resume(now);
                 continue;
             }
             throttle.charge(now, RATE, tokens);
-            throttle.count_message();
+            reader.count_message();
             left -= 1;
             now = now.after(pause);
         }
@@ -134,22 +134,22 @@ mod tests {
     #[test]
     fn a_few_expensive_messages_are_slow_and_not_too_fast() {
         assert_eq!(talk(384, 5, Duration::ZERO), None);
-        let (mut throttle, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
+        let (mut reader, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
         throttle.charge(at(0), RATE, 384);
-        let turn = throttle.wait_for_turn(at(20_000), RATE, throttle.take_slot()).unwrap();
-        assert_eq!((turn, throttle.wait_for_turn(at(20_000), turn)), (at(37_400), Ok(())));
-        throttle.resume(turn);
-        assert_eq!(throttle.wait_for_turn(turn, RATE, throttle.take_slot()), None);
+        let turn = throttle.wait_for_turn(at(20_000), RATE, reader.take_slot()).unwrap();
+        assert_eq!((turn, reader.wait_for_turn(at(20_000), turn)), (at(37_400), Ok(())));
+        reader.resume(turn);
+        assert_eq!(throttle.wait_for_turn(turn, RATE, reader.take_slot()), None);
     }
 
     #[test]
     fn frames_that_are_no_messages_have_a_price() {
-        let mut throttle = ReadThrottle::default();
+        let mut reader = ReadThrottle::default();
         for _ in 0..FRAMES_BURST {
-            throttle.charge_frame(at(0));
+            reader.charge_frame(at(0));
         }
-        assert_eq!(throttle.paused_until(), None);
-        throttle.charge_frame(at(0));
-        assert_eq!(throttle.paused_until(), Some(Moment::from_us(FRAMES.token_us)));
+        assert_eq!(reader.paused_until(), None);
+        reader.charge_frame(at(0));
+        assert_eq!(reader.paused_until(), Some(Moment::from_us(FRAMES.token_us)));
     }
 }
