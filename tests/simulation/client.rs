@@ -96,6 +96,8 @@ pub(crate) struct Client {
     pub(crate) is_ended_by_server: bool,
     /// Has asked for something and waits for what becomes of it.
     pub(crate) is_waiting: bool,
+    /// The type of the message that was heard last.
+    heard_last: Option<i64>,
     pub(crate) asked_at: Moment,
     /// What it last asked with was its own.
     pub(crate) may_enter: bool,
@@ -138,6 +140,7 @@ impl Client {
             has_ended: false,
             is_ended_by_server: false,
             is_waiting: false,
+            heard_last: None,
             asked_at: Moment::from_ms(0),
             may_enter: false,
             typed: None,
@@ -215,7 +218,10 @@ impl Client {
         let text = message["text"].as_str().expect("every message has a text");
         let name = message["user"]["name"].as_str().expect("every message has a user");
         let kind = message["type"].as_i64().expect("every message has a type");
-        self.is_waiting &= kind == 1 || message["reason"] == "mail-failed";
+        // Some come without a question: lines, a failed email, and after the answer to a hello the word that its code was sent before.
+        let is_aside = message["reason"] == "mail-limited" && self.heard_last == Some(0);
+        self.is_waiting &= kind == 1 || message["reason"] == "mail-failed" || is_aside;
+        self.heard_last = Some(kind);
         match kind {
             0 => {
                 self.flow_token = Some(text.to_owned());

@@ -3,10 +3,11 @@
 //! What the server says comes some time after it decided. So each event has two moments, between which it was; nothing is
 //! held against the server that one of them leaves open.
 
+use crate::world::PROXY;
 use plume::base::time::Moment;
 use plume::ids::{ClientId, MailId};
 use plume::limits::{
-    MAIL_ADDRESS_WINDOW, MAIL_RESULT_TIMEOUT, MAILS_PER_ADDRESS, MAILS_PER_CLIENT_ADDRESS,
+    MAIL_ADDRESS_WINDOW, MAIL_RESULT_TIMEOUT, MAILS_PER_ADDRESS, MAILS_PER_CLIENT_ADDRESS, MAILS_PER_NETWORK,
     NEW_CODES_RESERVED, SESSION_TTL, TRIES_PER_ADDRESS, TRIES_WINDOW,
 };
 use plume::log_event::LogEvent;
@@ -42,10 +43,12 @@ pub(crate) struct Ledger {
     entering: Option<(ClientId, Address)>,
     wrong_tries: BTreeMap<u8, Vec<Stamp>>,
     codes_asked: BTreeMap<u8, Vec<Stamp>>,
+    /// The same from the one /24 that all addresses of the outside belong to.
+    codes_asked_of_network: Vec<Stamp>,
     mails: Vec<Stamp>,
     mails_out: BTreeMap<MailId, (String, Stamp)>,
-    /// Mails that went out, by address.
-    mails_done: BTreeMap<String, Vec<Stamp>>,
+    /// Mails that went out, by mailbox, each with its exact address.
+    mails_done: BTreeMap<String, Vec<(Stamp, String)>>,
     /// The address that last came in under a name, by what look-alikes share.
     owners: BTreeMap<&'static str, (&'static str, Stamp)>,
     messages_per_second: u64,
@@ -63,6 +66,7 @@ impl Ledger {
             entering: None,
             wrong_tries: BTreeMap::new(),
             codes_asked: BTreeMap::new(),
+            codes_asked_of_network: Vec::new(),
             mails: Vec::new(),
             mails_out: BTreeMap::new(),
             mails_done: BTreeMap::new(),
@@ -112,6 +116,10 @@ impl Ledger {
         if let (Some(address), Some(_)) = (address, self.budget) {
             let asked = self.codes_asked.entry(address).or_default();
             limit(asked, at, MAILS_PER_CLIENT_ADDRESS, MAIL_ADDRESS_WINDOW, "codes for one client address");
+            if address != PROXY {
+                let asked = &mut self.codes_asked_of_network;
+                limit(asked, at, MAILS_PER_NETWORK, MAIL_ADDRESS_WINDOW, "codes for one network");
+            }
         }
     }
 
@@ -120,7 +128,7 @@ impl Ledger {
         if let Some((email, at)) = self.mails_out.remove(&mail)
             && now.since(at.since) < MAIL_RESULT_TIMEOUT
         {
-            self.mails_done.entry(email).or_default().push(at);
+            self.mails_done.entry(mailbox(&email)).or_default().push((at, email));
         }
     }
 
@@ -167,10 +175,20 @@ impl Ledger {
                 "more mails than the budget has"
             );
         }
-        let done = self.mails_done.get(email).map_or(&[][..], |done| done);
-        let recent = done.iter().filter(|mail| mail.until(at) < MAIL_ADDRESS_WINDOW).count();
-        assert!(recent < MAILS_PER_ADDRESS + NEW_CODES_RESERVED, "more mails than one address may have");
+        let done = self.mails_done.get(&mailbox(email)).map_or(&[][..], |done| done);
+        let recent: Vec<_> = done.iter().filter(|(mail, _)| mail.until(at) < MAIL_ADDRESS_WINDOW).collect();
+        let mut addresses: BTreeSet<&str> = recent.iter().map(|(_, email)| email.as_str()).collect();
+        addresses.insert(email);
+        // Each address that owns a name has a reserve of its own.
+        let most = MAILS_PER_ADDRESS + NEW_CODES_RESERVED * addresses.len();
+        assert!(recent.len() < most, "more mails than one mailbox may have: {} of {most}", recent.len());
     }
+}
+
+/// An address without the tag of a sub-address.
+fn mailbox(email: &str) -> String {
+    let (local, domain) = email.split_once('@').expect("an email address");
+    format!("{}@{domain}", local.split('+').next().unwrap_or(local))
 }
 
 /// Enough for a burst of all connections that one user can have, and some seconds.

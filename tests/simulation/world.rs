@@ -523,7 +523,7 @@ const REST_STEP: Duration = Duration::from_millis(250);
 /// More than most turns need.
 const GAP_EVENTS_PER_TURN: u32 = 30;
 /// What a proxy counts for itself: no address of the outside.
-const PROXY: u8 = 200;
+pub(crate) const PROXY: u8 = 200;
 /// Some want the name that somebody else has, or one like it.
 const PEOPLE: [Person; 8] = [
     Person { name: "ada", email: "ada@example.org", likeness: "ada" },
@@ -531,7 +531,7 @@ const PEOPLE: [Person; 8] = [
     Person { name: "eve", email: "eve@example.org", likeness: "eve" },
     Person { name: "joe", email: "joe@example.org", likeness: "joe" },
     Person { name: "kim", email: "kim@example.org", likeness: "kim" },
-    Person { name: "lea", email: "lea@example.org", likeness: "lea" },
-    Person { name: "A.D.A", email: "mallory@example.org", likeness: "ada" },
+    Person { name: "lea", email: "ada+lea@example.org", likeness: "lea" },
+    Person { name: "A.D.A", email: "eve+mallory@example.org", likeness: "ada" },
     Person { name: "b0b", email: "trudy@example.org", likeness: "bob" },
 ];
