@@ -378,7 +378,7 @@ impl Notice {
             Self::TooManyTries => "Too many wrong codes. Please try again later.",
             Self::TooLong => "Your message was too long and has been shortened.",
             Self::Gap => "Some messages that you missed are no longer available.",
-            Self::Restarting => "The server is restarting and will be back soon.",
+            Self::Restarting => "The server restarts and will be back soon.",
         }
     }
 

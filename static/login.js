@@ -26,8 +26,8 @@ let againTimer = 0;
 
 onSubmit('enter-form', () => {
   complain('');
-  if (!name.value.trim()) complain('Please enter a name.', name);
-  else if (!email.value.trim()) complain('Please enter your email address.', email);
+  if (!name.value.trim()) complain('What shall we call you?', name);
+  else if (!email.value.trim()) complain('Where shall we send the code?', email);
   else askForCode();
 });
 onSubmit('verify-form', submitCode);

@@ -180,7 +180,7 @@ function takeBack() {
 
 function loseSession() {
   takeBack();
-  goOut('Your session has ended.');
+  goOut('Your session is over.');
 }
 
 function goOut(why) {

@@ -106,7 +106,7 @@ fn a_killed_server_is_missed_and_its_successor_asks_to_log_in() {
     ada.page.wait_text("#log .pending", "not yet said");
     server.start_again();
     ada.page.wait_visible("#enter-view");
-    ada.page.wait_text("#enter-error", "session has ended");
+    ada.page.wait_text("#enter-error", "session is over");
     // A new room: nothing of the old one is left, but what was not said waits in the field.
     ada.come_in(&mut server, "Ada");
     assert_eq!(ada.page.eval("document.querySelector('#text').value"), "not yet said");
