@@ -1,16 +1,19 @@
-//! The event loop, the shell around the server: sockets, clocks and signals. The only user of mio.
+//! The event loop around the sans-I/O server: turns readiness into inputs and outputs into system calls. Owns
+//! sockets, clocks and signals, and is the only user of mio; it decides nothing about clients and never parses a
+//! byte.
 //!
 //! One thread, one loop. Each turn:
-//! 1. sleep until something happens or is due;
-//! 2. mark which sockets can be read and written: they are registered once, edge-triggered, for both;
-//! 3. tell what became of mails;
-//! 4. read a share from each socket that has something and that the server wants to hear;
-//! 5. tick: no client is judged for silence while its bytes lie unread;
-//! 6. do what the server says; after a share of writes go on with 1 without sleeping;
-//! 7. accept new connections, also where the server is full: it refuses connections over the limit, so that the backlog does not hold up others.
+//! 1. poll: sleep until an event or the next deadline;
+//! 2. mark sockets as readable or writable: each is registered once, edge-triggered, for both;
+//! 3. pass the results of login emails to the server;
+//! 4. read a share from each readable socket that the server wants to read;
+//! 5. tick: after the reads, so that no client is judged for silence while its bytes are unread;
+//! 6. carry out the server's outputs; after a share of writes start the next turn without sleeping;
+//! 7. accept new connections, even when the server is full: it refuses those over the limit, so that they do not fill
+//!    the listen backlog and delay other clients.
 //!
-//! Work is derived from state, never armed by hand: a socket is served while it is
-//! readable and wanted, or writable again after it was full.
+//! Work is derived from state, never armed by hand: a socket is served while it is readable and the server wants to
+//! read it, or when it is writable again after it was full.
 
 use crate::base::time::{Moment, Now};
 use crate::ids::ClientId;
@@ -35,26 +38,26 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The loop and all that it owns.
+/// The event loop with all I/O resources. Made by [`Listening::split`].
 pub struct EventLoop {
     server: Server,
     mailer: Mailer,
     logger: Logger,
     poll: Poll,
     signals: Signals,
-    /// `None` once the server stops.
+    /// `None` once shutdown has begun.
     listener: Option<TcpListener>,
     sockets: Slab<Socket>,
     next_serial: u64,
-    /// Slots of sockets that may have something to do.
+    /// Slots of sockets to serve.
     queue: VecDeque<usize>,
-    /// Whether connections may be waiting at the listener.
+    /// Edge-triggered readiness of the listener: set by an event, cleared when accept(2) would block.
     may_accept: bool,
-    /// The system cannot or will not accept: nothing is accepted until then, or until a descriptor is free.
+    /// After a failed accept(2), no connection is accepted until this time or until a descriptor is freed.
     accept_again: Option<Moment>,
-    /// Whether the server had more to say when its share was over.
+    /// Whether the server had outputs left when the turn's share of writes was used up.
     has_more: bool,
-    /// When deadlines fired last.
+    /// Time of the last tick.
     ticked: Moment,
     clock: Clock,
     buffer: Box<[u8]>,
@@ -67,15 +70,17 @@ struct Socket {
     id: ClientId,
     is_readable: bool,
     is_writable: bool,
-    /// A short read does not show that the socket is empty: the peer's end is here or on its way, or it has sent urgent data, at
-    /// whose mark a read ends early (tcp(7)). Once set, each read goes on until the socket has nothing more.
+    /// Whether a short read no longer proves that the socket is empty: the peer's FIN has arrived or is on its way,
+    /// or the peer has sent urgent data, at whose mark a read ends early (tcp(7)). Once set, each read continues
+    /// until it would block.
     reads_until_blocked: bool,
     is_queued: bool,
-    /// It is full, and the system keeps one packet more for it, so that it can be filled to the brim and probed.
+    /// The socket is full, and its unsent limit is raised by one packet so that it can be filled completely and
+    /// probed.
     is_probed: bool,
 }
 
-/// Sockets that listen and can be polled, before there is a loop: what can fail when the server starts.
+/// Listening sockets and signals, before there is a loop: everything that can fail at start.
 pub struct Listening {
     poll: Poll,
     listener: TcpListener,
@@ -87,12 +92,12 @@ impl Listening {
     /// Binds the address and takes over SIGTERM, SIGINT and SIGHUP.
     ///
     /// # Errors
-    /// If the address is taken or not this machine's, or the system refuses.
+    /// If the address is in use or not local, or a system call fails.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(address)?;
         rustix::net::listen(&listener, LISTEN_BACKLOG)?;
-        // Accepted sockets inherit it.
+        // Accepted sockets inherit this option.
         set_unsent_max(&listener, UNSENT_BYTES_MAX);
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -101,15 +106,15 @@ impl Listening {
         Ok(Self { poll, listener, signals, waker })
     }
 
-    /// The address, with the port that was really taken.
+    /// The bound address, with the actual port if port 0 was requested.
     ///
     /// # Errors
-    /// If the system does not tell.
+    /// If getsockname(2) fails.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// What wakes the loop from another thread, and the rest.
+    /// Splits off the waker, which other threads use, from a function that starts the loop.
     pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Logger) -> EventLoop) {
         let Self { poll, listener, signals, waker } = self;
         let start = move |server, mailer, logger| EventLoop {
@@ -135,10 +140,10 @@ impl Listening {
 }
 
 impl EventLoop {
-    /// Turns until the server has stopped.
+    /// Runs until the server has stopped.
     ///
     /// # Errors
-    /// If the system's poll fails.
+    /// If polling fails.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         loop {
@@ -164,21 +169,21 @@ impl EventLoop {
         }
     }
 
-    /// How long nothing will happen by itself.
+    /// Timeout for the next poll: zero while work is pending, `None` without a deadline.
     fn sleep(&self) -> Option<Duration> {
         if self.has_more || !self.queue.is_empty() || self.can_accept() {
             return Some(Duration::ZERO);
         }
         let deadlines = [self.server.next_deadline(), self.accept_again, self.logger.next_deadline()];
         let deadline = deadlines.into_iter().flatten().min()?;
-        // mio rounds up to what epoll_wait(2) counts in, so the loop does not spin before the deadline.
+        // mio rounds up to the resolution of epoll_wait(2), so the loop does not spin before the deadline.
         Some(deadline.since(self.clock.now().moment))
     }
 
     fn mark(&mut self, event: &mio::event::Event) {
         match event.token() {
             LISTENER => self.may_accept = true,
-            // The mailer's results are looked at in each turn.
+            // Only wakes the loop: results are collected in every turn.
             WAKER => {}
             SIGNALS => self.take_signals(),
             Token(slot) => {
@@ -194,7 +199,8 @@ impl EventLoop {
 
     fn take_signals(&mut self) {
         let signals: Vec<i32> = self.signals.pending().collect();
-        // SIGHUP means "read your settings again" elsewhere; here it means nothing, and harms nothing.
+        // By convention SIGHUP reloads the configuration. Plume has nothing to reload, and must not end because of
+        // it.
         if signals.iter().any(|&signal| signal != SIGHUP) {
             self.listener = None;
             self.tell(Input::Shutdown);
@@ -205,7 +211,7 @@ impl EventLoop {
         self.server.handle(self.clock.now(), input);
     }
 
-    /// Lets deadlines fire: in each turn that has read everything, and now and then in a crowd.
+    /// Lets timers fire: in each turn that has read everything, and every [`TICK_INTERVAL_MAX`] under load.
     fn tick(&mut self) {
         let now = self.clock.now();
         if self.queue.is_empty() || now.moment.since(self.ticked) >= TICK_INTERVAL_MAX {
@@ -230,7 +236,7 @@ impl EventLoop {
         }
     }
 
-    /// Does for a socket what its state asks for, once.
+    /// Serves a socket once, as its state requires.
     fn serve(&mut self, slot: usize) {
         let Some(socket) = self.sockets.get_mut(slot) else { return };
         socket.is_queued = false;
@@ -261,7 +267,7 @@ impl EventLoop {
                 self.server.handle(now, Input::PeerEnded(id));
             }
             Ok(bytes) => {
-                // epoll(7): a short read of a stream has emptied it, but for the two exceptions.
+                // epoll(7): a short read from a stream shows that it is empty, except in the two cases above.
                 socket.is_readable = bytes == self.buffer.len() || socket.reads_until_blocked;
                 self.server.handle(now, Input::Received { id, bytes: &self.buffer[..bytes] });
             }
@@ -295,13 +301,13 @@ impl EventLoop {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return self.tell(Input::Broken(id)),
         };
-        // epoll(7): after a short write of a stream there will be an event when there is room again. A full socket that takes the few
+        // epoll(7): after a short write there is an event when there is room again. A full socket that takes the few
         // bytes of a probe has not become writable by that.
         socket.is_writable &= bytes == offered;
         self.tell(Input::Wrote { id, bytes });
     }
 
-    /// Does what the server says, up to a share of writes. Whether the server has stopped.
+    /// Carries out the server's outputs, up to a share of writes. Returns whether the server has stopped.
     fn obey(&mut self) -> bool {
         let mut writes = 0;
         self.has_more = true;
@@ -318,12 +324,12 @@ impl EventLoop {
                 Some(Output::Read(id)) => self.enqueue(id.slot()),
                 Some(Output::EndWriting(id)) => {
                     if let Some(socket) = self.sockets.get(id.slot()) {
-                        // It fails where the peer is gone already, which its socket will tell by itself.
+                        // Fails if the peer is already gone, which the socket reports separately.
                         let _gone = socket.stream.shutdown(Shutdown::Write);
                     }
                 }
                 Some(Output::Close(id)) => {
-                    // One that was refused without an answer is closed already, and its slot may be another's.
+                    // A connection refused without a response is already closed, and its slot may be reused.
                     if self.sockets.get(id.slot()).is_some_and(|socket| socket.id == id) {
                         self.sockets.try_remove(id.slot());
                         self.accept_again = None;
@@ -340,8 +346,8 @@ impl EventLoop {
         false
     }
 
-    /// Whether connections may be waiting and can be accepted. Also when the server is full: it refuses what is too much, so that
-    /// nobody waits at the listener behind connections that will be refused.
+    /// Whether to call accept(2). Also when the server is full: it refuses connections over the limit, so that no
+    /// client waits in the backlog behind connections that will be refused.
     fn can_accept(&self) -> bool {
         self.listener.is_some() && self.may_accept && self.accept_again.is_none()
     }
@@ -384,8 +390,8 @@ impl EventLoop {
         self.next_serial += 1;
         self.tell(Input::Accepted { id, peer });
         if !self.server.has_connection(id) {
-            // Refused without an answer. Closed here and not when the server's output is obeyed, so that a flood needs one
-            // descriptor at a time; and with a reset, so that the system keeps nothing of it either.
+            // Refused without a response. Closed here rather than on the server's output, so that a flood needs one
+            // descriptor at a time; and with a reset, so that the kernel keeps no state of it either.
             let _gone = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             return;
         }
@@ -399,7 +405,7 @@ impl EventLoop {
             is_probed: false,
         };
         if set_up(self.poll.registry(), &mut socket.stream, Token(slot)).is_err() {
-            // The peer is gone already, or the system has no memory for one more.
+            // The peer is already gone, or the kernel has no memory for another registration.
             return self.tell(Input::Broken(id));
         }
         self.sockets.insert(socket);
@@ -408,11 +414,12 @@ impl EventLoop {
 
 fn set_up(registry: &Registry, stream: &mut TcpStream, token: Token) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    // Urgent data is asked for only to know that reads may end early.
+    // Priority events are requested only to learn of urgent data, which makes reads end early.
     registry.register(stream, token, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
 }
 
-/// How much the system keeps unsent for a socket. One that does not know the option keeps more for peers that do not read.
+/// Bounds the unsent bytes that the kernel buffers for a socket. Systems without this option buffer more for peers
+/// that do not read.
 fn set_unsent_max(socket: &impl AsFd, bytes: u32) {
     let _unknown = SockRef::from(socket).set_tcp_notsent_lowat(bytes);
 }
@@ -426,16 +433,16 @@ fn write_slices(stream: &mut TcpStream, slices: [&[u8]; 3]) -> io::Result<usize>
     }
 }
 
-/// Why no connection was accepted: accept(2).
+/// Why accept(2) returned no connection.
 #[derive(Debug, PartialEq, Eq)]
 enum AcceptError {
-    /// No connection waits.
+    /// The backlog is empty.
     NoneWaiting,
-    /// It concerns one connection, which is gone: the next may be well.
+    /// Affects only one connection, which is gone; the next accept may succeed.
     OneConnection,
-    /// There is no room for one more connection in the process or the system.
+    /// The process or the system is out of descriptors or memory.
     Shortage,
-    /// Anything else, such as a firewall that forbids it: it would come again at once, for ever.
+    /// Any other error, such as a firewall rule that forbids it: retrying at once would fail forever and spin.
     Other { errno: i32 },
 }
 
@@ -444,7 +451,7 @@ impl From<&io::Error> for AcceptError {
         match Errno::from_io_error(error) {
             Some(Errno::AGAIN) => Self::NoneWaiting,
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Shortage,
-            // The peer was gone before it was accepted, or its network had an error that accept(2) passes on.
+            // The peer left before it was accepted, or its network had an error that accept(2) passes on.
             Some(
                 Errno::INTR
                 | Errno::CONNABORTED
@@ -465,7 +472,7 @@ impl From<&io::Error> for AcceptError {
     }
 }
 
-/// Both hands of the time.
+/// The monotonic clock, which decides, and the wall clock, which is only copied into messages.
 struct Clock {
     start: Instant,
 }
@@ -488,11 +495,11 @@ fn whole_ms(duration: Duration) -> u64 {
 const LISTENER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 const WAKER: Token = Token(usize::MAX - 2);
-/// Connections that wait to be accepted: after a restart all come back at once. The system may allow fewer.
+/// Listen backlog: after a restart all clients reconnect at once. The system may allow fewer.
 const LISTEN_BACKLOG: i32 = 4_096;
-/// Events taken from the system at once; the others come in the next turn.
+/// Events per poll; the rest follow in the next turn.
 const EVENTS_PER_TURN: usize = 1_024;
-/// How long nothing is accepted when file descriptors have run out and none becomes free.
+/// Pause in accepting after file descriptors have run out, unless one is freed earlier.
 const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

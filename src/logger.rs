@@ -1,9 +1,11 @@
-//! A [`LogEvent`] becomes one line on stderr: `event=closed connection=12 reason=lapped`.
+//! The logger: one [`LogEvent`] becomes one line on stderr: `event=closed connection=12 reason=lapped`. Owns the sink
+//! and the per-kind rate limits; never decides what is an event.
 //!
-//! Kinds of events that repeat at will are limited each minute; what is left out becomes one line with its number.
+//! Kinds of events that clients can repeat at will are rate limited per minute; suppressed events become one line
+//! with their count.
 //!
-//! The only writer of stderr. It never waits and never panics: a line is written only when stderr takes it at
-//! once, what is dropped is counted, and the next line that gets through tells how many. Where stderr is the
+//! The only writer of stderr. It never blocks and never panics: a line is written only if stderr takes it at once.
+//! Dropped lines are counted, and the next line that gets through is preceded by their count. If stderr is the
 //! systemd journal, each line begins with its priority.
 
 mod floods;
@@ -17,29 +19,28 @@ use rustix::net::{SendFlags, SocketAddrUnix, getpeername, send};
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// The log, one line per event.
+/// Writes the log, one line per event.
 pub struct Logger {
     sink: Sink,
-    /// A socket can be told not to wait.
+    /// A write to a socket can be made non-blocking per call.
     is_socket: bool,
-    /// Whether each line begins with its priority.
     tells_priority: bool,
     level: Level,
     floods: Floods,
-    /// Lines dropped since the last one that got through.
+    /// Lines dropped since the last one written.
     lines_dropped: u64,
-    /// The last line got through in part: the next one must not go on where it broke off.
+    /// The last line was written in part: the next one must start on a new line.
     torn: bool,
 }
 
 impl Logger {
-    /// A log on stderr of what matters as much as `level`, or more.
+    /// A logger on stderr for events of `level` or more severe.
     #[must_use]
     pub fn new(level: Level) -> Self {
         Self::open(Sink::Stderr, level)
     }
 
-    /// A log on `sink`, for tests.
+    /// A logger on `sink`, for tests.
     #[must_use]
     pub fn to(sink: OwnedFd, level: Level) -> Self {
         Self::open(Sink::Other(sink), level)
@@ -64,7 +65,7 @@ impl Logger {
         }
     }
 
-    /// Logs an event, if it matters enough and its kind has lines left.
+    /// Logs an event, if its level is enabled and its kind is within its rate limit.
     pub fn note(&mut self, now: Moment, note: &LogEvent) {
         let level = note.level();
         if level > self.level {
@@ -72,7 +73,7 @@ impl Logger {
         }
         self.report(now);
         if matches!(note, LogEvent::Stopped { .. }) {
-            // The last chance.
+            // No later line could report these counts.
             while let Some(suppressed) = self.floods.pop() {
                 self.put_suppressed(suppressed);
             }
@@ -82,14 +83,14 @@ impl Logger {
         }
     }
 
-    /// Logs how many events were left out of the windows that have ended.
+    /// Reports how many events were suppressed in the windows that have ended.
     pub fn report(&mut self, now: Moment) {
         while let Some(suppressed) = self.floods.pop_ended(now) {
             self.put_suppressed(suppressed);
         }
     }
 
-    /// When [`Self::report`] has something to log next.
+    /// When [`Self::report`] must be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
         self.floods.next_deadline()
@@ -99,7 +100,7 @@ impl Logger {
         self.put(level, &format!("event=suppressed kind={event} count={count}"));
     }
 
-    /// Tells `text` as it is, at every level.
+    /// Logs `text` at every level.
     pub fn line(&mut self, text: &str) {
         self.put(Level::Info, text);
     }
@@ -115,7 +116,7 @@ impl Logger {
         }
         lines.push_str(self.priority(level));
         let cut = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        // Untrusted text stays one line and moves no cursor.
+        // Control characters in untrusted text could forge lines or control the terminal.
         lines.extend(cut.chars().map(|char| if is_forging(char) { '?' } else { char }));
         lines.push('\n');
         if self.write_at_once(lines.as_bytes()) {
@@ -126,12 +127,12 @@ impl Logger {
         }
     }
 
-    /// Writes all of `bytes` if that needs no waiting. Tells whether it did.
+    /// Writes all of `bytes` if that does not block. Returns whether it did.
     fn write_at_once(&mut self, bytes: &[u8]) -> bool {
         let fd = self.sink.as_fd();
         let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // A broken pipe is "writable" too, but with an error beside it.
+        // A broken pipe polls as writable too, but with an error flag.
         if poll(&mut polled, Some(&at_once)) != Ok(1) || polled[0].revents() != PollFlags::OUT {
             return false;
         }
@@ -150,7 +151,7 @@ impl Logger {
         }
     }
 
-    /// What sd-daemon(3) puts before a line for the journal.
+    /// The priority prefix of sd-daemon(3).
     const fn priority(&self, level: Level) -> &'static str {
         match (self.tells_priority, level) {
             (false, _) => "",
@@ -162,7 +163,6 @@ impl Logger {
     }
 }
 
-/// Where the lines go.
 enum Sink {
     Stderr,
     Other(OwnedFd),
@@ -176,10 +176,10 @@ impl Sink {
         }
     }
 
-    /// The same terminal or pipe, opened once more so that a write does not wait. Polling is not enough: a
-    /// terminal that nobody reads polls as writable while it has room for a single byte, and others may write
-    /// to a pipe too. The flag cannot be set on stderr itself: the shell that started us shares it. Where
-    /// opening is not allowed, polling must do.
+    /// Reopens the same terminal or pipe with non-blocking writes. Polling is not enough: a terminal that nobody
+    /// reads polls as writable while it has room for a single byte, and other processes may write to a pipe too. The
+    /// flag cannot be set on stderr itself, because the parent shell shares that file description. If reopening is
+    /// not allowed, polling must do.
     fn without_waiting(self) -> Self {
         let path = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -192,7 +192,7 @@ fn peer_is(socket: BorrowedFd<'_>, path: &str) -> bool {
     peer.as_ref().and_then(SocketAddrUnix::path).is_some_and(|peer| peer.to_bytes() == path.as_bytes())
 }
 
-/// Characters that end a line or command a terminal.
+/// Whether a character ends a line or controls a terminal.
 fn is_forging(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
 }
@@ -213,7 +213,7 @@ fn text(note: &LogEvent) -> String {
             format!("event={event} connection={connection} status={status}")
         }
         LogEvent::MailFailed(mail, fault) => format!("event={event} mail={} reason={fault}", mail.0),
-        // A guest's end reads like a member's; it only has a limit of its own.
+        // A guest's end is logged like a member's; only its rate limit is separate.
         LogEvent::Closed(connection, reason) | LogEvent::GuestClosed(connection, reason) => {
             format!("event=closed connection={connection} reason={reason}")
         }
@@ -241,14 +241,14 @@ fn text(note: &LogEvent) -> String {
     }
 }
 
-/// Where systemd's journal listens for the stdout and stderr of services.
+/// Socket on which the systemd journal receives the stdout and stderr of services.
 const SYSTEMD_JOURNAL: &str = "/run/systemd/journal/stdout";
 
-/// `PIPE_BUF` of pipe(7): a pipe that polls as writable takes this much at once, and all or nothing.
+/// `PIPE_BUF` of pipe(7): a pipe that polls as writable takes this much at once, and atomically.
 const WRITE_BYTES_MAX: usize = 4_096;
-/// A line end, two priorities and `event=dropped lines=` with the largest number.
+/// Room for a line end, two priorities and `event=dropped lines=` with the largest number.
 const BESIDE_TEXT_BYTES_MAX: usize = 64;
-/// What is left for the text itself, in bytes.
+/// Room left for the text itself, in bytes.
 const TEXT_BYTES_MAX: usize = WRITE_BYTES_MAX - BESIDE_TEXT_BYTES_MAX;
 
 #[cfg(test)]
@@ -269,7 +269,7 @@ mod tests {
 
     const NOW: Moment = Moment::from_ms(0);
 
-    /// All that was written, once the journal is gone.
+    /// Everything written, after the logger is dropped.
     fn read_all(journal: Logger, mut reader: impl Read) -> String {
         drop(journal);
         let mut all = String::new();
@@ -277,7 +277,7 @@ mod tests {
         all
     }
 
-    /// Notes until three lines were dropped.
+    /// Logs until three lines were dropped.
     fn fill(journal: &mut Logger) {
         while journal.lines_dropped < 3 {
             journal.line(&"x".repeat(2 * WRITE_BYTES_MAX));
@@ -368,7 +368,7 @@ mod tests {
             journal.note(NOW, &limited);
         }
         journal.note(NOW, &full);
-        // Below the level nothing is counted either.
+        // Events below the level are not counted either.
         journal.note(NOW, &LogEvent::Accepted(ClientId::new(0, 3)));
         journal.report(NOW.after(LOG_WINDOW.saturating_sub(Duration::from_millis(1))));
         assert_eq!(journal.next_deadline(), Some(NOW.after(LOG_WINDOW)));

@@ -1,13 +1,13 @@
-//! Limits how often events of one kind are logged, and counts what is left out.
+//! Rate limits of log events, per kind. Owns counters and windows; never writes a line.
 //!
-//! A window of a kind begins with its first event and lasts [`LOG_WINDOW`]. Within it the first few events are logged; the
-//! others are counted, and their number is due when the window ends.
+//! The window of a kind begins with its first event and lasts [`LOG_WINDOW`]. The first few events within it are
+//! logged; the rest are counted, and the count is due when the window ends.
 
 use crate::base::time::Moment;
 use crate::limits::LOG_WINDOW;
 use crate::log_event::{Level, LogEvent};
 
-/// The windows of all kinds of events: at most one for each kind, so a scan is cheap.
+/// At most one window per kind of event, so a linear scan is cheap.
 #[derive(Debug, Default)]
 pub(super) struct Floods {
     windows: Vec<Window>,
@@ -15,7 +15,7 @@ pub(super) struct Floods {
 
 #[derive(Debug)]
 struct Window {
-    /// The kind, by its name in the log.
+    /// The kind's name in the log.
     event: &'static str,
     level: Level,
     ends: Moment,
@@ -23,7 +23,7 @@ struct Window {
     left_out: u64,
 }
 
-/// Events that were not logged.
+/// The count of events of one kind that were not logged.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Suppressed {
     pub(super) event: &'static str,
@@ -32,7 +32,8 @@ pub(super) struct Suppressed {
 }
 
 impl Floods {
-    /// Whether this event may be logged; otherwise it is counted. Windows that have ended are popped before.
+    /// Returns whether this event may be logged, and counts it otherwise. Call [`Self::pop_ended`] until `None`
+    /// first.
     pub(super) fn admit(&mut self, now: Moment, note: &LogEvent) -> bool {
         let Some(lines_max) = note.lines_max() else { return true };
         let event = note.event();
@@ -49,20 +50,20 @@ impl Floods {
         false
     }
 
-    /// Ends the windows whose time is over; gives the next of them that left something out.
+    /// Removes expired windows; returns the next one with suppressed events.
     pub(super) fn pop_ended(&mut self, now: Moment) -> Option<Suppressed> {
         self.windows.retain(|window| window.ends > now || window.left_out > 0);
         let at = self.windows.iter().position(|window| window.ends <= now)?;
         Some(self.windows.remove(at).into())
     }
 
-    /// Ends all windows, their time over or not; gives the next of them that left something out.
+    /// Removes all windows, expired or not; returns the next one with suppressed events.
     pub(super) fn pop(&mut self) -> Option<Suppressed> {
         self.windows.retain(|window| window.left_out > 0);
         (!self.windows.is_empty()).then(|| self.windows.remove(0).into())
     }
 
-    /// When the first window ends that has left something out.
+    /// When the first window with suppressed events ends.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         self.windows.iter().filter(|window| window.left_out > 0).map(|window| window.ends).min()
     }

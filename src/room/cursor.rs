@@ -1,64 +1,65 @@
-//! What one connection still has to be sent: its own frames, and its cursor in the ring that all share.
+//! The outbox of one connection: its private frames, and its cursor into the room's log. Owns unsent bytes and
+//! positions; never touches sockets, and never looks inside a frame.
 //!
-//! The bytes leave in this order: what is staged (the rest of a half-sent frame of the room, then frames of its own), then the
-//! shared body of an HTTP answer, then the ring from the cursor up to the next frame of its own that waits in its place. A ping
-//! and the newest pong are staged
-//! when nothing else is, that is, between two frames.
+//! Bytes leave in this order: the staged bytes (the rest of a half-sent frame of the room, then private frames), then
+//! the shared body of an HTTP response, then the ring from the cursor up to the position of the next private frame. A
+//! ping and the newest pong are staged only when nothing else is, that is, between two frames.
 //!
-//! Between [`Outbox::unsent`] and [`Outbox::wrote`] anything may happen: the ring may grow and lap the cursor, the connection
-//! may end. So a write is booked by what was offered, never by what is there when it is booked.
+//! Anything may happen between [`Outbox::unsent`] and [`Outbox::wrote`]: the ring may grow and lap the cursor, the
+//! connection may end. So `wrote` accounts for a write by what was offered, never by the state at the time of the
+//! call.
 
 use crate::room::log::{Position, Ring};
 use std::collections::VecDeque;
 use tungstenite::Bytes;
 
-/// Unsent bytes of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Frames that go before anything of the ring.
+    /// Bytes that are sent before any byte of the ring.
     staged: Vec<u8>,
-    /// Bytes of `staged` that are sent.
     staged_sent: u32,
     /// Bytes at the front of `staged` that are the rest of a frame of the room.
     room_rest: u32,
-    /// What is unsent of the one shared body that goes behind `staged`. In a box, for only HTTP has it, and only for a moment.
+    /// The unsent part of the one shared body, sent after `staged`. Boxed, because only HTTP connections have one,
+    /// and only briefly.
     body: Option<Box<Bytes>>,
-    /// The place in the ring, always between two frames.
+    /// Position in the ring, always between two frames.
     cursor: Position,
-    /// Whether this connection reads the ring. It keeps its cursor when it stops, for a write that is not booked yet.
+    /// Whether this connection reads the ring. When it stops, the cursor is kept for a write that has not been
+    /// accounted for yet.
     is_reader: bool,
-    /// Own frames that wait until the cursor reaches their place, in order of places; `None` where there are none, as mostly.
+    /// Private frames that wait until the cursor reaches their position, in order of positions; usually `None`.
     #[expect(clippy::box_collection, reason = "an idle member is three words smaller")]
     later: Option<Box<VecDeque<Later>>>,
-    /// The newest pong that is not sent, as a finished frame.
+    /// The newest unsent pong, as an encoded frame.
     pong: Option<Box<[u8]>>,
     ping_due: bool,
     offer: Offer,
 }
 
-/// A frame, and the place in the ring that it waits for.
+/// A frame, and the ring position it waits for.
 type Later = (Position, Box<[u8]>);
 
-/// What the last `unsent` offered and no `wrote` has booked yet, in bytes.
+/// Bytes offered by the last `unsent` and not accounted for by `wrote` yet.
 #[derive(Debug, Default)]
 struct Offer {
     staged: u32,
-    /// Of the shared body, or where there is none, of the ring from the cursor on.
+    /// Bytes of the shared body or, without one, of the ring from the cursor on.
     rest: u32,
 }
 
-/// The ring has overwritten the rest of a frame that is half sent: the stream cannot be continued.
+/// The ring has overwritten the rest of a half-sent frame, so the stream cannot be continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Torn;
 
-/// What the shell may write now, in this order.
+/// Slices that the event loop may write now, in this order.
 pub(crate) type Unsent<'a> = [&'a [u8]; 3];
 
-/// A ping without a payload (RFC 6455, section 5.5.2), unmasked as all frames of a server.
+/// A ping without a payload (RFC 6455, section 5.5.2). A server never masks its frames (section 5.1).
 const PING: [u8; 2] = [0x89, 0x00];
 
 impl Outbox {
-    /// Queues bytes of its own, behind all others of its own.
+    /// Queues private bytes after all other private bytes.
     pub(crate) fn push(&mut self, bytes: &[u8], ring: &Ring) {
         self.stage_body();
         if self.is_reader {
@@ -68,26 +69,26 @@ impl Outbox {
         }
     }
 
-    /// Queues a body behind everything else of its own, without a copy: it is sent from where it lies. For HTTP alone, which does not
-    /// read the ring.
+    /// Queues a shared body after all other private bytes, without a copy. For HTTP only: an HTTP connection never
+    /// reads the ring, so no frame of the room can fall inside the body.
     pub(crate) fn push_body(&mut self, body: Bytes) {
         self.stage_body();
         self.body = Some(Box::new(body)).filter(|body| !body.is_empty());
     }
 
-    /// Queues a frame of its own at a place in the ring. A frame that already waits at a later place goes first.
+    /// Queues a private frame at a position in the ring. Private frames keep their order: one that already waits at a
+    /// later position is sent first.
     pub(crate) fn push_at(&mut self, place: Position, frame: &[u8]) {
         let later = self.later.get_or_insert_default();
         let place = later.back().map_or(place, |&(last, _)| last.max(place));
         later.push_back((place, frame.into()));
     }
 
-    /// Starts to read the ring at `from`.
     pub(crate) fn follow(&mut self, from: Position) {
         (self.cursor, self.is_reader) = (from, true);
     }
 
-    /// Stops reading the ring: frames of its own stay, those of the room do not.
+    /// Stops reading the ring: private frames are still sent, frames of the room are not.
     pub(crate) fn unfollow(&mut self) {
         self.is_reader = false;
         for (_, frame) in self.later.take().into_iter().flat_map(|later| *later) {
@@ -95,12 +96,11 @@ impl Outbox {
         }
     }
 
-    /// Drops the ping and the pong that are due: after a close frame there is none.
+    /// Drops a queued ping and pong: no frame may follow a close frame (RFC 6455, section 5.5.1).
     pub(crate) fn drop_control_frames(&mut self) {
         (self.ping_due, self.pong) = (false, None);
     }
 
-    /// Whether the ring has overtaken the cursor.
     pub(crate) fn is_lapped(&self, ring: &Ring) -> bool {
         self.is_reader && self.cursor < ring.oldest()
     }
@@ -110,17 +110,15 @@ impl Outbox {
         self.ping_due = true;
     }
 
-    /// Queues this pong, a finished frame, for the next boundary. Only the newest is kept (RFC 6455, section 5.5.3).
+    /// Queues an encoded pong for the next frame boundary. Only the newest is kept (RFC 6455, section 5.5.3).
     pub(crate) fn pong(&mut self, frame: &[u8]) {
         self.pong = Some(frame.into());
     }
 
-    /// Whether anything at all is unsent.
     pub(crate) fn has_unsent(&self, ring: &Ring) -> bool {
         self.has_private() || (self.is_reader && self.cursor < ring.end())
     }
 
-    /// Whether anything besides the ring is unsent.
     pub(crate) fn has_private(&self) -> bool {
         !self.staged.is_empty()
             || self.body.is_some()
@@ -129,13 +127,15 @@ impl Outbox {
             || self.pong.is_some()
     }
 
-    /// Unsent bytes of its own. The rest of a frame of the room is not: the room sent it, whatever this client asked for.
+    /// Unsent private bytes. The rest of a frame of the room does not count: the client did not request it, so it
+    /// must not use up the budget for replies.
     pub(crate) fn private_bytes(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| body.len());
         self.staged.len() - self.staged_sent.max(self.room_rest) as usize + body + self.later_bytes()
     }
 
-    /// Bytes held in memory for this connection alone: those of its own, and the rest of a frame of the room. A shared body is not.
+    /// Bytes held in memory for this connection alone: private bytes and the rest of a frame of the room, but not a
+    /// shared body.
     pub(crate) fn held_bytes(&self) -> usize {
         self.staged.len() - self.staged_sent as usize + self.later_bytes()
     }
@@ -144,7 +144,7 @@ impl Outbox {
         self.later.as_deref().map_or(0, |later| later.iter().map(|(_, frame)| frame.len()).sum())
     }
 
-    /// What may be written now, at most `share` bytes; nothing of the ring where it has lapped the cursor.
+    /// Slices to write now, at most `share` bytes in all; no bytes of the ring if it has lapped the cursor.
     pub(crate) fn unsent<'a>(&'a mut self, ring: &'a Ring, share: usize) -> Unsent<'a> {
         self.stage(ring);
         let staged = &self.staged[self.staged_sent as usize..];
@@ -166,17 +166,18 @@ impl Outbox {
         [staged, first, second]
     }
 
-    /// Books the first `taken` of the bytes that the last `unsent` offered as sent. Whether all of them were taken.
+    /// Accounts for the first `taken` of the bytes offered by the last `unsent`. Returns whether all of them were
+    /// taken.
     ///
     /// # Errors
-    /// The last of them ended within a frame whose rest is gone.
+    /// [`Torn`] if they end within a frame whose rest has been overwritten.
     pub(crate) fn wrote(&mut self, ring: &Ring, taken: usize) -> Result<bool, Torn> {
         let offer = std::mem::take(&mut self.offer);
         let taken = len_u32(taken).min(offer.staged + offer.rest);
         let of_rest = taken.saturating_sub(offer.staged);
         self.staged_sent += taken - of_rest;
         if self.staged_sent as usize == self.staged.len() {
-            // New ones and not `clear`: an idle connection keeps no buffer.
+            // A new vector instead of `clear`: an idle connection must not keep a buffer.
             (self.staged, self.staged_sent, self.room_rest) = (Vec::new(), 0, 0);
         }
         if let Some(body) = &mut self.body {
@@ -184,7 +185,7 @@ impl Outbox {
             self.body.take_if(|body| body.is_empty());
         } else if of_rest > 0 {
             let advance = ring.advance(self.cursor, of_rest as usize).ok_or(Torn)?;
-            // What was staged meanwhile comes after the frame that is half sent.
+            // Bytes staged since the offer belong after the half-sent frame.
             let behind = self.staged.split_off(self.staged_sent as usize);
             (self.staged, self.staged_sent) = (advance.rest.concat(), 0);
             self.room_rest = len_u32(self.staged.len());
@@ -194,17 +195,17 @@ impl Outbox {
         Ok(taken == offer.staged + offer.rest)
     }
 
-    /// Copies the rest of a shared body behind what is staged, so that more can follow it. Little is left of it where an answer
-    /// follows: a client with many unsent bytes is not read.
+    /// Copies the rest of a shared body to the end of `staged`, so that more bytes can follow it. The copy is small:
+    /// a client with many unsent bytes is not read, so no further response is queued for it.
     fn stage_body(&mut self) {
         if let Some(body) = self.body.take() {
             self.staged.extend_from_slice(&body);
-            // What was offered of it stands right behind what was offered before it.
+            // The offered part of the body directly follows the offered part of `staged`, so the two add up.
             self.offer.staged += std::mem::take(&mut self.offer.rest);
         }
     }
 
-    /// Stages own frames whose place the cursor has reached, if nothing has to go before them.
+    /// Stages private frames whose position the cursor has reached, unless other bytes must be sent first.
     fn stage(&mut self, ring: &Ring) {
         if !self.staged.is_empty() || self.body.is_some() {
             return;
@@ -224,7 +225,7 @@ impl Outbox {
     }
 }
 
-/// A length that one connection has: of a few answers, or a share of one write.
+/// Converts a length of one connection, which is bounded by a few replies or by one write.
 fn len_u32(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
@@ -235,7 +236,7 @@ mod tests {
 
     const PONG: [u8; 2] = [0x8a, 0x00];
 
-    /// Takes everything, `bytes` at a time, and gives it in the order in which it left.
+    /// Writes everything, `bytes` at a time, and returns it in the order sent.
     fn drain(outbox: &mut Outbox, ring: &Ring, bytes: usize) -> Vec<u8> {
         let mut all = Vec::new();
         while outbox.has_unsent(ring) {
@@ -306,7 +307,7 @@ mod tests {
         assert_eq!(drain(&mut outbox, &ring, 3), b"one](note)(close)");
     }
 
-    /// The time between an offer and its booking: the ring grows, and the connection may end.
+    /// Between an offer and its write the ring may grow and the connection may end.
     #[test]
     fn a_write_is_booked_by_what_was_offered() {
         let set_up = || {
@@ -319,7 +320,8 @@ mod tests {
             assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"(a)[one][two]");
             (ring, outbox)
         };
-        // Bytes taken, and what is sent after them: while it reads on, and when it was ended meanwhile.
+        // Bytes taken, and the bytes sent after them: while the member keeps reading, and when it was closed
+        // meanwhile.
         let rows = [
             (0, "(a)[one][two](b)", "(a)(b)(close)"),
             (2, ")[one][two](b)", ")(b)(close)"),
@@ -344,7 +346,7 @@ mod tests {
             outbox.wrote(&ring, taken).unwrap();
             assert_eq!(drain(&mut outbox, &ring, 2), ended.as_bytes(), "{taken} taken, ended");
         }
-        // Lapped meanwhile: what is overwritten is never sent.
+        // Lapped meanwhile: overwritten bytes are never sent.
         for (taken, expected) in
             [(3, Ok(false)), (4, Err(Torn)), (8, Ok(false)), (9, Ok(false)), (13, Ok(true))]
         {

@@ -1,41 +1,41 @@
-//! The room's lines as one ring of finished frames. It knows bytes and numbers, not what a line says.
+//! The room's log: one ring buffer of encoded frames. Owns bytes, frame starts and ids; never parses a frame, and
+//! knows no reader.
 //!
-//! Every frame has an id; ids are consecutive integers from 1. A reader is a [`Position`], which always
-//! stands at the start of a frame or at the end of the ring. When the ring is full, the oldest frames make room:
-//! a position before [`Ring::oldest`] has been lapped.
+//! Every frame has an id; ids are consecutive integers from 1. A reader is a [`Position`], always at the start of a
+//! frame or at the end of the ring. When the ring is full, the oldest frames are overwritten: a position before
+//! [`Ring::oldest`] has been lapped.
 
 use std::collections::VecDeque;
 
-/// A place between two frames: bytes that were appended before it, since the start of the ring.
+/// A position between two frames, as the number of bytes appended before it since the start of the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position(u64);
 
-/// The bytes between two positions: two slices where the ring wraps.
+/// The bytes between two positions, in two slices where the ring wraps.
 pub(crate) type Slices<'a> = [&'a [u8]; 2];
 
-/// What becomes of a reader whose socket took some bytes.
+/// Result of advancing a reader by the bytes that its socket took.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Advance<'a> {
-    /// Where the reader stands now: always between two frames.
+    /// The reader's new position, always between two frames.
     pub(crate) position: Position,
-    /// The rest of the frame that the socket took only a part of, which the position has passed.
+    /// The unsent rest of a frame that the socket took only in part; the position is already past it.
     pub(crate) rest: Slices<'a>,
 }
 
-/// The newest frames of a room, within a fixed number of bytes.
 #[derive(Debug)]
 pub(crate) struct Ring {
     bytes: Box<[u8]>,
-    /// Where each frame starts, the oldest first. The id of a frame follows from its place.
+    /// Start of each frame, oldest first. A frame's id follows from its index.
     starts: VecDeque<Position>,
-    /// A mark for each frame, by which it can be found again; zero for none.
+    /// A mark for each frame, by which it can be found again; zero means none.
     marks: VecDeque<u32>,
     oldest_id: u64,
     end: Position,
 }
 
 impl Ring {
-    /// An empty ring for `capacity` bytes. Its memory becomes resident only as it fills.
+    /// Reserves `capacity` bytes. The memory becomes resident only as the ring fills.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             bytes: vec![0; capacity].into_boxed_slice(),
@@ -46,8 +46,8 @@ impl Ring {
         }
     }
 
-    /// Appends a finished frame and gives its id. Frames that are not unique by their `mark` can be told apart by their bytes;
-    /// zero is no mark. A frame that is empty or longer than the ring is not appended: `None`.
+    /// Appends an encoded frame and returns its id, or `None` if the frame is empty or longer than the ring. Marks
+    /// need not be unique: callers compare the bytes of [`Ring::marked`] frames. Zero means no mark.
     pub(crate) fn append(&mut self, frame: &[u8], mark: u32) -> Option<u64> {
         if frame.is_empty() || frame.len() > self.bytes.len() {
             return None;
@@ -69,27 +69,25 @@ impl Ring {
         Some(id)
     }
 
-    /// Where the next frame will start.
     pub(crate) fn end(&self) -> Position {
         self.end
     }
 
-    /// The start of the oldest frame that is still there; a reader that stands before it has been lapped.
+    /// The start of the oldest frame kept. A reader before it has been lapped.
     pub(crate) fn oldest(&self) -> Position {
         self.starts.front().copied().unwrap_or(self.end)
     }
 
-    /// The id of the newest frame; zero where there never was one.
+    /// Zero while no frame has ever been appended.
     pub(crate) fn newest_id(&self) -> u64 {
         self.next_id().saturating_sub(1)
     }
 
-    /// The id of the frame that is appended next.
     pub(crate) fn next_id(&self) -> u64 {
         self.oldest_id + self.starts.len() as u64
     }
 
-    /// Where the newest `frames` frames begin, or as many of them as there are and as fit into `bytes_max`.
+    /// Start of the newest `frames` frames, or of as many as are kept and fit into `bytes_max`.
     pub(crate) fn newest(&self, frames: usize, bytes_max: usize) -> Position {
         let first = Position(self.end.0.saturating_sub(bytes_max as u64));
         let too_far_back = self.starts.partition_point(|&start| start < first);
@@ -102,7 +100,7 @@ impl Ring {
         self.oldest_id + self.starts.partition_point(|&start| start < position) as u64
     }
 
-    /// The frames with a mark, the newest first, each with its start; looks through the newest [`MARKED_FRAMES_MAX`] alone.
+    /// The frames with a mark and their starts, newest first; searches only the newest [`MARKED_FRAMES_MAX`] frames.
     pub(crate) fn marked(&self, mark: u32) -> impl Iterator<Item = (Position, Slices<'_>)> {
         let oldest = self.marks.len().saturating_sub(MARKED_FRAMES_MAX);
         let places =
@@ -114,15 +112,15 @@ impl Ring {
         })
     }
 
-    /// Where to read on after the frame `id`; `None` where frames after it are gone.
+    /// Position after the frame `id`; `None` if frames after it have been overwritten.
     pub(crate) fn after(&self, id: u64) -> Option<Position> {
         let skipped = id.saturating_add(1).checked_sub(self.oldest_id)?;
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
         Some(self.starts.get(skipped).copied().unwrap_or(self.end))
     }
 
-    /// The bytes from one position to another, at most `bytes_max` of them; none where the positions are not in order or not
-    /// in the ring.
+    /// The bytes from one position to another, at most `bytes_max`; empty if the positions are out of order or
+    /// outside the ring.
     pub(crate) fn slices(&self, from: Position, to: Position, bytes_max: usize) -> Slices<'_> {
         if !(self.oldest() <= from && from <= to && to <= self.end) {
             return [&[], &[]];
@@ -130,8 +128,8 @@ impl Ring {
         self.span(from.0, (to.0 - from.0).min(bytes_max as u64))
     }
 
-    /// Where a reader at `from` stands after its socket took `taken` bytes. `None`: that is within a frame that is gone, or
-    /// beyond the end.
+    /// Advances a reader at `from` by the `taken` bytes that its socket took. `None` if that ends within an
+    /// overwritten frame or beyond the end.
     pub(crate) fn advance(&self, from: Position, taken: usize) -> Option<Advance<'_>> {
         let reached = Position(from.0.checked_add(taken as u64)?);
         if reached == self.end {
@@ -158,8 +156,8 @@ impl Ring {
     }
 }
 
-/// How many of the newest frames are looked through for a mark. A frame of a line has more than 64 bytes, so that these are all
-/// frames of a ring of 4 MiB, which is the default; looking through them takes some microseconds.
+/// How many of the newest frames a search for a mark visits. The frame of a line has more than 64 bytes, so this
+/// covers all frames of the default ring of 4 MiB; a full search takes a few microseconds.
 const MARKED_FRAMES_MAX: usize = 1 << 16;
 
 #[cfg(test)]
@@ -275,7 +273,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is appended, the ring holds the newest frames that fit, whole and in order.
+        /// After any appends, the ring holds the newest frames that fit, complete and in order.
         #[test]
         fn the_ring_is_the_end_of_the_log(frames in proptest::collection::vec(1_usize..40, 0..60), capacity in 40_usize..100) {
             let mut ring = Ring::new(capacity);

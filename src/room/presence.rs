@@ -1,16 +1,19 @@
-//! Who is present. A user whose last connection is gone stays for a grace, so that a reload is not "left, entered".
+//! Presence: which users are in the room, and since when. Owns names, order of entering and the leave grace. Never
+//! touches connections: the server reports a user's first and last one.
+//!
+//! A user whose last connection ends stays present for a grace period, so that a page reload does not broadcast
+//! "left" and "entered".
 
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The users who are present, in order of entering.
 #[derive(Debug)]
 pub(crate) struct Presence<U> {
     present: BTreeMap<U, Present>,
     by_order: BTreeMap<u64, U>,
-    /// When the graces end.
+    /// Expiry of the leave graces.
     grace: TimerQueue<U>,
     next_order: u64,
 }
@@ -34,7 +37,8 @@ impl<U: Ord + Copy> Default for Presence<U> {
 }
 
 impl<U: Ord + Copy> Presence<U> {
-    /// A user has a connection. Whether that is entering: a further one, or coming back within the grace, is not.
+    /// A connection of the user has joined. Returns whether the user enters: a further connection, or a return within
+    /// the grace, does not count as entering.
     pub(crate) fn arrive(&mut self, user: U, name: &Rc<str>) -> bool {
         if let Some(present) = self.present.get_mut(&user) {
             self.grace.set(user, &mut present.grace_ends, None);
@@ -47,7 +51,8 @@ impl<U: Ord + Copy> Presence<U> {
         true
     }
 
-    /// A user's last connection is gone. Gives the name if that is leaving at once; otherwise it is when the grace ends.
+    /// The user's last connection has ended. Returns the name if the user leaves at once; otherwise the user leaves
+    /// when the grace expires.
     pub(crate) fn depart(&mut self, user: U, grace_ends: Moment, at_once: bool) -> Option<Rc<str>> {
         if at_once {
             return self.remove(user);
@@ -57,30 +62,28 @@ impl<U: Ord + Copy> Presence<U> {
         None
     }
 
-    /// A user leaves without a grace, unless a connection is left.
+    /// Ends a user's grace early. Does nothing while a connection of the user is left.
     pub(crate) fn leave_now(&mut self, user: U) -> Option<Rc<str>> {
         let is_gone = self.present.get(&user)?.grace_ends.is_some();
         if is_gone { self.remove(user) } else { None }
     }
 
-    /// The name of a user whose grace has ended.
+    /// Removes a user whose grace has expired, and returns the name.
     pub(crate) fn pop_left(&mut self, now: Moment) -> Option<Rc<str>> {
         let (_, user) = self.grace.pop_due(now)?;
         self.present.get_mut(&user)?.grace_ends = None;
         self.remove(user)
     }
 
-    /// When the next grace ends.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.grace.first()
     }
 
-    /// How many users are present.
     pub(crate) fn count(&self) -> usize {
         self.present.len()
     }
 
-    /// The names of the users who are present, in order of entering.
+    /// In order of entering.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_order.values().filter_map(|user| self.present.get(user)).map(|present| &*present.name)
     }

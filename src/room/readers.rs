@@ -1,22 +1,23 @@
-//! The readers of the room, in the order in which they are written to.
+//! The room's readers, and the order in which they are written to. Owns connection ids and the position of the
+//! current round of writes; never touches a connection or its unsent bytes.
 //!
-//! A line begins a round: each member is asked once for unsent bytes. Lines that come during a round begin another one
-//! behind it, so that batches grow by themselves and nobody is asked more than once for the same lines.
+//! A broadcast line begins a round: each member is polled once for unsent bytes. Lines that arrive during a round
+//! schedule one more round after it, so batches grow under load and no member is polled more than once for the same
+//! lines.
 
 use crate::ids::ClientId;
 
-/// All members, and how far the round is.
 #[derive(Debug, Default)]
 pub(crate) struct Readers {
     ids: Vec<ClientId>,
-    /// The place of the next to be asked; the number of members where no round is on.
+    /// Index of the next member to poll; equal to the number of members when no round is in progress.
     next: usize,
-    /// Whether those before `next` must be asked again.
+    /// Whether another round was requested, because a line arrived after members before `next` were polled.
     again: bool,
 }
 
 impl Readers {
-    /// Adds a member; gives its place.
+    /// Returns the member's index. A member that joins between rounds is not polled before the next line.
     pub(crate) fn add(&mut self, id: ClientId) -> u32 {
         let is_idle = self.next == self.ids.len() && !self.again;
         let place = place_u32(self.ids.len());
@@ -27,7 +28,7 @@ impl Readers {
         place
     }
 
-    /// Removes the member at a place, if there is one. Returns the member that has the place now.
+    /// Removes the member at an index, if there is one. Returns the member that was moved to that index.
     pub(crate) fn remove(&mut self, place: u32) -> Option<(ClientId, u32)> {
         let at = place as usize;
         if at >= self.ids.len() {
@@ -38,7 +39,7 @@ impl Readers {
         self.ids.get(at).map(|&moved| (moved, place))
     }
 
-    /// Begins a round, or another one behind the one that is on.
+    /// Begins a round, or schedules another one after the round in progress.
     pub(crate) fn begin_round(&mut self) {
         if self.next == self.ids.len() {
             self.next = 0;
@@ -47,7 +48,6 @@ impl Readers {
         }
     }
 
-    /// The next to be asked in this round.
     pub(crate) fn next_in_round(&mut self) -> Option<ClientId> {
         if self.next == self.ids.len() && std::mem::take(&mut self.again) {
             self.next = 0;
@@ -57,7 +57,7 @@ impl Readers {
         Some(id)
     }
 
-    /// The members, in no particular order.
+    /// In no particular order.
     pub(crate) fn ids(&self) -> &[ClientId] {
         &self.ids
     }
