@@ -1,4 +1,5 @@
-//! HTTP/1.1: bytes to requests, requests to answers. No sockets here: bytes come in as slices.
+//! HTTP/1.1, sans-I/O: parses bytes into requests and encodes responses. Owns the parser and the page's files; never
+//! touches sockets, clocks or the file system.
 
 pub mod assets;
 pub mod request;

@@ -1,4 +1,5 @@
-//! The JSON of the wire protocol: what a client says, and what the server says. The only user of the JSON library.
+//! The JSON messages of the wire protocol, in both directions. Owns their types and encoding; never decides how to
+//! react to a message. The only user of the JSON library.
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -7,72 +8,72 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The numbers of the message types, under the names of the protocol.
+/// Type numbers of messages, under the protocol's names.
 pub mod types {
-    /// Asks for a login code; the answer that one is on its way.
+    /// Requests a login code; the reply says that one is on its way.
     pub const HELLO: i64 = 0;
-    /// A line.
+    /// A chat line.
     pub const TEXT: i64 = 1;
     /// A login code.
     pub const AUTH: i64 = 2;
-    /// In.
+    /// Login succeeded.
     pub const AUTH_ACK: i64 = 3;
     /// The code or token is not valid.
     pub const AUTH_RST: i64 = 4;
     /// Not admitted under this name.
     pub const MAY_NOT_ENTER: i64 = 5;
-    /// A word from the server to one client.
+    /// A notice from the server to one client.
     pub const NOTICE: i64 = 6;
     /// A session token.
     pub const RESUME: i64 = 7;
     /// Log out.
     pub const LEAVE: i64 = 8;
-    /// Is anybody there? The answer is the same.
+    /// Checks the connection. The reply has the same type and text.
     pub const PING: i64 = 9;
 }
 
-/// What a client says.
+/// A message from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ClientMessage<'a> {
-    /// Asks for a login code. `None`: the text has no line end between name and address.
+    /// Requests a login code. `None`: there is no line break between name and address.
     Hello(Option<Hello<'a>>),
-    /// A line for the room.
+    /// A chat line for the room.
     Text {
-        /// The line.
+        /// The text of the line.
         text: Cow<'a, str>,
-        /// What its sender will know it by.
+        /// The sender's correlation id.
         reference: Option<Cow<'a, str>>,
     },
-    /// A login code, with the token of the flow it belongs to where that began on another connection.
+    /// A login code, with the token of its flow if the flow began on another connection.
     Auth {
-        /// The code as it was typed.
+        /// The code as typed.
         code: Cow<'a, str>,
         /// The flow token.
         flow: Option<Cow<'a, str>>,
     },
-    /// A session token, and what was seen last.
+    /// A session token, and the position to resume from.
     Resume {
         /// The session token.
         token: Cow<'a, str>,
-        /// The run of the server in which `after` was seen.
+        /// The server run in which `after` was seen.
         run: Option<Cow<'a, str>>,
         /// The id of the last line seen.
         after: Option<u64>,
     },
     /// Log out.
     Leave,
-    /// Asks for an answer with the same text.
+    /// Requests a reply with the same text.
     Ping(Cow<'a, str>),
     /// A type that only the server sends.
     ServerOnly,
-    /// A type that nobody knows.
+    /// An unknown type.
     Unknown,
 }
 
 /// The two lines of a hello.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hello<'a> {
-    /// The text before the first line end, and after it.
+    /// The whole text: the name before the first line break, the address after it.
     text: Cow<'a, str>,
     line_end: usize,
 }
@@ -83,20 +84,20 @@ impl<'a> Hello<'a> {
         Some(Self { text, line_end })
     }
 
-    /// The name, as it was typed.
+    /// The name, as typed.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.text[..self.line_end]
     }
 
-    /// The email address, as it was typed.
+    /// The email address, as typed.
     #[must_use]
     pub fn email(&self) -> &str {
         &self.text[self.line_end + 1..]
     }
 }
 
-/// Reads one message. `None`: it is not JSON of the protocol's shape.
+/// Parses one message. `None`: it is not JSON of the protocol's shape.
 #[must_use]
 pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
     let Object(raw): Object<RawMessage<'_>> = serde_json::from_str(json).ok()?;
@@ -115,7 +116,7 @@ pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
     })
 }
 
-/// Whether the JSON of a line says that it is this user's, with this `ref`.
+/// Whether the JSON of a chat line has this user's name and this `ref`.
 #[must_use]
 pub fn is_line_of(json: &[u8], name: &str, reference: &str) -> bool {
     serde_json::from_slice(json).is_ok_and(|line: SaidLine<'_>| {
@@ -141,7 +142,7 @@ struct SaidBy<'a> {
 struct RawMessage<'a> {
     #[serde(rename = "type")]
     kind: i64,
-    /// Checked for its shape only: the server knows who speaks.
+    /// Checked for its shape only: the server knows the sender from its session.
     #[serde(borrow)]
     #[expect(dead_code, reason = "what a client says of itself is not believed")]
     user: Option<Object<RawUser<'a>>>,
@@ -163,7 +164,7 @@ struct RawUser<'a> {
     name: Option<Text<'a>>,
 }
 
-/// A JSON object. By itself a struct would be read from an array of its fields, too.
+/// A JSON object. Without this wrapper serde would also read a struct from an array of its fields.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -184,11 +185,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A string that is borrowed where it holds no escapes. (Within an `Option` a bare `Cow` would always be owned.)
+/// A string, borrowed if it has no escapes. (Inside an `Option` serde would always make a bare `Cow` owned.)
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// What the server says.
+/// A message from the server.
 #[derive(Debug, Serialize)]
 pub struct ServerMessage<'a> {
     #[serde(rename = "type")]
@@ -220,18 +221,18 @@ struct User<'a> {
     name: &'a str,
 }
 
-/// A line of the room.
+/// A chat line of the room.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
-    /// When it was said, in milliseconds since 1970-01-01 UTC.
+    /// When the line was broadcast, in milliseconds since 1970-01-01 UTC.
     pub time: u64,
-    /// Who says it.
+    /// The sender's name.
     pub name: &'a str,
-    /// What is said.
+    /// The text.
     pub text: &'a str,
-    /// `enter` or `leave`, where it tells of that.
+    /// `enter` or `leave`, if the line announces that.
     pub event: Option<&'static str>,
-    /// What its sender knows it by.
+    /// The sender's correlation id.
     pub reference: Option<&'a str>,
 }
 
@@ -242,11 +243,11 @@ pub struct Welcome<'a> {
     pub run: &'a str,
     /// The version of the server.
     pub version: &'a str,
-    /// People in the room.
+    /// Users present in the room.
     pub count: usize,
     /// The names of the users who have been present longest, in order of entering.
     pub names: Vec<&'a str>,
-    /// The id of the line up to which `count` and `names` are true.
+    /// The id of the newest line that `count` and `names` account for.
     pub last: u64,
 }
 
@@ -268,38 +269,39 @@ impl<'a> ServerMessage<'a> {
         }
     }
 
-    /// A code is on its way to the one who will be shown as `name`; it has the usual number of characters or else `chars`.
+    /// A code is on its way to the user who will appear as `name`; it has the usual number of characters, or else
+    /// `chars`.
     #[must_use]
     pub fn hello(name: &'a str, flow_token: &'a str, chars: Option<usize>) -> Self {
         Self { chars, ..Self::new(types::HELLO, name, flow_token) }
     }
 
-    /// A line of the room, with its number.
+    /// A chat line of the room, with its id.
     #[must_use]
     pub fn line(id: u64, line: &Line<'a>) -> Self {
         let Line { time, name, text, event, reference } = *line;
         Self { id: Some(id), time: Some(time), event, reference, ..Self::new(types::TEXT, name, text) }
     }
 
-    /// The answer to a ping.
+    /// The reply to a ping.
     #[must_use]
     pub fn ping(text: &'a str) -> Self {
         Self::new(types::PING, "", text)
     }
 
-    /// A line for one client alone.
+    /// A line sent to one client only.
     #[must_use]
     pub fn aside(time: u64, name: &'a str, text: &'a str) -> Self {
         Self { time: Some(time), ..Self::new(types::TEXT, name, text) }
     }
 
-    /// In.
+    /// Confirms a login, with the session token.
     #[must_use]
     pub fn auth_ack(name: &'a str, session_token: &'a str, welcome: Welcome<'a>) -> Self {
         Self { welcome: Some(welcome), ..Self::new(types::AUTH_ACK, name, session_token) }
     }
 
-    /// Not valid; so many tries are left.
+    /// The code or token is not valid; `left` tries remain.
     #[must_use]
     pub fn auth_rst(left: u8) -> Self {
         Self { left: Some(left), ..Self::new(types::AUTH_RST, "", "") }
@@ -311,7 +313,7 @@ impl<'a> ServerMessage<'a> {
         Self { reason: Some(reason), ..Self::new(types::MAY_NOT_ENTER, name, "") }
     }
 
-    /// A word from the server.
+    /// A notice from the server.
     #[must_use]
     pub fn notice(notice: Notice) -> Self {
         let retry = notice.retry();
@@ -324,30 +326,30 @@ impl<'a> ServerMessage<'a> {
     }
 }
 
-/// What the server has to tell one client.
+/// A notice to one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
     /// Not JSON of the protocol's shape.
     Malformed,
-    /// A hello without a line end between name and address.
+    /// A hello without a line break between name and address.
     NoLineEnd,
-    /// Not a name.
+    /// The name is not acceptable.
     BadName,
-    /// Not an address.
+    /// The address is not an email address.
     BadEmail,
-    /// Too much mail; try again after so many seconds.
+    /// Too many emails; retry after so many seconds.
     MailLimited(u64),
-    /// The code was sent lately and is still good; it could be sent again after so many seconds.
+    /// A code was sent recently and is still valid; it can be sent again after so many seconds.
     CodeSentLately(u64),
-    /// The mail did not go out.
+    /// The email could not be sent.
     MailFailed,
     /// Too many wrong codes or tokens.
     TooManyTries,
-    /// The line was cut.
+    /// The line was truncated.
     TooLong,
-    /// Lines are gone.
+    /// Missed lines are no longer available.
     Gap,
-    /// The server stops.
+    /// The server is shutting down.
     Restarting,
 }
 

@@ -1,8 +1,10 @@
-//! WebSocket frames (RFC 6455) from and to bytes. The only user of tungstenite.
+//! Decodes and encodes WebSocket frames (RFC 6455). Owns unfinished messages; never touches sockets, and never parses
+//! a message's content. The only user of tungstenite's protocol.
 //!
-//! tungstenite's context holds its largest buffer for good. So all connections share one context, which lives in the
-//! [`Codec`]; a connection takes a context along only while it stands in the middle of a message. To know where that is,
-//! frame headers are read here too, with tungstenite's own parser, and a context is never fed beyond the end of a frame.
+//! A tungstenite context keeps its largest buffer for good. So all connections share one context, which lives in the
+//! [`Codec`]; a connection has its own context only while it is in the middle of a message. To find message
+//! boundaries, frame headers are parsed here too, with tungstenite's own parser, and a context is never fed beyond
+//! the end of a frame.
 
 use std::io::{self, Cursor, Read, Write};
 use tungstenite::Message;
@@ -10,22 +12,22 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
-/// What a peer said with complete frames.
+/// An event decoded from complete frames.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A text message, or a binary one whose bytes nobody has looked at yet.
+    /// A text message, whose bytes are valid UTF-8, or a binary one, whose bytes are unchecked.
     Message(tungstenite::Bytes),
-    /// A ping; the finished frame of the pong that answers it.
+    /// A ping, with the encoded pong that answers it.
     Ping(Vec<u8>),
     /// A pong.
     Pong,
-    /// A fragment that does not end its message.
+    /// A fragment that does not complete its message.
     Fragment,
-    /// A close; the finished frame that answers it.
+    /// A close frame, with the encoded reply.
     Close(Vec<u8>),
 }
 
-/// Why the bytes of a peer cannot be read on.
+/// Why a peer's bytes cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Not the WebSocket protocol: close code 1002.
@@ -36,32 +38,32 @@ pub enum Fault {
     TooBig,
 }
 
-/// What all connections share: a context that stands between two messages.
+/// The context that all connections share between messages.
 #[derive(Debug)]
 pub struct Codec {
     idle: WebSocketContext,
 }
 
-/// One connection's place in its incoming bytes. Costs one word between messages.
+/// The decoder of one connection. Costs one word between messages.
 #[derive(Debug, Default)]
 pub struct Decoder {
     unfinished: Option<Box<Unfinished>>,
 }
 
-/// A message that has begun, or at least a byte of it.
+/// The state in the middle of a message, from its first byte on.
 #[derive(Debug)]
 struct Unfinished {
     context: WebSocketContext,
-    /// The header of the current frame, as far as it has come.
+    /// The bytes received of the current frame's header.
     header: [u8; HEADER_BYTES_MAX],
     header_len: usize,
-    /// Bytes of the current frame's payload that have not come yet.
+    /// Bytes of the current frame's payload still to be received.
     payload_left: usize,
-    /// Bytes of the fragments so far; `None` outside of a fragmented message.
+    /// Bytes of the fragments so far; `None` outside a fragmented message.
     fragments: Option<usize>,
-    /// Bytes of the message that have arrived, in all its fragments.
+    /// Bytes received of the message, in all its fragments.
     arrived: usize,
-    /// Whether the current frame is a part of the message, not a control frame between two parts.
+    /// Whether the current frame carries message data, rather than being a control frame between two fragments.
     is_data: bool,
 }
 
@@ -72,8 +74,8 @@ impl Default for Codec {
 }
 
 impl Decoder {
-    /// Takes bytes up to the end of a frame that says something. Returns how many it used and what was said; `None`:
-    /// all bytes were used and more are needed. After a fault or a close nothing more may be decoded.
+    /// Takes bytes up to the end of a frame that yields an event. Returns how many it used, and the event; `None`
+    /// means that all bytes were used and more are needed. After a fault or a close nothing more may be decoded.
     pub fn decode(
         &mut self,
         codec: &mut Codec,
@@ -100,7 +102,7 @@ impl Decoder {
         (used, None)
     }
 
-    /// Whether the peer stands in the middle of a message; then the bytes of it that have arrived. (What its headers announce
+    /// The bytes received of an unfinished message, or `None` between messages. (The length announced in its headers
     /// is reserved, but takes no memory before it arrives.)
     #[must_use]
     pub fn unfinished_bytes(&self) -> Option<usize> {
@@ -125,7 +127,7 @@ impl Unfinished {
         self.header_len == 0 && self.fragments.is_none()
     }
 
-    /// Takes bytes up to the end of the header, or else up to the end of the frame.
+    /// Takes bytes up to the end of the header or, after it, up to the end of the frame.
     fn step(&mut self, bytes: &[u8], message_bytes_max: usize) -> (usize, Result<Option<Event>, Fault>) {
         if self.payload_left > 0 {
             let taken = bytes.len().min(self.payload_left);
@@ -169,7 +171,7 @@ impl Unfinished {
         Ok(())
     }
 
-    /// What bytes have said that may have ended a frame.
+    /// Adds the event of a completed fragment, if the bytes have ended one.
     fn end_frame(&mut self, event: Result<Option<Event>, Fault>) -> Result<Option<Event>, Fault> {
         if self.payload_left > 0 {
             return event;
@@ -180,14 +182,14 @@ impl Unfinished {
     }
 }
 
-/// Writes JSON texts as finished frames, into one buffer that is used again and again.
+/// Encodes JSON texts as text frames, in one reused buffer.
 #[derive(Debug, Default)]
 pub struct TextFrame {
     bytes: Vec<u8>,
 }
 
 impl TextFrame {
-    /// A finished text frame around what `write` appends.
+    /// An encoded text frame whose payload is written by `write`.
     pub fn build(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
         self.bytes.clear();
         self.bytes.shrink_to(BUFFER_BYTES_KEPT);
@@ -203,7 +205,7 @@ impl TextFrame {
     }
 }
 
-/// The text of a finished frame of ours; empty where it is none.
+/// The payload of a frame encoded by this server; empty if it is not one.
 #[must_use]
 pub fn text_of(frame: &[u8]) -> &[u8] {
     match parse_header(frame) {
@@ -212,7 +214,7 @@ pub fn text_of(frame: &[u8]) -> &[u8] {
     }
 }
 
-/// A finished close frame with a code and no words.
+/// An encoded close frame with a code and no reason text.
 #[must_use]
 pub fn close_frame(code: u16) -> Vec<u8> {
     let frame = Frame::close(Some(CloseFrame { code: CloseCode::from(code), reason: "".into() }));
@@ -241,7 +243,7 @@ fn parse_header(bytes: &[u8]) -> Result<Option<ParsedHeader>, Fault> {
     }))
 }
 
-/// The length of the frame at the start of `bytes`, if it is all there and is a message by itself.
+/// The length of the frame at the start of `bytes`, if it is complete and is a whole message.
 fn whole_message(bytes: &[u8], message_bytes_max: usize) -> Option<usize> {
     let parsed = parse_header(bytes).ok()??;
     if !parsed.is_final || parsed.payload_len > message_bytes_max as u64 {
@@ -251,7 +253,7 @@ fn whole_message(bytes: &[u8], message_bytes_max: usize) -> Option<usize> {
     (len <= bytes.len()).then_some(len)
 }
 
-/// Gives a context bytes that do not reach beyond the end of its frame.
+/// Feeds a context bytes that do not reach beyond the end of its frame.
 fn feed(context: &mut WebSocketContext, bytes: &[u8]) -> Result<Option<Event>, Fault> {
     let mut stream = SliceStream { input: bytes, output: Vec::new() };
     let said = match context.read(&mut stream) {
@@ -271,12 +273,12 @@ fn feed(context: &mut WebSocketContext, bytes: &[u8]) -> Result<Option<Event>, F
             Ok(Some(Event::Ping(stream.output)))
         }
         Message::Close(_) => {
-            // The context answers and then reports its own end, which is no news.
+            // The context queues its reply and then reports that it is closed, which is expected.
             let _closed = context.flush(&mut stream);
             *context = new_context();
             Ok(Some(Event::Close(stream.output)))
         }
-        // A context never reads a raw frame.
+        // A context never returns a raw frame from a read.
         Message::Frame(_) => Err(Fault::Protocol),
     }
 }
@@ -298,7 +300,7 @@ fn new_context() -> WebSocketContext {
     WebSocketContext::new(Role::Server, Some(config))
 }
 
-/// What a context takes for a socket: a slice to read and a vector to write.
+/// The stream that a context expects: a slice to read and a vector to write.
 struct SliceStream<'a> {
     input: &'a [u8],
     output: Vec<u8>,
@@ -325,11 +327,11 @@ impl Write for SliceStream<'_> {
 
 /// The longest frame header: two bytes, a 64-bit length and a mask (RFC 6455, section 5.2).
 const HEADER_BYTES_MAX: usize = 14;
-/// The longest header of a frame that is not masked.
+/// The longest header of an unmasked frame.
 const SERVER_HEADER_BYTES_MAX: usize = 10;
-/// tungstenite fills this with zeros at each read, so it is small.
+/// Small, because tungstenite zeroes this buffer at each read.
 const CONTEXT_BUFFER_BYTES: usize = 256;
-/// What the buffer for outgoing texts keeps after a very long one.
+/// Capacity kept by the buffer for outgoing texts after a very long one.
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
 
 #[cfg(test)]
@@ -359,7 +361,7 @@ mod tests {
         bytes
     }
 
-    /// All that is said by bytes that arrive in pieces which end at `cuts`.
+    /// All events decoded from bytes that arrive in pieces ending at `cuts`.
     fn decode_all(bytes: &[u8], cuts: &[usize]) -> Vec<Result<Event, Fault>> {
         let mut codec = Codec::default();
         let mut decoder = Decoder::default();
@@ -389,7 +391,7 @@ mod tests {
 
     type Said = Vec<Result<Event, Fault>>;
 
-    /// Bytes, and what they say.
+    /// Bytes, and the events they decode to.
     fn pool() -> Vec<(Vec<u8>, Said)> {
         let huge = [&[0x81, 0xff][..], &(1_u64 << 63).to_be_bytes(), &[0; 4]].concat();
         let two_parts = [client_frame(0x01, &[b'x'; 600]), client_frame(0x80, &[b'x'; 600])].concat();

@@ -1,12 +1,10 @@
-//! The page and its files, in memory.
-//!
-//! Owns their bytes and says how long they may be kept and what the page may load. Reads no file: those of the
-//! built-in page are part of the program, those of `PLUME_STATIC` are handed over at start.
+//! The page's files, in memory. Owns their bytes, cache rules and Content-Security-Policy. Never reads a file: the
+//! built-in page is embedded in the binary, and the files of `PLUME_STATIC` are passed in at start.
 
 use std::fmt::{self, Write as _};
 use tungstenite::Bytes;
 
-/// The files that are served, by the path of their URL.
+/// The files to serve, by URL path.
 pub struct Assets {
     /// Sorted by path.
     table: Vec<(String, Asset)>,
@@ -14,9 +12,9 @@ pub struct Assets {
 
 /// One file.
 pub struct Asset {
-    /// The content as it is.
+    /// The uncompressed content.
     plain: Representation,
-    /// The content for who understands gzip, where that is shorter.
+    /// The gzip form, if it is enough smaller to be worth sending.
     gzip: Option<Representation>,
     /// The Content-Type field.
     pub content_type: &'static str,
@@ -28,28 +26,28 @@ pub struct Asset {
 
 /// One form of a file's content.
 pub struct Representation {
-    /// The bytes, which all answers share.
+    /// The bytes, shared by all responses.
     pub body: Bytes,
-    /// The ETag field, with its quotes: a strong validator (RFC 9110, section 8.8.1), so each form has its own.
+    /// The ETag field, with its quotes: a strong validator (RFC 9110, section 8.8.1), so each form needs its own.
     pub etag: String,
     /// The Content-Encoding field.
     pub encoding: Option<&'static str>,
 }
 
 impl Asset {
-    /// The form to send.
+    /// The form to send to a client that does or does not accept gzip.
     #[must_use]
     pub fn representation(&self, accepts_gzip: bool) -> &Representation {
         self.gzip.as_ref().filter(|_| accepts_gzip).unwrap_or(&self.plain)
     }
 
-    /// Whether what is sent depends on the encodings that are accepted.
+    /// Whether the response depends on Accept-Encoding, and so needs a Vary field.
     #[must_use]
     pub const fn varies(&self) -> bool {
         self.gzip.is_some()
     }
 
-    /// Whether this is shown as a page of its own, so that it matters who frames it and what its links tell.
+    /// Whether this is an HTML page, which needs protection against framing and referrer leaks.
     #[must_use]
     pub fn is_page(&self) -> bool {
         self.content_type == HTML
@@ -62,7 +60,7 @@ impl Representation {
     }
 }
 
-/// Why files make no page.
+/// Why a set of files cannot be served as a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssetsError {
     /// There is nothing to serve at `/`.
@@ -80,7 +78,7 @@ impl fmt::Display for AssetsError {
 impl std::error::Error for AssetsError {}
 
 impl Assets {
-    /// The page that is part of the program, for a site of this name.
+    /// The built-in page, for a site of this name.
     #[must_use]
     pub fn built_in(site_name: &str) -> Self {
         Self::collect(FILES.iter().map(|file| {
@@ -91,7 +89,7 @@ impl Assets {
         }))
     }
 
-    /// A page from a folder: each file with its path inside the folder, separated by `/`.
+    /// A page from a directory: each file with its path inside the directory, separated by `/`.
     ///
     /// # Errors
     /// If there is no `index.html`.
@@ -106,7 +104,8 @@ impl Assets {
         })))
     }
 
-    /// The file at exactly this path. There is no folder behind the table, so no spelling of a path leads out of it.
+    /// The file at exactly this path. Lookups never reach the file system, so no spelling of a path can traverse out
+    /// of the directory.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<&Asset> {
         let at = self.table.binary_search_by(|(known, _)| known.as_str().cmp(path)).ok()?;
@@ -121,7 +120,7 @@ impl Assets {
     }
 }
 
-/// Where files come from, which decides how they are kept and guarded.
+/// The source of files, which decides their cache rules and policy.
 #[derive(Clone, Copy)]
 enum Source {
     BuiltIn,
@@ -133,9 +132,9 @@ fn asset(path: &str, body: Bytes, gzip: Option<Vec<u8>>, source: Source) -> Asse
     let (cache_control, content_security_policy) = match (source, content_type == HTML) {
         (Source::BuiltIn, true) => (REVALIDATED, Some(POLICY)),
         (Source::BuiltIn, false) => (KEPT_BRIEFLY, None),
-        // A folder is there to work on the page, and a change must show at once. It gets no policy: what it holds
-        // is the choice of who runs the server, and a page written without one in mind, with inline scripts or
-        // fonts from elsewhere, must work unchanged; that of the first Plume is to be served this way.
+        // A directory is served to work on the page, and a change must show at once. It gets no policy: its content
+        // is the operator's choice, and a page written without one in mind, with inline scripts or fonts from other
+        // sites, must work unchanged; the first Plume's page is meant to be served this way.
         (Source::Folder, true | false) => (REVALIDATED, None),
     };
     let gzip = gzip.filter(|gzip| gzip.len() + GZIP_GAIN_BYTES_MIN <= body.len());
@@ -148,8 +147,8 @@ fn asset(path: &str, body: Bytes, gzip: Option<Vec<u8>>, source: Source) -> Asse
     }
 }
 
-/// A template with the name of the site in its places; any other file as it is. It is served as UTF-8, so what is not
-/// would look like U+FFFD in any case.
+/// Fills the site name into a template; returns any other file unchanged. Files are served as UTF-8, so a browser
+/// would show invalid bytes as U+FFFD in any case.
 fn with_name(path: &str, body: Bytes, site_name: &str) -> Bytes {
     let name = match path {
         INDEX => escape(site_name),
@@ -159,7 +158,7 @@ fn with_name(path: &str, body: Bytes, site_name: &str) -> Bytes {
     String::from_utf8_lossy(&body).replace("{{name}}", &name).into_bytes().into()
 }
 
-/// Text as it may stand in HTML, also inside an attribute.
+/// Escapes text for HTML, including attribute values.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -175,7 +174,7 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// Text as it may stand in a JSON string.
+/// Escapes text for a JSON string.
 fn escape_json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -188,10 +187,10 @@ fn escape_json(text: &str) -> String {
     escaped
 }
 
-/// A gzip file (RFC 1952) of `head` and what was packed when the program was built. The head, which bears the name of the
-/// site, goes in as a stored block (RFC 1951, section 3.2.4): so nothing here can compress.
+/// Assembles a gzip file (RFC 1952) from `head` and the part compressed at build time. The head contains the site
+/// name and goes in as a stored block (RFC 1951, section 3.2.4), so no compressor is needed at run time.
 fn gzip(head: &[u8], packed: &[u8], whole: &[u8]) -> Vec<u8> {
-    // No flags, no time, best compression, unknown system.
+    // Header: no flags, no time, best compression, unknown system.
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
     if !head.is_empty() {
         let length = u16::try_from(head.len()).expect("templates have their name near the start");
@@ -207,7 +206,7 @@ fn gzip(head: &[u8], packed: &[u8], whole: &[u8]) -> Vec<u8> {
     file
 }
 
-/// As gzip wants it (RFC 1952, section 8), bit by bit: it runs once for each file, at start.
+/// CRC-32 as gzip defines it (RFC 1952, section 8), bit by bit: it runs once per file, at start.
 fn crc32(bytes: &[u8]) -> u32 {
     let shift = |crc: u32, _| (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
     !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), shift))
@@ -230,15 +229,16 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// 64-bit FNV-1a of the content. A tag only has to tell the few versions of one file apart that a browser may still
-/// hold, and nobody who could choose the bytes to collide needs to: 64 bits without secrets are enough.
+/// 64-bit FNV-1a of the content. A tag only has to distinguish the few versions of one file that a browser may still
+/// cache, and an operator who chooses the bytes has no reason to make them collide: 64 bits of a hash that is not
+/// cryptographic are enough.
 fn etag(body: &[u8]) -> String {
     let hash =
         body.iter().fold(FNV_OFFSET_BASIS, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
     format!("\"{hash:016x}\"")
 }
 
-/// Given by the authors of FNV (Fowler, Noll and Vo) for 64 bits, as is the prime.
+/// Defined by the authors of FNV (Fowler, Noll and Vo) for 64 bits, as is the prime.
 const FNV_OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
@@ -246,33 +246,33 @@ const FNV_PRIME: u64 = 0x0100_0000_01b3;
 const INDEX: &str = "index.html";
 const HTML: &str = "text/html; charset=utf-8";
 
-/// Kept, but never used without asking (RFC 9111, section 5.2.2.4).
+/// Cached, but revalidated before each use (RFC 9111, section 5.2.2.4).
 const REVALIDATED: &str = "no-cache";
-/// For the files of the built-in page. Their names do not change when they do, so after an update the new page may
-/// meet old modules; within a minute that is over, and stale ones are not used even when the server is away. Longer
-/// would gain little: asking costs a 304 for each file.
+/// For the files of the built-in page. Their names do not change with their content, so after an update the new page
+/// may load old modules; that ends within a minute, and stale files are not used even when the server is unreachable.
+/// A longer time would gain little: revalidating costs one 304 per file.
 const KEPT_BRIEFLY: &str = "max-age=60, must-revalidate";
 
-/// All that the built-in page loads is its own, and nothing in it is inline. `'self'` in connect-src covers the
+/// The built-in page loads only its own files, and nothing in it is inline. `'self'` in connect-src covers the
 /// WebSocket on the same host and port (CSP level 3; browsers since Chrome 71 and Safari 16).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The web app manifest.
 const MANIFEST: &str = "plume.webmanifest";
-/// Below this the fields Content-Encoding and Vary cost as much as compression saves.
+/// Least saving worth compressing for: below it the fields Content-Encoding and Vary cost as much.
 const GZIP_GAIN_BYTES_MIN: usize = 50;
 
-/// A file of `static/`, as `build.rs` prepared it.
+/// A file of `static/`, as prepared by `build.rs`.
 struct BuiltIn {
     path: &'static str,
     body: &'static [u8],
-    /// What stands in the body from `tail` on, deflated.
+    /// The body from `tail` on, deflated.
     packed: &'static [u8],
     tail: usize,
 }
 
-/// The built-in page: what is in `static/`, its modules joined.
+/// The built-in page: the files of `static/`, with modules joined.
 const FILES: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 #[cfg(test)]
@@ -284,7 +284,7 @@ mod tests {
         Assets::from_files("A & \"B\"", files.iter().map(own).collect())
     }
 
-    /// The one door: what a file of a folder becomes.
+    /// Serves one file from a directory, and checks its path and type.
     fn check(file: &str, path: &str, content_type: &str) {
         let assets = folder(&[("index.html", "x"), (file, "x")]).expect("an index is there");
         assert_eq!(assets.find(path).map(|asset| asset.content_type), Some(content_type), "{file}");
@@ -344,7 +344,7 @@ mod tests {
         assert_ne!(tag("one"), tag("other"), "the name is part of the page");
     }
 
-    /// The files that a browser loads for the page: the index, and what it names.
+    /// The files that a browser loads for the page: the index, and the files it names.
     fn page() -> Vec<Asset> {
         let mut assets = Assets::built_in("Plume.chat");
         let index = assets.find("/").expect("an index").plain.body.to_vec();
@@ -367,9 +367,9 @@ mod tests {
         assert!(sum(true) <= WIRE_BYTES_MAX, "{} bytes on the wire", sum(true));
     }
 
-    /// As served, all files together.
+    /// All files together, uncompressed.
     const PAGE_BYTES_MAX: usize = 44 << 10;
-    /// The same in gzip. Ten TCP segments, which a server may send before it hears back, hold 14 KiB: nearly all of it.
+    /// The same in gzip. Ten TCP segments, the usual initial congestion window, hold 14 KiB: nearly all of it.
     const WIRE_BYTES_MAX: usize = 16 << 10;
 
     #[test]
@@ -383,7 +383,7 @@ mod tests {
                 assert!(gzip.body.len() < plain.body.len(), "{path}");
                 assert_eq!(gzip.encoding, Some("gzip"), "{path}");
                 assert_ne!(gzip.etag, plain.etag, "{path}");
-                // The sum and the length at its end are what every browser checks.
+                // Every browser checks the CRC and the length at the end.
                 let end = gzip.body.len() - 8;
                 let length = u32::try_from(plain.body.len()).expect("it is short");
                 assert_eq!(gzip.body[..4], [0x1f, 0x8b, 8, 0], "{path}");

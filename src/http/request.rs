@@ -1,26 +1,25 @@
-//! HTTP/1.x requests out of bytes, one head after another, however the bytes are cut (RFC 9110, RFC 9112).
+//! Incremental parser of HTTP/1.x request heads, independent of how the bytes are split (RFC 9110, RFC 9112). Owns
+//! the bytes of an unfinished head; never chooses a response (`site.rs` does).
 //!
-//! The only user of httparse. No request of Plume has a body, so a head is all there is of it; one that announces
-//! a body is refused unread, and with it every trick that makes two readers disagree on where a request ends.
-//! What a request gets for an answer is the business of `routes.rs`.
+//! The only user of httparse. No request to Plume has a body, so a request is its head; one that announces a body is
+//! rejected unread. That rules out request smuggling, where two parsers disagree on where a request ends.
 
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX};
 use std::net::Ipv6Addr;
 
-/// Finds the end of each head and hands over the request. Holds nothing between heads: there is one for each
-/// connection.
+/// Finds the end of each head and parses it. One per connection; holds no bytes between heads.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    /// The head as far as it came in earlier reads.
+    /// Bytes of the current head from earlier reads.
     held: Vec<u8>,
     place: Place,
 }
 
 impl HeadReader {
-    /// Takes bytes up to and including the end of one head, or up to the first byte that no head can have.
+    /// Takes bytes up to and including the end of one head, or up to the first byte that no head can contain.
     ///
-    /// Returns how many bytes it used, and what came of them; `None` means that all were used and more are needed.
-    /// After a fault the rest of the bytes has no meaning: the connection must end.
+    /// Returns how many bytes were used, and the outcome; `None` means that all were used and more are needed. After
+    /// an error the rest of the bytes has no meaning: the connection must be closed.
     pub fn read(&mut self, bytes: &[u8]) -> (usize, Option<Result<Request, RequestError>>) {
         let mut begin = 0;
         for (used, &byte) in (1..).zip(bytes) {
@@ -52,14 +51,15 @@ impl HeadReader {
         (bytes.len(), None)
     }
 
-    /// Whether a head has begun. Empty lines before it are no beginning (RFC 9112, section 2.2).
+    /// Whether a head has begun. Empty lines before it do not count (RFC 9112, section 2.2).
     #[must_use]
     pub const fn has_begun(&self) -> bool {
         !matches!(self.place, Place::Between | Place::BetweenCr)
     }
 }
 
-/// Where the last byte stands. This is all that the search for the end remembers, so no byte is looked at twice.
+/// State of the scan for the end of a head, after the last byte. It is all the scan remembers, so each byte is
+/// scanned once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
     /// Before a head.
@@ -67,27 +67,28 @@ enum Place {
     Between,
     /// A CR before a head.
     BetweenCr,
-    /// In the first line.
+    /// In the request line.
     RequestLine,
-    /// The CR at the end of the first line.
+    /// The CR at the end of the request line.
     RequestLineCr,
-    /// After a line: a field or the end comes.
+    /// At the start of a line: a field or the end follows.
     LineStart,
-    /// In the line of a field.
+    /// In a field line.
     Line,
-    /// The CR at the end of the line of a field.
+    /// The CR at the end of a field line.
     LineCr,
     /// The CR of the empty line that ends the head.
     LastCr,
     /// After the head.
     End,
-    /// After a byte that no head can have there.
+    /// After a byte that is not allowed there.
     Nowhere,
 }
 
 impl Place {
-    /// A line feed without its CR and control characters are refused here and at once: those who send them (TLS to
-    /// the wrong port, a hand-made client) may never send the empty line that ends a head, and wait for an answer.
+    /// Rejects control characters and a line feed without its CR at once: clients that send them (TLS to the wrong
+    /// port, a hand-written client) may never send the empty line that ends a head, and would wait for a response
+    /// until the timeout.
     const fn after(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::Between, b'\r') => Self::BetweenCr,
@@ -99,25 +100,25 @@ impl Place {
             (Self::LastCr, b'\n') => Self::End,
             (Self::Between | Self::RequestLine, b'\t' | b' '..=b'~' | 0x80..) => Self::RequestLine,
             (Self::LineStart | Self::Line, b'\t' | b' '..=b'~' | 0x80..) => Self::Line,
-            // What is not named above is refused, in every place.
+            // Any other byte is rejected, in every state.
             (_, _) => Self::Nowhere,
         }
     }
 }
 
-/// Why bytes are no request that Plume reads.
+/// Why bytes are not an acceptable request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestError {
-    /// Not HTTP/1.x, or a request that two readers could understand in two ways, or one with a body.
+    /// Not HTTP/1.x, ambiguous between parsers, or a request with a body.
     BadRequest,
-    /// The request line is over [`REQUEST_LINE_BYTES_MAX`].
+    /// The request line is longer than [`REQUEST_LINE_BYTES_MAX`].
     TargetTooLong,
-    /// The head is over [`HEAD_BYTES_MAX`] or has more than [`HEADERS_MAX`] fields.
+    /// The head is longer than [`HEAD_BYTES_MAX`] or has more than [`HEADERS_MAX`] fields.
     HeadTooLarge,
 }
 
 impl RequestError {
-    /// The status of the answer (RFC 9110, section 15.5; RFC 6585, section 5).
+    /// The status of the response (RFC 9110, section 15.5; RFC 6585, section 5).
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
@@ -140,44 +141,44 @@ impl From<httparse::Error> for RequestError {
     }
 }
 
-/// One request: what Plume wants to know of its head.
+/// One request: the parts of its head that Plume uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What is to be done.
+    /// The request method.
     pub method: Method,
-    /// The path of the target, without the query, as it was sent: nothing is decoded or resolved, for the files of
-    /// the page have plain names, and whatever is spelt otherwise is not among them.
+    /// The path of the target, without the query, as sent: nothing is decoded or resolved. The page's files have
+    /// plain names, so no other spelling can match one.
     pub path: String,
-    /// The version that the client speaks.
+    /// The client's HTTP version.
     pub version: Version,
-    /// Whether the client wants to go on with this connection (RFC 9112, section 9.3).
+    /// Whether the client keeps the connection open (RFC 9112, section 9.3).
     pub keep_alive: bool,
-    /// Whom the client means to talk to: the target's authority, or else the Host field. Always there in HTTP/1.1.
+    /// The requested host: the target's authority, or else the Host field. Always present in HTTP/1.1.
     pub host: Option<Authority>,
-    /// The Origin field (RFC 6454, section 7): the site whose page sends this.
+    /// The Origin field (RFC 6454, section 7): the site whose page sends the request.
     pub origin: Option<String>,
     /// The If-None-Match fields, joined (RFC 9110, section 13.1.2).
     pub if_none_match: Option<String>,
-    /// Whether an answer in gzip is welcome, and no less than one as it is (Accept-Encoding).
+    /// Whether Accept-Encoding allows gzip, and weighs it no lower than the uncompressed form.
     pub accepts_gzip: bool,
-    /// The wish to go on as a WebSocket.
+    /// A request to upgrade to a WebSocket.
     pub upgrade: Option<Upgrade>,
-    /// What proxies tell of whom they speak for: `X-Forwarded-For`, all its lines joined.
+    /// Client addresses as reported by proxies: `X-Forwarded-For`, all its lines joined.
     pub forwarded_for: Option<String>,
 }
 
-/// What Plume tells apart among methods.
+/// The methods that Plume distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// GET.
     Get,
-    /// HEAD: as GET, without the content.
+    /// HEAD: like GET, without the content.
     Head,
     /// Any other.
     Other,
 }
 
-/// The versions that are read.
+/// The supported HTTP versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0.
@@ -186,7 +187,7 @@ pub enum Version {
     Http11,
 }
 
-/// A client that asks, in HTTP/1.1 and by both Connection and Upgrade, for a WebSocket (RFC 6455, section 4.2.1).
+/// A WebSocket upgrade, requested in HTTP/1.1 by both Connection and Upgrade (RFC 6455, section 4.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upgrade {
     /// The Sec-WebSocket-Version field.
@@ -196,7 +197,7 @@ pub struct Upgrade {
 }
 
 impl Request {
-    /// Reads one complete head.
+    /// Parses one complete head.
     fn parse(head: &[u8]) -> Result<Self, RequestError> {
         let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut parsed = httparse::Request::new(&mut slots);
@@ -230,7 +231,7 @@ impl Request {
             version,
             keep_alive: !has_token(&connection, "close")
                 && (version == Version::Http11 || has_token(&connection, "keep-alive")),
-            // RFC 9112, section 3.2.2: who names the authority in the target is not asked for the Host field.
+            // RFC 9112, section 3.2.2: an authority in the target takes precedence over the Host field.
             host: authority.or(host),
             forwarded_for: fields.forwarded_for,
             // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
@@ -243,8 +244,8 @@ impl Request {
     }
 }
 
-/// The fields that matter here. Several lines of one name are joined with commas (RFC 9110, section 5.3), which is
-/// what the lists among them ask for; what must stand alone (two Hosts, two lengths) becomes invalid by it.
+/// The header fields that Plume uses. Several lines of one name are joined with commas (RFC 9110, section 5.3), as
+/// lists require; fields that allow one value only (Host, Content-Length) become invalid by it.
 #[derive(Default)]
 struct Fields {
     host: Option<String>,
@@ -278,7 +279,7 @@ impl Fields {
                 "sec-websocket-key" => &mut fields.websocket_key,
                 _ => continue,
             };
-            // All that is compared with these values is ASCII, so what is not UTF-8 may as well be U+FFFD.
+            // All values compared with these are ASCII, so replacing invalid UTF-8 with U+FFFD cannot create a match.
             let value = String::from_utf8_lossy(header.value);
             match field {
                 Some(joined) => joined.extend([", ", &value]),
@@ -288,19 +289,19 @@ impl Fields {
         fields
     }
 
-    /// Whether a body might follow. The one length that is believed is a plain `0`.
+    /// Whether a body may follow. The only length accepted is a plain `0`.
     fn announce_a_body(&self) -> bool {
         self.transfer_encoding.is_some() || self.content_length.as_deref().is_some_and(|length| length != "0")
     }
 }
 
-/// Whether a comma-separated list has this element, in any case (RFC 9110, section 5.6.1).
+/// Whether a comma-separated list has this element, ignoring case (RFC 9110, section 5.6.1).
 fn has_token(list: &str, token: &str) -> bool {
     list.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
-/// Whether a list of encodings (RFC 9110, section 12.5.3) holds gzip, with no less weight than the plain form where that
-/// is named.
+/// Whether a list of encodings (RFC 9110, section 12.5.3) accepts gzip, with no lower weight than the uncompressed
+/// form if that is listed.
 fn prefers_gzip(list: &str) -> bool {
     let weight_of = |names: &[&str]| {
         let mut codings = list.split(',').map(|item| item.split_once(';').unwrap_or((item, "q=1")));
@@ -311,7 +312,7 @@ fn prefers_gzip(list: &str) -> bool {
     gzip > 0 && gzip >= weight_of(&["identity"]).unwrap_or(0)
 }
 
-/// A weight as `q=0.5` (RFC 9110, section 12.4.2).
+/// A weight such as `q=0.5` (RFC 9110, section 12.4.2), in thousandths.
 fn thousandths(weight: &str) -> Option<u16> {
     let (name, value) = weight.split_once('=')?;
     let (whole, part) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
@@ -323,9 +324,10 @@ fn thousandths(weight: &str) -> Option<u16> {
     thousandths.filter(|_| is_weight)
 }
 
-/// Authority and path of a target in origin form or absolute form (RFC 9112, section 3.2); the query is dropped.
+/// Splits a target in origin form or absolute form (RFC 9112, section 3.2) into authority and path; the query is
+/// dropped.
 fn split_target(target: &str) -> Option<(Option<Authority>, &str)> {
-    // No target has a fragment, and browsers send no other characters than these.
+    // A target has no fragment, and browsers percent-encode all characters outside ASCII.
     if !target.is_ascii() || target.contains('#') {
         return None;
     }
@@ -343,7 +345,7 @@ fn split_target(target: &str) -> Option<(Option<Authority>, &str)> {
     Some((authority, if path.is_empty() { "/" } else { path }))
 }
 
-/// A host and perhaps a port (RFC 3986, section 3.2), without a user part.
+/// A host and an optional port (RFC 3986, section 3.2), without userinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// In lower case; an IPv6 address keeps its brackets.
@@ -352,10 +354,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads `host`, `host:port` or `[address]:port`. An empty host is none (RFC 9110, section 4.2.1).
+    /// Parses `host`, `host:port` or `[address]:port`. An empty host is invalid (RFC 9110, section 4.2.1).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // The colons of an IPv6 address stand in brackets.
+        // The colons of an IPv6 address are inside brackets.
         let host_end =
             if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
         let (host, rest) = text.split_at(host_end);
@@ -378,14 +380,14 @@ impl Authority {
         &self.host
     }
 
-    /// The port, or `default` where none is named.
+    /// The port, or `default` if there is none.
     #[must_use]
     pub fn port_or(&self, default: u16) -> u16 {
         self.port.unwrap_or(default)
     }
 }
 
-/// RFC 3986, section 3.2.2, `reg-name`, which is also what an IPv4 address looks like; but not empty.
+/// Whether this is a `reg-name` (RFC 3986, section 3.2.2), which also matches IPv4 addresses; but not empty.
 fn is_registered_name(host: &str) -> bool {
     let is_plain =
         |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b));

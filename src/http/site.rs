@@ -1,7 +1,5 @@
-//! Which answer a request gets, and how it looks on the wire.
-//!
-//! Knows the files of the page and the origins that may connect. Never looks at a clock, so answers have no Date
-//! (RFC 9110, section 6.6.1).
+//! Routes a request to its response, and encodes it. Owns the page's files and the list of allowed origins. Never
+//! reads a clock, so responses have no Date field (RFC 9110, section 6.6.1).
 
 use crate::http::assets::{Asset, Assets};
 use crate::http::request::{Authority, Method, Request, RequestError, Upgrade, Version};
@@ -10,37 +8,37 @@ use data_encoding::BASE64;
 use tungstenite::Bytes;
 use tungstenite::handshake::derive_accept_key;
 
-/// All that can be asked for.
+/// The resources of the site.
 pub struct Site {
     assets: Assets,
     origins: Vec<String>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The connection goes on as a WebSocket.
+    /// The connection switches to the WebSocket protocol.
     Upgraded,
-    /// It was answered.
+    /// A response was written.
     Responded {
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
-        /// Whether another request may follow; otherwise the answer is the end of the connection.
+        /// Whether another request may follow; otherwise the connection closes after this response.
         keep_alive: bool,
-        /// What has to be sent behind the response so far: the content of a file, which all answers share. Empty where there is none.
+        /// Content to send after the bytes written so far: a file that all responses share. Empty if there is none.
         body: Bytes,
     },
 }
 
 impl Site {
     /// A site of these files, whose WebSocket is also open to pages of these origins (`scheme://host[:port]`, in
-    /// lower case, without default ports, as browsers spell them).
+    /// lower case, without default ports, as browsers write them).
     #[must_use]
     pub const fn new(assets: Assets, origins: Vec<String>) -> Self {
         Self { assets, origins }
     }
 
-    /// Appends the response to `out`, but for the body that comes with the answer.
+    /// Appends the response to `out`, except for the body returned in the [`Answer`].
     pub fn answer(&self, request: &Request, out: &mut Vec<u8>) -> Answer {
         match (request.path.as_str(), request.method) {
             ("/connect", Method::Get) => self.connect(request, out),
@@ -59,7 +57,7 @@ impl Site {
         }
     }
 
-    /// The server's half of the opening handshake (RFC 6455, section 4.2.2).
+    /// The server's side of the opening handshake (RFC 6455, section 4.2.2).
     fn connect(&self, request: &Request, out: &mut Vec<u8>) -> Answer {
         if !self.admits(request) {
             return Response::begin(Status::Forbidden, out)
@@ -86,8 +84,8 @@ impl Site {
         Answer::Upgraded
     }
 
-    /// Whether the page that sends the request, if a page does, may talk to this server. Browsers let any page open
-    /// a WebSocket to any server; the server has to look where it comes from (RFC 6455, section 10.2).
+    /// Whether the request's origin, if it has one, may connect. Browsers let any page open a WebSocket to any
+    /// server, so the server has to check the origin (RFC 6455, section 10.2).
     fn admits(&self, request: &Request) -> bool {
         request.origin.as_ref().is_none_or(|origin| {
             let origin = origin.to_ascii_lowercase();
@@ -96,8 +94,8 @@ impl Site {
     }
 }
 
-/// Whether `origin` (in lower case) names the host and the port that the request is sent to. The scheme decides the
-/// port where none is named; it is not compared, for a proxy may speak TLS in front of this server.
+/// Whether `origin` (in lower case) names the host and port of the request. The scheme supplies the default port;
+/// schemes are not compared, because a proxy may terminate TLS in front of this server.
 fn is_own(origin: &str, host: Option<&Authority>) -> bool {
     let (authority, port_default) = if let Some(authority) = origin.strip_prefix("http://") {
         (authority, 80)
@@ -111,7 +109,7 @@ fn is_own(origin: &str, host: Option<&Authority>) -> bool {
     })
 }
 
-/// RFC 6455, section 4.2.1: 16 bytes in base64.
+/// A key is 16 bytes in base64 (RFC 6455, section 4.2.1).
 fn is_websocket_key(key: &str) -> bool {
     BASE64.decode(key.as_bytes()).is_ok_and(|nonce| nonce.len() == 16)
 }
@@ -140,8 +138,8 @@ fn send(asset: &Asset, request: &Request, out: &mut Vec<u8>) -> Answer {
     response.field("Content-Type", asset.content_type).end(Some(Content::Shared(&form.body)), Some(request))
 }
 
-/// Whether If-None-Match names this tag, compared weakly (RFC 9110, sections 13.1.2 and 8.8.3.2). A tag may hold
-/// commas, but ours do not, and no part of another tag between two commas has both its quotes.
+/// Whether If-None-Match lists this tag, by weak comparison (RFC 9110, sections 13.1.2 and 8.8.3.2). Other tags may
+/// contain commas, but ours do not, and no fragment of another tag between two commas has both quotes.
 fn names_tag(tags: &str, etag: &str) -> bool {
     tags.trim() == "*"
         || tags.split(',').map(str::trim).any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
@@ -153,29 +151,29 @@ fn not_allowed(request: &Request, allow: &str, out: &mut Vec<u8>) -> Answer {
         .text("this method is not for this place\n", Some(request))
 }
 
-/// An answer that needs no request, and ends the connection.
+/// An error response without a parsed request, which ends the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// 400: see [`RequestError::BadRequest`].
     BadRequest,
-    /// 408: the head did not come in time.
+    /// 408: the request head was not complete in time.
     Timeout,
     /// 414: see [`RequestError::TargetTooLong`].
     TargetTooLong,
     /// 431: see [`RequestError::HeadTooLarge`].
     HeadTooLarge,
-    /// 503: the server has as many connections as it may have.
+    /// 503: the connection limit is reached.
     Full,
 }
 
 impl Refusal {
-    /// The status of the answer.
+    /// The status of the response.
     #[must_use]
     pub const fn status(self) -> u16 {
         self.line().0.code()
     }
 
-    /// Appends the whole response to `out`.
+    /// Appends the complete response to `out`.
     pub fn write(self, out: &mut Vec<u8>) {
         let (status, text) = self.line();
         let mut response = Response::begin(status, out);
@@ -207,12 +205,11 @@ impl From<RequestError> for Refusal {
     }
 }
 
-/// The content of a response.
 #[derive(Clone, Copy)]
 enum Content<'a> {
-    /// A few words, which are copied behind the head.
+    /// A short text, copied after the head.
     Text(&'a str),
-    /// A file, which is sent from where it lies.
+    /// A shared file, sent without a copy.
     Shared(&'a Bytes),
 }
 
@@ -225,7 +222,7 @@ impl Content<'_> {
     }
 }
 
-/// A response on its way into `out`, field by field.
+/// A response being written to `out`, field by field.
 struct Response<'o> {
     out: &'o mut Vec<u8>,
     status: Status,
@@ -244,15 +241,15 @@ impl<'o> Response<'o> {
         self
     }
 
-    /// Ends with a few words for a person or a probe, true for this moment only.
+    /// Ends with a short text for a person or a health probe, which must not be cached.
     fn text(self, text: &str, request: Option<&Request>) -> Answer {
         self.field("Content-Type", "text/plain; charset=utf-8")
             .field("Cache-Control", "no-store")
             .end(Some(Content::Text(text)), request)
     }
 
-    /// Ends with this content, which HEAD does not get to see, or none. Without a request that could be kept to,
-    /// the connection ends with it.
+    /// Ends with this content, which a HEAD response omits, or with none. Without a parsed request the connection
+    /// cannot be kept.
     fn end(mut self, content: Option<Content<'_>>, request: Option<&Request>) -> Answer {
         if let Some(content) = content {
             self = self.field("Content-Length", &content.len().to_string());
@@ -285,7 +282,7 @@ impl<'o> Response<'o> {
     }
 }
 
-/// The statuses that Plume sends (RFC 9110, section 15; RFC 6585, section 5).
+/// The status codes that Plume sends (RFC 9110, section 15; RFC 6585, section 5).
 #[derive(Clone, Copy)]
 #[repr(u16)]
 enum Status {
@@ -326,7 +323,7 @@ impl Status {
     }
 }
 
-/// RFC 6455, section 4.1.
+/// The only version that RFC 6455, section 4.1, allows.
 const WEBSOCKET_VERSION: &str = "13";
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Outbox {
         }
     }
 
-    /// Drops a queued ping and pong: no frame may follow a close frame (RFC 6455, section 5.5.1).
+    /// Drops a queued ping and pong: no frame follows a close frame.
     pub(crate) fn drop_control_frames(&mut self) {
         (self.ping_due, self.pong) = (false, None);
     }

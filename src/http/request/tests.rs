@@ -1,8 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Reads chunk after chunk, until the bytes or their meaning end. Each outcome stands with the place after its
-/// last byte.
+/// Reads chunk after chunk, until the bytes end or an error occurs. Each outcome has the position after its last
+/// byte.
 fn read_all<'c>(chunks: impl Iterator<Item = &'c [u8]>) -> Vec<(usize, Result<Request, RequestError>)> {
     let mut reader = HeadReader::default();
     let mut outcomes = Vec::new();
@@ -22,7 +22,7 @@ fn read_all<'c>(chunks: impl Iterator<Item = &'c [u8]>) -> Vec<(usize, Result<Re
     outcomes
 }
 
-/// What is read, in one line; requests are parted by " + ".
+/// The parsed requests in one line, separated by " + ".
 fn summary(bytes: &[u8]) -> String {
     let show = |(_, outcome): (usize, Result<Request, RequestError>)| match outcome {
         Ok(Request { method, path, version, keep_alive, host, upgrade, .. }) => {
@@ -38,7 +38,7 @@ fn summary(bytes: &[u8]) -> String {
     read_all([bytes].into_iter()).into_iter().map(show).collect::<Vec<_>>().join(" + ")
 }
 
-/// The one door: `row` is a head without its end, with `|` for CRLF.
+/// Checks one row: `row` is a head without its end, with `|` for CRLF.
 fn check(row: &str, expected: &str) {
     let head = row.replace('|', "\r\n") + "\r\n\r\n";
     assert_eq!(summary(head.as_bytes()), expected, "{row}");
@@ -61,14 +61,14 @@ fn requests_are_read() {
         ("GET http://B:81/x?y HTTP/1.1|Host: a", "Get /x Http11 stay b:81"),
         ("GET HTTPS://b HTTP/1.1|Host: a", "Get / Http11 stay b:0"),
         ("GET http://b?/x HTTP/1.0", "Get / Http10 end b:0"),
-        // Who stays.
+        // Persistent connections.
         ("GET / HTTP/1.1|Host: a|Connection: CLOSE", "Get / Http11 end a:0"),
         ("GET / HTTP/1.1|Host: a|Connection: x ,close, y", "Get / Http11 end a:0"),
         ("GET / HTTP/1.1|Host: a|Connection: x|connection: close", "Get / Http11 end a:0"),
         ("GET / HTTP/1.1|Host: a|Connection: closed", "Get / Http11 stay a:0"),
         ("GET / HTTP/1.0|Connection: Keep-Alive", "Get / Http10 stay -"),
         ("GET / HTTP/1.0|Connection: keep-alive|Connection: close", "Get / Http10 end -"),
-        // Who asks for a WebSocket.
+        // WebSocket upgrades.
         (
             "GET / HTTP/1.1|Host: a|Connection: keep-alive, Upgrade|Upgrade: x|Upgrade: WebSocket|\
              Sec-WebSocket-Version: 13|Sec-WebSocket-Key: k",
@@ -78,7 +78,7 @@ fn requests_are_read() {
         ("GET / HTTP/1.1|Host: a|Upgrade: websocket", "Get / Http11 stay a:0"),
         ("GET / HTTP/1.1|Host: a|Connection: upgrade|Upgrade: h2c", "Get / Http11 stay a:0"),
         ("GET / HTTP/1.0|Host: a|Connection: upgrade|Upgrade: websocket", "Get / Http10 end a:0"),
-        // One after the other, and nothing after a fault.
+        // Pipelined requests, and nothing after an error.
         ("GET /1 HTTP/1.0||||GET /2 HTTP/1.0", "Get /1 Http10 end - + Get /2 Http10 end -"),
         ("GET /1 HTTP/1.0||GET /2 HTTP/2.0||GET /3 HTTP/1.0", "Get /1 Http10 end - + 400"),
     ] {
@@ -204,7 +204,7 @@ fn limits_are_exact() {
     assert_eq!(read(&line(REQUEST_LINE_BYTES_MAX + 1)), "414");
     assert_eq!(read(&fields(HEADERS_MAX)), "Get / Http10 end -");
     assert_eq!(read(&fields(HEADERS_MAX + 1)), "431");
-    // One `|` is two bytes in the end.
+    // Each `|` becomes two bytes.
     assert_eq!(read(&head(HEAD_BYTES_MAX)), "Get /h Http10 end -");
     assert_eq!(read(&head(HEAD_BYTES_MAX + 1)), "431");
     assert_eq!(summary(&[b'x'; REQUEST_LINE_BYTES_MAX]), "", "not yet too long");

@@ -2,7 +2,7 @@ use super::*;
 use crate::http::request::HeadReader;
 
 const SCRIPT_ETAG: &str = "\"85944171f73967e8\"";
-/// A handshake that lacks nothing but perhaps an Origin; the key is that of RFC 6455, section 1.3.
+/// A complete handshake except for an Origin; the key is that of RFC 6455, section 1.3.
 const CONNECT: &str = "GET /connect HTTP/1.1|Host: a.example|Connection: Upgrade|Upgrade: websocket|\
     Sec-WebSocket-Version: 13|Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -30,8 +30,8 @@ fn answer(site: &Site, head: &str) -> (Answer, String) {
     (answer, text.strip_prefix("before").expect("what stood there stays").to_owned())
 }
 
-/// The one door. `row` is a head with `|` for CRLF. `expected` is the status, `stay` or `end`, and pieces of the
-/// response, parted by ` / `, each of which must be there, or must not where it begins with `!`.
+/// Checks one row. `row` is a head with `|` for CRLF. `expected` is the status, `stay` or `end`, and parts of the
+/// response, separated by ` / `, each of which must occur, or must not if it begins with `!`.
 fn check(site: &Site, row: &str, expected: &str) {
     let (answer, text) = answer(site, row);
     let mut pieces = expected.split(" / ");
