@@ -1,10 +1,11 @@
-//! Links the program for its machine, and prepares the files of `static/` for it: joins the modules of the page, strips what only readers of the sources need,
-//! compresses the rest as well as it can be, and writes it all with a table, which `src/http/assets.rs` includes.
+//! Build script: sets linker options, and prepares the files of `static/` for embedding. Joins the page's modules,
+//! strips comments and indentation, compresses the result, and writes it with a table that `src/http/assets.rs`
+//! includes.
 //!
-//! Nothing is parsed or renamed. What is served is what stands in the sources, line by line, but for comments that fill whole
-//! lines, white space at their starts, and the lines that tie modules together: joined in the order in which a browser would run
-//! them, they need no ties, for no two have a name in common. A source that this could change the meaning of is refused.
-//! The sources run as they are, too: `PLUME_STATIC=static` serves them.
+//! Nothing is parsed or renamed. The result is the sources line by line, except for comments that fill whole lines,
+//! leading white space, and the `import` and `export` keywords: joined in the order in which a browser would run
+//! them, modules need no imports, because no two share a name. The build fails on a source whose meaning this could
+//! change. The sources also run unchanged: `PLUME_STATIC=static` serves them.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -37,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(format!("{path}: what kind of file is this?").into()),
         };
         let body = body.as_bytes();
-        // The name of the site is only known to the running server, so what stands before its last place is not packed.
+        // Only the running server knows the site name, so the bytes up to its last placeholder are not compressed.
         let tail = if is_template(path) {
             find_last(body, NAME_PLACE).map_or(0, |at| at + NAME_PLACE.len())
         } else {
@@ -56,8 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Lets the linker pack relative relocations (`DT_RELR`), where the C library that the binary is built for can unpack them: a
-/// quarter of a megabyte less to load. glibc can since 2.36 (its NEWS of 2022-08-02); a build for another machine goes without.
+/// Lets the linker pack relative relocations (`DT_RELR`) if the C library that the binary is built for supports them:
+/// a quarter of a megabyte less to load. glibc does since 2.36 (its NEWS of 2022-08-02); cross builds go without.
 fn pack_relocations() {
     let is_native = env::var("HOST").is_ok_and(|host| env::var("TARGET").is_ok_and(|target| target == host));
     if is_native && glibc_version().is_some_and(|version| version >= (2, 36)) {
@@ -72,7 +73,7 @@ fn glibc_version() -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Every file of a folder, by its path inside.
+/// Lists every file of a directory by its path inside.
 fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -87,7 +88,7 @@ fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), Box<
     Ok(())
 }
 
-/// The modules of the page as one.
+/// The page's modules, joined into one.
 #[derive(Default)]
 struct Modules {
     text: String,
@@ -96,7 +97,7 @@ struct Modules {
 }
 
 impl Modules {
-    /// Appends a module after those that it imports, as a browser runs them.
+    /// Appends a module after its imports, in a browser's execution order.
     fn join(&mut self, folder: &Path, path: &str) -> Result<(), Box<dyn Error>> {
         if !self.joined.insert(path.to_owned()) {
             return Ok(());
@@ -122,7 +123,7 @@ impl Modules {
         self.declare(path, &fs::read_to_string(folder.join(path))?)
     }
 
-    /// Takes note of what a module declares at the start of a line, which nobody else may.
+    /// Records the names that a module declares at the start of a line; no other module may declare them.
     fn declare(&mut self, path: &str, source: &str) -> Result<(), Box<dyn Error>> {
         for line in source.lines() {
             let line = line.strip_prefix("export ").unwrap_or(line);
@@ -142,7 +143,7 @@ impl Modules {
     }
 }
 
-/// A script or style sheet without comments that fill whole lines, and without white space at the start of lines.
+/// Removes comments that fill whole lines, and leading white space, from a script or style sheet.
 fn strip(path: &str, source: &str) -> Result<String, Box<dyn Error>> {
     let is_script = Path::new(path).extension().is_some_and(|extension| extension == "js");
     let mut stripped = String::new();
@@ -155,7 +156,7 @@ fn strip(path: &str, source: &str) -> Result<String, Box<dyn Error>> {
                 return Err(format!("{path}:{number}: nothing may follow a comment on its line").into());
             }
         } else if !(line.is_empty() || is_script && line.starts_with("//")) {
-            // One over several lines would lose white space that it means.
+            // A template literal over several lines would lose significant white space.
             if line.matches('`').count() % 2 == 1 {
                 return Err(format!("{path}:{number}: a template literal must end on its line").into());
             }
@@ -166,7 +167,7 @@ fn strip(path: &str, source: &str) -> Result<String, Box<dyn Error>> {
     Ok(stripped)
 }
 
-/// A style sheet without the spaces that only make it readable. A line with a string in it stays as it is.
+/// Removes spaces that only make a style sheet readable. A line with a string stays unchanged.
 fn tightened(sheet: &str) -> String {
     let tighten = |line: &str| {
         if line.contains('"') {
@@ -177,13 +178,13 @@ fn tightened(sheet: &str) -> String {
     sheet.lines().flat_map(|line| [tighten(line), "\n".to_owned()]).collect()
 }
 
-/// A document without indentation, and without the hints to load what is joined here.
+/// Removes indentation, and preload hints for modules that are joined here.
 fn unindented(source: &str) -> String {
     let is_kept = |line: &&str| !line.is_empty() && !line.starts_with("<link rel=\"modulepreload\"");
     source.lines().map(str::trim).filter(is_kept).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Whether the server puts its name into this file; `assets.rs` agrees.
+/// Whether the server fills the site name into this file; must match `with_name` in `assets.rs`.
 fn is_template(path: &str) -> bool {
     matches!(path, "index.html" | "plume.webmanifest")
 }
@@ -192,9 +193,9 @@ fn find_last(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).rposition(|window| window == part)
 }
 
-/// The module that the page names; it imports all others.
+/// The page's entry module; it imports all others.
 const ENTRY: &str = "main.js";
-/// Who writes a client of their own reads this one from the server too, with its comments.
+/// Served unchanged, with its comments, for authors of other clients.
 const AS_IT_IS: &str = "protocol.js";
-/// Where the name of the site goes.
+/// Placeholder for the site name.
 const NAME_PLACE: &[u8] = b"{{name}}";

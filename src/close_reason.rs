@@ -1,4 +1,4 @@
-//! Why a connection ended: a closed list, each with its consequence.
+//! Why connections end: a closed list of reasons, each with its close code and its word in the log. Plain data.
 
 use std::fmt;
 
@@ -7,41 +7,41 @@ use std::fmt;
 pub enum CloseReason {
     /// The member logged out.
     Left,
-    /// The peer closed in good order.
+    /// The peer closed the connection cleanly.
     PeerClosed,
-    /// The peer went away, or the connection broke.
+    /// The peer disappeared, or the connection broke.
     PeerGone,
-    /// A message that is not JSON of the right shape.
+    /// A message was not JSON of the right shape.
     Malformed,
-    /// A message that is not UTF-8.
+    /// A text message was not UTF-8.
     NotUtf8,
-    /// Bytes that are not the WebSocket protocol.
+    /// A violation of the WebSocket protocol.
     ProtocolError,
     /// A frame or message over the limit.
     TooBig,
-    /// An unfinished message that had to give way: all of them together were too big.
+    /// An unfinished message was evicted: all of them together exceeded their limit.
     Unfinished,
-    /// A guest who did not log in in time.
+    /// A guest did not log in in time.
     GuestTooLong,
     /// Too many wrong codes or tokens on one connection.
     TooManyTries,
-    /// Far more messages than the rate allows, without a pause.
+    /// The user stayed over the message rate without a pause.
     TooFast,
-    /// Read too slowly: the ring has lapped the member.
+    /// A slow consumer: the ring has lapped the member.
     Lapped,
-    /// Took no byte for too long.
+    /// The peer took no byte of its unsent output for too long.
     Stalled,
-    /// Not a sign of life for too long.
+    /// The peer sent nothing for too long.
     Silent,
-    /// The server stops.
+    /// The server is shutting down.
     Restarting,
-    /// The server has as many connections as it may have.
+    /// The connection limit is reached.
     Full,
-    /// The client's address has as many connections as it may have, or they came too fast.
+    /// The client's address has too many connections, or opened them too fast.
     AddressFull,
-    /// A request that is answered with an error and the end of the connection.
+    /// An invalid request, answered with an error before closing.
     BadRequest,
-    /// An HTTP connection that had no more requests.
+    /// An HTTP connection ended after its last request.
     HttpDone,
 }
 

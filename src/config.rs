@@ -1,7 +1,7 @@
-//! Variables and flags become a checked [`Config`], or one clear line that says what is wrong.
+//! Parses variables and flags into a checked [`Config`], or into a one-line error.
 //!
-//! A pure function of the arguments and variables that it is handed: it reads no environment, file or socket.
-//! One table, `SETTINGS`, drives parsing, defaults and `--help`.
+//! A pure function of its arguments: it never reads the environment, files or sockets. One table, `SETTINGS`, drives
+//! parsing, defaults and `--help`.
 
 mod settings;
 mod values;
@@ -15,48 +15,48 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the command line asks for.
+/// The command given on the command line.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve, with these choices.
+    /// Serve with this configuration.
     Run(Box<Config>),
-    /// Print this text, which ends with a line end, to stdout and exit with 0.
+    /// Print this text, which ends with a line break, to stdout and exit with 0.
     Print(String),
 }
 
-/// All that the person who runs the server has chosen, checked.
+/// The operator's choices, checked.
 #[derive(Debug)]
 pub struct Config {
-    /// What the server itself needs to know. Its `connections_max` counts only once `main` has settled it.
+    /// Settings of the server. `connections_max` is final only once `main` has applied the file limit.
     pub settings: Settings,
-    /// Connections at once, where chosen; else the file limit decides, which only `main` may ask for.
+    /// Most connections at once, if set; otherwise the file limit decides, which only `main` may query.
     pub connections_max: Option<usize>,
-    /// Where to listen. Port 0: any free one.
+    /// The address to listen on. Port 0: any free one.
     pub listen: SocketAddr,
-    /// A folder to serve instead of the built-in page.
+    /// A directory to serve instead of the built-in page.
     pub static_dir: Option<PathBuf>,
-    /// What is logged: this level and all that matters more.
+    /// The least severe level that is logged.
     pub log_level: Level,
-    /// How a login code reaches its owner.
+    /// How login codes are delivered.
     pub mail: MailSettings,
 }
 
-/// How a login code reaches its owner.
+/// How login codes are delivered.
 #[derive(Debug)]
 pub enum MailSettings {
-    /// Not at all: it is printed on stderr, for development.
+    /// Printed on stderr, for development.
     Print,
-    /// By mail.
+    /// Sent by email.
     Post(Mailgun),
 }
 
-/// How mail is posted to Mailgun.
+/// Access to Mailgun.
 pub struct Mailgun {
-    /// The secret that lets us send.
+    /// The secret API key.
     pub api_key: String,
-    /// The domain that mail is sent for.
+    /// The domain that emails are sent for.
     pub domain: String,
-    /// Where the API is: `http(s)://host[:port][/path]`, without a slash at the end.
+    /// The base URL of the API: `http(s)://host[:port][/path]`, without a trailing slash.
     pub api_base: String,
     /// The sender: `Name <local@domain>` or a bare address.
     pub from: String,
@@ -65,7 +65,7 @@ pub struct Mailgun {
 }
 
 impl fmt::Debug for Mailgun {
-    /// Without the key.
+    /// Omits the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mailgun")
             .field("domain", &self.domain)
@@ -75,30 +75,30 @@ impl fmt::Debug for Mailgun {
     }
 }
 
-/// Why there is no [`Config`]. Shows itself as one line.
+/// Why the configuration is invalid. Displayed as one line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// A flag that does not exist.
     UnknownFlag(String),
     /// A `PLUME_` variable that does not exist.
     UnknownVariable(String),
-    /// An argument that is neither a flag nor the value of one, counted from one. It is not shown: it may be
-    /// a key.
+    /// The position, from one, of an argument that is neither a flag nor a flag's value. The argument itself is not
+    /// shown: it may be a key.
     StrayArgument(usize),
     /// A flag without its value.
     MissingValue(String),
-    /// A flag that is given more than once.
+    /// A flag given more than once.
     Twice(String),
     /// A value that is not allowed.
     WrongValue {
-        /// The flag or variable, as it was written.
+        /// The flag or variable, as written.
         name: String,
-        /// The value, where it holds no secret.
+        /// The value, unless it may contain a secret.
         value: Option<String>,
         /// What it must be.
         must_be: String,
     },
-    /// Production without the key that mail needs.
+    /// Production without the API key that it needs.
     KeyMissing,
 }
 
@@ -125,17 +125,17 @@ impl Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads `args` (without the program's own name) and `vars`. Flags win over variables; an empty value means
-/// the default, as if nothing were given.
+/// Parses `args` (without the program's own name) and `vars`. Flags take precedence over variables; an empty value
+/// selects the default.
 ///
 /// # Errors
-/// An unknown flag or `PLUME_` variable, or a value that is not allowed.
+/// An unknown flag or `PLUME_` variable, or an invalid value.
 pub fn parse(
     args: impl Iterator<Item = String>,
     vars: impl Iterator<Item = (String, String)>,
 ) -> Result<Command, ConfigError> {
     let args: Vec<String> = args.collect();
-    // No value starts with a dash, so these words are never the value of another flag.
+    // No value starts with a dash, so these words are never another flag's value.
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         return Ok(Command::Print(help()));
     }
@@ -155,7 +155,7 @@ pub fn parse(
             (None, Words(_)) => continue,
         };
         if let Err(must_be) = (setting.set)(&mut draft, &value) {
-            // A key may stand in an address too, as in https://api:KEY@host.
+            // An API address may contain a key too, as in https://api:KEY@host.
             let secret = setting.variable == KEY || (setting.variable == API_BASE && value.contains('@'));
             return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
         }
@@ -163,13 +163,13 @@ pub fn parse(
     draft.finish().map(|config| Command::Run(Box::new(config)))
 }
 
-/// A value, and the flag or variable that it was given by, as it was written.
+/// A value, and the flag or variable that set it, as written.
 struct Given {
     name: String,
     value: String,
 }
 
-/// What was given for each of [`SETTINGS`].
+/// The given values, in the order of [`SETTINGS`].
 type AllGiven = Vec<Option<Given>>;
 
 fn read_variables(vars: impl Iterator<Item = (String, String)>) -> Result<AllGiven, ConfigError> {
@@ -222,7 +222,7 @@ fn help() -> String {
     text
 }
 
-/// Text of a setting, fit for one line: no control characters, not too long.
+/// Makes the text of a setting fit for one line: no control characters, and truncated.
 fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).collect::<String>().escape_debug().to_string();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
@@ -231,7 +231,7 @@ fn shown(text: &str) -> String {
     shown
 }
 
-/// The configuration while its settings are read, one by one.
+/// The configuration while its settings are parsed one by one.
 struct Draft {
     config: Config,
     production: bool,
@@ -243,7 +243,7 @@ struct Draft {
 }
 
 impl Default for Draft {
-    /// Values that the table overwrites: the true defaults stand there.
+    /// Placeholders: the real defaults are in the table, which overwrites these.
     fn default() -> Self {
         let config = Config {
             settings: Settings::default(),
@@ -285,7 +285,7 @@ impl Draft {
     }
 }
 
-/// How much of a wrong value is shown, in characters.
+/// Most characters of an invalid value that an error shows.
 const SHOWN_CHARS_MAX: usize = 100;
 
 #[cfg(test)]

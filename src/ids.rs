@@ -1,9 +1,9 @@
-//! Names of connections and mails. None is ever used twice in a run.
+//! Ids of connections and emails. None is reused within a run.
 
 use std::fmt;
 
-/// One connection: the slot that it shares with its socket, and a serial number that makes it unlike
-/// every other connection that had the slot before.
+/// The id of one connection: the slot that it shares with its socket, and a serial number that distinguishes it from
+/// all earlier connections in that slot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(u64);
 
@@ -23,13 +23,13 @@ impl ClientId {
         Self(serial << SLOT_BITS | slot as u64)
     }
 
-    /// The place of the connection and of its socket in their tables.
+    /// The index of the connection and its socket in their tables.
     #[must_use]
     pub const fn slot(self) -> usize {
         (self.0 & ((1 << SLOT_BITS) - 1)) as usize
     }
 
-    /// Which connection of this run it is, counted from zero.
+    /// The connection's number in this run, from zero.
     #[must_use]
     pub const fn serial(self) -> u64 {
         self.0 >> SLOT_BITS
@@ -48,7 +48,7 @@ impl fmt::Debug for ClientId {
     }
 }
 
-/// One mail that the server asked for: a number counted from zero.
+/// The number of one email in this run, from zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailId(pub u64);
 

@@ -68,7 +68,7 @@ const _: () = assert!(HISTORY_BYTES_MAX >= LINE_FRAME_BYTES_MAX, "the newest lin
 pub const READ_SHARE_BYTES: usize = 16 << 10;
 /// Bytes offered to one socket at once, so that one fast reader with a long backlog does not take up a whole turn.
 pub const WRITE_SHARE_BYTES: usize = 256 << 10;
-/// Unsent bytes that the kernel buffers for one socket (TCP_NOTSENT_LOWAT): the ring already holds one copy of the
+/// Unsent bytes that the kernel buffers for one socket (`TCP_NOTSENT_LOWAT`): the ring already holds one copy of the
 /// backlog for all members. Without it, tcp(7) lets the buffer of each socket that stops reading grow to 4 MiB; busy
 /// rooms are as fast with this bound as without.
 pub const UNSENT_BYTES_MAX: u32 = 256 << 10;

@@ -1,26 +1,26 @@
-//! Events for the log: what an operator wants to know.
+//! Log events: everything an operator can learn from the log. Plain data; writes nothing.
 //!
-//! No type here could hold a code, a token, an address, a key or a name that a user chose: a log line is safe by its type.
+//! No type here can hold a code, a token, an address, a key or a name chosen by a user, so no log line can leak one.
 
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId};
 use crate::limits::{LOG_MEMBER_LINES_MAX, LOG_REMINDER_LINES_MAX, LOG_STRANGER_LINES_MAX};
 use crate::login_email::MailError;
 
-/// How much a note matters, from the most to the least.
+/// Severity of an event, most severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Something does not work.
+    /// Something has failed.
     Error,
-    /// Something is not as it should be.
+    /// Something needs attention.
     Warn,
-    /// People come and go.
+    /// Members joining and leaving.
     Info,
     /// Everything.
     Debug,
 }
 
-/// One event, told in one line of the log.
+/// One event, logged as one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogEvent {
     /// A connection was accepted.
@@ -29,17 +29,17 @@ pub enum LogEvent {
     Answered(ClientId, u16),
     /// A connection became a WebSocket.
     Upgraded(ClientId),
-    /// A member came in with a code.
+    /// A guest logged in with a code.
     LoggedIn(ClientId),
-    /// A member came in with a session token.
+    /// A member resumed with a session token.
     Resumed(ClientId),
-    /// A wrong code.
+    /// A login code was wrong.
     WrongTry(ClientId),
-    /// A session token that is not valid, or no longer.
+    /// A session token was invalid or had expired.
     WrongToken(ClientId),
-    /// A mail was asked for beyond the budget.
+    /// A login email was requested beyond the budget.
     MailLimited(ClientId),
-    /// A mail did not go out.
+    /// A login email could not be sent.
     MailFailed(MailId, MailError),
     /// A member's WebSocket ended.
     Closed(ClientId, CloseReason),
@@ -47,55 +47,56 @@ pub enum LogEvent {
     GuestClosed(ClientId, CloseReason),
     /// A connection that never became a WebSocket ended.
     HttpClosed(ClientId, CloseReason),
-    /// The server is full: a connection was turned away.
+    /// The connection limit is reached: a connection was refused.
     Full(ClientId),
-    /// A client address has too many connections: one was turned away.
+    /// A client address has too many connections: one was refused.
     AddressFull(ClientId),
-    /// A proxy on this machine forwards requests and is not trusted: nothing is limited by address.
+    /// An untrusted proxy on this machine forwards requests: no limit by client address applies.
     UnknownProxy(ClientId),
     /// A trusted proxy sends no usable X-Forwarded-For: all its clients share the limits of the proxy's own address.
     SilentProxy(ClientId),
-    /// Trusted networks so wide that clients may be in them, who can then choose the address they count under.
+    /// Trusted networks are so wide that they may contain clients, which can then choose the address they count
+    /// under.
     WideTrust {
-        /// How many of the trusted networks.
+        /// Number of such networks.
         networks: usize,
     },
     /// No file descriptor is left for a new connection.
     OutOfFiles,
-    /// The system refuses to accept connections for a reason that will not pass by itself.
+    /// accept(2) failed with an error that will not pass by itself.
     AcceptFailed {
-        /// The error number of accept(2), if the system gave one.
+        /// The errno of accept(2), or zero if there was none.
         errno: i32,
     },
-    /// The server begins to stop, with so many connections open.
+    /// Shutdown has begun.
     Stopping {
         /// Connections that are open.
         connections: usize,
     },
-    /// What the loop has asked of the system in this run.
+    /// System calls of the event loop in this run.
     SystemCalls(SystemCalls),
     /// The server has stopped.
     Stopped {
-        /// Messages of a type that nobody knows, in this run.
+        /// Messages of unknown types in this run.
         unknown_messages: u64,
     },
 }
 
-/// How often the loop has called the system.
+/// Number of system calls made by the event loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SystemCalls {
-    /// Turns: each polls once.
+    /// Turns of the loop, with one poll each.
     pub polls: u64,
     /// Reads of sockets.
     pub reads: u64,
     /// Writes to sockets.
     pub writes: u64,
-    /// Accepted connections, and attempts.
+    /// Calls of accept(2), including failed ones.
     pub accepts: u64,
 }
 
 impl LogEvent {
-    /// How much it matters.
+    /// The event's severity.
     #[must_use]
     pub const fn level(&self) -> Level {
         match self {
@@ -122,7 +123,7 @@ impl LogEvent {
         }
     }
 
-    /// The name of the event in the log, and of its kind where that has a limit of its own.
+    /// The event's name in the log. A kind with a separate rate limit has its own name.
     #[must_use]
     pub const fn event(&self) -> &'static str {
         match self {
@@ -169,7 +170,8 @@ impl LogEvent {
             Self::UnknownProxy(_) | Self::SilentProxy(_) | Self::AcceptFailed { .. } => {
                 Some(LOG_REMINDER_LINES_MAX)
             }
-            // The first four come once in a run; the others at the level `debug` alone, which is set to see every event.
+            // The first four occur once in a run; the others only at level `debug`, which is meant to show every
+            // event.
             Self::WideTrust { .. }
             | Self::Stopping { .. }
             | Self::SystemCalls(_)

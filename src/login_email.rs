@@ -1,16 +1,16 @@
-//! A mail on its way out, and what can become of it.
+//! A login email to send, and why sending can fail. Plain data.
 
 use crate::ids::MailId;
 use std::fmt;
 
-/// A login code to be brought to an address. It does not show itself in any log: `Debug` tells the number only.
+/// An email with a login code. Safe to log: `Debug` shows only its id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// Which mail it is.
+    /// The email's id.
     pub id: MailId,
     /// The bare address, `local@domain`.
     pub to: String,
-    /// The name that the person asked for.
+    /// The requested user name.
     pub name: String,
     /// The login code.
     pub code: String,
@@ -22,23 +22,23 @@ impl fmt::Debug for Mail {
     }
 }
 
-/// Why a mail did not go out.
+/// Why an email was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailError {
-    /// Too many mails were waiting.
+    /// The queue was full.
     QueueFull,
     /// It was not sent in time; the provider may be slow.
     Late,
     /// The provider could not be reached.
     Unreachable,
-    /// The provider was reached, but broke off or answered something else than HTTP.
+    /// The connection to the provider broke, or its response was not HTTP.
     BrokenOff,
-    /// The provider answered with this status, which is not 2xx.
+    /// The provider responded with this status, which is not 2xx.
     Refused(u16),
 }
 
 impl MailError {
-    /// Whether the provider may have taken the mail all the same, so that it may still arrive.
+    /// Whether the provider may have accepted the email nevertheless, so that it may still arrive.
     #[must_use]
     pub const fn may_have_arrived(self) -> bool {
         match self {

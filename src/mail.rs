@@ -1,8 +1,8 @@
-//! Login codes on their way: printed in development, posted to Mailgun in production.
+//! Sends login emails: printed in development, posted to Mailgun in production. Owns the queue, the worker thread and
+//! the provider's credentials; never decides who may be sent an email.
 //!
-//! The only user of ureq and of threads. The loop hands a mail over and goes on; one worker posts them one
-//! after the other, and what became of each comes back through [`Mailer::results`]. No error holds a key,
-//! code or address.
+//! The only user of ureq and of threads. The event loop queues an email and continues; one worker sends them one
+//! after the other, and each result comes back through [`Mailer::results`]. No error contains a key, code or address.
 
 use crate::config::{MailSettings, Mailgun};
 use crate::ids::MailId;
@@ -21,31 +21,31 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-/// Takes mail and tells what became of it.
+/// Sends emails and reports their results.
 pub struct Mailer {
-    /// The worker's queue, where mail is really sent.
+    /// The worker's queue; `None` in development.
     jobs: Option<SyncSender<Job>>,
-    /// Time for one mail, from the moment that it is accepted.
+    /// Timeout for one email, from the moment it is queued.
     within: Duration,
     report: Report,
     outcomes: Receiver<Outcome>,
 }
 
-/// What became of which mail.
+/// The result of one email.
 type Outcome = (MailId, Result<(), MailError>);
 
-/// A mail that waits for the worker.
+/// An email queued for the worker.
 struct Job {
     mail: Mail,
     due: Instant,
 }
 
 impl Mailer {
-    /// Starts the worker where mail is really sent. `wake` is called, by the worker or within
-    /// [`send`](Self::send), each time that a result is ready; it must not panic.
+    /// Starts the worker, unless emails are only printed. `wake` is called, by the worker or within
+    /// [`send`](Self::send), each time a result is ready; it must not panic.
     ///
     /// # Errors
-    /// Where the system has no thread for the worker.
+    /// If the system cannot start a thread for the worker.
     pub fn start(settings: MailSettings, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
         Self::start_with(settings, wake, MAIL_TIMEOUT)
     }
@@ -64,8 +64,8 @@ impl Mailer {
         Ok(Self { jobs, within, report, outcomes })
     }
 
-    /// Takes a mail; what becomes of it arrives through [`results`](Self::results), at the latest shortly
-    /// after `MAIL_TIMEOUT`. In development its code is printed at once. Never waits.
+    /// Queues an email; its result arrives through [`results`](Self::results), at the latest shortly after
+    /// `MAIL_TIMEOUT`. In development its code is printed at once. Never blocks.
     pub fn send(&mut self, mail: Mail, logger: &mut Logger) {
         let id = mail.id;
         let Some(jobs) = &self.jobs else {
@@ -81,13 +81,13 @@ impl Mailer {
         }
     }
 
-    /// What became of mails since the last call.
+    /// Results since the last call.
     pub fn results(&mut self) -> impl Iterator<Item = (MailId, Result<(), MailError>)> {
         self.outcomes.try_iter()
     }
 }
 
-/// Tells the loop what became of a mail.
+/// Reports results to the event loop and wakes it.
 #[derive(Clone)]
 struct Report {
     outcomes: Sender<Outcome>,
@@ -96,14 +96,14 @@ struct Report {
 
 impl Report {
     fn tell(&self, id: MailId, result: Result<(), MailError>) {
-        // Where nobody listens any more, the mailer is gone and the loop with it.
+        // Sending fails only after the mailer was dropped, and the loop with it.
         if self.outcomes.send((id, result)).is_ok() {
             (self.wake)();
         }
     }
 }
 
-/// The worker is not joined: who drops the mailer does not wait for a slow provider.
+/// The worker is not joined: dropping the mailer must not block on a slow provider.
 fn start_worker(mailgun: &Mailgun, report: Report) -> io::Result<SyncSender<Job>> {
     let (jobs, queue) = mpsc::sync_channel::<Job>(MAIL_QUEUE_MAX);
     let office = Office::new(mailgun);
@@ -117,7 +117,7 @@ fn start_worker(mailgun: &Mailgun, report: Report) -> io::Result<SyncSender<Job>
     Ok(jobs)
 }
 
-/// Where mail is posted.
+/// The provider's HTTP API.
 struct Office {
     agent: ureq::Agent,
     address: String,
@@ -129,12 +129,14 @@ struct Office {
 impl Office {
     fn new(mailgun: &Mailgun) -> Self {
         let config = ureq::Agent::config_builder()
-            // Asked of the environment otherwise, which is not ours to obey.
+            // Otherwise ureq reads the proxy from the environment, and configuration comes from `PLUME_` settings
+            // only.
             .proxy(None)
-            // A redirect could carry the code elsewhere.
+            // A redirect could send the code to another host.
             .max_redirects(0)
             .http_status_as_error(false)
-            // Mails are rare, and a kept connection that the provider has closed meanwhile would lose one.
+            // Emails are rare, and sending one on a kept connection that the provider has closed meanwhile would lose
+            // it.
             .max_idle_connections(0)
             .max_response_header_size(ANSWER_BYTES_MAX)
             .input_buffer_size(ANSWER_BYTES_MAX)
@@ -150,7 +152,7 @@ impl Office {
         }
     }
 
-    /// Posts a mail within the time that is `left`. The status says all: the body of the answer is not read.
+    /// Posts an email within the time `left`. The status decides: the body of the response is not read.
     fn post(&self, mail: &Mail, left: Duration) -> Result<(), MailError> {
         let subject = format!("Your Plume login code: {}", mail.code);
         let text = plain_text(&self.site_name, mail);
@@ -179,7 +181,7 @@ impl Office {
     }
 }
 
-/// Whether a request failed before any of it was sent, so that the mail surely did not go out.
+/// Whether a request failed before any of it was sent, so that the email certainly did not go out.
 fn is_before_the_request(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Http(_)
@@ -192,12 +194,13 @@ fn is_before_the_request(error: &ureq::Error) -> bool {
                 | io::ErrorKind::HostUnreachable
                 | io::ErrorKind::NetworkUnreachable
         ),
-        // ureq may add kinds; of those that we do not know, the mail may have gone out.
+        // ureq may add kinds of errors; after an unknown one the email may have gone out.
         _ => false,
     }
 }
 
-/// The code stands first, alone on its line. What follows is ours, too, but for the name, which a stranger may have chosen.
+/// The code comes first, alone on its line. The rest is our own text except for the name, which anyone may have
+/// chosen.
 fn plain_text(site_name: &str, mail: &Mail) -> String {
     let code = &mail.code;
     let asked_for =
@@ -224,10 +227,11 @@ fn html_text(site_name: &str, mail: &Mail) -> String {
     )
 }
 
-/// A name as the email may show it: as data, and with nothing that a mail client makes a link of, since anybody can have this
-/// email sent to anybody. What joins the parts of an address becomes a space: `.`, `:`, `/`, `@`, their look-alikes such as the
-/// full stop of Chinese, which domain names may have, and all other marks of punctuation but a few. Left out is a name with as
-/// many digits as a telephone number, one that is too long for a line, and one of which nothing is left.
+/// The name as the email may show it: as data, with nothing that a mail client turns into a link, since anyone can
+/// request an email to any address. Characters that join the parts of an address become spaces: `.`, `:`, `/`, `@`,
+/// their look-alikes such as the Chinese full stop, which is valid in domain names, and all other punctuation but a
+/// few marks. A name is omitted if it has as many digits as a telephone number, is too long for a line, or has no
+/// characters left.
 fn shown_name(name: &str) -> Option<String> {
     let digits = name.chars().filter(|char| char.is_numeric()).count();
     let spaced: String = name.chars().map(|char| if is_shown(char) { char } else { ' ' }).collect();
@@ -247,7 +251,7 @@ fn is_shown(char: char) -> bool {
     }
 }
 
-/// Text as it may stand in HTML, in a quoted attribute too.
+/// Escapes text for HTML, including quoted attribute values.
 fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for char in text.chars() {
@@ -263,8 +267,8 @@ fn escaped(text: &str) -> String {
     html
 }
 
-/// Finds a host within the time that is left, on a thread of its own, since the system's look-up knows no
-/// deadline. As ureq's own does, but that one panics where the system has no thread to give.
+/// Resolves a host name within the remaining time, on a separate thread, because the system's resolver has no
+/// timeout. Like ureq's own resolver, but that one panics if the system cannot start a thread.
 #[derive(Debug)]
 struct HostLookUp;
 
@@ -286,7 +290,7 @@ impl Resolver for HostLookUp {
         }
         let (sender, found) = mpsc::sync_channel(1);
         let look_up = move || {
-            // Nobody listens where the time is over.
+            // Fails if the lookup has timed out.
             let _ = sender.send(host.to_socket_addrs());
         };
         thread::Builder::new().name("plume-host".to_owned()).spawn(look_up)?;
@@ -302,15 +306,15 @@ impl Resolver for HostLookUp {
     }
 }
 
-/// Characters of a name that the email shows: most names have fewer, and most sentences more.
+/// Longest name that the email shows, in characters: most names are shorter, and most sentences longer.
 const SHOWN_NAME_CHARS_MAX: usize = 40;
-/// So many digits could be a telephone number, of which some mail clients make a link.
+/// Fewest digits that could be a telephone number, which some mail clients turn into a link.
 const PHONE_DIGITS_MIN: usize = 5;
-/// Punctuation of names, and what means something in HTML and is escaped there.
+/// Punctuation used in names, and marks with a meaning in HTML, which are escaped there.
 const HARMLESS_PUNCTUATION: &str = "&'-,!()\u{2019}";
-/// The head of the provider's answer, in bytes, and the buffers for the connection: far more than it needs.
+/// Limit for the head of the provider's response, and for the connection's buffers, in bytes: far more than needed.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
-/// Addresses of the provider that are tried; ureq holds 16.
+/// Addresses of the provider to try; ureq holds 16.
 const ADDRESSES_MAX: usize = 8;
 
 #[cfg(test)]

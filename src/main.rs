@@ -1,4 +1,5 @@
-//! Starts the server: settings, file limit, socket, loop. Exit code 2 for what the person who starts it can mend.
+//! Starts the server: settings, file limit, listening socket, event loop. The only reader of arguments, environment
+//! and system randomness; decides nothing else. Exit code 2 is for errors that the operator can fix.
 
 #![forbid(unsafe_code)]
 
@@ -34,14 +35,14 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed stderr means that nobody wants to know.
+            // If stderr is closed, there is nowhere to report the error.
             let _ = writeln!(io::stderr(), "plume: {error}");
             ExitCode::from(EXIT_MENDABLE)
         }
     }
 }
 
-/// Serves until a signal asks for a stop. The error is one line for the operator.
+/// Serves until a signal requests shutdown. The error is one line for the operator.
 fn serve(config: Config) -> Result<(), String> {
     let connections_max = connections_max(config.connections_max)?;
     let settings = Settings { connections_max, ..config.settings };
@@ -60,7 +61,7 @@ fn serve(config: Config) -> Result<(), String> {
     let site = Site::new(assets, settings.origins.clone());
     let server = Server::new(settings, site, seed()?);
     let (waker, start) = listening.split();
-    // A loop that cannot be woken looks at the results in its next turn.
+    // If waking fails, the loop collects the results in its next turn.
     let wake = move || drop(waker.wake());
     let mailer =
         Mailer::start(config.mail, wake).map_err(|error| format!("cannot start the mailer: {error}"))?;
@@ -69,15 +70,15 @@ fn serve(config: Config) -> Result<(), String> {
     if wide_trusts > 0 {
         logger.note(Moment::from_ms(0), &LogEvent::WideTrust { networks: wide_trusts });
     }
-    // Fails where there is no systemd, which is fine.
+    // Fails without systemd, which is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     start(server, mailer, logger).run().map_err(|error| format!("cannot poll: {error}"))
 }
 
-/// Raises the file limit as far as the system allows, and gives the number of connections that fit into it.
+/// Raises the file limit as far as allowed, and returns the number of connections that fit into it.
 fn connections_max(chosen: Option<usize>) -> Result<usize, String> {
     let limit = getrlimit(Resource::Nofile);
-    // Where it cannot be raised, the limit stays as it is.
+    // If it cannot be raised, the limit stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let files = getrlimit(Resource::Nofile).current.map_or(FILES_MAX, |files| files.min(FILES_MAX));
     let fit = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_RESERVED).max(1);
@@ -90,7 +91,7 @@ fn connections_max(chosen: Option<usize>) -> Result<usize, String> {
     }
 }
 
-/// What makes this run unlike every other.
+/// The random seed of this run.
 fn seed() -> Result<[u8; 32], String> {
     let mut seed = [0; 32];
     SysRng.try_fill_bytes(&mut seed).map_err(|error| format!("the system has no randomness: {error}"))?;

@@ -1,50 +1,50 @@
-//! What the person who runs the server may choose and the server needs to know. Checked by `config.rs`.
+//! The operator's choices that the server needs. Plain data, checked by `config.rs`.
 
 use crate::limits::{TRUSTED_IPV4_PREFIX_MIN, TRUSTED_IPV6_PREFIX_MIN};
 use ipnet::IpNet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// Choices that the server keeps for the whole run.
+/// Settings of the server, fixed for the whole run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The name of the site, shown on the page, in the greeting and in the mail.
+    /// The site's name, shown on the page, in the greeting and in login emails.
     pub name: String,
-    /// Lines shown to a newcomer.
+    /// Chat lines sent as history to a new member.
     pub history_lines: usize,
-    /// Size of the ring that holds the lines, in bytes.
+    /// Size of the room's log, in bytes.
     pub backlog_bytes: usize,
-    /// How long a login code is good.
+    /// How long a login code is valid.
     pub code_ttl: Duration,
-    /// How long a user whose last connection is gone stays present.
+    /// How long a user stays present after the last connection has ended.
     pub leave_grace: Duration,
-    /// After how long a silence the server pings.
+    /// Silence after which the server sends a ping.
     pub ping_after: Duration,
-    /// Messages a second from one user, and the burst; a client address has a multiple of it. Zero: without limit.
+    /// Messages per second from one user, and the burst; a client address gets a multiple of it. Zero: no limit.
     pub messages_per_second: u64,
-    /// Budgets for mail; `None` where no mail is really sent.
+    /// The budget for login emails; `None` if emails are only printed.
     pub mail_budget: Option<MailBudget>,
-    /// Connections at once; over it 503.
+    /// Most connections at once; the server answers 503 above it.
     pub connections_max: usize,
-    /// Connections at once from one client address.
+    /// Most connections at once from one client address.
     pub connections_per_address: usize,
-    /// Peers that are proxies and tell whom they speak for.
+    /// Networks of proxies whose X-Forwarded-For is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Origins that may connect although they are not the server's own: `scheme://host[:port]`, in lower case.
+    /// Origins that may connect besides the server's own: `scheme://host[:port]`, in lower case.
     pub origins: Vec<String>,
 }
 
-/// How much mail the whole server may send.
+/// The email budget of the whole server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailBudget {
-    /// One mail each time this has passed.
+    /// Time to refill one email.
     pub every: Duration,
-    /// Mails at once after a pause.
+    /// Burst of emails after a pause.
     pub burst: u64,
 }
 
 impl Settings {
-    /// How many of the trusted networks are so wide that clients may be in them. The networks of this machine alone are not.
+    /// Number of trusted networks so wide that clients may be in them. The loopback networks alone are not.
     #[must_use]
     pub fn wide_trusts(&self) -> usize {
         self.trusted_proxies.iter().filter(|network| is_wide(network)).count()
@@ -58,7 +58,7 @@ fn is_wide(network: &IpNet) -> bool {
             (Some(address), prefix @ IPV4_MAPPED_PREFIX..) => {
                 is_wide_ipv4(address, prefix - IPV4_MAPPED_PREFIX)
             }
-            // A network that holds all mapped addresses trusts the whole of IPv4.
+            // A network that contains all mapped addresses trusts the whole of IPv4.
             (_, prefix) => {
                 prefix < TRUSTED_IPV6_PREFIX_MIN || network.contains(&Ipv4Addr::UNSPECIFIED.to_ipv6_mapped())
             }

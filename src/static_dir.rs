@@ -1,13 +1,13 @@
-//! Reads a folder that is served instead of the built-in page, once, at the start.
+//! Reads a directory to serve instead of the built-in page, once at start. The only reader of files; keeps nothing.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// All files below `dir`: their paths relative to it, with `/` between the parts, and their bytes.
+/// All files below `dir`, by relative path with `/` as separator, and their bytes. Hidden files are skipped.
 ///
 /// # Errors
-/// If a file cannot be read, or the folder holds more than a page could need.
+/// If a file cannot be read, or the directory holds more than a page could need.
 pub fn read(dir: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     let mut bytes = 0;
@@ -18,7 +18,7 @@ pub fn read(dir: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
             let name = entry.file_name();
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
             let path = format!("{prefix}{name}");
-            // Follows links: the operator chose them.
+            // Follows symlinks: the operator chose them.
             let meta = fs::metadata(entry.path())?;
             if meta.is_dir() {
                 if path.split('/').count() > DEPTH_MAX {
@@ -37,9 +37,9 @@ pub fn read(dir: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
-/// Files in the folder: they are all kept in memory.
+/// Most files in the directory: they are all kept in memory.
 const FILES_MAX: usize = 1_000;
-/// Bytes in the folder, for the same reason.
+/// Most bytes in the directory, for the same reason.
 const BYTES_MAX: u64 = 64 << 20;
-/// Folders in folders; a link to a folder above would go on for ever.
+/// Deepest nesting of directories; a symlink to a parent directory would recurse forever.
 const DEPTH_MAX: usize = 16;

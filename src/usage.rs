@@ -1,18 +1,19 @@
-//! What is kept at a moment, counted beside its limit: for tests, fuzzing and measuring. Nothing is decided by it.
+//! Current usage of each bounded resource, next to its limit: for tests, fuzzing and measuring. No decision depends
+//! on it.
 
-/// How much of one kind is kept, and how much it may be.
+/// Usage of one kind of resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// The kind.
+    /// The kind of resource.
     pub what: &'static str,
-    /// Pieces or bytes of it.
+    /// Current number of items or bytes.
     pub now: usize,
-    /// The most that there may be, ever.
+    /// The upper bound at any time.
     pub most: usize,
 }
 
 impl Usage {
-    /// So many of a kind, of so many at most.
+    /// A usage of `now` out of at most `most`.
     #[must_use]
     pub const fn new(what: &'static str, now: usize, most: usize) -> Self {
         Self { what, now, most }

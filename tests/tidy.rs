@@ -1,5 +1,6 @@
-//! What the documents claim about the code holds: the architecture page (`src/lib.rs`) as data, the settings in the README, each test
-//! that is cited, and the places of the core that could panic (`docs/panics.md`).
+//! Checks the documents' claims about the code: the architecture page (`src/lib.rs`) as data, the settings in the
+//! README, each cited test, and the places in the core that could panic (`docs/panics.md`). Reads sources as text;
+//! never runs the server.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its own files are not as it expects")]
 
@@ -8,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Which modules may use a crate. A module stands for its whole folder.
+/// Modules that may use a crate. A module includes its submodules.
 const CRATES: [(&str, &[&str]); 20] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop", "base::expiring_slab"]),
@@ -21,7 +22,8 @@ const CRATES: [(&str, &[&str]); 20] = [
     ("httparse", &["http::request"]),
     ("serde", &["message"]),
     ("serde_json", &["message"]),
-    // The protocol is `websocket`'s alone; others use its shared bytes, and the handshake its accept key.
+    // Only `websocket` uses the protocol; other modules use tungstenite's shared bytes, and the handshake its accept
+    // key.
     ("tungstenite::protocol", &["websocket"]),
     ("tungstenite", &["websocket", "http::assets", "http::site", "room::cursor", "server::connection"]),
     ("rand", &["main", "users"]),
@@ -33,11 +35,11 @@ const CRATES: [(&str, &[&str]); 20] = [
     ("ipnet", &["settings", "config", "server::client_addresses", "users"]),
 ];
 
-/// What any module may name: plain data.
+/// Modules of plain data, which any module may import.
 const VOCABULARY: [&str; 7] =
     ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "usage"];
 
-/// Which modules a module may import beside itself and the vocabulary. Dependencies point down.
+/// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
 const LAYERS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("room", &["base"]),
@@ -53,7 +55,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("event_loop", &["base", "server", "mail", "logger"]),
 ];
 
-/// Columns of any line. Code is wrapped at 110 by rustfmt; what it leaves alone (prose, strings) is not much wider.
+/// Most columns of any line. rustfmt wraps code at 110; the text it leaves alone (prose, strings) is not much wider.
 const COLUMNS_MAX: usize = 165;
 
 #[test]
@@ -121,7 +123,7 @@ fn lines_have_a_bounded_width() {
     }
 }
 
-/// The modules of `src` by path, with their code up to their tests, without comments.
+/// The modules of `src` by path, each with its code before its tests, without comments.
 fn modules() -> Vec<(String, String)> {
     let sources =
         files("src", "rs").into_iter().filter(|file| file.file_name().is_none_or(|name| name != "tests.rs"));
@@ -145,7 +147,7 @@ fn mentions(code: &str, name: &str) -> bool {
     })
 }
 
-/// Places that could panic: file, function, kind; how many.
+/// Places that could panic, by file, function and kind, with their number.
 type Places = BTreeMap<(String, String, String), usize>;
 
 #[test]
@@ -245,7 +247,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Whether a text in backticks cites a test: `hostile/floods.rs::a_flood`, or `src/server.rs::a_test`.
+/// Whether a text in backticks cites a test, such as `hostile/floods.rs::a_flood` or `src/server.rs::a_test`.
 fn is_citation(text: &str) -> bool {
     text.split_once(".rs::").is_some_and(|(file, name)| {
         let is_word = |char: char| char.is_ascii_alphanumeric() || "_/.".contains(char);
@@ -253,7 +255,7 @@ fn is_citation(text: &str) -> bool {
     })
 }
 
-/// A test's file lies under `tests/`, or stands with `src/` in front.
+/// A cited file is relative to `tests/`, unless it begins with `src/`.
 fn exists(citation: &str) -> bool {
     let Some((file, name)) = citation.split_once("::") else { return false };
     let path = if file.starts_with("src/") { file.into() } else { format!("tests/{file}") };
@@ -262,13 +264,13 @@ fn exists(citation: &str) -> bool {
     let Some(at) = lines.iter().position(|line| line.starts_with(&format!("fn {name}("))) else {
         return false;
     };
-    // Only attributes and comments stand between.
+    // Only attributes and comments may come between.
     let mut before =
         lines[..at].iter().rev().take_while(|line| line.starts_with('#') || line.starts_with('/'));
     before.any(|line| *line == "#[test]")
 }
 
-/// Counts the places of one file up to its tests.
+/// Counts the places in one file before its tests.
 fn find_places(file: &Path, found: &mut Places) {
     let mut function = String::from("-");
     for line in read(file).lines().take_while(|line| !line.starts_with("#[cfg(test)]")) {
@@ -289,12 +291,12 @@ fn function_in(line: &str) -> Option<&str> {
     is_head.then_some(name).filter(|name| name.chars().all(|char| char.is_alphanumeric() || char == '_'))
 }
 
-/// What could panic in a line as rustfmt leaves it, by kind. Sums are left out: see `docs/panics.md`.
+/// Kinds of possible panics in a line formatted by rustfmt. Additions are left out: see `docs/panics.md`.
 fn kinds_in(line: &str) -> impl Iterator<Item = &'static str> {
     let code = line.trim();
     let code = if code.starts_with("//") { "" } else { code.split(" // ").next().unwrap_or_default() };
     let of_text = PATTERNS.iter().flat_map(|&(pattern, kind)| code.matches(pattern).map(move |_| kind));
-    // A constant that is zero is an error of the compiler's.
+    // Dividing by a constant zero is a compile error.
     let is_constant =
         |rest: &str| rest.starts_with(|char: char| char.is_ascii_uppercase() || char.is_ascii_digit());
     let divisors = code.split(" / ").skip(1).chain(code.split(" % ").skip(1));
@@ -306,7 +308,7 @@ fn kinds_in(line: &str) -> impl Iterator<Item = &'static str> {
     of_text.chain(counted).collect::<Vec<_>>().into_iter()
 }
 
-/// What a place looks like, and its kind.
+/// Patterns of possible panics, and their kinds.
 const PATTERNS: [(&str, &str); 17] = [
     (".expect(", "expect"),
     (".unwrap(", "expect"),
@@ -327,7 +329,7 @@ const PATTERNS: [(&str, &str); 17] = [
     (".drain(", "call"),
 ];
 
-/// The rows of the table: file, function, kind, how many, why.
+/// Parses the rows of the table: file, function, kind, number, reason.
 fn listed_places(document: &str) -> Places {
     let mut listed = Places::new();
     for line in document.lines().filter(|line| line.starts_with("| `src/")) {

@@ -1,6 +1,6 @@
-//! What a value may be: each kind of setting has a function that checks it, or says in words what it must be.
+//! Validators for values of settings: each returns the parsed value, or a phrase that says what it must be. Pure
+//! functions; they know no setting by name.
 
-/// A value, or the words for what it must be.
 use crate::limits::SITE_NAME_BYTES_MAX;
 use crate::log_event::Level;
 use email_address::{EmailAddress, Options};
@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// A valid value, or a phrase that says what it must be.
 pub(super) type Checked<T> = Result<T, String>;
 
 pub(super) fn put<T>(place: &mut T, value: Checked<T>) -> Checked<()> {
@@ -22,7 +23,7 @@ pub(super) fn production(value: &str) -> Checked<bool> {
     match value {
         "production" => Ok(true),
         "development" => Ok(false),
-        // Taken for development, a slip of the pen would print codes instead of mailing them.
+        // If a typo meant development, codes would be printed instead of emailed.
         _ => Err("production or development".to_owned()),
     }
 }
@@ -45,7 +46,7 @@ pub(super) fn whole<N: FromStr + PartialOrd + Display>(
     number.ok_or_else(|| format!("a whole number from {} to {}", allowed.start(), allowed.end()))
 }
 
-/// A number of seconds, with or without a fraction.
+/// Parses a number of seconds, with or without a fraction.
 pub(super) fn seconds(value: &str, allowed: RangeInclusive<Duration>) -> Checked<Duration> {
     let plain = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = value.parse().ok().filter(|_| plain);
@@ -55,7 +56,7 @@ pub(super) fn seconds(value: &str, allowed: RangeInclusive<Duration>) -> Checked
         .ok_or_else(|| format!("a number of seconds from {least} to {most}"))
 }
 
-/// A number of bytes, or of KiB or MiB.
+/// Parses a number of bytes, KiB or MiB.
 pub(super) fn size(value: &str, allowed: RangeInclusive<usize>) -> Checked<usize> {
     let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20)]
         .into_iter()
@@ -109,8 +110,8 @@ pub(super) fn api_base(value: &str) -> Checked<String> {
         .ok_or_else(|| "an address such as https://api.mailgun.net, without user or query".to_owned())
 }
 
-/// The `http(s)://host[:port]` that an address begins with, in lower case and without a default port, as
-/// browsers write it; and what follows it.
+/// Splits an address into its origin, `http(s)://host[:port]`, in lower case and without a default port, as browsers
+/// write it, and the rest.
 pub(super) fn split_origin(address: &str) -> Option<(String, &str)> {
     let (scheme, rest) = address.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -138,7 +139,7 @@ pub(super) fn split_origin(address: &str) -> Option<(String, &str)> {
     }
 }
 
-/// A host name in lower case, with the lengths of RFC 1035, section 2.3.4.
+/// Checks a host name against the lengths of RFC 1035, section 2.3.4, and returns it in lower case.
 pub(super) fn host_name(host: &str) -> Option<String> {
     let label = |label: &str| {
         let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
@@ -157,7 +158,8 @@ pub(super) fn api_key(value: &str) -> Checked<Option<String>> {
     good.then(|| Some(key.to_owned())).ok_or_else(|| "a key of visible ASCII characters".to_owned())
 }
 
-/// `Name <local@domain>` or a bare address. Line breaks would end the header field that it becomes.
+/// Checks a sender: `Name <local@domain>` or a bare address. A line break would end the header field and could inject
+/// another.
 pub(super) fn sender(value: &str) -> Checked<Option<String>> {
     let sender = value.trim();
     let address = match sender.split_once('<') {
