@@ -1,6 +1,6 @@
 //! Plume: a tiny in-memory, real-time chat server with a web page. One binary, one thread that polls, one page.
 //!
-//! This page is the architecture. `tests/tidy.rs` checks what it claims.
+//! This page is the architecture. `tests/tidy.rs` checks what it says of crates and of dependencies.
 //!
 //! # Two ideas
 //! **The server is a sans-I/O state machine.** [`server::Server`] decides everything and touches no socket, clock, thread,

@@ -45,7 +45,6 @@ mod member;
 mod messages;
 mod read_throttle;
 mod refusals;
-
 mod unfinished;
 mod usage;
 

@@ -280,7 +280,7 @@ impl Connection {
         self.guest_until = None;
     }
 
-    /// Owes the peer a ping.
+    /// Queues a ping.
     pub(crate) fn ping(&mut self, now: Moment) {
         self.outbox.ping();
         self.pinged = Some(now);
@@ -325,7 +325,7 @@ impl Connection {
         self.peer_ended && self.kept.is_empty()
     }
 
-    /// Bytes of the message in whose middle the peer stands, as far as it has announced them; `None`: it stands in none.
+    /// Bytes of the message in whose middle the peer stands, as far as they have arrived; `None`: it stands in none.
     pub(crate) fn unfinished_bytes(&self) -> Option<usize> {
         match &self.state {
             State::Open(decoder) => decoder.unfinished_bytes(),

@@ -78,6 +78,7 @@ impl Server {
             }
         }
     }
+
     pub(super) fn mail_done(&mut self, mail: MailId, result: Result<(), MailError>) {
         if let Err(fault) = result {
             self.note(LogEvent::MailFailed(mail, fault));
@@ -95,6 +96,7 @@ impl Server {
             }
         }
     }
+
     pub(super) fn shut_down(&mut self) {
         if self.life != Life::Serving {
             return;

@@ -78,6 +78,7 @@ impl Server {
             self.settle(id);
         }
     }
+
     /// Makes everything that is derived from a connection true again. Comes after each change to one.
     pub(super) fn settle(&mut self, id: ClientId) {
         loop {
@@ -168,6 +169,7 @@ impl Server {
             }
         }
     }
+
     /// A connection of a session is gone. If it was the user's last, leaving is announced when the grace is over.
     pub(super) fn disconnect(&mut self, session: SessionId) {
         let now = self.now.moment;

@@ -50,6 +50,7 @@ impl Server {
             client.connection.send_frame(&self.room.log, frame);
         }
     }
+
     pub(crate) fn leave(&mut self, session: SessionId) {
         let of_session = |id: &&ClientId| {
             let client = self.clients.get(**id);

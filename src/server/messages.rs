@@ -58,6 +58,7 @@ impl Server {
             | (Role::Http(_) | Role::Refused | Role::Closing, _) => {}
         }
     }
+
     /// When the input of a connection may be used: `None` means now. Users, guests and client addresses have a rate; the
     /// connections of one take turns.
     pub(crate) fn wait_for_turn(&mut self, id: ClientId) -> Option<Moment> {
@@ -109,6 +110,7 @@ impl Server {
             throttle.charge(now, self.rate.times(USERS_PER_ADDRESS), tokens);
         }
     }
+
     pub(crate) fn answer_ping(&mut self, id: ClientId, text: &str) {
         if let Some(client) = self.clients.get_mut(id)
             && text.len() <= REF_BYTES_MAX
@@ -116,6 +118,7 @@ impl Server {
             client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::ping(text));
         }
     }
+
     pub(crate) fn tell(&mut self, id: ClientId, notice: Notice) {
         if let Some(client) = self.clients.get_mut(id) {
             client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::notice(notice));
