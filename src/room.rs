@@ -32,14 +32,14 @@ impl<U: Ord + Copy> Room<U> {
         Some(id)
     }
 
-    /// Adds a connection to the readers; returns its index among them.
-    pub(crate) fn join(&mut self, id: ClientId) -> u32 {
-        self.readers.add(id)
+    /// Adds a connection to the readers.
+    pub(crate) fn join(&mut self, id: ClientId) {
+        self.readers.add(id);
     }
 
-    /// Removes the reader at an index. Returns the reader that was moved to that index, if any.
-    pub(crate) fn leave(&mut self, place: u32) -> Option<(ClientId, u32)> {
-        self.readers.remove(place)
+    /// Removes a connection from the readers.
+    pub(crate) fn leave(&mut self, id: ClientId) {
+        self.readers.remove(id);
     }
 
     /// The next reader to write to in this round.

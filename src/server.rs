@@ -34,6 +34,7 @@
 //! ```
 
 mod admission;
+mod client;
 mod client_addresses;
 mod clients;
 mod connection;
@@ -58,11 +59,11 @@ use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
 use crate::room::Room;
 use crate::room::cursor::Unsent;
-use crate::server::connection::Connection;
 use crate::settings::Settings;
 use crate::users::Users;
 use crate::users::names::UserId;
 use crate::websocket::{Codec, TextFrame};
+use client::Client;
 use client_addresses::ClientAddresses;
 use clients::Clients;
 use std::collections::VecDeque;
@@ -204,7 +205,11 @@ impl Server {
         }
         self.now = now;
         match input {
-            Input::Wrote { id, bytes } => return self.wrote(id, bytes),
+            // Before anything else can change what was offered.
+            Input::Wrote { id, bytes } => {
+                self.wrote(id, bytes);
+                return self.settle();
+            }
             Input::Tick => {
                 self.notice_lateness();
                 self.fire_deadlines();
@@ -228,10 +233,7 @@ impl Server {
             Input::Wrote { .. } | Input::Tick => {}
             Input::Shutdown => self.shut_down(),
         }
-        while let Some(id) = self.clients.surplus() {
-            self.end(id, CloseReason::Unfinished);
-            self.settle(id);
-        }
+        self.settle();
     }
 
     /// The next thing that the server says.
@@ -240,7 +242,7 @@ impl Server {
             return Some(output);
         }
         if let Some(id) = self.next_to_write() {
-            self.end_if_lapped(id);
+            self.close_if_lapped(id);
             return Some(Output::Write(id));
         }
         if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
@@ -254,7 +256,7 @@ impl Server {
 
     /// The bytes that a connection's socket should take now, in order; none where there is nothing to write.
     pub fn unsent(&mut self, id: ClientId) -> Unsent<'_> {
-        match self.clients.get_mut(id) {
+        match self.clients.get_untouched(id) {
             Some(client) => client.connection.unsent(&self.room.log),
             None => [&[], &[], &[]],
         }
@@ -263,13 +265,13 @@ impl Server {
     /// Whether a connection waits for its socket to take bytes again: what the shell asks when a socket becomes writable.
     #[must_use]
     pub fn is_blocked(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some_and(|client| client.connection.is_blocked())
+        self.clients.get(id).is_some_and(|client| client.connection.is_full())
     }
 
     /// Whether a connection should be read. From no to yes is an output, [`Output::Read`].
     #[must_use]
     pub fn wants_read(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some_and(|client| client.connection.wants_read())
+        self.clients.get(id).is_some_and(Client::wants_read)
     }
 
     /// Whether the server knows a connection. Not right after it was accepted: it was refused without an answer.
@@ -315,17 +317,18 @@ impl Server {
         None
     }
 
-    /// Ends a connection that the ring has lapped. A full socket would not take the close frame: there it waits for room.
-    fn end_if_lapped(&mut self, id: ClientId) {
-        let is_lapped =
-            |connection: &Connection| connection.is_lapped(&self.room.log) && !connection.is_blocked();
-        if self.clients.get(id).is_some_and(|client| is_lapped(&client.connection)) {
-            self.end(id, CloseReason::Lapped);
-            // One that was ending in its place already gives up the place, too.
+    /// Closes a client that the log has lapped. A full socket would not take the close frame: there it waits for room.
+    fn close_if_lapped(&mut self, id: ClientId) {
+        let is_lapped = |client: &Client| {
+            client.connection.outbox.is_lapped(&self.room.log) && !client.connection.is_full()
+        };
+        if self.clients.get(id).is_some_and(is_lapped) {
+            self.close(id, CloseReason::Lapped);
+            // One that was closing already, and still reading up to the last line, stops reading.
             if let Some(client) = self.clients.get_mut(id) {
-                client.connection.unfollow();
+                client.connection.outbox.unfollow();
             }
-            self.settle(id);
+            self.settle();
         }
     }
 

@@ -25,7 +25,7 @@ const CRATES: [(&str, &[&str]); 20] = [
     // Only `websocket` uses the protocol; other modules use tungstenite's shared bytes, and the handshake its accept
     // key.
     ("tungstenite::protocol", &["websocket"]),
-    ("tungstenite", &["websocket", "http::assets", "http::site", "room::cursor", "server::connection"]),
+    ("tungstenite", &["websocket", "http::assets", "http::site", "room::cursor", "server::client"]),
     ("rand", &["main", "users"]),
     ("subtle", &["users"]),
     ("precis_profiles", &["users::user_name"]),

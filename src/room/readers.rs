@@ -10,6 +10,8 @@ use crate::ids::ClientId;
 #[derive(Debug, Default)]
 pub(crate) struct Readers {
     ids: Vec<ClientId>,
+    /// Index in `ids` by slot; only valid for clients in `ids`.
+    index: Vec<u32>,
     /// Index of the next member to poll; equal to the number of members when no round is in progress.
     next: usize,
     /// Whether another round was requested, because a line arrived after members before `next` were polled.
@@ -17,26 +19,41 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    /// Returns the member's index. A member that joins between rounds is not polled before the next line.
-    pub(crate) fn add(&mut self, id: ClientId) -> u32 {
+    /// A member that joins between rounds is not polled before the next line.
+    pub(crate) fn add(&mut self, id: ClientId) {
         let is_idle = self.next == self.ids.len() && !self.again;
-        let place = place_u32(self.ids.len());
+        if self.index.len() <= id.slot() {
+            self.index.resize(id.slot() + 1, 0);
+        }
         self.ids.push(id);
+        self.note_index(self.ids.len() - 1);
         if is_idle {
             self.next = self.ids.len();
         }
-        place
     }
 
-    /// Removes the member at an index, if there is one. Returns the member that was moved to that index.
-    pub(crate) fn remove(&mut self, place: u32) -> Option<(ClientId, u32)> {
-        let at = place as usize;
-        if at >= self.ids.len() {
-            return None;
+    /// Removes a member, if it is one. Members that were polled in this round stay in front of the others.
+    pub(crate) fn remove(&mut self, id: ClientId) {
+        let Some(&index) = self.index.get(id.slot()) else { return };
+        let mut at = index as usize;
+        if self.ids.get(at) != Some(&id) {
+            return;
+        }
+        if at < self.next {
+            // The gap moves to the end of the polled members, or the last member would lose its turn.
+            self.next -= 1;
+            self.ids.swap(at, self.next);
+            self.note_index(at);
+            at = self.next;
         }
         self.ids.swap_remove(at);
-        self.next = self.next.min(self.ids.len());
-        self.ids.get(at).map(|&moved| (moved, place))
+        self.note_index(at);
+    }
+
+    fn note_index(&mut self, at: usize) {
+        let Some(place) = self.ids.get(at).and_then(|id| self.index.get_mut(id.slot())) else { return };
+        // Slots have 24 bits, and each is in the list once.
+        *place = u32::try_from(at).unwrap_or(u32::MAX);
     }
 
     /// Begins a round, or schedules another one after the round in progress.
@@ -63,28 +80,27 @@ impl Readers {
     }
 }
 
-fn place_u32(place: usize) -> u32 {
-    u32::try_from(place).expect("a connection has a slot of 24 bits, and one place")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn id(serial: u64) -> ClientId {
-        ClientId::new(0, serial)
+    fn id(slot: usize) -> ClientId {
+        ClientId::new(slot, 7)
     }
 
-    fn round(members: &mut Readers) -> Vec<u64> {
-        std::iter::from_fn(|| members.next_in_round()).map(ClientId::serial).collect()
+    fn round(members: &mut Readers) -> Vec<usize> {
+        std::iter::from_fn(|| members.next_in_round()).map(ClientId::slot).collect()
+    }
+
+    fn members(slots: std::ops::Range<usize>) -> Readers {
+        let mut members = Readers::default();
+        slots.for_each(|slot| members.add(id(slot)));
+        members
     }
 
     #[test]
-    fn each_is_asked_once_for_a_line() {
-        let mut members = Readers::default();
-        for serial in 0..3 {
-            assert_eq!(members.add(id(serial)), u32::try_from(serial).unwrap());
-        }
+    fn each_is_polled_once_for_a_line() {
+        let mut members = members(0..3);
         assert!(round(&mut members).is_empty());
         members.begin_round();
         assert_eq!(round(&mut members), [0, 1, 2]);
@@ -92,11 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_during_a_round_begins_another_behind_it() {
-        let mut members = Readers::default();
-        for serial in 0..3 {
-            members.add(id(serial));
-        }
+    fn a_line_during_a_round_begins_another_after_it() {
+        let mut members = members(0..3);
         members.begin_round();
         assert_eq!(members.next_in_round(), Some(id(0)));
         members.begin_round();
@@ -105,21 +118,37 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_the_place_of_another_is_named() {
-        let mut members = Readers::default();
-        for serial in 0..3 {
-            members.add(id(serial));
+    fn a_member_that_leaves_during_a_round_costs_no_other_its_turn() {
+        for polled in 0..=4 {
+            for leaving in 0..4 {
+                let mut members = members(0..4);
+                members.begin_round();
+                let mut seen: Vec<usize> =
+                    (0..polled).filter_map(|_| members.next_in_round()).map(ClientId::slot).collect();
+                members.remove(id(leaving));
+                members.remove(id(leaving));
+                seen.extend(round(&mut members));
+                seen.sort_unstable();
+                let expected: Vec<usize> = (0..4).filter(|&slot| slot != leaving || slot < polled).collect();
+                assert_eq!(seen, expected, "{polled} polled, {leaving} leaves");
+                members.begin_round();
+                let mut left = round(&mut members);
+                left.sort_unstable();
+                assert_eq!(left, (0..4).filter(|&slot| slot != leaving).collect::<Vec<_>>());
+            }
         }
+    }
+
+    #[test]
+    fn a_slot_that_another_client_has_now_removes_nobody() {
+        let mut members = members(0..2);
+        members.remove(ClientId::new(1, 8));
+        members.remove(id(9));
+        assert_eq!(members.ids(), [id(0), id(1)]);
+        members.remove(id(0));
+        members.remove(id(1));
+        members.add(id(1));
         members.begin_round();
-        assert_eq!(members.next_in_round(), Some(id(0)));
-        assert_eq!(members.remove(0), Some((id(2), 0)));
-        assert_eq!(members.remove(1), None);
-        assert!(round(&mut members).is_empty());
-        assert_eq!(members.remove(1), None, "nobody has that place");
-        members.add(id(3));
-        assert_eq!(members.remove(0), Some((id(3), 0)));
-        assert_eq!(members.remove(0), None);
-        members.begin_round();
-        assert!(round(&mut members).is_empty());
+        assert_eq!(round(&mut members), [1]);
     }
 }

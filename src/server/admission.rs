@@ -1,13 +1,12 @@
 //! How a connection comes in: whether there is room for it, and which client address it counts for.
 
+use super::client::{Client, State};
 use super::client_addresses::{AddressId, Forwarded, Origin, network};
-use super::clients::{Guest, Role};
 use super::{Life, Output, Server};
 use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::log_event::LogEvent;
-use crate::server::connection::Connection;
 use std::net::IpAddr;
 
 impl Server {
@@ -16,26 +15,23 @@ impl Server {
         if let Some(former) = self.clients.in_slot_of(id) {
             self.remove(former, CloseReason::PeerGone);
         }
-        let mut connection = Connection::new(self.now.moment);
         let origin = self.addresses.origin(peer);
-        let (role, address) = match self.make_room(id, origin) {
-            Ok(address) => (Role::Http(origin), address),
-            Err(reason) if self.clients.refuse(id, network(peer)) => {
-                connection.refuse(&self.room.log, self.now.moment, Refusal::Full, reason);
-                (Role::Refused, None)
-            }
+        let (address, refused) = match self.make_room(id, origin) {
+            Ok(address) => (address, None),
+            Err(reason) if self.clients.refuse(id, network(peer)) => (None, Some(reason)),
             Err(_) => return self.outputs.push_back(Output::Close(id)),
         };
-        self.clients.insert(id, connection, role, address);
-        if self.life != Life::Serving {
-            self.end(id, CloseReason::Restarting);
+        self.clients.insert(Client::new(id, self.now.moment, origin, address));
+        if let Some(reason) = refused {
+            self.refuse(id, Refusal::Full, reason);
+        } else if self.life != Life::Serving {
+            self.close(id, CloseReason::Restarting);
         }
-        self.settle(id);
     }
 
     /// Whether there is room for one more connection; gives its client address, where that is known.
     fn make_room(&mut self, id: ClientId, origin: Origin) -> Result<Option<AddressId>, CloseReason> {
-        if self.clients.holders() >= self.settings.connections_max {
+        if self.clients.admitted() >= self.settings.connections_max {
             if !self.is_full {
                 self.note(LogEvent::Full(id));
             }
@@ -59,11 +55,12 @@ impl Server {
         })
     }
 
-    /// A connection has become a WebSocket; only now a proxy has told whose it is.
-    pub(crate) fn upgrade(&mut self, id: ClientId, forwarded_for: Option<&str>) {
+    /// Turns an HTTP client into a guest. Only its request says which client a trusted proxy speaks for.
+    pub(crate) fn upgrade(&mut self, id: ClientId, head: &[u8], forwarded_for: Option<&str>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Role::Http(origin) = client.role else { return };
-        client.role = Role::Guest(Guest::default());
+        let State::Http(http) = &client.state else { return };
+        let origin = http.origin;
+        client.upgrade(self.now.moment, head, &self.room.log);
         self.note(LogEvent::Upgraded(id));
         let proxy = match (origin, forwarded_for) {
             (Origin::Client(_), _) | (Origin::Local, None) => return,
@@ -75,8 +72,12 @@ impl Server {
             Forwarded::Unknown(proxy) => (proxy, true),
         };
         match self.enter_address(id, address) {
-            Ok(address) => self.clients.set_address(id, address),
-            Err(reason) if self.clients.refuse(id, network(address)) => self.end(id, reason),
+            Ok(address) => {
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.address = Some(address);
+                }
+            }
+            Err(reason) if self.clients.refuse(id, network(address)) => self.close(id, reason),
             Err(reason) => self.remove(id, reason),
         }
         if is_silent {

@@ -1,150 +1,97 @@
-//! The table of connections, with what each of them is to the server, and when it wants to be looked at.
+//! The table of clients, their timers, and the two lists that a turn works off: touched clients, whose consequences are
+//! still to be derived, and clients that have something to write beside the room's round.
 
-use super::client_addresses::{AddressId, Origin};
+use super::client::Client;
+use super::connection::Clock;
 use super::refusals::Refusals;
-use super::unfinished::{self, Share, Unfinished};
-use crate::base::shared_throttle::SharedThrottle;
+use super::unfinished::{self, Unfinished};
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use crate::ids::ClientId;
-use crate::room::log::{Position, Ring};
-use crate::server::connection::{Clock, Connection};
-use crate::users::logins::FlowId;
-use crate::users::names::UserId;
-use crate::users::sessions::SessionId;
+use crate::room::log::Ring;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// One connection.
-#[derive(Debug)]
-pub(crate) struct Client {
-    id: ClientId,
-    pub(crate) connection: Connection,
-    pub(crate) role: Role,
-    /// Its client address, where that is known.
-    pub(crate) address: Option<AddressId>,
-    /// Whether the shell knows that the connection may be read.
-    pub(crate) is_read: bool,
-    is_ready: bool,
-    /// Whether it was a member's, which the log tells apart from a guest's.
-    pub(crate) was_member: bool,
-    /// What it holds of the unfinished messages.
-    unfinished: Share,
-    /// Its entry in the agenda.
-    due: Option<Moment>,
-}
-
-/// What a connection is to the server.
-#[derive(Debug)]
-pub(crate) enum Role {
-    /// Speaks HTTP.
-    Http(Origin),
-    /// Is told that the server is full.
-    Refused,
-    /// A WebSocket before its login.
-    Guest(Guest),
-    /// A WebSocket that reads the room and may speak.
-    Member(Member),
-    /// A WebSocket that is ending.
-    Closing,
-}
-
-/// The login state of a guest.
-#[derive(Debug, Default)]
-pub(crate) struct Guest {
-    /// The flow that began on this connection.
-    pub(crate) flow: Option<FlowId>,
-    pub(crate) wrong_tries: u8,
-    pub(crate) mails: u8,
-    pub(crate) throttle: SharedThrottle,
-}
-
-/// A member's session, and its place in the room.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Member {
-    pub(crate) session: SessionId,
-    /// Whose session it is.
-    pub(crate) user: UserId,
-    /// Where it began to read the room.
-    pub(crate) start: Position,
-    /// The place in the list of members.
-    pub(crate) place: u32,
-}
-
-/// All connections.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
-    table: Vec<Option<Client>>,
+    table: Vec<Option<Entry>>,
     len: usize,
     refusals: Refusals,
-    agenda: TimerQueue<ClientId>,
-    /// Those with something to write beside the room's lines.
+    timers: TimerQueue<ClientId>,
+    /// Clients that may have changed since their consequences were last derived.
+    touched: VecDeque<ClientId>,
+    /// Clients that can write beside the room's round.
     ready: VecDeque<ClientId>,
     unfinished: Unfinished,
 }
 
-impl Client {
-    pub(crate) const fn id(&self) -> ClientId {
-        self.id
-    }
-
-    /// Bytes of a message that has begun and not ended.
-    pub(crate) const fn unfinished_bytes(&self) -> usize {
-        self.unfinished.bytes()
-    }
+#[derive(Debug)]
+struct Entry {
+    client: Client,
+    is_touched: bool,
+    is_ready: bool,
+    /// Its entry in the timer queue.
+    due: Option<Moment>,
 }
 
 impl Clients {
-    /// Adds a connection. Its slot is free: see [`Clients::in_slot_of`].
-    pub(crate) fn insert(
-        &mut self,
-        id: ClientId,
-        connection: Connection,
-        role: Role,
-        address: Option<AddressId>,
-    ) {
+    /// Adds a client. Its slot is free: see [`Clients::in_slot_of`].
+    pub(crate) fn insert(&mut self, client: Client) {
+        let id = client.id;
         if self.table.len() <= id.slot() {
             self.table.resize_with(id.slot() + 1, || None);
         }
-        let client = Client {
-            id,
-            connection,
-            role,
-            address,
-            is_read: true,
-            is_ready: false,
-            was_member: false,
-            unfinished: Share::default(),
-            due: None,
-        };
+        let entry = Entry { client, is_touched: true, is_ready: false, due: None };
         if let Some(place) = self.table.get_mut(id.slot()) {
             self.len += usize::from(place.is_none());
-            *place = Some(client);
+            *place = Some(entry);
+            self.touched.push_back(id);
         }
     }
 
     pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
-        self.table.get(id.slot())?.as_ref().filter(|client| client.id == id)
+        self.table.get(id.slot())?.as_ref().map(|entry| &entry.client).filter(|client| client.id == id)
     }
 
+    /// A client that is about to change: marks it as touched.
     pub(crate) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
-        self.table.get_mut(id.slot())?.as_mut().filter(|client| client.id == id)
+        let entry = entry(&mut self.table, id)?;
+        if !entry.is_touched {
+            entry.is_touched = true;
+            self.touched.push_back(id);
+        }
+        Some(&mut entry.client)
     }
 
-    /// The connection in the slot of another one.
+    /// A client without marking it: nothing may follow from what the caller changes.
+    pub(crate) fn get_untouched(&mut self, id: ClientId) -> Option<&mut Client> {
+        Some(&mut entry(&mut self.table, id)?.client)
+    }
+
+    /// The next touched client; from here on it no longer counts as touched.
+    pub(crate) fn pop_touched(&mut self) -> Option<ClientId> {
+        while let Some(id) = self.touched.pop_front() {
+            if let Some(entry) = entry(&mut self.table, id) {
+                entry.is_touched = false;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// The client in the slot of another one.
     pub(crate) fn in_slot_of(&self, id: ClientId) -> Option<ClientId> {
-        self.table.get(id.slot())?.as_ref().map(Client::id)
+        self.table.get(id.slot())?.as_ref().map(|entry| entry.client.id)
     }
 
-    pub(crate) fn remove(&mut self, id: ClientId) {
-        let place = self.table.get_mut(id.slot());
-        let Some(mut client) = place.and_then(|place| place.take_if(|client| client.id == id)) else {
-            return;
-        };
-        self.agenda.set(id, &mut client.due, None);
-        self.unfinished.hold(&mut client.unfinished, 0);
+    pub(crate) fn remove(&mut self, id: ClientId) -> Option<Client> {
+        let place = self.table.get_mut(id.slot())?;
+        let mut entry = place.take_if(|entry| entry.client.id == id)?;
+        self.timers.set(id, &mut entry.due, None);
+        self.unfinished.hold(&mut entry.client.unfinished, 0);
         self.len = self.len.saturating_sub(1);
         self.refusals.remove(id);
+        Some(entry.client)
     }
 
     /// Counts a connection as refused, which takes no place any more. False if there is no room for its answer either.
@@ -152,13 +99,6 @@ impl Clients {
         self.refusals.add(id, network)
     }
 
-    pub(crate) fn set_address(&mut self, id: ClientId, address: AddressId) {
-        if let Some(client) = self.get_mut(id) {
-            client.address = Some(address);
-        }
-    }
-
-    /// Connections, all told.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -167,50 +107,54 @@ impl Clients {
         self.len == 0
     }
 
-    /// Connections that were not turned away.
-    pub(crate) fn holders(&self) -> usize {
+    /// Clients that were not refused.
+    pub(crate) fn admitted(&self) -> usize {
         self.len.saturating_sub(self.refusals.len())
     }
 
-    /// Connections that were turned away and are open for their answer.
+    /// Refused clients that are open for their answer.
     pub(crate) fn refused(&self) -> usize {
         self.refusals.len()
     }
 
-    /// All connections, in order of their slots.
+    /// In order of their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.table.iter().flatten()
+        self.table.iter().flatten().map(|entry| &entry.client)
     }
 
-    /// The names of all connections, in order of their slots.
+    /// In order of their slots.
     pub(crate) fn ids(&self) -> Vec<ClientId> {
         self.iter().map(|client| client.id).collect()
     }
 
-    pub(crate) fn set_place(&mut self, id: ClientId, place: u32) {
-        if let Some(Client { role: Role::Member(member), .. }) = self.get_mut(id) {
-            member.place = place;
-        }
-        // Its turn in the round may just have been lost with its old place.
-        self.make_ready(id);
-    }
-
-    /// Puts a connection among those that are asked for unsent bytes next.
-    pub(crate) fn make_ready(&mut self, id: ClientId) {
-        if let Some(client) = self.get_mut(id)
-            && !client.is_ready
-        {
-            client.is_ready = true;
+    /// Brings the table up to date with a client: its place among those that can write, its share of unfinished
+    /// messages, and its earliest deadline. A timer that is too early stays: it is set anew when it fires.
+    pub(crate) fn update(&mut self, id: ClientId, clock: Clock, log: &Ring) {
+        let Some(entry) = entry(&mut self.table, id) else { return };
+        let client = &mut entry.client;
+        if !entry.is_ready && client.connection.can_write(log) {
+            entry.is_ready = true;
             self.ready.push_back(id);
         }
+        let bytes = client.unfinished_bytes();
+        self.unfinished.hold(&mut client.unfinished, bytes);
+        let due = client.next_deadline(clock);
+        let is_earlier = match (entry.due, due) {
+            (Some(entry), Some(due)) => due < entry,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        if is_earlier {
+            self.timers.set(id, &mut entry.due, due);
+        }
     }
 
-    /// The next that is ready and can indeed write.
-    pub(crate) fn pop_ready(&mut self, ring: &Ring) -> Option<ClientId> {
+    /// The next client that is ready and can still write.
+    pub(crate) fn pop_ready(&mut self, log: &Ring) -> Option<ClientId> {
         while let Some(id) = self.ready.pop_front() {
-            if let Some(client) = self.get_mut(id) {
-                client.is_ready = false;
-                if client.connection.can_write(ring) {
+            if let Some(entry) = entry(&mut self.table, id) {
+                entry.is_ready = false;
+                if entry.client.connection.can_write(log) {
                     return Some(id);
                 }
             }
@@ -218,46 +162,29 @@ impl Clients {
         None
     }
 
-    /// Notes when a connection wants to be looked at. An entry that is too early is left alone: it asks again when it fires.
-    pub(crate) fn schedule(&mut self, id: ClientId, clock: Clock) {
-        let Some(Some(client)) = self.table.get_mut(id.slot()) else { return };
-        let due = client.connection.next_deadline(clock);
-        let is_late = match (client.due, due) {
-            (Some(entry), Some(due)) => due < entry,
-            (None, Some(_)) => true,
-            (_, None) => false,
-        };
-        if is_late {
-            self.agenda.set(id, &mut client.due, due);
-        }
-    }
-
-    /// Notes how much a connection holds of an unfinished message.
-    pub(crate) fn weigh(&mut self, id: ClientId) {
-        let Some(Some(client)) = self.table.get_mut(id.slot()) else { return };
-        let bytes = client.connection.unfinished_bytes().unwrap_or(0);
-        self.unfinished.hold(&mut client.unfinished, bytes);
-    }
-
     /// Bytes of all unfinished messages.
     pub(crate) fn unfinished_bytes(&self) -> usize {
         self.unfinished.bytes()
     }
 
-    /// Whose unfinished message has to give way.
+    /// The client whose unfinished message has to give way.
     pub(crate) fn surplus(&self) -> Option<ClientId> {
         if self.unfinished.is_too_much() { unfinished::biggest(self.iter()) } else { None }
     }
 
     pub(crate) fn pop_due(&mut self, now: Moment) -> Option<ClientId> {
-        let (_, id) = self.agenda.pop_due(now)?;
-        if let Some(client) = self.get_mut(id) {
-            client.due = None;
+        let (_, id) = self.timers.pop_due(now)?;
+        if let Some(entry) = entry(&mut self.table, id) {
+            entry.due = None;
         }
         Some(id)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        self.agenda.first()
+        self.timers.first()
     }
+}
+
+fn entry(table: &mut [Option<Entry>], id: ClientId) -> Option<&mut Entry> {
+    table.get_mut(id.slot())?.as_mut().filter(|entry| entry.client.id == id)
 }

@@ -1,14 +1,15 @@
 //! What happens when time has passed: deadlines of connections, graces, expiry, overdue emails, and the end of the server.
 
-use super::clients::Role;
+use super::client::{Client, Timer};
+use super::connection::Clock;
 use super::{Life, Server};
 use crate::close_reason::CloseReason;
+use crate::http::site::Refusal;
 use crate::ids::{ClientId, MailId};
 use crate::limits::{CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, SHUTDOWN_TIMEOUT};
 use crate::log_event::LogEvent;
 use crate::login_email::MailError;
-use crate::message::{Notice, ServerMessage};
-use crate::server::connection::{Clock, Timer};
+use crate::message::Notice;
 
 impl Server {
     /// A tick that comes late says that the process was stopped: what peers sent meanwhile lies in the sockets and is read first.
@@ -28,7 +29,6 @@ impl Server {
         let now = self.now.moment;
         while let Some(id) = self.clients.pop_due(now) {
             self.expire(id);
-            self.settle(id);
         }
         if let Life::Stopping(until) = self.life
             && until <= now
@@ -54,25 +54,26 @@ impl Server {
         self.addresses.forget_expired(now);
     }
 
-    /// Does what the deadlines of a connection ask for. Each arm moves its deadline.
-    pub(super) fn expire(&mut self, id: ClientId) {
+    /// Acts on a client's deadlines that have passed. Each arm moves its deadline or ends the client.
+    fn expire(&mut self, id: ClientId) {
         let now = self.now.moment;
         let clock = self.clock();
         while let Some(client) = self.clients.get_mut(id) {
-            match client.connection.expired(now, clock) {
+            match client.expired(now, clock) {
                 None => return,
-                Some(Timer::Request) => client.connection.request_is_overdue(&self.room.log, now),
+                // Half a head gets a response, silence gets none.
+                Some(Timer::Request) if client.is_in_head() => {
+                    self.refuse(id, Refusal::Timeout, CloseReason::BadRequest);
+                }
+                Some(Timer::Request) => self.close(id, CloseReason::HttpDone),
                 Some(Timer::Ping) => client.connection.ping(now),
                 Some(Timer::Pause) => client.connection.resume(now),
-                Some(Timer::Probe) => {
-                    client.connection.probe(now);
-                    self.clients.make_ready(id);
-                }
-                Some(Timer::Guest) => self.end(id, CloseReason::GuestTooLong),
+                Some(Timer::Probe) => client.connection.probe(now),
+                Some(Timer::Guest) => self.close(id, CloseReason::GuestTooLong),
                 Some(Timer::Silence) => self.remove(id, CloseReason::Silent),
                 Some(Timer::Progress) => self.remove(id, CloseReason::Stalled),
-                Some(Timer::End) => {
-                    let reason = client.connection.reason().unwrap_or(CloseReason::PeerGone);
+                Some(Timer::Closing) => {
+                    let reason = client.close_reason().unwrap_or(CloseReason::PeerGone);
                     self.remove(id, reason);
                 }
             }
@@ -80,19 +81,12 @@ impl Server {
     }
 
     pub(super) fn mail_done(&mut self, mail: MailId, result: Result<(), MailError>) {
-        if let Err(fault) = result {
-            self.note(LogEvent::MailFailed(mail, fault));
+        if let Err(error) = result {
+            self.note(LogEvent::MailFailed(mail, error));
         }
         for id in self.users.mail_done(mail, result) {
-            if let Some(client) = self.clients.get_mut(id)
-                && matches!(client.role, Role::Guest(_))
-            {
-                client.connection.send(
-                    &self.room.log,
-                    &mut self.frame,
-                    &ServerMessage::notice(Notice::MailFailed),
-                );
-                self.settle(id);
+            if self.clients.get_mut(id).is_some_and(|client| client.guest().is_some()) {
+                self.notify(id, Notice::MailFailed);
             }
         }
     }
@@ -104,17 +98,10 @@ impl Server {
         self.life = Life::Stopping(self.now.moment.after(SHUTDOWN_TIMEOUT));
         self.note(LogEvent::Stopping { connections: self.clients.len() });
         for id in self.clients.ids() {
-            if let Some(client) = self.clients.get_mut(id)
-                && matches!(client.role, Role::Guest(_) | Role::Member(_))
-            {
-                client.connection.send(
-                    &self.room.log,
-                    &mut self.frame,
-                    &ServerMessage::notice(Notice::Restarting),
-                );
+            if self.clients.get(id).is_some_and(Client::is_websocket) {
+                self.notify(id, Notice::Restarting);
             }
-            self.end(id, CloseReason::Restarting);
-            self.settle(id);
+            self.close(id, CloseReason::Restarting);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A guest: asks for a login code, shows it or a session token, and becomes a member.
 
+use super::client::Membership;
 use super::client_addresses::Try;
-use super::clients::{Guest, Member, Role};
 use super::{Output, Server};
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
@@ -28,9 +28,9 @@ enum Seen {
 impl Server {
     pub(crate) fn hello(&mut self, id: ClientId, hello: &Hello<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Role::Guest(guest) = &mut client.role else { return };
         let now = self.now.moment;
         let address = client.address;
+        let Some(guest) = client.guest() else { return };
         // Before the name is looked at, or the answer would still tell whether it is taken.
         let wait =
             address.map_or(Duration::ZERO, |address| self.addresses.wait_to_try(now, address, Try::Name));
@@ -47,23 +47,24 @@ impl Server {
             Ok(hello) => {
                 guest.flow = Some(hello.flow);
                 let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token, hello.code_chars);
-                client.connection.send(&self.room.log, &mut self.frame, &answer);
+                let is_mailed = matches!(hello.delivery, Delivery::Mail(_));
+                guest.mails = guest.mails.saturating_add(u8::from(is_mailed));
+                self.send(id, &answer);
                 match hello.delivery {
                     Delivery::Mail(mail) => {
-                        guest.mails = guest.mails.saturating_add(1);
                         self.outputs.push_back(Output::Mail(mail));
                     }
                     Delivery::Lately(wait) => {
                         self.note(LogEvent::MailLimited(id));
-                        self.tell(id, Notice::CodeSentLately(whole_seconds(wait)));
+                        self.notify(id, Notice::CodeSentLately(whole_seconds(wait)));
                     }
                 }
             }
-            Err(HelloError::BadName) => self.tell(id, Notice::BadName),
-            Err(HelloError::BadEmail) => self.tell(id, Notice::BadEmail),
+            Err(HelloError::BadName) => self.notify(id, Notice::BadName),
+            Err(HelloError::BadEmail) => self.notify(id, Notice::BadEmail),
             Err(HelloError::MayNotEnter(name, refusal)) => {
                 let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
-                client.connection.send(&self.room.log, &mut self.frame, &answer);
+                self.send(id, &answer);
                 if let Some(address) = address {
                     self.addresses.count_try(now, address, Try::Name);
                 }
@@ -74,7 +75,7 @@ impl Server {
 
     pub(crate) fn limit_mail(&mut self, id: ClientId, wait: Duration) {
         self.note(LogEvent::MailLimited(id));
-        self.tell(id, Notice::MailLimited(whole_seconds(wait)));
+        self.notify(id, Notice::MailLimited(whole_seconds(wait)));
     }
 
     pub(crate) fn auth(
@@ -94,10 +95,7 @@ impl Server {
             Err(AuthError::Wrong { left }) if self.has_try(id, Try::Code) => self.wrong_code(id, left),
             Err(AuthError::Wrong { .. }) => self.end_tries(id),
             Err(AuthError::MayNotEnter(name, refusal)) => {
-                if let Some(client) = self.clients.get_mut(id) {
-                    let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
-                    client.connection.send(&self.room.log, &mut self.frame, &answer);
-                }
+                self.send(id, &ServerMessage::may_not_enter(name.as_str(), reason_word(refusal)));
             }
         }
     }
@@ -147,20 +145,21 @@ impl Server {
     /// Answers a wrong code or token, and holds up the connection that sent it.
     fn reject(&mut self, id: ClientId, left: u8) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let Role::Guest(guest) = &mut client.role else { return };
+        let Some(guest) = client.guest() else { return };
         guest.wrong_tries = guest.wrong_tries.saturating_add(1);
         let is_last = guest.wrong_tries >= CONNECTION_TRIES;
-        client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::auth_rst(left));
+        if !is_last {
+            client.connection.read_throttle.pause(self.now.moment.after(WRONG_TRY_PAUSE));
+        }
+        self.send(id, &ServerMessage::auth_rst(left));
         if is_last {
             self.end_tries(id);
-        } else {
-            client.connection.pause(self.now.moment.after(WRONG_TRY_PAUSE));
         }
     }
 
     fn end_tries(&mut self, id: ClientId) {
-        self.tell(id, Notice::TooManyTries);
-        self.end(id, CloseReason::TooManyTries);
+        self.notify(id, Notice::TooManyTries);
+        self.close(id, CloseReason::TooManyTries);
     }
 
     /// Makes a guest a member: queues the acknowledgement, the lines that it missed and the greeting, and announces a user who enters.
@@ -176,12 +175,11 @@ impl Server {
             self.users.set_first_seen(entered.session, self.room.log.id_at(start));
         }
         let Some(client) = self.clients.get_mut(id) else { return };
-        if let Role::Guest(Guest { flow: Some(flow), .. }) = client.role {
+        if let Some(flow) = client.guest().and_then(|guest| guest.flow) {
             self.users.forget_flow(flow);
         }
-        let place = self.room.join(id);
-        client.role = Role::Member(Member { session: entered.session, user: entered.user, start, place });
-        client.connection.follow(start);
+        client.join(Membership { session: entered.session, user: entered.user, start });
+        self.room.join(id);
         let welcome = Welcome {
             run: self.users.run(),
             version: env!("CARGO_PKG_VERSION"),
@@ -189,10 +187,12 @@ impl Server {
             names: self.room.presence.names().take(NAMES_TOLD_MAX).collect(),
             last: self.room.log.newest_id(),
         };
-        let ack = ServerMessage::auth_ack(name, &entered.token, welcome);
-        client.connection.send_at(&mut self.frame, start, &ack);
+        let mut send_at = |place, message: &ServerMessage<'_>| {
+            client.connection.outbox.push_at(place, self.frame.build(|out| message.write(out)));
+        };
+        send_at(start, &ServerMessage::auth_ack(name, &entered.token, welcome));
         if has_gap {
-            client.connection.send_at(&mut self.frame, start, &ServerMessage::notice(Notice::Gap));
+            send_at(start, &ServerMessage::notice(Notice::Gap));
         }
         if matches!(seen, Seen::Newcomer) {
             let greeting = [
@@ -200,8 +200,7 @@ impl Server {
                 "Please be kind: your email address is tied to what you say.".to_owned(),
             ];
             for text in greeting {
-                let line = ServerMessage::aside(self.now.wall_ms, BOT_NAME, &text);
-                client.connection.send_at(&mut self.frame, before, &line);
+                send_at(before, &ServerMessage::aside(self.now.wall_ms, BOT_NAME, &text));
             }
         }
     }

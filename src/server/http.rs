@@ -13,14 +13,14 @@ impl Server {
         let mut head = Vec::new();
         match self.site.answer(request, &mut head) {
             Answer::Upgraded => {
-                client.connection.upgrade(&self.room.log, self.now.moment, &head);
-                self.upgrade(id, request.forwarded_for.as_deref());
+                self.upgrade(id, &head, request.forwarded_for.as_deref());
             }
             Answer::Responded { status, keep_alive, body } => {
-                client.connection.respond(&self.room.log, &head, body);
+                client.connection.outbox.push(&head, &self.room.log);
+                client.connection.outbox.push_body(body);
                 self.note(LogEvent::Answered(id, status));
                 if !keep_alive {
-                    self.end(id, CloseReason::HttpDone);
+                    self.close(id, CloseReason::HttpDone);
                 }
             }
         }

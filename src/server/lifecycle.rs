@@ -1,12 +1,12 @@
-//! The life of a connection in the server: its input, its writes, what follows from its state, and its end.
+//! The life of a client in the server: its input, its writes, what follows from its state, and its end.
 
-use super::clients::{Guest, Role};
+use super::client::{Event, Former, Membership, Step};
 use super::{Life, Output, Server};
 use crate::close_reason::CloseReason;
+use crate::http::site::Refusal;
 use crate::ids::ClientId;
-use crate::limits::{GUEST_MESSAGE_BYTES_MAX, MEMBER_MESSAGE_BYTES_MAX};
 use crate::log_event::LogEvent;
-use crate::message::{Line, ServerMessage};
+use crate::message::{Line, Notice, ServerMessage};
 use crate::users::sessions::SessionId;
 
 impl Server {
@@ -18,160 +18,129 @@ impl Server {
         } else {
             self.use_input(id, bytes);
         }
-        self.settle(id);
     }
 
-    /// Uses what was received as far as that may be used now, and keeps the rest.
-    pub(super) fn use_input(&mut self, id: ClientId, bytes: &[u8]) {
+    /// Uses received bytes as far as they may be used now, and keeps the rest.
+    fn use_input(&mut self, id: ClientId, bytes: &[u8]) {
         let mut used = 0;
         while used < bytes.len() {
             let Some(client) = self.clients.get_mut(id) else { return };
-            if !client.connection.may_use_input() {
-                client.connection.keep(&bytes[used..]);
-                return;
+            if !client.may_use_input() {
+                return client.connection.keep(&bytes[used..]);
             }
             if let Some(turn) = self.wait_for_turn(id) {
                 self.delay_input(id, turn);
                 continue;
             }
             let Some(client) = self.clients.get_mut(id) else { return };
-            let message_bytes_max = match client.role {
-                Role::Member(_) => MEMBER_MESSAGE_BYTES_MAX,
-                Role::Http(_) | Role::Refused | Role::Guest(_) | Role::Closing => GUEST_MESSAGE_BYTES_MAX,
-            };
-            let (taken, event) = client.connection.receive(
-                &self.room.log,
-                &mut self.codec,
-                self.now.moment,
-                &bytes[used..],
-                message_bytes_max,
-            );
+            let (taken, event) =
+                client.receive(self.now.moment, &bytes[used..], &mut self.codec, &self.room.log);
             used += taken;
-            if let Some(event) = event {
-                self.react(id, event);
+            match event {
+                None => {}
+                Some(Event::Request(request)) => self.answer(id, &request),
+                Some(Event::BadRequest(refusal)) => {
+                    self.note(LogEvent::Answered(id, refusal.status()));
+                    self.refuse(id, refusal, CloseReason::BadRequest);
+                }
+                Some(Event::Message(message)) => self.handle_message(id, &message),
+                Some(Event::Ended(reason)) => self.close(id, reason),
             }
-            self.step_out_if_ending(id);
         }
     }
 
     pub(super) fn wrote(&mut self, id: ClientId, bytes: usize) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.connection.wrote(&self.room.log, self.now.moment, bytes).is_err() {
-            return self.remove(id, CloseReason::Lapped);
+        if client.wrote(self.now.moment, bytes, &self.room.log).is_err() {
+            self.remove(id, CloseReason::Lapped);
         }
-        if client.connection.can_write(&self.room.log) {
-            self.clients.make_ready(id);
-        }
-        self.settle(id);
     }
 
     pub(super) fn unblock(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.unblock();
-        self.clients.make_ready(id);
-        self.settle(id);
+        if let Some(client) = self.clients.get_mut(id) {
+            client.connection.unblock();
+        }
     }
 
     pub(super) fn peer_ended(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id) {
-            client.connection.peer_ended();
-            self.settle(id);
+            client.connection.peer_ended = true;
         }
     }
 
-    /// Makes everything that is derived from a connection true again. Comes after each change to one.
-    pub(super) fn settle(&mut self, id: ClientId) {
+    /// Derives what follows from the state of every touched client. The one place where that is done: whatever changes
+    /// a client only marks it.
+    pub(super) fn settle(&mut self) {
         loop {
-            let Some(client) = self.clients.get_mut(id) else { return };
-            if client.connection.has_kept() && client.connection.may_use_input() {
-                let kept = client.connection.take_kept();
-                self.use_input(id, &kept);
-                continue;
+            while let Some(id) = self.clients.pop_touched() {
+                self.settle_client(id);
             }
-            if client.connection.is_exhausted() && !client.connection.is_ending() {
-                match client.role {
-                    Role::Http(_) | Role::Refused => self.end(id, CloseReason::HttpDone),
-                    Role::Guest(_) | Role::Member(_) | Role::Closing => {
-                        self.remove(id, CloseReason::PeerGone);
-                    }
-                }
-                continue;
-            }
-            break;
+            let Some(id) = self.clients.surplus() else { return };
+            self.close(id, CloseReason::Unfinished);
         }
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if client.connection.ends_writing(&self.room.log, self.now.moment) {
+    }
+
+    fn settle_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_untouched(id) else { return };
+        let end_writing = match client.next_step(self.now.moment, &self.room.log) {
+            Step::UseInput(bytes) => return self.use_input(id, &bytes),
+            Step::Close(reason) => return self.close(id, reason),
+            Step::Remove(reason) => return self.remove(id, reason),
+            Step::Rest { end_writing } => end_writing,
+        };
+        if end_writing {
             self.outputs.push_back(Output::EndWriting(id));
         }
-        if client.connection.is_over() {
-            let reason = client.connection.reason().unwrap_or(CloseReason::PeerGone);
-            self.remove(id, reason);
-            return;
-        }
-        let wants_read = client.connection.wants_read();
+        let wants_read = client.wants_read();
         if wants_read && !client.is_read {
             self.outputs.push_back(Output::Read(id));
         }
         client.is_read = wants_read;
-        if client.connection.has_private() && client.connection.can_write(&self.room.log) {
-            self.clients.make_ready(id);
-        }
-        self.clients.weigh(id);
-        self.clients.schedule(id, self.clock());
+        self.clients.update(id, self.clock(), &self.room.log);
     }
 
-    /// Begins the end of a connection.
-    pub(super) fn end(&mut self, id: ClientId, reason: CloseReason) {
+    /// Begins to close a client.
+    pub(super) fn close(&mut self, id: ClientId, reason: CloseReason) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.end(&self.room.log, self.now.moment, reason);
-        if client.connection.has_unsent(&self.room.log) {
-            self.clients.make_ready(id);
+        if let Some(membership) = client.close(self.now.moment, reason, &self.room.log) {
+            self.leave_room(id, membership);
         }
-        self.step_out_if_ending(id);
     }
 
-    /// Forgets a connection.
+    /// Sends an error response without a request, and closes.
+    pub(super) fn refuse(&mut self, id: ClientId, refusal: Refusal, reason: CloseReason) {
+        if let Some(client) = self.clients.get_mut(id) {
+            let mut response = Vec::new();
+            refusal.write(&mut response);
+            client.connection.outbox.push(&response, &self.room.log);
+            self.close(id, reason);
+        }
+    }
+
+    /// Forgets a client at once.
     pub(super) fn remove(&mut self, id: ClientId, reason: CloseReason) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        let note = match client.role {
-            Role::Http(_) | Role::Refused => LogEvent::HttpClosed(id, reason),
-            Role::Member(_) => LogEvent::Closed(id, reason),
-            Role::Closing if client.was_member => LogEvent::Closed(id, reason),
-            Role::Guest(_) | Role::Closing => LogEvent::GuestClosed(id, reason),
-        };
+        let Some(client) = self.clients.remove(id) else { return };
         if let Some(address) = client.address {
             self.addresses.leave(self.now.moment, address);
         }
-        self.step_out(id);
-        self.clients.remove(id);
-        self.note(note);
+        if let Some(membership) = client.membership() {
+            self.leave_room(id, membership);
+        }
+        self.note(match client.state.former() {
+            Former::Http => LogEvent::HttpClosed(id, reason),
+            Former::Guest => LogEvent::GuestClosed(id, reason),
+            Former::Member => LogEvent::Closed(id, reason),
+        });
         self.outputs.push_back(Output::Close(id));
     }
 
-    /// A connection that ends is no longer in the room.
-    pub(super) fn step_out_if_ending(&mut self, id: ClientId) {
-        if self.clients.get(id).is_some_and(|client| client.connection.is_ending()) {
-            self.step_out(id);
-        }
+    fn leave_room(&mut self, id: ClientId, membership: Membership) {
+        self.room.leave(id);
+        self.disconnect(membership.session);
     }
 
-    pub(super) fn step_out(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        match client.role {
-            Role::Http(_) | Role::Refused | Role::Closing => {}
-            Role::Guest(Guest { .. }) => client.role = Role::Closing,
-            Role::Member(member) => {
-                (client.role, client.was_member) = (Role::Closing, true);
-                if let Some((moved, place)) = self.room.leave(member.place) {
-                    self.clients.set_place(moved, place);
-                }
-                self.disconnect(member.session);
-            }
-        }
-    }
-
-    /// A connection of a session is gone. If it was the user's last, leaving is announced when the grace is over.
-    pub(super) fn disconnect(&mut self, session: SessionId) {
+    /// A connection of a session has ended. If it was the user's last, the leave is announced when the grace is over.
+    fn disconnect(&mut self, session: SessionId) {
         let now = self.now.moment;
         let Some(user) = self.users.disconnect(now, session) else { return };
         let grace = self.settings.leave_grace;
@@ -180,7 +149,19 @@ impl Server {
         }
     }
 
-    /// Makes a line part of the room, in the one order that all see. Nothing is said after the server's last word.
+    /// Queues a private message for a client.
+    pub(super) fn send(&mut self, id: ClientId, message: &ServerMessage<'_>) {
+        if let Some(client) = self.clients.get_mut(id) {
+            let frame = self.frame.build(|out| message.write(out));
+            client.connection.outbox.push(frame, &self.room.log);
+        }
+    }
+
+    pub(super) fn notify(&mut self, id: ClientId, notice: Notice) {
+        self.send(id, &ServerMessage::notice(notice));
+    }
+
+    /// Broadcasts a line, in the one order that all members see. Nothing is said after the shutdown has begun.
     pub(super) fn post(&mut self, line: &Line<'_>, mark: u32) {
         if self.life == Life::Serving {
             let id = self.room.log.next_id();

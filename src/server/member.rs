@@ -1,7 +1,7 @@
 //! A member: says lines for the room, and logs out.
 
 use super::Server;
-use super::clients::{Member, Role};
+use super::client::{Client, Membership};
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
 use crate::limits::{REF_BYTES_MAX, TEXT_BYTES_MAX};
@@ -13,7 +13,7 @@ use crate::websocket::text_of;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Server {
-    pub(crate) fn say(&mut self, id: ClientId, member: Member, text: &str, reference: Option<&str>) {
+    pub(crate) fn say(&mut self, id: ClientId, member: Membership, text: &str, reference: Option<&str>) {
         if text.is_empty() {
             return;
         }
@@ -30,7 +30,7 @@ impl Server {
         let time = self.now.wall_ms;
         self.post(&Line { time, name: name.as_str(), text: fits, event: None, reference }, mark);
         if fits.len() < text.len() {
-            self.tell(id, Notice::TooLong);
+            self.notify(id, Notice::TooLong);
         }
     }
 
@@ -43,25 +43,22 @@ impl Server {
 
     /// A line that was said already is not said twice: its sender had no answer on a connection that broke. Where it will not come
     /// by way of the ring, the sender is shown it once more.
-    fn say_again(&mut self, id: ClientId, member: Member, place: Position, frame: &[u8]) {
+    fn say_again(&mut self, id: ClientId, member: Membership, place: Position, frame: &[u8]) {
         if let Some(client) = self.clients.get_mut(id)
             && place < member.start
         {
-            client.connection.send_frame(&self.room.log, frame);
+            client.connection.outbox.push(frame, &self.room.log);
         }
     }
 
     pub(crate) fn leave(&mut self, session: SessionId) {
         let of_session = |id: &&ClientId| {
-            let client = self.clients.get(**id);
-            client.is_some_and(
-                |client| matches!(client.role, Role::Member(member) if member.session == session),
-            )
+            let member = self.clients.get(**id).and_then(Client::membership);
+            member.is_some_and(|member| member.session == session)
         };
         let leaving: Vec<ClientId> = self.room.readers().iter().filter(of_session).copied().collect();
         for id in leaving {
-            self.end(id, CloseReason::Left);
-            self.settle(id);
+            self.close(id, CloseReason::Left);
         }
         let user = self.users.log_out(session);
         if let Some(name) = user.and_then(|user| self.room.presence.leave_now(user)) {

@@ -1,65 +1,61 @@
-//! Messages of clients: what each is charged, when its turn is, and who it is for. Guests' are in `guest`, members' in `member`.
+//! Messages of clients: what each is charged, when its turn is, and who it is for. Guests' are in `guest`, members' in
+//! `member`.
 
 use super::Server;
-use super::clients::Role;
+use super::client::State;
 use crate::base::time::Moment;
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
 use crate::limits::{REF_BYTES_MAX, TOKEN_BYTES, USERS_PER_ADDRESS};
-use crate::log_event::LogEvent;
 use crate::message::{self, ClientMessage, Notice, ServerMessage};
-use crate::server::connection::Event;
+use crate::server::read_throttle::TooFast;
 
 impl Server {
-    pub(crate) fn react(&mut self, id: ClientId, event: Event) {
-        match event {
-            Event::Refused(status) => self.note(LogEvent::Answered(id, status)),
-            Event::Request(request) => self.answer(id, &request),
-            Event::Message(bytes) => self.hear(id, &bytes),
-        }
-    }
-
-    pub(crate) fn hear(&mut self, id: ClientId, bytes: &[u8]) {
+    pub(crate) fn handle_message(&mut self, id: ClientId, bytes: &[u8]) {
         self.charge(id, bytes.len());
-        let Ok(json) = str::from_utf8(bytes) else { return self.end(id, CloseReason::NotUtf8) };
+        let Ok(json) = str::from_utf8(bytes) else { return self.close(id, CloseReason::NotUtf8) };
         let Some(message) = message::parse(json) else {
-            self.tell(id, Notice::Malformed);
-            return self.end(id, CloseReason::Malformed);
+            self.notify(id, Notice::Malformed);
+            return self.close(id, CloseReason::Malformed);
         };
         let Some(client) = self.clients.get_mut(id) else { return };
-        match (&client.role, message) {
-            (Role::Guest(_), ClientMessage::Hello(None)) => self.tell(id, Notice::NoLineEnd),
-            (Role::Guest(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
-            (Role::Guest(guest), ClientMessage::Auth { code, flow }) => {
+        match (&client.state, message) {
+            (State::Guest(_), ClientMessage::Hello(None)) => self.notify(id, Notice::NoLineEnd),
+            (State::Guest(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
+            (State::Guest(guest), ClientMessage::Auth { code, flow }) => {
                 let own = guest.flow;
                 self.auth(id, own, flow.as_deref(), &code);
             }
-            (Role::Guest(_), ClientMessage::Resume { token, run, after }) => {
+            (State::Guest(_), ClientMessage::Resume { token, run, after }) => {
                 self.resume(id, &token, run.as_deref(), after);
             }
-            (&Role::Member(member), ClientMessage::Text { text, reference }) => {
-                self.say(id, member, &text, reference.as_deref());
+            (State::Member(member), ClientMessage::Text { text, reference }) => {
+                let membership = member.membership;
+                self.say(id, membership, &text, reference.as_deref());
             }
-            (&Role::Member(member), ClientMessage::Leave) => self.leave(member.session),
-            (Role::Guest(_) | Role::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
+            (State::Member(member), ClientMessage::Leave) => {
+                let session = member.membership.session;
+                self.leave(session);
+            }
+            (State::Guest(_) | State::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
             (_, ClientMessage::Unknown) => self.unknown_messages += 1,
-            // Guests have nothing to say, members are in already, and nobody speaks for the server.
+            // Guests may not talk or leave, members are logged in already, and no client sends the server's messages.
             (
-                Role::Guest(_),
+                State::Guest(_),
                 ClientMessage::Text { .. } | ClientMessage::Leave | ClientMessage::ServerOnly,
             )
             | (
-                Role::Member(_),
+                State::Member(_),
                 ClientMessage::Hello(_)
                 | ClientMessage::Auth { .. }
                 | ClientMessage::Resume { .. }
                 | ClientMessage::ServerOnly,
             )
-            | (Role::Http(_) | Role::Refused | Role::Closing, _) => {}
+            | (State::Http(_) | State::Closing(_), _) => {}
         }
     }
 
-    /// When the input of a connection may be used: `None` means now. Users, guests and client addresses have a rate; the
+    /// When a client's input may be used: `None` means now. Users, guests and client addresses have a rate; the
     /// connections of one take turns.
     pub(crate) fn wait_for_turn(&mut self, id: ClientId) -> Option<Moment> {
         if self.rate.is_unlimited() {
@@ -67,11 +63,11 @@ impl Server {
         }
         let now = self.now.moment;
         let client = self.clients.get_mut(id)?;
-        let has_slot = client.connection.take_slot();
-        let own = match &mut client.role {
-            Role::Member(member) => self.users.throttle(member.user),
-            Role::Guest(guest) => Some(&mut guest.throttle),
-            Role::Http(_) | Role::Refused | Role::Closing => None,
+        let has_slot = client.connection.read_throttle.take_slot();
+        let own = match &mut client.state {
+            State::Member(member) => self.users.throttle(member.membership.user),
+            State::Guest(guest) => Some(&mut guest.throttle),
+            State::Http(_) | State::Closing(_) => None,
         };
         let turn = own?.wait_for_turn(now, self.rate, has_slot);
         let address = client.address.and_then(|address| self.addresses.throttle(address));
@@ -80,27 +76,27 @@ impl Server {
         turn.max(turn_of_address)
     }
 
-    /// The input of a connection waits for its turn; one that has waited for too long without a pause is closed.
+    /// Makes a client's input wait for its turn. Closes one that has talked too fast for too long.
     pub(crate) fn delay_input(&mut self, id: ClientId, turn: Moment) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        if let Err(reason) = client.connection.wait_for_turn(self.now.moment, turn) {
-            self.end(id, reason);
+        if let Err(TooFast) = client.connection.read_throttle.wait_for_turn(self.now.moment, turn) {
+            self.close(id, CloseReason::TooFast);
         }
     }
 
     /// Charges for a message: to the user or guest who sent it, and to the client address.
-    pub(crate) fn charge(&mut self, id: ClientId, message_bytes: usize) {
+    fn charge(&mut self, id: ClientId, message_bytes: usize) {
         let now = self.now.moment;
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.connection.count_message();
-        let own = match &mut client.role {
-            Role::Member(member) => self.users.throttle(member.user),
-            Role::Guest(guest) => {
+        client.connection.read_throttle.count_message();
+        let own = match &mut client.state {
+            State::Member(member) => self.users.throttle(member.membership.user),
+            State::Guest(guest) => {
                 // Even where messages have no limit: a guest has no use for many.
-                client.connection.charge_frame(now);
+                client.connection.read_throttle.charge_frame(now);
                 Some(&mut guest.throttle)
             }
-            Role::Http(_) | Role::Refused | Role::Closing => None,
+            State::Http(_) | State::Closing(_) => None,
         };
         let tokens = 1 + message_bytes.saturating_sub(1) as u64 / TOKEN_BYTES;
         if let Some(throttle) = own {
@@ -111,17 +107,9 @@ impl Server {
         }
     }
 
-    pub(crate) fn answer_ping(&mut self, id: ClientId, text: &str) {
-        if let Some(client) = self.clients.get_mut(id)
-            && text.len() <= REF_BYTES_MAX
-        {
-            client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::ping(text));
-        }
-    }
-
-    pub(crate) fn tell(&mut self, id: ClientId, notice: Notice) {
-        if let Some(client) = self.clients.get_mut(id) {
-            client.connection.send(&self.room.log, &mut self.frame, &ServerMessage::notice(notice));
+    fn answer_ping(&mut self, id: ClientId, text: &str) {
+        if text.len() <= REF_BYTES_MAX {
+            self.send(id, &ServerMessage::ping(text));
         }
     }
 }

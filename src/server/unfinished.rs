@@ -2,8 +2,8 @@
 //! client address, then the user, then the connection that holds most. A client that uploads one message never is, as long as
 //! an attacker holds more.
 
+use super::client::Client;
 use super::client_addresses::AddressId;
-use super::clients::{Client, Role};
 use crate::ids::ClientId;
 use crate::limits::UNFINISHED_BYTES_MAX;
 use crate::users::names::UserId;
@@ -53,25 +53,23 @@ impl Share {
 
 /// The connection that has to give way.
 pub(crate) fn biggest<'a>(clients: impl Iterator<Item = &'a Client>) -> Option<ClientId> {
-    let holding = clients.filter(|client| client.unfinished_bytes() > 0).collect();
+    let holding = clients.filter(|client| client.unfinished.bytes() > 0).collect();
     let of_address =
         biggest_group(holding, |client| client.address.map_or_else(|| user_of(client), Holder::Address));
     let of_user = biggest_group(of_address, user_of);
-    of_user.into_iter().max_by_key(|client| client.unfinished_bytes()).map(Client::id)
+    of_user.into_iter().max_by_key(|client| client.unfinished.bytes()).map(|client| client.id)
 }
 
 fn user_of(client: &Client) -> Holder {
-    match client.role {
-        Role::Member(member) => Holder::User(member.user),
-        Role::Http(_) | Role::Refused | Role::Guest(_) | Role::Closing => Holder::Connection(client.id()),
-    }
+    let member = client.membership();
+    member.map_or(Holder::Connection(client.id), |member| Holder::User(member.user))
 }
 
 fn biggest_group(clients: Vec<&Client>, holder_of: impl Fn(&Client) -> Holder) -> Vec<&Client> {
     let mut groups: BTreeMap<Holder, (usize, Vec<&Client>)> = BTreeMap::new();
     for client in clients {
         let (bytes, group) = groups.entry(holder_of(client)).or_default();
-        *bytes += client.unfinished_bytes();
+        *bytes += client.unfinished.bytes();
         group.push(client);
     }
     groups.into_values().max_by_key(|&(bytes, _)| bytes).map(|(_, group)| group).unwrap_or_default()

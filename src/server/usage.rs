@@ -1,12 +1,11 @@
 //! What the server keeps at a moment, counted.
 
 use super::Server;
-use super::clients::Role;
+use super::client::Client;
 use crate::limits::{
     ADDRESSES_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES, REFUSALS_MAX,
     UNFINISHED_BYTES_MAX,
 };
-use crate::server::connection::Connection;
 use crate::usage::Usage;
 
 impl Server {
@@ -15,22 +14,22 @@ impl Server {
     #[must_use]
     pub fn usage(&self) -> Vec<Usage> {
         let connections_max = self.settings.connections_max;
-        let connections = || self.clients.iter().map(|client| &client.connection);
-        let members = self.clients.iter().filter(|client| matches!(client.role, Role::Member(_))).count();
-        let kept = connections().map(Connection::kept_bytes).max();
-        let held = connections().map(Connection::held_bytes).max();
+        let most_of = |bytes: fn(&Client) -> usize| self.clients.iter().map(bytes).max().unwrap_or(0);
+        let members = self.clients.iter().filter_map(Client::membership).count();
+        let kept = most_of(|client| client.connection.kept_bytes());
+        let held = most_of(|client| client.connection.outbox.held_bytes());
         let mut counts = vec![
-            Usage::new("connections", self.clients.holders(), connections_max),
+            Usage::new("connections", self.clients.admitted(), connections_max),
             Usage::new("refused connections", self.clients.refused(), REFUSALS_MAX),
             Usage::new("members", members, connections_max),
             Usage::new("places in the round", self.room.readers().len(), connections_max),
             Usage::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
             Usage::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
-            Usage::new("bytes of one connection that wait to be used", kept.unwrap_or(0), READ_SHARE_BYTES),
+            Usage::new("bytes of one connection that wait to be used", kept, READ_SHARE_BYTES),
             // What was not fetched yet, and then the longest answer (the built-in page has no longer ones), or a line, or the rest of one.
             Usage::new(
                 "bytes held for one connection alone",
-                held.unwrap_or(0),
+                held,
                 PRIVATE_UNSENT_BYTES_MAX + 2 * LINE_FRAME_BYTES_MAX,
             ),
         ];

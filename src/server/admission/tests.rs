@@ -80,7 +80,7 @@ impl House {
 
     /// Whether the connection has a place.
     fn has_place(&self, id: ClientId) -> bool {
-        self.server.clients.get(id).is_some_and(|client| !client.connection.is_ending())
+        self.server.clients.get(id).is_some_and(|client| !client.is_closing())
     }
 
     fn pass(&mut self, wait: Duration) {
@@ -118,7 +118,7 @@ fn a_full_server_answers_a_few_and_closes_the_rest_until_there_is_a_place() {
     let refused: Vec<ClientId> = (0..90).map(|n| house.connect(&format!("198.51.100.{n}"))).collect();
     let answered = refused.iter().filter(|&&id| house.is_answered(id, b"HTTP/1.1 503 ")).count();
     assert_eq!((answered, house.closed.len()), (REFUSALS_MAX, refused.len() - REFUSALS_MAX));
-    assert_eq!(house.server.clients.holders(), 3);
+    assert_eq!(house.server.clients.admitted(), 3);
     house.tell(Input::Broken(inside[0]));
     let id = house.connect("198.51.100.200");
     assert!(house.has_place(id), "a place is free although all answers are open");
@@ -133,7 +133,7 @@ fn a_flood_by_way_of_a_proxy_takes_no_places_either() {
     let told = flood.iter().filter(|&&id| house.is_answered(id, &[0x88, 2, 0x03, 0xf5])).count();
     assert_eq!(told, REFUSALS_PER_ADDRESS, "told 1013");
     assert_eq!(house.closed, flood[2 + REFUSALS_PER_ADDRESS..], "the others are closed at once");
-    assert_eq!(house.server.clients.holders(), 2);
+    assert_eq!(house.server.clients.admitted(), 2);
     for n in 10..28 {
         let id = house.upgrade("10.0.0.1", Some(&format!("203.0.113.{n}")));
         assert!(house.has_place(id), "{n}");

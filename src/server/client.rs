@@ -1,0 +1,603 @@
+//! One client, from its first byte to its last: one enum for its state, and one function that changes it.
+//!
+//! ```text
+//!             Upgrade           Join
+//!   Http ---------------> Guest -----> Member
+//!     \                     |            |
+//!      \------- Close ------+--- Close --+-----> Closing
+//! ```
+//! A client turns bytes into [`Event`]s and computes its own deadlines. It never touches users, the room's presence or
+//! other clients: what an event means is for the server.
+
+use super::client_addresses::{AddressId, Origin};
+use super::connection::{Clock, Connection};
+use super::unfinished::Share;
+use crate::base::shared_throttle::SharedThrottle;
+use crate::base::time::Moment;
+use crate::close_reason::CloseReason;
+use crate::http::request::{HeadReader, Request};
+use crate::http::site::Refusal;
+use crate::ids::ClientId;
+use crate::limits::{
+    CLOSE_TIMEOUT, DRAIN_TIMEOUT, FIRST_BYTE_TIMEOUT, GUEST_MESSAGE_BYTES_MAX, GUEST_TIMEOUT, HEAD_TIMEOUT,
+    KEEP_ALIVE, MEMBER_MESSAGE_BYTES_MAX, PROGRESS_TIMEOUT,
+};
+use crate::room::cursor::Torn;
+use crate::room::log::{Position, Ring};
+use crate::users::logins::FlowId;
+use crate::users::names::UserId;
+use crate::users::sessions::SessionId;
+use crate::websocket::{self, Codec, Decoder, Fault};
+use std::time::Duration;
+use tungstenite::Bytes;
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: ClientId,
+    pub(crate) state: State,
+    pub(crate) connection: Connection,
+    /// Its client address, once known: a trusted proxy tells it with the request.
+    pub(crate) address: Option<AddressId>,
+    /// Whether the shell reads its socket, as far as it was told.
+    pub(crate) is_read: bool,
+    /// What it holds of the unfinished messages.
+    pub(crate) unfinished: Share,
+}
+
+/// What a client is to the server.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Sends HTTP requests.
+    Http(Box<Http>),
+    /// A WebSocket before its login.
+    Guest(Box<Guest>),
+    /// A WebSocket that reads the room and may talk.
+    Member(Member),
+    /// Its last bytes are being sent; what it still sends is discarded.
+    Closing(Closing),
+}
+
+#[derive(Debug)]
+pub(crate) struct Http {
+    pub(crate) origin: Origin,
+    head: HeadReader,
+    waits_for: WaitsFor,
+    until: Moment,
+}
+
+/// What is overdue when an HTTP client sends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitsFor {
+    FirstByte,
+    Head,
+    NextRequest,
+}
+
+/// The login state of a guest.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    decoder: Decoder,
+    until: Moment,
+    /// The flow that began on this connection.
+    pub(crate) flow: Option<FlowId>,
+    pub(crate) wrong_tries: u8,
+    pub(crate) mails: u8,
+    pub(crate) throttle: SharedThrottle,
+}
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    decoder: Decoder,
+    pub(crate) membership: Membership,
+}
+
+/// A member's session, and where it began to read the room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Membership {
+    pub(crate) session: SessionId,
+    pub(crate) user: UserId,
+    pub(crate) start: Position,
+}
+
+#[derive(Debug)]
+pub(crate) struct Closing {
+    reason: CloseReason,
+    until: Moment,
+    drain: Drain,
+    former: Former,
+}
+
+/// How closing goes on once the last byte is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    /// The peer of a WebSocket has until then to send its own close frame.
+    CloseHandshake,
+    /// Discard what an HTTP peer still sends for [`DRAIN_TIMEOUT`], or a reset could destroy the response.
+    Discard,
+    /// The last byte is sent, and the shell was asked to end its side.
+    Ended,
+}
+
+/// What a closing client was before; the log tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Former {
+    Http,
+    Guest,
+    Member,
+}
+
+/// A change of state.
+#[derive(Debug)]
+pub(crate) enum Transition {
+    /// The opening handshake is answered; the guest has this long to log in.
+    Upgrade {
+        until: Moment,
+    },
+    /// The guest has logged in.
+    Join(Membership),
+    Close {
+        reason: CloseReason,
+        now: Moment,
+    },
+}
+
+/// What a peer did that the server has to react to.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Request(Box<Request>),
+    /// The bytes are not a request.
+    BadRequest(Refusal),
+    /// A whole message, not checked to be UTF-8.
+    Message(Bytes),
+    /// The peer closed, or broke the protocol.
+    Ended(CloseReason),
+}
+
+/// A deadline of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The first byte, the rest of a head, or the next request is overdue.
+    Request,
+    /// Time to send a ping.
+    Ping,
+    /// The peer has been silent for too long.
+    Silence,
+    /// Time to try whether a full socket takes a few bytes.
+    Probe,
+    /// A full socket has taken nothing for too long.
+    Progress,
+    /// A pause in reading is over.
+    Pause,
+    /// A guest has not logged in in time.
+    Guest,
+    /// Closing has taken long enough.
+    Closing,
+}
+
+/// What follows from a client's state.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Kept input may be used now.
+    UseInput(Vec<u8>),
+    /// The peer sends nothing more, and everything it sent is used.
+    Close(CloseReason),
+    Remove(CloseReason),
+    /// Nothing but flags and deadlines.
+    Rest {
+        /// End the sending side.
+        end_writing: bool,
+    },
+}
+
+impl State {
+    /// The one transition function. Returns the membership that ends, if one does.
+    fn change(&mut self, transition: Transition) -> Option<Membership> {
+        let placeholder = Self::closing(CloseReason::PeerGone, Moment::from_ms(0), Former::Http);
+        let mut ended = None;
+        *self = match (std::mem::replace(self, placeholder), transition) {
+            (Self::Http(_), Transition::Upgrade { until }) => Self::Guest(Box::new(Guest {
+                decoder: Decoder::default(),
+                until,
+                flow: None,
+                wrong_tries: 0,
+                mails: 0,
+                throttle: SharedThrottle::default(),
+            })),
+            (Self::Guest(guest), Transition::Join(membership)) => {
+                Self::Member(Member { decoder: guest.decoder, membership })
+            }
+            (Self::Http(_), Transition::Close { reason, now }) => Self::closing(reason, now, Former::Http),
+            (Self::Guest(_), Transition::Close { reason, now }) => Self::closing(reason, now, Former::Guest),
+            (Self::Member(member), Transition::Close { reason, now }) => {
+                ended = Some(member.membership);
+                Self::closing(reason, now, Former::Member)
+            }
+            // Closing is final; the first reason stays.
+            (state @ Self::Closing(_), Transition::Upgrade { .. } | Transition::Join(_) | Transition::Close { .. })
+            // Only a request upgrades, and only a guest logs in.
+            | (state @ (Self::Guest(_) | Self::Member(_)), Transition::Upgrade { .. })
+            | (state @ (Self::Http(_) | Self::Member(_)), Transition::Join(_)) => state,
+        };
+        ended
+    }
+
+    fn closing(reason: CloseReason, now: Moment, former: Former) -> Self {
+        let (drain, within) = match former {
+            Former::Http => (Drain::Discard, KEEP_ALIVE),
+            Former::Guest | Former::Member => (Drain::CloseHandshake, CLOSE_TIMEOUT),
+        };
+        Self::Closing(Closing { reason, until: now.after(within), drain, former })
+    }
+
+    /// What the client is, or was before it began to close.
+    pub(crate) const fn former(&self) -> Former {
+        match self {
+            Self::Http(_) => Former::Http,
+            Self::Guest(_) => Former::Guest,
+            Self::Member(_) => Former::Member,
+            Self::Closing(closing) => closing.former,
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn new(id: ClientId, now: Moment, origin: Origin, address: Option<AddressId>) -> Self {
+        let until = now.after(FIRST_BYTE_TIMEOUT);
+        let http = Http { origin, head: HeadReader::default(), waits_for: WaitsFor::FirstByte, until };
+        Self {
+            id,
+            state: State::Http(Box::new(http)),
+            connection: Connection::new(now),
+            address,
+            is_read: true,
+            unfinished: Share::default(),
+        }
+    }
+
+    /// The guest's state; `None` for any other client.
+    pub(crate) fn guest(&mut self) -> Option<&mut Guest> {
+        match &mut self.state {
+            State::Guest(guest) => Some(guest),
+            State::Http(_) | State::Member(_) | State::Closing(_) => None,
+        }
+    }
+
+    pub(crate) fn membership(&self) -> Option<Membership> {
+        match &self.state {
+            State::Member(member) => Some(member.membership),
+            State::Http(_) | State::Guest(_) | State::Closing(_) => None,
+        }
+    }
+
+    /// Whether it is a guest or a member.
+    pub(crate) const fn is_websocket(&self) -> bool {
+        match self.state {
+            State::Guest(_) | State::Member(_) => true,
+            State::Http(_) | State::Closing(_) => false,
+        }
+    }
+
+    /// Answers a request with the server's half of the opening handshake: from here on the peer speaks WebSocket.
+    pub(crate) fn upgrade(&mut self, now: Moment, head: &[u8], log: &Ring) {
+        self.connection.outbox.push(head, log);
+        self.state.change(Transition::Upgrade { until: now.after(GUEST_TIMEOUT) });
+    }
+
+    /// Makes a guest a member that reads the room from its start on.
+    pub(crate) fn join(&mut self, membership: Membership) {
+        self.state.change(Transition::Join(membership));
+        self.connection.outbox.follow(membership.start);
+    }
+
+    /// Begins to close: queues a close frame if the reason has a code, and discards input from here on. Returns the
+    /// membership that ends, if one does.
+    pub(crate) fn close(&mut self, now: Moment, reason: CloseReason, log: &Ring) -> Option<Membership> {
+        if self.is_closing() {
+            return None;
+        }
+        let is_websocket = self.is_websocket();
+        let outbox = &mut self.connection.outbox;
+        outbox.drop_control_frames();
+        // On shutdown a member still gets every line up to the last one.
+        if reason != CloseReason::Restarting {
+            outbox.unfollow();
+        }
+        if is_websocket && let Some(code) = reason.code() {
+            outbox.push(&websocket::close_frame(code), log);
+        }
+        self.connection.drop_input();
+        self.state.change(Transition::Close { reason, now })
+    }
+
+    /// Uses received bytes until there is an event. Returns how many bytes were used; without an event these are all
+    /// of them, or the rest must wait.
+    pub(crate) fn receive(
+        &mut self,
+        now: Moment,
+        bytes: &[u8],
+        codec: &mut Codec,
+        log: &Ring,
+    ) -> (usize, Option<Event>) {
+        match &mut self.state {
+            State::Http(http) => http.receive(now, bytes),
+            State::Guest(_) => self.receive_frames(now, bytes, GUEST_MESSAGE_BYTES_MAX, codec, log),
+            State::Member(_) => self.receive_frames(now, bytes, MEMBER_MESSAGE_BYTES_MAX, codec, log),
+            State::Closing(_) => (bytes.len(), None),
+        }
+    }
+
+    fn receive_frames(
+        &mut self,
+        now: Moment,
+        bytes: &[u8],
+        message_bytes_max: usize,
+        codec: &mut Codec,
+        log: &Ring,
+    ) -> (usize, Option<Event>) {
+        let mut used = 0;
+        while used < bytes.len() && self.may_use_input() {
+            let decoder = match &mut self.state {
+                State::Guest(guest) => &mut guest.decoder,
+                State::Member(member) => &mut member.decoder,
+                State::Http(_) | State::Closing(_) => return (bytes.len(), None),
+            };
+            let (taken, event) = decoder.decode(codec, &bytes[used..], message_bytes_max);
+            used += taken;
+            match event {
+                None => {}
+                Some(Ok(websocket::Event::Message(message))) => return (used, Some(Event::Message(message))),
+                Some(Ok(websocket::Event::Pong | websocket::Event::Fragment)) => {
+                    self.connection.read_throttle.charge_frame(now);
+                }
+                Some(Ok(websocket::Event::Ping(pong))) => {
+                    self.connection.outbox.pong(&pong);
+                    self.connection.read_throttle.charge_frame(now);
+                }
+                Some(Ok(websocket::Event::Close(answer))) => {
+                    self.connection.outbox.unfollow();
+                    self.connection.outbox.push(&answer, log);
+                    return (used, Some(Event::Ended(CloseReason::PeerClosed)));
+                }
+                Some(Err(fault)) => return (used, Some(Event::Ended(fault.into()))),
+            }
+        }
+        (used, None)
+    }
+
+    /// Whether received bytes may be used now: not during a pause, and not while the peer leaves many replies unread.
+    /// A closing client's input is discarded at once.
+    pub(crate) fn may_use_input(&self) -> bool {
+        self.is_closing() || self.connection.may_use_input()
+    }
+
+    /// Whether the shell should read the socket.
+    pub(crate) fn wants_read(&self) -> bool {
+        !self.connection.peer_ended && !self.connection.has_kept() && self.may_use_input()
+    }
+
+    pub(crate) const fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing(_))
+    }
+
+    /// Why it closes, once it does.
+    pub(crate) const fn close_reason(&self) -> Option<CloseReason> {
+        match &self.state {
+            State::Closing(closing) => Some(closing.reason),
+            State::Http(_) | State::Guest(_) | State::Member(_) => None,
+        }
+    }
+
+    /// Bytes of an unfinished message that have arrived.
+    pub(crate) fn unfinished_bytes(&self) -> usize {
+        let bytes = match &self.state {
+            State::Guest(guest) => guest.decoder.unfinished_bytes(),
+            State::Member(member) => member.decoder.unfinished_bytes(),
+            State::Http(_) | State::Closing(_) => None,
+        };
+        bytes.unwrap_or(0)
+    }
+
+    /// Accounts for a write: the socket took `taken` of the bytes that were offered last.
+    ///
+    /// # Errors
+    /// The stream is torn inside a frame: the log has overwritten its rest between the offer and now.
+    pub(crate) fn wrote(&mut self, now: Moment, taken: usize, log: &Ring) -> Result<(), Torn> {
+        let was_held_back = self.is_held_back();
+        self.connection.wrote(now, taken, log)?;
+        if taken > 0 {
+            self.extend_by_progress(now);
+        }
+        if was_held_back && !self.is_held_back() {
+            self.connection.hear(now);
+        }
+        Ok(())
+    }
+
+    /// A peer that takes bytes has the whole wait again for what comes next.
+    fn extend_by_progress(&mut self, now: Moment) {
+        let (until, wait) = match &mut self.state {
+            State::Http(http) => (&mut http.until, http.waits_for.timeout()),
+            State::Closing(Closing { until, drain: Drain::CloseHandshake, .. }) => (until, CLOSE_TIMEOUT),
+            State::Closing(Closing { until, drain: Drain::Discard, .. }) => (until, KEEP_ALIVE),
+            State::Guest(_) | State::Member(_) | State::Closing(Closing { drain: Drain::Ended, .. }) => {
+                return;
+            }
+        };
+        *until = now.after(wait).max(*until);
+    }
+
+    /// Whether the server does not read the client because it leaves replies unread: then it is judged by its
+    /// progress, not by its silence.
+    fn is_held_back(&self) -> bool {
+        !self.is_closing() && self.connection.has_many_replies()
+    }
+
+    /// Derives what follows from the state. Called after every change, once per call of the server.
+    pub(crate) fn next_step(&mut self, now: Moment, log: &Ring) -> Step {
+        if self.connection.has_kept() && self.may_use_input() {
+            return Step::UseInput(self.connection.take_kept());
+        }
+        let is_exhausted = self.connection.peer_ended && !self.connection.has_kept();
+        match &mut self.state {
+            State::Http(_) if is_exhausted => Step::Close(CloseReason::HttpDone),
+            State::Guest(_) | State::Member(_) if is_exhausted => Step::Remove(CloseReason::PeerGone),
+            State::Closing(closing) => {
+                let end_writing = closing.drain != Drain::Ended && !self.connection.outbox.has_unsent(log);
+                if end_writing {
+                    if closing.drain == Drain::Discard {
+                        closing.until = now.after(DRAIN_TIMEOUT);
+                    }
+                    closing.drain = Drain::Ended;
+                }
+                let is_over = closing.drain == Drain::Ended && self.connection.peer_ended;
+                if is_over { Step::Remove(closing.reason) } else { Step::Rest { end_writing } }
+            }
+            State::Http(_) | State::Guest(_) | State::Member(_) => Step::Rest { end_writing: false },
+        }
+    }
+
+    /// All deadlines that are set. No peer is judged before `judge_from`.
+    fn timers(&self, clock: Clock) -> [(Timer, Option<Moment>); 8] {
+        let is_read = !self.is_held_back();
+        let (mut request, mut closing, mut guest, mut is_open) = (None, None, None, false);
+        match &self.state {
+            State::Http(http) => request = is_read.then_some(http.until),
+            State::Guest(state) => (guest, is_open) = (Some(state.until), is_read),
+            State::Member(_) => is_open = is_read,
+            State::Closing(state) => closing = Some(state.until),
+        }
+        let judged = |moment: Moment| moment.max(clock.judge_from);
+        let connection = &self.connection;
+        [
+            (Timer::Request, request.map(judged)),
+            (Timer::Ping, is_open.then(|| connection.next_ping(clock.ping_after))),
+            (Timer::Silence, is_open.then(|| judged(connection.silent_until()))),
+            (Timer::Probe, connection.next_probe()),
+            (Timer::Progress, connection.full_since().map(|since| judged(since.after(PROGRESS_TIMEOUT)))),
+            (Timer::Pause, connection.read_throttle.paused_until()),
+            (Timer::Guest, guest.map(judged)),
+            (Timer::Closing, closing.map(judged)),
+        ]
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next_deadline(&self, clock: Clock) -> Option<Moment> {
+        self.timers(clock).into_iter().filter_map(|(_, moment)| moment).min()
+    }
+
+    /// A deadline that has passed.
+    pub(crate) fn expired(&self, now: Moment, clock: Clock) -> Option<Timer> {
+        let mut timers = self.timers(clock).into_iter();
+        timers.find_map(|(timer, moment)| moment.is_some_and(|moment| moment <= now).then_some(timer))
+    }
+
+    /// Whether the head of a request has begun and not ended.
+    pub(crate) fn is_in_head(&self) -> bool {
+        matches!(&self.state, State::Http(http) if http.waits_for == WaitsFor::Head)
+    }
+}
+
+impl Http {
+    fn receive(&mut self, now: Moment, bytes: &[u8]) -> (usize, Option<Event>) {
+        let (used, head) = self.head.read(bytes);
+        match head {
+            Some(Ok(request)) => {
+                (self.waits_for, self.until) = (WaitsFor::NextRequest, now.after(KEEP_ALIVE));
+                (used, Some(Event::Request(Box::new(request))))
+            }
+            Some(Err(error)) => (used, Some(Event::BadRequest(error.into()))),
+            None => {
+                if self.head.has_begun() && self.waits_for != WaitsFor::Head {
+                    (self.waits_for, self.until) = (WaitsFor::Head, now.after(HEAD_TIMEOUT));
+                }
+                (used, None)
+            }
+        }
+    }
+}
+
+impl WaitsFor {
+    const fn timeout(self) -> Duration {
+        match self {
+            Self::FirstByte => FIRST_BYTE_TIMEOUT,
+            Self::Head => HEAD_TIMEOUT,
+            Self::NextRequest => KEEP_ALIVE,
+        }
+    }
+}
+
+impl From<Fault> for CloseReason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Protocol => Self::ProtocolError,
+            Fault::NotUtf8 => Self::NotUtf8,
+            Fault::TooBig => Self::TooBig,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn membership() -> Membership {
+        let (session, user) = (SessionId::made_up(1), UserId::made_up(2));
+        Membership { session, user, start: Position::default() }
+    }
+
+    fn state(former: Former) -> State {
+        let origin = Origin::Local;
+        let mut state = Client::new(ClientId::new(0, 0), Moment::from_ms(0), origin, None).state;
+        if former != Former::Http {
+            state.change(Transition::Upgrade { until: Moment::from_ms(9) });
+        }
+        if former == Former::Member {
+            state.change(Transition::Join(membership()));
+        }
+        state
+    }
+
+    /// Every state, every transition: the state after it, and whether a membership ends.
+    #[test]
+    fn a_client_goes_from_http_to_guest_to_member_and_closes_once() {
+        let name = |state: &State| match state {
+            State::Http(_) => "http",
+            State::Guest(_) => "guest",
+            State::Member(_) => "member",
+            State::Closing(_) => "closing",
+        };
+        let close = |reason| Transition::Close { reason, now: Moment::from_ms(5) };
+        let rows = [
+            (Former::Http, ["guest", "http", "closing"], false),
+            (Former::Guest, ["guest", "member", "closing"], false),
+            (Former::Member, ["member", "member", "closing"], true),
+        ];
+        for (former, [upgraded, joined, closed], was_member) in rows {
+            let after = |transition| {
+                let mut state = state(former);
+                let ended = state.change(transition);
+                (name(&state), ended.is_some())
+            };
+            assert_eq!(
+                after(Transition::Upgrade { until: Moment::from_ms(9) }),
+                (upgraded, false),
+                "{former:?}"
+            );
+            assert_eq!(after(Transition::Join(membership())), (joined, false), "{former:?}");
+            assert_eq!(after(close(CloseReason::Left)), (closed, was_member), "{former:?}");
+
+            let mut closing = state(former);
+            closing.change(close(CloseReason::Left));
+            assert_eq!(closing.former(), former);
+            for again in [
+                Transition::Upgrade { until: Moment::from_ms(9) },
+                Transition::Join(membership()),
+                close(CloseReason::Silent),
+            ] {
+                assert!(closing.change(again).is_none());
+                assert!(matches!(&closing, State::Closing(closing) if closing.reason == CloseReason::Left));
+            }
+        }
+    }
+}
