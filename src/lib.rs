@@ -34,7 +34,8 @@
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per connection), `connection` (its
 //!    unsent bytes, silence and full socket), `clients` (the table, timers, touched clients), `lifecycle` (input, writes, and what
 //!    follows from a client's state), `deadlines`, `admission` (limits by client address), `http` (requests), `messages` (what each
-//!    costs and who it is for), `guest`, `member`.
+//!    costs and who it is for), `guest`, `member`, and `entry`: the decisions about users and the room, with the one place that
+//!    carries them out.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //! 6. [`mail`]: the only user of ureq and of threads. [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
 //!    [`config`]: a pure function from variables and flags to settings. [`static_dir`]: the only reader of files.

@@ -39,6 +39,7 @@ mod client_addresses;
 mod clients;
 mod connection;
 mod deadlines;
+mod entry;
 mod guest;
 mod http;
 mod lifecycle;

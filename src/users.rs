@@ -25,6 +25,7 @@ use names::{NameError, Names, UserId};
 use network_shares::network_of;
 use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
 use sessions::{SessionId, Sessions, Token};
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 use user_name::UserName;
@@ -38,6 +39,22 @@ pub(crate) struct Users {
     mail_limits: MailLimits,
     rng: ChaCha20Rng,
     run: String,
+}
+
+/// Secret randomness from which the codes and tokens of one entry are made.
+#[derive(Clone, Copy)]
+pub(crate) struct Randomness([u8; 32]);
+
+impl Randomness {
+    fn rng(self) -> ChaCha20Rng {
+        ChaCha20Rng::from_seed(self.0)
+    }
+}
+
+impl fmt::Debug for Randomness {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Randomness")
+    }
 }
 
 /// What a connection asks for a code with.
@@ -131,6 +148,13 @@ impl Users {
         }
     }
 
+    /// Draws the randomness of one entry.
+    pub(crate) fn draw(&mut self) -> Randomness {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        Randomness(seed)
+    }
+
     /// A string that no other run of the server has.
     pub(crate) fn run(&self) -> &str {
         &self.run
@@ -149,6 +173,7 @@ impl Users {
         asker: Asker,
         name: &str,
         email: &str,
+        randomness: Randomness,
     ) -> Result<Hello, HelloError> {
         let Asker { connection, address, former, mails } = asker;
         let name = UserName::parse(name).ok_or(HelloError::BadName)?;
@@ -173,7 +198,8 @@ impl Users {
         }
         let network = address.map(network_of);
         let flow = LoginAttempt { name: name.clone(), email: email.clone(), connection, network };
-        let Begun { flow, token: flow_token, code, live } = self.logins.begin(&mut self.rng, now, flow);
+        let Begun { flow, token: flow_token, code, live } =
+            self.logins.begin(&mut randomness.rng(), now, flow);
         let delivery = if let Err(wait) = may_send {
             Delivery::Lately(wait)
         } else {
@@ -201,6 +227,7 @@ impl Users {
         own_flow: Option<FlowId>,
         flow_token: Option<&str>,
         code: &str,
+        randomness: Randomness,
     ) -> Result<Entered, AuthError> {
         let flow = match flow_token {
             Some(token) => self.logins.find(token),
@@ -212,10 +239,10 @@ impl Users {
             Ok(user) => user,
             Err(refusal) => return Err(AuthError::MayNotEnter(flow.name, refusal)),
         };
-        let (session, token) = self.sessions.begin(&mut self.rng, user);
+        let (session, token) = self.sessions.begin(&mut randomness.rng(), user);
         // Under the name as it was claimed first: its owner may have typed another form of it.
         let name = self.names.get(user).cloned().unwrap_or(flow.name);
-        Ok(self.enter(session, token, user, name))
+        Ok(Entered { session, user, token, name })
     }
 
     /// Whether a text has the form of a session token.
@@ -227,12 +254,13 @@ impl Users {
     pub(crate) fn resume(&mut self, token: &str) -> Option<Entered> {
         let (session, user) = self.sessions.find(token)?;
         let name = self.names.get(user)?.clone();
-        Some(self.enter(session, token.to_owned(), user, name))
+        Some(Entered { session, user, token: token.to_owned(), name })
     }
 
-    /// The name of the user of a session. `None`: the session has ended, which one with a connection has not.
-    pub(crate) fn speaker(&self, session: SessionId) -> Option<&UserName> {
-        self.names.get(self.sessions.user(session)?)
+    /// The user of a session, and its name. `None`: the session has ended, which one with a connection has not.
+    pub(crate) fn speaker(&self, session: SessionId) -> Option<(UserId, &UserName)> {
+        let user = self.sessions.user(session)?;
+        Some((user, self.names.get(user)?))
     }
 
     /// How fast a user talks, over all connections.
@@ -248,6 +276,12 @@ impl Users {
     /// The id of the first line that a session was shown.
     pub(crate) fn first_seen(&self, session: SessionId) -> u64 {
         self.sessions.first_seen(session)
+    }
+
+    /// A session has one more connection. One that has just begun is connected at once, or it would never expire.
+    pub(crate) fn connect(&mut self, session: SessionId, user: UserId) {
+        self.sessions.connect(session);
+        self.names.connect(user);
     }
 
     /// A connection of a session is gone. Gives the user whose last connection it was.
@@ -308,11 +342,5 @@ impl Users {
             // Both go within seconds, and the budget for mail, where mail is really sent, bounds how many come.
             Usage::new("mails on their way", self.mail_limits.on_their_way(), usize::MAX),
         ]
-    }
-
-    fn enter(&mut self, session: SessionId, token: String, user: UserId, name: UserName) -> Entered {
-        self.sessions.connect(session);
-        self.names.connect(user);
-        Entered { session, user, token, name }
     }
 }

@@ -55,6 +55,21 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("event_loop", &["base", "server", "mail", "logger"]),
 ];
 
+/// Calls that change users or the room, and the only modules that may make them: entries are applied in one place.
+/// What follows from connections and from time is no entry.
+const CHANGES: [(&str, &[&str]); 10] = [
+    ("self.users.hello(", &["server::entry"]),
+    ("self.users.auth(", &["server::entry"]),
+    ("self.users.resume(", &["server::entry"]),
+    ("self.users.connect(", &["server::entry"]),
+    ("self.users.log_out(", &["server::entry"]),
+    ("self.users.mail_done(", &["server::entry"]),
+    ("presence.arrive(", &["server::entry"]),
+    ("presence.remove(", &["server::entry"]),
+    ("self.room.broadcast(", &["server::lifecycle"]),
+    ("self.log.append(", &["room"]),
+];
+
 /// Most columns of any line. rustfmt wraps code at 110; the text it leaves alone (prose, strings) is not much wider.
 const COLUMNS_MAX: usize = 165;
 
@@ -89,6 +104,15 @@ fn dependencies_point_down() {
             let is_allowed = import == top || VOCABULARY.contains(&import) || allowed.contains(&import);
             assert!(is_allowed, "{module} imports {import}; it may import {allowed:?}");
         }
+    }
+}
+
+#[test]
+fn users_and_the_room_change_in_one_place() {
+    for (call, allowed) in CHANGES {
+        let callers: Vec<String> =
+            modules().into_iter().filter(|(_, code)| code.contains(call)).map(|(module, _)| module).collect();
+        assert_eq!(callers, allowed, "{call}");
     }
 }
 

@@ -51,28 +51,31 @@ impl<U: Ord + Copy> Presence<U> {
         true
     }
 
-    /// The user's last connection has ended. Returns the name if the user leaves at once; otherwise the user leaves
-    /// when the grace expires.
-    pub(crate) fn depart(&mut self, user: U, grace_ends: Moment, at_once: bool) -> Option<Rc<str>> {
-        if at_once {
-            return self.remove(user);
+    /// The user's last connection has ended: the user stays present until the grace expires.
+    pub(crate) fn begin_grace(&mut self, user: U, ends: Moment) {
+        if let Some(present) = self.present.get_mut(&user) {
+            self.grace.set(user, &mut present.grace_ends, Some(ends));
         }
-        let present = self.present.get_mut(&user)?;
-        self.grace.set(user, &mut present.grace_ends, Some(grace_ends));
-        None
     }
 
-    /// Ends a user's grace early. Does nothing while a connection of the user is left.
-    pub(crate) fn leave_now(&mut self, user: U) -> Option<Rc<str>> {
-        let is_gone = self.present.get(&user)?.grace_ends.is_some();
-        if is_gone { self.remove(user) } else { None }
+    /// Whether the user is present without a connection.
+    pub(crate) fn is_in_grace(&self, user: U) -> bool {
+        self.present.get(&user).is_some_and(|present| present.grace_ends.is_some())
     }
 
-    /// Removes a user whose grace has expired, and returns the name.
-    pub(crate) fn pop_left(&mut self, now: Moment) -> Option<Rc<str>> {
+    /// A user whose grace has expired, once.
+    pub(crate) fn pop_expired(&mut self, now: Moment) -> Option<U> {
         let (_, user) = self.grace.pop_due(now)?;
         self.present.get_mut(&user)?.grace_ends = None;
-        self.remove(user)
+        Some(user)
+    }
+
+    /// Removes a user. Returns the name, or `None` if the user is not present.
+    pub(crate) fn remove(&mut self, user: U) -> Option<Rc<str>> {
+        let mut present = self.present.remove(&user)?;
+        self.grace.set(user, &mut present.grace_ends, None);
+        self.by_order.remove(&present.order);
+        Some(present.name)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
@@ -86,13 +89,6 @@ impl<U: Ord + Copy> Presence<U> {
     /// In order of entering.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.by_order.values().filter_map(|user| self.present.get(user)).map(|present| &*present.name)
-    }
-
-    fn remove(&mut self, user: U) -> Option<Rc<str>> {
-        let mut present = self.present.remove(&user)?;
-        self.grace.set(user, &mut present.grace_ends, None);
-        self.by_order.remove(&present.order);
-        Some(present.name)
     }
 }
 
@@ -108,22 +104,25 @@ mod tests {
         let mut room = Presence::default();
         assert!(room.arrive(ada, &name("ada")));
         assert!(room.arrive(bob, &name("bob")));
-        assert_eq!(room.depart(ada, at(10), false), None);
+        room.begin_grace(ada, at(10));
         assert_eq!(room.count(), 2, "still in, for the others");
         assert!(!room.arrive(ada, &name("ada")));
         assert_eq!(room.next_deadline(), None);
 
-        assert_eq!(room.depart(ada, at(20), false), None);
-        assert_eq!(room.pop_left(at(19)), None);
-        assert_eq!(room.pop_left(at(20)), Some(name("ada")));
-        assert_eq!(room.pop_left(at(20)), None);
+        room.begin_grace(ada, at(20));
+        assert_eq!(room.pop_expired(at(19)), None);
+        assert_eq!(room.pop_expired(at(20)), Some(ada));
+        assert_eq!(room.pop_expired(at(20)), None);
+        assert_eq!(room.remove(ada), Some(name("ada")));
+        assert_eq!(room.remove(ada), None);
         assert!(room.arrive(ada, &name("ada")));
         assert_eq!(room.names().collect::<Vec<_>>(), ["bob", "ada"], "in order of entering");
 
-        assert_eq!(room.leave_now(bob), None, "a connection is left");
-        assert_eq!(room.depart(bob, at(30), false), None);
-        assert_eq!(room.leave_now(bob), Some(name("bob")));
-        assert_eq!(room.depart(ada, at(30), true), Some(name("ada")));
+        assert!(!room.is_in_grace(bob), "a connection is left");
+        room.begin_grace(bob, at(30));
+        assert!(room.is_in_grace(bob));
+        assert_eq!(room.remove(bob), Some(name("bob")));
+        assert_eq!(room.remove(ada), Some(name("ada")));
         assert_eq!((room.count(), room.next_deadline()), (0, None));
     }
 }

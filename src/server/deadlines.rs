@@ -2,6 +2,7 @@
 
 use super::client::{Client, Timer};
 use super::connection::Clock;
+use super::entry::Entry;
 use super::{Life, Server};
 use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
@@ -42,8 +43,8 @@ impl Server {
     /// Drops what has expired, before any input could use it.
     pub(super) fn forget_expired(&mut self) {
         let now = self.now.moment;
-        while let Some(name) = self.room.presence.pop_left(now) {
-            self.post_event(&name, "left chat", "leave");
+        while let Some(user) = self.room.presence.pop_expired(now) {
+            self.submit(&Entry::Depart { user });
         }
         if self.users.next_deadline().is_some_and(|deadline| deadline <= now) {
             while let Some(mail) = self.users.overdue_mail(now) {
@@ -84,7 +85,11 @@ impl Server {
         if let Err(error) = result {
             self.note(LogEvent::MailFailed(mail, error));
         }
-        for id in self.users.mail_done(mail, result) {
+        self.submit(&Entry::EmailDone { mail, result });
+    }
+
+    pub(super) fn notify_failed_email(&mut self, waiting: &[ClientId]) {
+        for &id in waiting {
             if self.clients.get_mut(id).is_some_and(|client| client.guest().is_some()) {
                 self.notify(id, Notice::MailFailed);
             }

@@ -1,7 +1,8 @@
 //! A guest: asks for a login code, shows it or a session token, and becomes a member.
 
-use super::client::Membership;
+use super::client::{Client, Membership};
 use super::client_addresses::Try;
+use super::entry::Entry;
 use super::{Output, Server};
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
@@ -12,14 +13,15 @@ use crate::room::log::Position;
 use crate::users::logins::FlowId;
 use crate::users::names::{BOT_NAME, NameError};
 use crate::users::sessions::SessionId;
-use crate::users::{Asker, AuthError, Delivery, Entered, HelloError, Users};
+use crate::users::{self, Asker, AuthError, Delivery, Entered, HelloError, Users};
 use std::time::Duration;
 
 /// The lines that a new member has seen already.
-enum Seen {
-    /// Nothing, and is to be greeted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// None: it has just logged in, and is greeted.
     Newcomer,
-    /// Nothing that is still known.
+    /// None that it still knows.
     Nothing,
     /// All lines up to this id; `None`: of another run.
     UpTo(Option<u64>),
@@ -28,12 +30,12 @@ enum Seen {
 impl Server {
     pub(crate) fn hello(&mut self, id: ClientId, hello: &Hello<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let now = self.now.moment;
         let address = client.address;
         let Some(guest) = client.guest() else { return };
         // Before the name is looked at, or the answer would still tell whether it is taken.
-        let wait =
-            address.map_or(Duration::ZERO, |address| self.addresses.wait_to_try(now, address, Try::Name));
+        let wait = address.map_or(Duration::ZERO, |address| {
+            self.addresses.wait_to_try(self.now.moment, address, Try::Name)
+        });
         if !wait.is_zero() {
             return self.limit_mail(id, wait);
         }
@@ -43,17 +45,23 @@ impl Server {
             former: guest.flow,
             mails: guest.mails,
         };
-        match self.users.hello(now, asker, hello.name(), hello.email()) {
+        let randomness = self.users.draw();
+        let entry = Entry::Hello { asker, name: hello.name(), email: hello.email(), randomness };
+        self.submit(&entry);
+    }
+
+    pub(super) fn answer_hello(&mut self, id: ClientId, result: Result<users::Hello, HelloError>) {
+        match result {
             Ok(hello) => {
-                guest.flow = Some(hello.flow);
-                let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token, hello.code_chars);
                 let is_mailed = matches!(hello.delivery, Delivery::Mail(_));
-                guest.mails = guest.mails.saturating_add(u8::from(is_mailed));
+                if let Some(guest) = self.clients.get_mut(id).and_then(Client::guest) {
+                    guest.flow = Some(hello.flow);
+                    guest.mails = guest.mails.saturating_add(u8::from(is_mailed));
+                }
+                let answer = ServerMessage::hello(hello.name.as_str(), &hello.flow_token, hello.code_chars);
                 self.send(id, &answer);
                 match hello.delivery {
-                    Delivery::Mail(mail) => {
-                        self.outputs.push_back(Output::Mail(mail));
-                    }
+                    Delivery::Mail(mail) => self.outputs.push_back(Output::Mail(mail)),
                     Delivery::Lately(wait) => {
                         self.note(LogEvent::MailLimited(id));
                         self.notify(id, Notice::CodeSentLately(whole_seconds(wait)));
@@ -63,17 +71,14 @@ impl Server {
             Err(HelloError::BadName) => self.notify(id, Notice::BadName),
             Err(HelloError::BadEmail) => self.notify(id, Notice::BadEmail),
             Err(HelloError::MayNotEnter(name, refusal)) => {
-                let answer = ServerMessage::may_not_enter(name.as_str(), reason_word(refusal));
-                self.send(id, &answer);
-                if let Some(address) = address {
-                    self.addresses.count_try(now, address, Try::Name);
-                }
+                self.send(id, &ServerMessage::may_not_enter(name.as_str(), reason_word(refusal)));
+                self.count_try(id, Try::Name);
             }
             Err(HelloError::MailLimited(wait)) => self.limit_mail(id, wait),
         }
     }
 
-    pub(crate) fn limit_mail(&mut self, id: ClientId, wait: Duration) {
+    fn limit_mail(&mut self, id: ClientId, wait: Duration) {
         self.note(LogEvent::MailLimited(id));
         self.notify(id, Notice::MailLimited(whole_seconds(wait)));
     }
@@ -85,10 +90,15 @@ impl Server {
         flow_token: Option<&str>,
         code: &str,
     ) {
-        match self.users.auth(self.now.moment, own_flow, flow_token, code) {
+        let randomness = self.users.draw();
+        self.submit(&Entry::Try { from: id, own_flow, flow_token, code, randomness });
+    }
+
+    pub(super) fn answer_auth(&mut self, id: ClientId, result: Result<Entered, AuthError>) {
+        match result {
             Ok(entered) => {
                 self.note(LogEvent::LoggedIn(id));
-                self.enter(id, &entered, &Seen::Newcomer);
+                self.submit(&Entry::Arrive { from: id, entered: &entered, seen: Seen::Newcomer });
             }
             // A right code is good whatever others have tried from the same address: the budget of each email address
             // bounds how many codes are tried, so this limit only has to slow that down.
@@ -101,14 +111,18 @@ impl Server {
     }
 
     pub(crate) fn resume(&mut self, id: ClientId, token: &str, run: Option<&str>, after: Option<u64>) {
-        let Some(entered) = self.users.resume(token) else { return self.wrong_token(id, token) };
         let is_this_run = run.is_none_or(|run| run == self.users.run());
         let seen = match after {
             None => Seen::Nothing,
             Some(after) => Seen::UpTo(is_this_run.then_some(after)),
         };
+        self.submit(&Entry::Resume { from: id, token, seen });
+    }
+
+    pub(super) fn answer_resume(&mut self, id: ClientId, token: &str, entered: Option<&Entered>, seen: Seen) {
+        let Some(entered) = entered else { return self.wrong_token(id, token) };
         self.note(LogEvent::Resumed(id));
-        self.enter(id, &entered, &seen);
+        self.submit(&Entry::Arrive { from: id, entered, seen });
     }
 
     /// Whether the client's address has a try of this kind left.
@@ -162,16 +176,19 @@ impl Server {
         self.close(id, CloseReason::TooManyTries);
     }
 
-    /// Makes a guest a member: queues the acknowledgement, the lines that it missed and the greeting, and announces a user who enters.
-    fn enter(&mut self, id: ClientId, entered: &Entered, seen: &Seen) {
+    /// Makes a guest a member: queues the acknowledgement, the lines that it missed and the greeting. Its own enter
+    /// line, if there is one, begins at `before`.
+    pub(super) fn join(
+        &mut self,
+        id: ClientId,
+        entered: &Entered,
+        seen: Seen,
+        before: Position,
+        is_new: bool,
+    ) {
         let name = entered.name.as_str();
-        let before = self.room.log.end();
-        let is_new = self.room.presence.arrive(entered.user, &entered.name.shared());
-        if is_new {
-            self.post_event(name, "entered chat", "enter");
-        }
         let (start, has_gap) = self.start(seen, before, entered.session, is_new);
-        if matches!(seen, Seen::Newcomer) {
+        if seen == Seen::Newcomer {
             self.users.set_first_seen(entered.session, self.room.log.id_at(start));
         }
         let Some(client) = self.clients.get_mut(id) else { return };
@@ -194,7 +211,7 @@ impl Server {
         if has_gap {
             send_at(start, &ServerMessage::notice(Notice::Gap));
         }
-        if matches!(seen, Seen::Newcomer) {
+        if seen == Seen::Newcomer {
             let greeting = [
                 format!("Welcome to {}, @{name}!", self.settings.name),
                 "Please be kind: your email address is tied to what you say.".to_owned(),
@@ -207,14 +224,14 @@ impl Server {
 
     /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter line, if there is one,
     /// stands behind `before`.
-    fn start(&self, seen: &Seen, before: Position, session: SessionId, is_new: bool) -> (Position, bool) {
+    fn start(&self, seen: Seen, before: Position, session: SessionId, is_new: bool) -> (Position, bool) {
         let ring = &self.room.log;
         let lines = self.settings.history_lines + usize::from(is_new);
         let history = ring.newest(lines, HISTORY_BYTES_MAX);
         let Seen::UpTo(after) = seen else { return (history, false) };
         // A token says nothing of what was seen: nothing from before the session began, but for what any newcomer is shown.
         let first = self.users.first_seen(session).min(ring.id_at(history));
-        let after = match *after {
+        let after = match after {
             Some(0) => Some(first.saturating_sub(1)),
             after => after.filter(|after| after.saturating_add(1) >= first),
         };

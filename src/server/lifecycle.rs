@@ -1,13 +1,14 @@
 //! The life of a client in the server: its input, its writes, what follows from its state, and its end.
 
 use super::client::{Event, Former, Membership, Step};
+use super::entry::Entry;
 use super::{Life, Output, Server};
+use crate::base::time::Now;
 use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::log_event::LogEvent;
 use crate::message::{Line, Notice, ServerMessage};
-use crate::users::sessions::SessionId;
 
 impl Server {
     pub(super) fn receive(&mut self, id: ClientId, bytes: &[u8]) {
@@ -134,18 +135,16 @@ impl Server {
         self.outputs.push_back(Output::Close(id));
     }
 
+    /// A member's connection has ended. If it was the user's last, the user departs when the grace is over.
     fn leave_room(&mut self, id: ClientId, membership: Membership) {
         self.room.leave(id);
-        self.disconnect(membership.session);
-    }
-
-    /// A connection of a session has ended. If it was the user's last, the leave is announced when the grace is over.
-    fn disconnect(&mut self, session: SessionId) {
         let now = self.now.moment;
-        let Some(user) = self.users.disconnect(now, session) else { return };
+        let Some(user) = self.users.disconnect(now, membership.session) else { return };
         let grace = self.settings.leave_grace;
-        if let Some(name) = self.room.presence.depart(user, now.after(grace), grace.is_zero()) {
-            self.post_event(&name, "left chat", "leave");
+        if grace.is_zero() {
+            self.submit(&Entry::Depart { user });
+        } else {
+            self.room.presence.begin_grace(user, now.after(grace));
         }
     }
 
@@ -171,8 +170,8 @@ impl Server {
         }
     }
 
-    pub(super) fn post_event(&mut self, name: &str, text: &str, event: &'static str) {
-        let time = self.now.wall_ms;
+    pub(super) fn post_event(&mut self, at: Now, name: &str, text: &str, event: &'static str) {
+        let time = at.wall_ms;
         self.post(&Line { time, name, text, event: Some(event), reference: None }, 0);
     }
 }

@@ -1,7 +1,9 @@
 //! A member: says lines for the room, and logs out.
 
 use super::Server;
-use super::client::{Client, Membership};
+use super::client::Client;
+use super::entry::Entry;
+use crate::base::time::Now;
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
 use crate::limits::{REF_BYTES_MAX, TEXT_BYTES_MAX};
@@ -13,25 +15,36 @@ use crate::websocket::text_of;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Server {
-    pub(crate) fn say(&mut self, id: ClientId, member: Membership, text: &str, reference: Option<&str>) {
+    pub(crate) fn say(&mut self, id: ClientId, session: SessionId, text: &str, reference: Option<&str>) {
         if text.is_empty() {
             return;
         }
         let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        let Some(name) = self.users.speaker(member.session).cloned() else { return };
         let reference =
             reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
-        let mark = reference.map_or(0, |reference| mark(member.user, reference));
-        if let Some(reference) = reference
-            && let Some((place, frame)) = self.said_before(mark, name.as_str(), reference)
-        {
-            return self.say_again(id, member, place, &frame);
-        }
-        let time = self.now.wall_ms;
-        self.post(&Line { time, name: name.as_str(), text: fits, event: None, reference }, mark);
+        self.submit(&Entry::Say { from: id, session, text: fits, reference });
         if fits.len() < text.len() {
             self.notify(id, Notice::TooLong);
         }
+    }
+
+    pub(super) fn apply_say(
+        &mut self,
+        at: Now,
+        from: ClientId,
+        session: SessionId,
+        text: &str,
+        reference: Option<&str>,
+    ) {
+        let Some((user, name)) = self.users.speaker(session) else { return };
+        let name = name.shared();
+        let mark = reference.map_or(0, |reference| mark(user, reference));
+        if let Some(reference) = reference
+            && let Some((place, frame)) = self.said_before(mark, &name, reference)
+        {
+            return self.say_again(from, place, &frame);
+        }
+        self.post(&Line { time: at.wall_ms, name: &name, text, event: None, reference }, mark);
     }
 
     /// The line of a user that has this `ref`, as long as it stands in the ring.
@@ -41,17 +54,18 @@ impl Server {
         frames.find(|(_, frame)| message::is_line_of(text_of(frame), name, reference))
     }
 
-    /// A line that was said already is not said twice: its sender had no answer on a connection that broke. Where it will not come
-    /// by way of the ring, the sender is shown it once more.
-    fn say_again(&mut self, id: ClientId, member: Membership, place: Position, frame: &[u8]) {
-        if let Some(client) = self.clients.get_mut(id)
-            && place < member.start
+    /// Repeats no line: a client sends it again if a connection broke before its answer. Unless the line will still
+    /// reach the client with the log, the client alone gets it once more.
+    fn say_again(&mut self, from: ClientId, place: Position, frame: &[u8]) {
+        if let Some(client) = self.clients.get_mut(from)
+            && client.membership().is_some_and(|member| place < member.start)
         {
             client.connection.outbox.push(frame, &self.room.log);
         }
     }
 
-    pub(crate) fn leave(&mut self, session: SessionId) {
+    /// Closes all connections of a session.
+    pub(super) fn close_session(&mut self, session: SessionId) {
         let of_session = |id: &&ClientId| {
             let member = self.clients.get(**id).and_then(Client::membership);
             member.is_some_and(|member| member.session == session)
@@ -59,10 +73,6 @@ impl Server {
         let leaving: Vec<ClientId> = self.room.readers().iter().filter(of_session).copied().collect();
         for id in leaving {
             self.close(id, CloseReason::Left);
-        }
-        let user = self.users.log_out(session);
-        if let Some(name) = user.and_then(|user| self.room.presence.leave_now(user)) {
-            self.post_event(&name, "left chat", "leave");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Server;
 use super::client::State;
+use super::entry::Entry;
 use crate::base::time::Moment;
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
@@ -30,12 +31,12 @@ impl Server {
                 self.resume(id, &token, run.as_deref(), after);
             }
             (State::Member(member), ClientMessage::Text { text, reference }) => {
-                let membership = member.membership;
-                self.say(id, membership, &text, reference.as_deref());
+                let session = member.membership.session;
+                self.say(id, session, &text, reference.as_deref());
             }
             (State::Member(member), ClientMessage::Leave) => {
                 let session = member.membership.session;
-                self.leave(session);
+                self.submit(&Entry::Logout { session });
             }
             (State::Guest(_) | State::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
             (_, ClientMessage::Unknown) => self.unknown_messages += 1,

@@ -1,0 +1,102 @@
+//! Entries: the decisions about users and the room, and the one place that carries them out.
+//!
+//! Guests and members *submit* entries; [`Server::apply`] changes users and the room, and then answers the client that
+//! submitted the entry. Applying is deterministic: time and randomness are part of what is applied, so the same entries
+//! in the same order lead to the same users and the same lines.
+//!
+//! What is a connection's own is no entry: throttles, unsent bytes, counts of connections and of tries by client
+//! address. Neither is expiry, which follows from time.
+
+use super::Server;
+use super::guest::Seen;
+use crate::base::time::Now;
+use crate::ids::{ClientId, MailId};
+use crate::login_email::MailError;
+use crate::users::logins::FlowId;
+use crate::users::names::UserId;
+use crate::users::sessions::SessionId;
+use crate::users::{Asker, Entered, Randomness};
+
+/// `from` is the client that submits an entry and gets the answer.
+#[derive(Debug)]
+pub(crate) enum Entry<'a> {
+    /// A guest asks for a login code.
+    Hello { asker: Asker, name: &'a str, email: &'a str, randomness: Randomness },
+    /// A guest tries a code, for the flow of the token or else for its own.
+    Try {
+        from: ClientId,
+        own_flow: Option<FlowId>,
+        flow_token: Option<&'a str>,
+        code: &'a str,
+        randomness: Randomness,
+    },
+    /// A guest shows a session token.
+    Resume { from: ClientId, token: &'a str, seen: Seen },
+    /// A connection of a session joins the room.
+    Arrive { from: ClientId, entered: &'a Entered, seen: Seen },
+    /// The grace of a user without a connection is over.
+    Depart { user: UserId },
+    /// A session ends, on all its connections.
+    Logout { session: SessionId },
+    /// A member says a line.
+    Say { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
+    /// The result of sending a login email.
+    EmailDone { mail: MailId, result: Result<(), MailError> },
+}
+
+impl Server {
+    /// Submits an entry. It is applied at once.
+    pub(super) fn submit(&mut self, entry: &Entry<'_>) {
+        self.apply(self.now, entry);
+    }
+
+    /// Carries out an entry. The one place where users and the room change.
+    fn apply(&mut self, at: Now, entry: &Entry<'_>) {
+        match *entry {
+            Entry::Say { from, session, text, reference } => {
+                self.apply_say(at, from, session, text, reference);
+            }
+            Entry::Hello { asker, name, email, randomness } => {
+                let result = self.users.hello(at.moment, asker, name, email, randomness);
+                self.answer_hello(asker.connection, result);
+            }
+            Entry::Try { from, own_flow, flow_token, code, randomness } => {
+                let result = self.users.auth(at.moment, own_flow, flow_token, code, randomness);
+                self.answer_auth(from, result);
+            }
+            Entry::Resume { from, token, seen } => {
+                let entered = self.users.resume(token);
+                self.answer_resume(from, token, entered.as_ref(), seen);
+            }
+            Entry::Arrive { from, entered, seen } => self.apply_arrive(at, from, entered, seen),
+            Entry::Depart { user } => {
+                if let Some(name) = self.room.presence.remove(user) {
+                    self.post_event(at, &name, "left chat", "leave");
+                }
+            }
+            Entry::Logout { session } => self.apply_logout(session),
+            Entry::EmailDone { mail, result } => {
+                let waiting = self.users.mail_done(mail, result);
+                self.notify_failed_email(&waiting);
+            }
+        }
+    }
+
+    fn apply_arrive(&mut self, at: Now, from: ClientId, entered: &Entered, seen: Seen) {
+        let before = self.room.log.end();
+        self.users.connect(entered.session, entered.user);
+        let is_new = self.room.presence.arrive(entered.user, &entered.name.shared());
+        if is_new {
+            self.post_event(at, entered.name.as_str(), "entered chat", "enter");
+        }
+        self.join(from, entered, seen, before, is_new);
+    }
+
+    fn apply_logout(&mut self, session: SessionId) {
+        self.close_session(session);
+        let user = self.users.log_out(session);
+        if let Some(user) = user.filter(|&user| self.room.presence.is_in_grace(user)) {
+            self.submit(&Entry::Depart { user });
+        }
+    }
+}
