@@ -16,6 +16,7 @@ use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     pack_relocations();
+    write_emoji()?;
     let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("static");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
@@ -71,6 +72,18 @@ fn glibc_version() -> Option<(u32, u32)> {
     let text = String::from_utf8(output.stdout).ok()?;
     let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Writes the emoji sequences of the RGI set (UTS 51), without variation selectors and skin tones, one in a line.
+fn write_emoji() -> Result<(), Box<dyn Error>> {
+    let is_kept = |char: &char| !matches!(char, '\u{fe0e}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
+    let with_skin_tones =
+        emojis::iter().flat_map(|emoji| emoji.skin_tones().into_iter().flatten().chain([emoji]));
+    let sequences: BTreeSet<String> =
+        with_skin_tones.map(|emoji| emoji.as_str().chars().filter(is_kept).collect()).collect();
+    let lines = Vec::from_iter(sequences).join("\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("emoji.txt"), format!("\n{lines}\n"))?;
+    Ok(())
 }
 
 /// Lists every file of a directory by its path inside.

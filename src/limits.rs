@@ -166,6 +166,9 @@ pub const FRAMES_PER_SECOND: u64 = 4_000;
 /// Burst of such frames after a pause: the longest text in fragments of 64 bytes.
 pub const FRAMES_BURST: u64 = 1_024;
 const _: () = assert!(FRAMES_BURST * 64 >= TEXT_BYTES_MAX as u64);
+/// Unsent pongs of one connection, in bytes: ten of the longest (125 bytes of payload and a header of 2). Ten pings in
+/// one packet get ten pongs, as Autobahn's case 2.10 and some peers expect.
+pub const PONG_BYTES_MAX: usize = 10 * (125 + 2);
 /// A client address may send as fast as this many users: people share addresses, and one person has many connections.
 pub const USERS_PER_ADDRESS: u64 = 8;
 /// Bytes of a message covered by each token: the first token pays for the first so many bytes, each further token for

@@ -97,9 +97,11 @@ impl<'a> Hello<'a> {
     }
 }
 
-/// Parses one message. `None`: it is not JSON of the protocol's shape.
+/// Parses one message. `None`: it is not JSON of the protocol's shape. A byte order mark before it is ignored (RFC 8259,
+/// section 8.1).
 #[must_use]
 pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
     let Object(raw): Object<RawMessage<'_>> = serde_json::from_str(json).ok()?;
     let text = raw.text.map_or(Cow::Borrowed(""), |text| text.0);
     Some(match raw.kind {
@@ -333,8 +335,8 @@ pub enum Notice {
     Malformed,
     /// A hello without a line break between name and address.
     NoLineEnd,
-    /// The name is not acceptable.
-    BadName,
+    /// The name is not acceptable, for this reason.
+    BadName(&'static str),
     /// The address is not an email address.
     BadEmail,
     /// Too many emails; retry after so many seconds.
@@ -357,7 +359,7 @@ impl Notice {
     fn reason(self) -> &'static str {
         match self {
             Self::Malformed | Self::NoLineEnd => "malformed",
-            Self::BadName => "bad-name",
+            Self::BadName(_) => "bad-name",
             Self::BadEmail => "bad-email",
             Self::MailLimited(_) | Self::CodeSentLately(_) => "mail-limited",
             Self::MailFailed => "mail-failed",
@@ -372,7 +374,7 @@ impl Notice {
         match self {
             Self::Malformed => "Malformed message.",
             Self::NoLineEnd => "A hello needs a name, a line break and an email address.",
-            Self::BadName => "Please choose another name: visible letters of one script, at most 120 bytes.",
+            Self::BadName(why) => why,
             Self::BadEmail => "That does not look like an email address.",
             Self::MailLimited(_) => "Too many login emails. Please try again later.",
             Self::CodeSentLately(_) => "A code was sent to this address recently and is still valid.",
@@ -389,7 +391,7 @@ impl Notice {
             Self::MailLimited(seconds) | Self::CodeSentLately(seconds) => Some(seconds),
             Self::Malformed
             | Self::NoLineEnd
-            | Self::BadName
+            | Self::BadName(_)
             | Self::BadEmail
             | Self::MailFailed
             | Self::TooManyTries
@@ -416,6 +418,7 @@ mod tests {
         let rows = [
             (r#"{"type":1,"user":{"name":"x"},"text":"hi"}"#, text("hi")),
             (r#"{"type":1}"#, text("")),
+            ("\u{feff}{\"type\":1,\"text\":\"hi\"}", text("hi")),
             (r#"{"type":1,"user":{},"text":null}"#, text("")),
             (r#" {"type":1,"text":"a\nb","more":[1e999,{"x":{}}]} "#, text("a\nb")),
             (r#"{"type":0,"text":"ada"}"#, Some(ClientMessage::Hello(None))),

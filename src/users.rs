@@ -1,6 +1,7 @@
 //! Users: names, sessions, login codes and the email budget. Knows no bytes on a wire, no HTTP, no sockets, and not the room.
 
 pub(crate) mod email;
+mod emoji;
 pub(crate) mod logins;
 pub(crate) mod mail_limits;
 pub(crate) mod names;
@@ -28,7 +29,7 @@ use sessions::{SessionId, Sessions, Token};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
-use user_name::UserName;
+use user_name::{UserName, UserNameError};
 
 /// All that the server knows of people.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ pub(crate) enum Delivery {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HelloError {
     /// Not a name.
-    BadName,
+    BadName(UserNameError),
     /// Not an address.
     BadEmail,
     /// The address may not have the name.
@@ -176,7 +177,7 @@ impl Users {
         randomness: Randomness,
     ) -> Result<Hello, HelloError> {
         let Asker { connection, address, former, mails } = asker;
-        let name = UserName::parse(name).ok_or(HelloError::BadName)?;
+        let name = UserName::parse(name).map_err(HelloError::BadName)?;
         let email = Email::parse(email).ok_or(HelloError::BadEmail)?;
         let wait = self.mail_limits.wait_to_ask(now, address);
         if !wait.is_zero() {

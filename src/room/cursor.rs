@@ -3,12 +3,13 @@
 //!
 //! Bytes leave in this order: the staged bytes (the rest of a half-sent frame of the room, then private frames), then
 //! the shared body of an HTTP response, then the ring from the cursor up to the position of the next private frame. A
-//! ping and the newest pong are staged only when nothing else is, that is, between two frames.
+//! ping and pongs are staged only when nothing else is, that is, between two frames.
 //!
 //! Anything may happen between [`Outbox::unsent`] and [`Outbox::wrote`]: the ring may grow and lap the cursor, the
 //! connection may end. So `wrote` accounts for a write by what was offered, never by the state at the time of the
 //! call.
 
+use crate::limits::PONG_BYTES_MAX;
 use crate::room::log::{Position, Ring};
 use std::collections::VecDeque;
 use tungstenite::Bytes;
@@ -31,10 +32,18 @@ pub(crate) struct Outbox {
     /// Private frames that wait until the cursor reaches their position, in order of positions; usually `None`.
     #[expect(clippy::box_collection, reason = "an idle member is three words smaller")]
     later: Option<Box<VecDeque<Later>>>,
-    /// The newest unsent pong, as an encoded frame.
-    pong: Option<Box<[u8]>>,
+    /// Unsent pongs. Boxed, for most connections have none.
+    pongs: Option<Box<Pongs>>,
     ping_due: bool,
     offer: Offer,
+}
+
+/// Encoded pongs, in order.
+#[derive(Debug, Default)]
+struct Pongs {
+    frames: Vec<u8>,
+    /// Where the newest begins.
+    newest: usize,
 }
 
 /// A frame, and the ring position it waits for.
@@ -98,7 +107,7 @@ impl Outbox {
 
     /// Drops a queued ping and pong: no frame follows a close frame.
     pub(crate) fn drop_control_frames(&mut self) {
-        (self.ping_due, self.pong) = (false, None);
+        (self.ping_due, self.pongs) = (false, None);
     }
 
     pub(crate) fn is_lapped(&self, ring: &Ring) -> bool {
@@ -110,9 +119,15 @@ impl Outbox {
         self.ping_due = true;
     }
 
-    /// Queues an encoded pong for the next frame boundary. Only the newest is kept (RFC 6455, section 5.5.3).
+    /// Queues an encoded pong for the next frame boundary. While [`PONG_BYTES_MAX`] are unsent, a further pong replaces
+    /// the newest (RFC 6455, section 5.5.3).
     pub(crate) fn pong(&mut self, frame: &[u8]) {
-        self.pong = Some(frame.into());
+        let pongs = self.pongs.get_or_insert_default();
+        if pongs.frames.len() + frame.len() > PONG_BYTES_MAX {
+            pongs.frames.truncate(pongs.newest);
+        }
+        pongs.newest = pongs.frames.len();
+        pongs.frames.extend_from_slice(frame);
     }
 
     pub(crate) fn has_unsent(&self, ring: &Ring) -> bool {
@@ -124,7 +139,7 @@ impl Outbox {
             || self.body.is_some()
             || self.later.is_some()
             || self.ping_due
-            || self.pong.is_some()
+            || self.pongs.is_some()
     }
 
     /// Unsent private bytes. The rest of a frame of the room does not count: the client did not request it, so it
@@ -210,8 +225,8 @@ impl Outbox {
         if !self.staged.is_empty() || self.body.is_some() {
             return;
         }
-        if let Some(pong) = self.pong.take() {
-            self.staged.extend_from_slice(&pong);
+        if let Some(pongs) = self.pongs.take() {
+            self.staged.extend_from_slice(&pongs.frames);
         }
         if std::mem::take(&mut self.ping_due) {
             self.staged.extend_from_slice(&PING);
@@ -271,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn pings_and_pongs_stand_between_frames_and_only_the_newest_pong_is_kept() {
+    fn pings_and_pongs_stand_between_frames() {
         let mut ring = Ring::new(100);
         let mut outbox = Outbox::default();
         outbox.follow(ring.end());
@@ -284,7 +299,30 @@ mod tests {
         outbox.pong(&PONG);
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"ne][two]");
         outbox.wrote(&ring, 3).unwrap();
-        assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), [&PONG[..], &PING, b"[two]"].concat());
+        assert_eq!(
+            outbox.unsent(&ring, usize::MAX).concat(),
+            [&b"older"[..], &PONG, &PING, b"[two]"].concat()
+        );
+    }
+
+    #[test]
+    fn few_pongs_are_all_sent_and_of_many_the_first_and_the_newest() {
+        let ring = Ring::new(10);
+        for count in [1, 10, 11, 500] {
+            let mut outbox = Outbox::default();
+            let pongs: Vec<Vec<u8>> =
+                (0..count).map(|n: u32| n.to_be_bytes().repeat(32)[1..].to_vec()).collect();
+            for pong in &pongs {
+                outbox.pong(pong);
+            }
+            let first = pongs.len().min(PONG_BYTES_MAX / pongs[0].len() - 1);
+            let mut expected = pongs[..first].concat();
+            expected.extend_from_slice(&pongs[pongs.len() - 1]);
+            if count == 1 {
+                expected = pongs[0].clone();
+            }
+            assert_eq!(drain(&mut outbox, &ring, 50), expected, "{count} pings");
+        }
     }
 
     #[test]

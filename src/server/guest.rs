@@ -68,7 +68,7 @@ impl Server {
                     }
                 }
             }
-            Err(HelloError::BadName) => self.notify(id, Notice::BadName),
+            Err(HelloError::BadName(error)) => self.notify(id, Notice::BadName(error.sentence())),
             Err(HelloError::BadEmail) => self.notify(id, Notice::BadEmail),
             Err(HelloError::MayNotEnter(name, refusal)) => {
                 self.send(id, &ServerMessage::may_not_enter(name.as_str(), reason_word(refusal)));

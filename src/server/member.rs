@@ -4,6 +4,7 @@ use super::Server;
 use super::client::Client;
 use super::entry::Entry;
 use crate::base::time::Now;
+use crate::base::visible::has_visible;
 use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
 use crate::limits::{REF_BYTES_MAX, TEXT_BYTES_MAX};
@@ -16,7 +17,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Server {
     pub(crate) fn say(&mut self, id: ClientId, session: SessionId, text: &str, reference: Option<&str>) {
-        if text.is_empty() {
+        // A line that nobody sees is no line.
+        if !has_visible(text) {
             return;
         }
         let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];

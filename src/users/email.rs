@@ -1,11 +1,12 @@
 //! Email addresses.
 
+use crate::base::visible::{fold_full_width, is_visible, trim_invisible};
 use crate::limits::EMAIL_BYTES_MAX;
 use email_address::{EmailAddress, Options};
 use std::fmt;
 use std::rc::Rc;
 
-/// An email address: one bare `local@domain`. It does not show itself in any log.
+/// An email address: one bare `local@domain`, with the domain in its ASCII form. It does not show itself in any log.
 #[derive(Clone)]
 pub(crate) struct Email(Rc<str>);
 
@@ -15,14 +16,25 @@ pub(crate) struct EmailKey(Box<str>);
 
 impl Email {
     /// Parses an address as it was typed. `None`: it is none, or more than one bare address.
+    ///
+    /// One mailbox has one spelling here. Browsers send an internationalized domain in either form, so the domain is
+    /// brought into its ASCII form (UTS 46). Full-width characters stand for ASCII, which is what their keyboard means:
+    /// no mailbox has them in its name.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
-        let typed = typed.trim();
-        // Quoted local parts and comments are addresses too, but nobody has one, and the mail provider reads them its own way.
-        if typed.len() > EMAIL_BYTES_MAX || typed.contains(['"', '(', ')']) {
+        let typed: String = trim_invisible(typed).chars().map(fold_full_width).collect();
+        let (local, domain) = typed.rsplit_once('@')?;
+        let domain = domain_to_ascii(domain)?;
+        let address = format!("{local}@{domain}");
+        // Quoted local parts and comments are addresses, too, but hardly anyone has one, and email providers disagree
+        // on them. What cannot be seen in an address, its owner cannot have typed.
+        if address.len() > EMAIL_BYTES_MAX
+            || address.contains(['"', '(', ')'])
+            || !address.chars().all(is_visible)
+        {
             return None;
         }
         let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-        EmailAddress::parse_with_options(typed, options).ok().map(|_| Self(typed.into()))
+        EmailAddress::parse_with_options(&address, options).ok().map(|_| Self(address.into()))
     }
 
     /// The address.
@@ -35,6 +47,16 @@ impl Email {
     pub(crate) fn key(&self) -> EmailKey {
         EmailKey(self.0.to_ascii_lowercase().into())
     }
+}
+
+/// The ASCII form of a domain (UTS 46), in lower case. `None`: it has none, or it is the number of a host, which email
+/// needs in brackets (RFC 5321, section 4.1.3) and which says nothing of who owns it.
+fn domain_to_ascii(domain: &str) -> Option<String> {
+    let ascii = idna::domain_to_ascii_strict(domain).ok()?;
+    // A last label that begins with a digit belongs to no registry, and one of digits is part of a number.
+    let is_number =
+        ascii.rsplit('.').next().is_none_or(|last| last.starts_with(|char: char| char.is_ascii_digit()));
+    (!is_number).then_some(ascii)
 }
 
 impl Email {
@@ -100,9 +122,38 @@ mod tests {
             ("a@b@example.org", false),
             (".ada@example.org", false),
             ("ada@-example.org", false),
+            ("ada@1.2.3.4", false),
+            ("ada@１．２．３．４", false),
+            ("ada@example.1", false),
+            ("ada@example..org", false),
+            ("ada@example.org.", false),
+            ("a\u{200b}da@example.org", false),
+            ("a\u{ad}da@example.org", false),
+            ("ada@xn--a.org", false),
+            ("ada@exa_mple.org", false),
         ];
         for (typed, is_address) in rows {
             assert_eq!(Email::parse(typed).is_some(), is_address, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn one_mailbox_has_one_spelling() {
+        let rows = [
+            ("ada@xn--mnchen-3ya.de", "ada@xn--mnchen-3ya.de"),
+            ("ada@münchen.de", "ada@xn--mnchen-3ya.de"),
+            ("ada@MÜNCHEN.de", "ada@xn--mnchen-3ya.de"),
+            ("ada@mu\u{308}nchen.de", "ada@xn--mnchen-3ya.de"),
+            ("ada@XN--MNCHEN-3YA.DE", "ada@xn--mnchen-3ya.de"),
+            ("ada@straße.example", "ada@xn--strae-oqa.example"),
+            ("Ada@例え。テスト", "Ada@xn--r8jz45g.xn--zckzah"),
+            ("ａｄａ＠ｅｘａｍｐｌｅ．ｏｒｇ", "ada@example.org"),
+            ("\u{a0}ada@example.org\u{200b}", "ada@example.org"),
+            ("\u{feff}\u{202a}ada@example.org\u{202c}", "ada@example.org"),
+            ("ada@Example.ORG", "ada@example.org"),
+        ];
+        for (typed, address) in rows {
+            assert_eq!(Email::parse(typed).expect(typed).as_str(), address, "{typed:?}");
         }
     }
 
@@ -123,8 +174,11 @@ mod tests {
         let key = |typed| Email::parse(typed).expect(typed).key();
         let kim = key("kim@example.org");
         assert!(kim == key("KIM@Example.ORG"));
-        for other in ["\u{212a}im@example.org", "k\u{131}m@example.org", "kim@examp\u{2113}e.org"] {
+        for other in ["\u{212a}im@example.org", "k\u{131}m@example.org"] {
             assert!(kim != key(other), "{other}");
         }
+        // A domain with a script l is the same domain (UTS 46); a Cyrillic one is another.
+        assert!(kim == key("kim@examp\u{2113}e.org"));
+        assert!(kim != key("kim@ex\u{430}mple.org"));
     }
 }

@@ -10,6 +10,7 @@
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::time::Moment;
+use crate::base::visible::{fold_full_width, is_visible};
 use crate::ids::ClientId;
 use crate::limits::{
     CODE_CHAR_BITS, CODE_CHARS, CODE_TRIES, CODES_MAX, FLOWS_MAX, FLOWS_PER_CODE_MAX, GUESSED_ADDRESSES_MAX,
@@ -55,10 +56,11 @@ impl Code {
         Self { chars, len }
     }
 
-    /// Parses a code as it was typed: any case, white space anywhere, and o, i and l for the digits that they look like.
+    /// Parses a code as it was typed: any case or width, spaces anywhere, and o, i and l for the
+    /// digits that they look like.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
         let mut code = Self { chars: [0; LONG_CODE_CHARS], len: 0 };
-        for typed in typed.chars().filter(|char| !char.is_whitespace()) {
+        for typed in typed.chars().map(fold_full_width).filter(|&char| is_visible(char)) {
             let char = match u8::try_from(typed).ok()?.to_ascii_uppercase() {
                 b'O' => b'0',
                 b'I' | b'L' => b'1',

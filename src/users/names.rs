@@ -230,7 +230,7 @@ mod tests {
                     here, adas-chat, ꓮꓓꓟꓲꓠ, ꓑꓡꓴꓟꓰꓐꓳꓔ, ꓢꓬꓢꓔꓰꓟ, ᎻᎬᎡᎬ, ꓮꓓꓮꓢꓚꓧꓮꓔ";
         for typed in rows.split(", ") {
             let parsed = UserName::parse(typed);
-            let may_have = parsed.is_some_and(|name| names.check(&name, &email("ada@example.org")).is_ok());
+            let may_have = parsed.is_ok_and(|name| names.check(&name, &email("ada@example.org")).is_ok());
             assert!(!may_have, "{typed}");
         }
     }

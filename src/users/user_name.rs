@@ -27,9 +27,13 @@
 //!   long vowel: Unicode does not call them equal, and fonts differ.
 //! - Letters that look partly like the lower and partly like the upper case of a Cyrillic or Greek name: `ᴎBAʜ` for Иван. It is like
 //!   `ИВАн`, which that person never shows.
-//! - Letters newer than Unicode 6.3: PRECIS has no entry for them, so such names are refused, not compared.
+//! - Letters newer than Unicode 6.3: PRECIS has no entry for them, so such names are refused, not compared. Emoji are
+//!   taken from a newer table; skin tones, selectors and joiners do not tell two names apart.
 
+use crate::base::visible::is_visible;
 use crate::limits::{NAME_BYTES_MAX, NAME_MARKS_MAX};
+use crate::users::email::Email;
+use crate::users::emoji;
 use precis_profiles::Nickname;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use std::fmt;
@@ -49,22 +53,83 @@ pub(crate) struct UserName(Rc<str>);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NameKey(Box<str>);
 
+/// Why a text is not a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UserNameError {
+    /// It is empty, or has nothing but spaces, punctuation and marks.
+    NoLetters,
+    /// It is longer than [`NAME_BYTES_MAX`].
+    TooLong,
+    /// It has a character that cannot be seen, or that is not allowed in names (RFC 8266).
+    BadCharacter,
+    /// It mixes scripts whose letters look alike.
+    MixedScripts,
+    /// A letter has more than [`NAME_MARKS_MAX`] marks, or a mark stands in front of the name.
+    TooManyMarks,
+    /// It is an email address, which must not be shown to a room by mistake.
+    IsEmail,
+}
+
+impl UserNameError {
+    /// The reason, for a person.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::NoLetters => "A name needs at least one letter, digit or symbol.",
+            Self::TooLong => {
+                "That name is too long: at most 120 bytes, which is 120 Latin letters or about 40 of most other scripts."
+            }
+            Self::BadCharacter => "That name has a character that cannot be seen or is not allowed in names.",
+            Self::MixedScripts => {
+                "That name mixes letters of different scripts that look alike. Please use one script."
+            }
+            Self::TooManyMarks => "That name has too many accents or marks on one letter.",
+            Self::IsEmail => {
+                "That is an email address, and everyone would see it. Please choose another name."
+            }
+        }
+    }
+}
+
 impl UserName {
-    /// Parses a name as it was typed. `None`: it is none.
-    pub(crate) fn parse(typed: &str) -> Option<Self> {
-        // Normalizing can make a text some times longer, but not without end (Unicode, Standard Annex 15); so bound it first.
+    /// Parses a name as it was typed. People are called `@name`, so one `@` in front is no part of the name.
+    ///
+    /// # Errors
+    /// If the text is not a name.
+    pub(crate) fn parse(typed: &str) -> Result<Self, UserNameError> {
+        // Normalizing can make a text longer, but only by a bounded factor (Unicode Standard Annex 15).
         if typed.len() > TYPED_BYTES_MAX {
-            return None;
+            return Err(UserNameError::TooLong);
         }
         // PRECIS knows spaces, but people also paste tabs and line ends.
         let words: Vec<&str> = typed.split_whitespace().collect();
-        let name = Nickname::enforce(words.join(" ")).ok()?;
-        let is_name = name.len() <= NAME_BYTES_MAX
-            && name.chars().all(is_seen)
-            && name.chars().any(is_sign)
-            && has_few_marks(&name)
-            && is_of_one_script(&name);
-        is_name.then(|| Self(name.into()))
+        let words = words.join(" ");
+        let words = words.strip_prefix('@').unwrap_or(&words);
+        if Email::parse(words).is_some() {
+            return Err(UserNameError::IsEmail);
+        }
+        // PRECIS is made of Unicode 6.3 and refuses newer emoji, and the joiners and selectors in emoji.
+        let (text, emoji) = emoji::take_out(words);
+        if text.is_empty() {
+            return Err(UserNameError::NoLetters);
+        }
+        let text = Nickname::enforce(text).map_err(|_| UserNameError::BadCharacter)?;
+        if !text.chars().all(is_allowed) {
+            return Err(UserNameError::BadCharacter);
+        }
+        if !text.chars().any(is_sign) {
+            return Err(UserNameError::NoLetters);
+        }
+        if !has_few_marks(&text) {
+            return Err(UserNameError::TooManyMarks);
+        }
+        if !is_of_one_script(&text) {
+            return Err(UserNameError::MixedScripts);
+        }
+        let name = emoji::put_back(&text, &emoji);
+        if name.len() > NAME_BYTES_MAX {
+            return Err(UserNameError::TooLong);
+        }
+        Ok(Self(name.into()))
     }
 
     /// The name.
@@ -107,6 +172,10 @@ impl NameKey {
         let mut base = Script::Common;
         let mut last = None;
         for char in name.chars() {
+            // Joiners change how the letters around them connect, and are easy to overlook.
+            if matches!(char, ZERO_WIDTH_NON_JOINER | ZERO_WIDTH_JOINER) {
+                continue;
+            }
             if !is_mark(char) {
                 base = if is_sign(char) { char.script() } else { Script::Common };
                 if !is_spacing_modifier(char) {
@@ -216,20 +285,20 @@ fn has_few_marks(name: &str) -> bool {
     !name.starts_with(is_mark)
 }
 
-/// Whether a character of a name can be seen. Format characters include those that turn the direction of text.
-fn is_seen(char: char) -> bool {
-    let is_drawn = !matches!(
-        char.general_category(),
-        GeneralCategory::Control
-            | GeneralCategory::Format
-            | GeneralCategory::LineSeparator
-            | GeneralCategory::ParagraphSeparator
-            | GeneralCategory::PrivateUse
-            | GeneralCategory::Unassigned
-    );
-    // The skeleton leaves out what Unicode calls default-ignorable, and nothing else: fillers, joiners, variation selectors.
-    let is_ignorable = skeleton(char.encode_utf8(&mut [0; 4])).next().is_none();
-    is_drawn && !is_ignorable && !BLANKS.contains(&char)
+/// Whether a character may be part of a name once PRECIS has allowed it: a space, a visible character that Unicode
+/// knows, or a joiner. PRECIS has checked that joiners stand where Persian, Sinhala, Malayalam and others need them
+/// (RFC 5892, appendices A.1 and A.2).
+fn is_allowed(char: char) -> bool {
+    match char {
+        ' ' | ZERO_WIDTH_NON_JOINER | ZERO_WIDTH_JOINER => true,
+        char => {
+            is_visible(char)
+                && !matches!(
+                    char.general_category(),
+                    GeneralCategory::PrivateUse | GeneralCategory::Unassigned
+                )
+        }
+    }
 }
 
 /// Whether a character makes a name a name: not a space, not punctuation, not a mark on something else.
@@ -250,17 +319,8 @@ fn is_of_one_script(name: &str) -> bool {
     set.hanb || set.jpan || set.kore
 }
 
-/// Characters that have a category like visible ones and are drawn as nothing, or as a place for something that is not there.
-const BLANKS: [char; 8] = [
-    '\u{2800}',  // BRAILLE PATTERN BLANK
-    '\u{2d7f}',  // TIFINAGH CONSONANT JOINER
-    '\u{fffc}',  // OBJECT REPLACEMENT CHARACTER
-    '\u{fffd}',  // REPLACEMENT CHARACTER
-    '\u{1107f}', // BRAHMI NUMBER JOINER
-    '\u{13441}', // EGYPTIAN HIEROGLYPH FULL BLANK
-    '\u{13442}', // EGYPTIAN HIEROGLYPH HALF BLANK
-    '\u{1d159}', // MUSICAL SYMBOL NULL NOTEHEAD
-];
+const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
+const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
 /// Rounds of skeleton and case folding for one character. Two are enough for all of Unicode, and a third finds nothing to do; a test
 /// tries every character.
@@ -296,8 +356,27 @@ mod tests {
             ("Yuki ゆき", Some("Yuki ゆき")),
             ("Min 민", Some("Min 민")),
             ("ada 🐙", Some("ada 🐙")),
-            // PRECIS is made of Unicode 6.3, which has no owl.
-            ("ada 🦉", None),
+            ("ada 🦉", Some("ada 🦉")),
+            ("🦉", Some("🦉")),
+            ("👩🏾\u{200d}🚀 Zoë", Some("👩🏾\u{200d}🚀 Zoë")),
+            ("❤\u{fe0f}", Some("❤\u{fe0f}")),
+            ("@Grace", Some("Grace")),
+            ("@@Grace", Some("@Grace")),
+            ("@", None),
+            // Persian, Sinhala and Malayalam write with joiners.
+            ("علی\u{200c}رضا", Some("علی\u{200c}رضا")),
+            ("ශ්\u{200d}රී", Some("ශ්\u{200d}රී")),
+            ("അവന്\u{200d}", Some("അവന്\u{200d}")),
+            ("क्\u{200c}ष", Some("क्\u{200c}ष")),
+            ("a\u{200c}b", None),
+            ("a\u{200d}b", None),
+            ("علی\u{200c}", None),
+            ("ada@example.org", None),
+            ("@ada@example.org", None),
+            ("ada@münchen.de", None),
+            ("ada@home", Some("ada@home")),
+            ("🐙\u{200d}🐙", None),
+            ("ada\u{fe0f}", None),
             ("ａｄａ", Some("ada")),
             ("<b>", Some("<b>")),
             (&long, Some(&*long)),
@@ -319,8 +398,26 @@ mod tests {
             ("Зоя健", None),
         ];
         for (typed, expected) in rows {
-            let parsed = UserName::parse(typed);
+            let parsed = UserName::parse(typed).ok();
             assert_eq!(parsed.as_ref().map(UserName::as_str), expected, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_refused_name_has_a_reason() {
+        let rows = [
+            ("", UserNameError::NoLetters),
+            ("...", UserNameError::NoLetters),
+            (" @ ", UserNameError::NoLetters),
+            (&"x".repeat(121), UserNameError::TooLong),
+            ("a\u{200b}da", UserNameError::BadCharacter),
+            ("\u{e000}", UserNameError::BadCharacter),
+            ("Зoя", UserNameError::MixedScripts),
+            ("Zoë\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}", UserNameError::TooManyMarks),
+            ("ada@example.org", UserNameError::IsEmail),
+        ];
+        for (typed, error) in rows {
+            assert_eq!(UserName::parse(typed), Err(error), "{typed:?}");
         }
     }
 
@@ -351,7 +448,7 @@ mod tests {
             "محـمد",
         ];
         for typed in rows {
-            assert_eq!(UserName::parse(typed), None, "{typed:?}");
+            assert_eq!(UserName::parse(typed), Err(UserNameError::BadCharacter), "{typed:?}");
         }
     }
 
@@ -374,19 +471,19 @@ mod tests {
             ("\u{20dd}", None),
         ];
         for (typed, expected) in rows {
-            let parsed = UserName::parse(typed);
+            let parsed = UserName::parse(typed).ok();
             assert_eq!(parsed.as_ref().map(UserName::as_str), expected, "{typed:?}");
         }
     }
 
     #[test]
     fn what_a_name_is_made_of_is_bounded_before_it_is_normalized() {
-        assert_eq!(UserName::parse(&" ".repeat(TYPED_BYTES_MAX)), None);
+        assert_eq!(UserName::parse(&" ".repeat(TYPED_BYTES_MAX)), Err(UserNameError::NoLetters));
         let padded = format!("ada{}", " ".repeat(TYPED_BYTES_MAX - 3));
-        assert!(UserName::parse(&padded).is_some());
-        assert!(UserName::parse(&format!("{padded} ")).is_none());
+        assert!(UserName::parse(&padded).is_ok());
+        assert_eq!(UserName::parse(&format!("{padded} ")), Err(UserNameError::TooLong));
         // One character becomes eighteen.
-        assert!(UserName::parse(&"\u{fdfa}".repeat(40)).is_none());
+        assert_eq!(UserName::parse(&"\u{fdfa}".repeat(40)), Err(UserNameError::TooLong));
     }
 
     #[test]
@@ -431,6 +528,11 @@ mod tests {
             ("が", "か\u{3099}"),
             ("आशा", "अ\u{93e}शा"),
             ("ดุ", "ดุุ"),
+            ("علیرضا", "علی\u{200c}رضا"),
+            ("ශ්රී", "ශ්\u{200d}රී"),
+            ("❤", "❤\u{fe0f}"),
+            ("ada 👍", "ada 👍🏽"),
+            ("👩🚀", "👩\u{200d}🚀"),
         ];
         for (one, other) in alike {
             assert!(collide(one, other), "{one} {other}");
@@ -446,6 +548,8 @@ mod tests {
             ("Зоя", "Зоe"),
             ("bob", "rob"),
             ("🐙", "🐢"),
+            ("🦉", "🦅"),
+            ("👩\u{200d}🚀", "👨\u{200d}🚀"),
             ("राम", "रीमा"),
             ("राम", "रोमी"),
             ("राम", "रमा"),
@@ -492,7 +596,7 @@ mod tests {
         for name in NAMES {
             let keys = NameKey::all_of(name);
             for typed in looks.with_one_or_two(name).chain(looks.in_other_scripts(name)) {
-                let Some(parsed) = UserName::parse(&typed) else { continue };
+                let Ok(parsed) = UserName::parse(&typed) else { continue };
                 accepted += 1;
                 let is_alike = parsed.keys().iter().any(|key| keys.contains(key));
                 let is_known = typed.contains(SHOWN_OTHERWISE) || is_like_mixed_case(&parsed, name);
@@ -582,8 +686,7 @@ mod tests {
                         typed.replace_range(range.clone(), &char.to_string());
                         // What normalizing makes the same, such as ａ and a, is tried once.
                         let parsed = UserName::parse(&typed);
-                        if parsed.is_some_and(|parsed| seen.insert((range.start, parsed.as_str().to_owned())))
-                        {
+                        if parsed.is_ok_and(|parsed| seen.insert((range.start, parsed.as_str().to_owned()))) {
                             places.push((range.clone(), char.to_string()));
                         }
                     }

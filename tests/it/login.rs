@@ -363,6 +363,68 @@ fn a_name_has_no_blank_or_invisible_symbol_and_no_pile_of_marks() {
 }
 
 #[test]
+fn names_that_people_have_are_accepted() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    let mut client = Client::open(&server);
+    let rows = [
+        // Persian, Sinhala and Malayalam write with joiners.
+        ("علی\u{200c}رضا", "علی\u{200c}رضا"),
+        ("ශ්\u{200d}රී", "ශ්\u{200d}රී"),
+        ("അവന്\u{200d}", "അവന്\u{200d}"),
+        // Emoji that are newer than PRECIS, with a selector, a skin tone, a joiner, and as a flag.
+        ("Ada 🦉", "Ada 🦉"),
+        ("Bob 🫠", "Bob 🫠"),
+        ("Eve ❤\u{fe0f}", "Eve ❤\u{fe0f}"),
+        ("Zoe 👍🏽", "Zoe 👍🏽"),
+        ("👩🏾\u{200d}🚀", "👩🏾\u{200d}🚀"),
+        ("🇨🇭", "🇨🇭"),
+        ("@Grace", "Grace"),
+    ];
+    for (n, (typed, shown)) in rows.into_iter().enumerate() {
+        client.hello_as(typed, &format!("p{n}@example.org"));
+        assert_eq!(client.expect(0)["user"]["name"], shown, "{typed:?}");
+    }
+}
+
+#[test]
+fn a_name_is_refused_with_the_reason_in_words() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    let mut client = Client::open(&server);
+    let long = "n".repeat(121);
+    let rows = [
+        ("...", "letter"),
+        (&*long, "too long"),
+        ("A\u{200b}da", "cannot be seen"),
+        ("plumeb\u{43e}t", "different scripts"),
+        ("🐙\u{200d}🐙", "not allowed"),
+        ("ada@example.org", "email address"),
+        ("@ada@example.org", "email address"),
+        ("ada@münchen.de", "email address"),
+    ];
+    for (name, words) in rows {
+        client.hello_as(name, "ada@example.org");
+        let notice = client.expect_notice("bad-name");
+        assert!(notice["text"].as_str().is_some_and(|text| text.contains(words)), "{name}: {notice}");
+    }
+}
+
+#[test]
+fn an_address_has_one_owner_in_each_spelling_of_its_domain() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    Client::login_as(&server, "Ada", "ada@xn--mnchen-3ya.de");
+    for email in
+        ["ada@münchen.de", "ADA@MÜNCHEN.DE", "\u{a0}ada@mu\u{308}nchen.de\u{200b}", "ａｄａ＠münchen。de"]
+    {
+        let mut client = Client::open(&server);
+        client.hello_as("Ada", email);
+        assert_eq!(client.expect(0)["user"]["name"], "Ada", "{email:?}");
+    }
+    let mut eve = Client::open(&server);
+    eve.hello_as("Ada", "ada@munchen.de");
+    assert_eq!(eve.expect(5)["reason"], "name-taken");
+}
+
+#[test]
 fn a_mailbox_owns_at_most_three_names() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);
     let mut late = Client::open(&server);

@@ -80,6 +80,30 @@ fn a_sender_knows_its_line_again_by_what_it_attached() {
 }
 
 #[test]
+fn a_text_that_nobody_sees_is_no_line() {
+    let server = Plume::start(&[("PLUME_RATE", "1000")]);
+    let mut ada = Client::login(&server, "Ada");
+    for text in [
+        " ",
+        "\t\r\n",
+        "\u{0}",
+        "\u{1b}",
+        "\u{a0}\u{3000}",
+        "\u{200b}",
+        "\u{ad}",
+        "\u{2800}",
+        "\u{3164}",
+        "\u{fe0f}",
+        "\u{202e}\u{2066}",
+        "\u{e0041}",
+    ] {
+        ada.say(text);
+    }
+    ada.say("\u{feff}seen\u{200b}");
+    ada.expect_line("Ada", "\u{feff}seen\u{200b}");
+}
+
+#[test]
 fn an_empty_text_is_no_line() {
     let server = Plume::start(&[]);
     let mut ada = Client::login(&server, "Ada");
@@ -140,9 +164,9 @@ fn a_text_that_is_too_long_is_cut_at_a_character() {
 fn the_longest_text_may_be_all_escapes() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);
     let mut ada = Client::login(&server, "Ada");
-    let escaped = r"\u0001".repeat(TEXT_BYTES);
-    ada.send_text(&format!(r#"{{"type":1,"text":"{escaped}"}}"#));
-    ada.expect_line("Ada", &"\u{1}".repeat(TEXT_BYTES));
+    let escaped = r"\u0001".repeat(TEXT_BYTES - 1);
+    ada.send_text(&format!(r#"{{"type":1,"text":"\u0041{escaped}"}}"#));
+    ada.expect_line("Ada", &format!("A{}", "\u{1}".repeat(TEXT_BYTES - 1)));
     ada.expect_nothing();
 }
 

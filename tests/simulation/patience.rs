@@ -111,8 +111,11 @@ fn a_download_that_takes_a_byte_every_few_seconds_is_never_cut() {
 /// The longest legal message, with every byte escaped, costs more tokens than half a minute refills. Then come single short lines.
 #[test]
 fn a_talker_that_is_throttled_for_one_message_is_not_closed_for_single_lines() {
-    for (text, every) in [("\u{1}".repeat(65_000), 20), ("\u{1}".repeat(65_000), 31), ("x".repeat(65_000), 5)]
-    {
+    for (text, every) in [
+        (format!("x{}", "\u{1}".repeat(65_000)), 20),
+        (format!("x{}", "\u{1}".repeat(65_000)), 31),
+        ("x".repeat(65_000), 5),
+    ] {
         let mut shell = Shell::new(Settings::default());
         let (talker, _) = shell.log_in("talker", HERE.into());
         let (onlooker, _) = shell.log_in("onlooker", THERE.into());

@@ -1,0 +1,103 @@
+//! Which characters a person can see, by their Unicode properties.
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use unicode_security::skeleton;
+
+/// Whether a text has a character that is drawn as something.
+pub(crate) fn has_visible(text: &str) -> bool {
+    // Most texts begin with a letter, for which no table is needed.
+    text.chars().any(|char| char.is_ascii_graphic() || is_visible(char))
+}
+
+/// Whether a character is drawn as something. One that Unicode does not know yet may be.
+pub(crate) fn is_visible(char: char) -> bool {
+    let is_blank = matches!(
+        char.general_category(),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::SpaceSeparator
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    );
+    !is_blank && !is_ignorable(char) && !BLANKS.contains(&char)
+}
+
+/// Default-ignorable code points (Unicode, section 5.21): fillers, joiners, variation selectors. The skeleton of UTS 39
+/// leaves out these and nothing else.
+fn is_ignorable(char: char) -> bool {
+    skeleton(char.encode_utf8(&mut [0; 4])).next().is_none()
+}
+
+/// The text without invisible characters around it, such as no-break spaces, zero-width spaces and marks of direction
+/// that come with pasted text.
+pub(crate) fn trim_invisible(text: &str) -> &str {
+    text.trim_matches(|char| !is_visible(char))
+}
+
+/// Full-width forms of ASCII (U+FF01 to U+FF5E) as ASCII, and the ideographic space as a space: what an East Asian
+/// keyboard enters in place of them.
+pub(crate) fn fold_full_width(char: char) -> char {
+    match char {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(char) - 0xfee0).unwrap_or(char),
+        '\u{3000}' => ' ',
+        char => char,
+    }
+}
+
+/// Characters that have a category like visible ones and are drawn as nothing, or as a place for something that is not
+/// there.
+const BLANKS: [char; 8] = [
+    '\u{2800}',  // BRAILLE PATTERN BLANK
+    '\u{2d7f}',  // TIFINAGH CONSONANT JOINER
+    '\u{fffc}',  // OBJECT REPLACEMENT CHARACTER
+    '\u{fffd}',  // REPLACEMENT CHARACTER
+    '\u{1107f}', // BRAHMI NUMBER JOINER
+    '\u{13441}', // EGYPTIAN HIEROGLYPH FULL BLANK
+    '\u{13442}', // EGYPTIAN HIEROGLYPH HALF BLANK
+    '\u{1d159}', // MUSICAL SYMBOL NULL NOTEHEAD
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_visible_if_one_character_is() {
+        let rows = [
+            ("a", true),
+            (" \u{200b}a", true),
+            ("\u{301}", true),
+            ("\u{2764}\u{fe0f}", true),
+            ("請", true),
+            ("🦉", true),
+            ("\u{1fae9}", true),
+            ("", false),
+            (" \t\r\n", false),
+            ("\u{0}", false),
+            ("\u{7f}\u{9f}\u{1b}", false),
+            ("\u{a0}\u{2003}\u{3000}\u{1680}", false),
+            ("\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}", false),
+            ("\u{ad}", false),
+            ("\u{34f}", false),
+            ("\u{61c}\u{200e}\u{202e}\u{2066}", false),
+            ("\u{115f}\u{1160}\u{3164}\u{ffa0}", false),
+            ("\u{17b4}\u{17b5}\u{180b}\u{180e}", false),
+            ("\u{2028}\u{2029}", false),
+            ("\u{2800}", false),
+            ("\u{fe0f}\u{e0100}\u{e0041}", false),
+            ("\u{fff9}\u{fffa}\u{fffb}\u{fffc}", false),
+            ("\u{1bca0}\u{1d159}\u{1d173}", false),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(has_visible(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn invisible_characters_are_trimmed_and_full_width_ones_folded() {
+        assert_eq!(trim_invisible("\u{feff}\u{a0} a\u{200b}b\u{200e}\u{202c}\n"), "a\u{200b}b");
+        assert_eq!(trim_invisible("\u{200b}"), "");
+        let folded: String = "ａＺ０＠．～\u{3000}ü。".chars().map(fold_full_width).collect();
+        assert_eq!(folded, "aZ0@.~ ü。");
+    }
+}
