@@ -38,7 +38,7 @@ async function askToNotify(value, isAsked) {
 }
 
 /** Somebody said our name. */
-export function called({ user, text }) {
+export function notifyMention({ user, text }) {
   const { notify, sound } = settings.get();
   if (sound === 'on') chime();
   if (notify !== 'on' || document.hasFocus()) return;

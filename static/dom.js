@@ -1,6 +1,6 @@
 // The doors to the browser that all parts share: document and storage. Text goes in as textContent, and in no other way.
 
-import { calm } from './format.js';
+import { limitMarks } from './format.js';
 import { keyOf } from './room.js';
 
 export const byId = (id) => document.getElementById(id);
@@ -14,7 +14,7 @@ export function element(tag, className = '', text = '') {
 
 /** In a `bdi`: a name in another script must not turn the line around it. Always in the same of ten colours (FNV-1a). */
 export function nameNode(name) {
-  const node = element('bdi', 'name', calm(`@${name}`));
+  const node = element('bdi', 'name', limitMarks(`@${name}`));
   let hash = 0x811c9dc5;
   for (const char of keyOf(name)) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193) >>> 0;
   node.style.setProperty('--hue', (hash % 10) * 36);
@@ -55,7 +55,7 @@ function kept(store, key) {
 }
 
 /** However often it is called, `draw` runs once, in the next frame. A page that nobody sees gets no frames. */
-export function framed(draw) {
+export function oncePerFrame(draw) {
   let isDue = false;
   const run = () => {
     isDue = false;

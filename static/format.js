@@ -28,7 +28,7 @@ const ROW_ENDS = /[\n\v\f\r\x85\u2028\u2029]/g;
 const compiled = { me: null, pattern: null };
 
 /** Parts as `{ tag, text }`, or with `parts` in the place of a text; `mark` is a mention of `me`. */
-export function pieces(text, me) {
+export function parseText(text, me) {
   const parts = [];
   let from = 0;
   for (const { 0: match, index, groups } of text.matchAll(patternFor(me))) {
@@ -43,7 +43,7 @@ export function pieces(text, me) {
 }
 
 /** A text without the marks that nobody could read. */
-export const calm = (text) => text.replace(TOO_MANY_MARKS, '$1');
+export const limitMarks = (text) => text.replace(TOO_MANY_MARKS, '$1');
 
 /** The beginning of a long text, of so many characters and rows at most; another text as it is. */
 export function shortened(text) {
@@ -57,13 +57,13 @@ export function shortened(text) {
 const rowsOf = (text) => [...text.matchAll(ROW_ENDS)];
 
 /** Whether these parts, at any depth, call for somebody's attention. */
-export const isCalling = (parts) => parts.some(({ tag, parts }) => tag === 'mark' || (parts && isCalling(parts)));
+export const hasMention = (parts) => parts.some(({ tag, parts }) => tag === 'mark' || (parts && hasMention(parts)));
 
 function partOf(groups, me) {
   const [tag, text] = Object.entries(groups).find(([, text]) => text !== undefined);
   if (tag === 'a') return { tag, text: withoutTail(text) };
   // There are no stars within stars, so this goes no deeper.
-  return tag === 'strong' || tag === 'em' ? { tag, parts: pieces(text, me) } : { tag, text };
+  return tag === 'strong' || tag === 'em' ? { tag, parts: parseText(text, me) } : { tag, text };
 }
 
 /** `@me` in any case counts, but not within a longer word or an address. */

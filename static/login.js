@@ -8,7 +8,7 @@ const AGAIN_AFTER_S = 30;
 /** `ask(message)`, `show(view, focus)`, `hangUp()` */
 let on;
 
-export function setUp(hooks) {
+export function setUpLogin(hooks) {
   on = hooks;
 }
 
@@ -25,36 +25,36 @@ let againAt = 0;
 let againTimer = 0;
 
 onSubmit('enter-form', () => {
-  complain('');
-  if (!name.value.trim()) complain('What shall we call you?', name);
-  else if (!email.value.trim()) complain('Where shall we send the code?', email);
-  else askForCode();
+  showError('');
+  if (!name.value.trim()) showError('What shall we call you?', name);
+  else if (!email.value.trim()) showError('Where shall we send the code?', email);
+  else requestCode();
 });
 onSubmit('verify-form', submitCode);
-again.onclick = () => again.ariaDisabled === 'true' || askForCode();
+again.onclick = () => again.ariaDisabled === 'true' || requestCode();
 byId('other').onclick = () => {
   session.set(null);
-  enter();
+  showEnter();
 };
 byId('forget').onclick = () => {
   person.set(null);
   name.value = email.value = '';
-  enter();
+  showEnter();
 };
 /** A complete code sends itself, but a wrong one not again. */
 code.oninput = () => {
   const typed = codeIn(code.value);
   if (typed !== code.value.toUpperCase()) code.value = typed;
-  complain('');
+  showError('');
   if (typed.length === codeChars() && typed !== tried) submitCode();
 };
 
-export const unanswered = () => unsettled;
+export const unansweredRequest = () => unsettled;
 
 /** Shows the first form, or the second if a code is on its way; `why` says what brought somebody back. */
-export function enter(why = '', field = null) {
+export function showEnter(why = '', field = null) {
   on.hangUp();
-  done();
+  resetLogin();
   const known = person.get();
   name.value ||= known.name ?? '';
   email.value ||= known.email ?? '';
@@ -62,75 +62,75 @@ export function enter(why = '', field = null) {
   // A phone that ran out of memory loads the page again while its owner reads mail.
   if (session.get().flow) return verify('');
   on.show('enter-view', [name, email].find(({ value }) => !value) ?? byId('enter'));
-  complain(why, field);
+  showError(why, field);
 }
 
 /** In, or back at the start: nothing waits any more. */
-export function done() {
-  answered();
+export function resetLogin() {
+  onAnswered();
   isVerifying = false;
   code.value = '';
 }
 
 /** The code is on its way; the flow token makes it good on any connection. */
-export function codeSent({ user, text, chars = CODE_CHARS }) {
+export function onCodeSent({ user, text, chars = CODE_CHARS }) {
   person.set({ name: user.name, email: email.value.trim() });
   session.set({ flow: text, chars });
   verify(isVerifying ? 'A new code is on its way.' : '');
-  waitToAsk(AGAIN_AFTER_S);
+  startWait(AGAIN_AFTER_S);
 }
 
-export function wrongCode({ left }) {
-  answered();
+export function onWrongCode({ left }) {
+  onAnswered();
   const tries = `${left} ${left === 1 ? 'try' : 'tries'} left.`;
-  complain(left === 0 ? 'That code has expired. Please ask for a new one.' : `Wrong code. ${tries}`, code);
+  showError(left === 0 ? 'That code has expired. Please ask for a new one.' : `Wrong code. ${tries}`, code);
   code.select();
 }
 
-export function nameTaken({ reason }) {
+export function onNameRefused({ reason }) {
   session.set(null);
   const isOneTooMany = reason === REASON.TOO_MANY_NAMES;
-  enter(isOneTooMany ? 'This email address has three names already. Please use one of them.' : 'That name is taken, or too similar to one that is.', name);
+  showEnter(isOneTooMany ? 'This email address has three names already. Please use one of them.' : 'That name is taken, or too similar to one that is.', name);
 }
 
-export function notice({ reason, text, retry }) {
+export function onNotice({ reason, text, retry }) {
   // A mail fails late: that answers nothing that was asked since.
-  if (reason !== REASON.MAIL_FAILED) answered();
+  if (reason !== REASON.MAIL_FAILED) onAnswered();
   // While a code is awaited, the button tells how long.
   const wait = retry && !isVerifying ? ` Please wait ${duration(retry)}.` : '';
-  complain(text + wait, { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
-  waitToAsk(retry ?? 0);
+  showError(text + wait, { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
+  startWait(retry ?? 0);
 }
 
 /** Who waits for an answer is told when there is nobody to give it. */
-export function connectionIs({ is }) {
+export function showConnection({ is }) {
   if (!unsettled) return;
-  if (is === 'waiting') complain('No connection. Still trying…');
-  if (is === 'open') complain('');
+  if (is === 'waiting') showError('No connection. Still trying…');
+  if (is === 'open') showError('');
   if (is !== 'refused') return;
-  answered();
-  complain('Disconnected. Please try again.');
+  onAnswered();
+  showError('Disconnected. Please try again.');
 }
 
 function verify(said) {
-  answered();
+  onAnswered();
   isVerifying = true;
   tried = code.value = '';
   byId('verify-email').textContent = email.value.trim();
   on.show('verify-view', code);
-  complain('');
+  showError('');
   byId('verify-note').textContent = said;
-  waitToAsk(0);
+  startWait(0);
 }
 
-function askForCode() {
+function requestCode() {
   ask(hello(name.value.trim(), email.value.trim()));
 }
 
 function submitCode() {
   tried = codeIn(code.value);
   if (tried.length === codeChars()) ask(auth(tried, session.get().flow));
-  else complain(`The code has ${codeChars()} letters and digits.`, code);
+  else showError(`The code has ${codeChars()} letters and digits.`, code);
 }
 
 function ask(message) {
@@ -140,23 +140,23 @@ function ask(message) {
   on.ask(message);
 }
 
-function answered() {
+function onAnswered() {
   unsettled = null;
   document.body.ariaBusy = false;
 }
 
 /** Not disabled, for then it would lose the focus of who waits for it. */
-function waitToAsk(seconds) {
+function startWait(seconds) {
   againAt = Math.max(againAt, Date.now() + seconds * 1000);
   const left = Math.ceil((againAt - Date.now()) / 1000);
   clearTimeout(againTimer);
-  if (left > 0) againTimer = setTimeout(waitToAsk, 1000, 0);
+  if (left > 0) againTimer = setTimeout(startWait, 1000, 0);
   again.ariaDisabled = left > 0;
   again.textContent = left > 0 ? `Send again in ${duration(left)}` : 'Send again';
 }
 
 /** Says in the open view what is wrong, beside the field that it is about. */
-function complain(text, field = null) {
+function showError(text, field = null) {
   for (const input of [name, email, code]) input.ariaInvalid = input === field;
   const error = byId(isVerifying ? 'verify-error' : 'enter-error');
   error.textContent = text;

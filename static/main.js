@@ -1,14 +1,15 @@
-// The wiring: which message goes to which part, which view is open, and the line that says how the connection stands.
-// Decides nothing that a part can decide.
+// The wiring: dispatches messages, switches views, and shows the state of the connection. A module imports what it uses; what it
+// must call here comes to it as hooks, in one object.
 
 import { makeConnection } from './connection.js';
 import { byId, element, session } from './dom.js';
-import { add, hush, openLog, setPending, settle, toEnd } from './log.js';
-import { codeSent, connectionIs, done, enter, nameTaken, notice, setUp, unanswered, wrongCode } from './login.js';
+import { scrollToEnd } from './follow.js';
+import { addLine, announce, openLog, setPending, stopAnnouncing } from './log.js';
+import { onCodeSent, onNameRefused, onNotice, onWrongCode, resetLogin, setUpLogin, showConnection, showEnter, unansweredRequest } from './login.js';
 import { showPeople } from './people.js';
 import { CLOSE, REASON, TYPE, leave, resume, text } from './protocol.js';
 import { Order, Outbox, Presence } from './room.js';
-import { setUpWriting, write } from './write.js';
+import { setDraft, setUpWriting } from './write.js';
 
 const CATCH_UP_WITHIN_MS = 3000;
 const READ_ALOUD_MAX = 10;
@@ -34,13 +35,13 @@ let reason = '';
 let version = '';
 let isOld = false;
 
-setUp({ ask: deliver, show, hangUp: connection.end });
-setUpWriting({ say, names: () => presence.names });
+setUpLogin({ ask: deliver, show, hangUp: connection.end });
+setUpWriting({ submitLine, names: () => presence.names });
 nowButton.onclick = () => (isIn ? location.reload() : connection.connect());
 byId('leave').onclick = () => {
   connection.send(leave);
-  write();
-  goOut();
+  setDraft();
+  logOut();
 };
 window.ononline = window.onpageshow = connection.wake;
 window.onoffline = () => onState(connection.state);
@@ -56,11 +57,11 @@ window.visualViewport?.addEventListener('resize', () => {
 if (session.get().token) {
   show('chat-view', byId('text'));
   connection.connect();
-} else enter();
+} else showEnter();
 
 function opening() {
   const { token } = session.get();
-  return token ? resume(token, order.run, order.last) : unanswered();
+  return token ? resume(token, order.run, order.last) : unansweredRequest();
 }
 
 /** Now, or as the opening of a new connection. */
@@ -69,39 +70,39 @@ function deliver(message) {
 }
 
 function onState(state) {
-  if (state.is !== 'open') hearEnd();
-  if (state.code === CLOSE.LEFT && me) return goOut('You left in another tab or device.');
-  if (state.is === 'refused') takeBack();
+  if (state.is !== 'open') onDisconnected();
+  if (state.code === CLOSE.LEFT && me) return logOut('You left in another tab or device.');
+  if (state.is === 'refused') returnToDraft();
   showStatus();
-  connectionIs(state);
+  showConnection(state);
 }
 
-function hearEnd() {
+function onDisconnected() {
   clearTimeout(catchUpTimer);
   isIn = false;
   isCaughtUp = false;
-  outbox.broken();
+  outbox.markUnsent();
 }
 
 function onMessage(message) {
   const isMember = Boolean(session.get().token);
   switch (message.type) {
     case TYPE.HELLO:
-      return codeSent(message);
+      return onCodeSent(message);
     case TYPE.TEXT:
-      return hearLine(message);
+      return onLine(message);
     case TYPE.AUTH_ACK:
-      return comeIn(message, isMember);
+      return onAuthAck(message, isMember);
     case TYPE.AUTH_RST:
-      return isMember ? loseSession() : wrongCode(message);
+      return isMember ? onSessionInvalid() : onWrongCode(message);
     case TYPE.MAY_NOT_ENTER:
-      return nameTaken(message);
+      return onNameRefused(message);
     case TYPE.NOTICE:
-      return isMember ? hearNotice(message) : notice(message);
+      return isMember ? onMemberNotice(message) : onNotice(message);
   }
 }
 
-function comeIn(ack, isMember) {
+function onAuthAck(ack, isMember) {
   order.begin(ack.run);
   session.set({ token: ack.text, flow: '' });
   if (ack.user.name !== me) openLog(ack.user.name);
@@ -112,7 +113,7 @@ function comeIn(ack, isMember) {
   isOld = ack.version !== version;
   presence.begin(ack);
   showPeople(presence, me);
-  done();
+  resetLogin();
   showOutbox();
   if (!isMember) show('chat-view', byId('text'));
   showStatus();
@@ -122,43 +123,43 @@ function comeIn(ack, isMember) {
 /** What we missed comes now, up to `last`. Much of it, or the history, is not read aloud. */
 function catchUp(last) {
   catchUpTo = last;
-  if (order.last === 0 || last - order.last > READ_ALOUD_MAX) hush();
-  if (order.last >= last) return caughtUp();
+  if (order.last === 0 || last - order.last > READ_ALOUD_MAX) stopAnnouncing();
+  if (order.last >= last) return onCaughtUp();
   // Where no history is kept, its last line never comes.
-  catchUpTimer = setTimeout(caughtUp, CATCH_UP_WITHIN_MS);
+  catchUpTimer = setTimeout(onCaughtUp, CATCH_UP_WITHIN_MS);
 }
 
-function caughtUp() {
+function onCaughtUp() {
   clearTimeout(catchUpTimer);
   isCaughtUp = true;
-  settle();
+  announce();
   sendOutbox();
 }
 
-function hearLine(line) {
+function onLine(line) {
   // A line without an id is for us alone.
   if ('id' in line && !order.isNew(line.id)) {
     // Said on a connection that broke, and seen; the server answers a second try with the line that stands.
-    if (outbox.heard(line.ref)) showOutbox();
+    if (outbox.confirm(line.ref)) showOutbox();
     return;
   }
-  add(line);
+  addLine(line);
   if (line.event) {
-    presence.hear(line);
+    presence.update(line);
     showPeople(presence, me);
-  } else if (outbox.heard(line.ref)) showOutbox();
-  if (!isCaughtUp && !(line.id < catchUpTo)) caughtUp();
+  } else if (outbox.confirm(line.ref)) showOutbox();
+  if (!isCaughtUp && !(line.id < catchUpTo)) onCaughtUp();
 }
 
-function hearNotice({ reason: why, text: words }) {
-  if (why === REASON.GAP || why === REASON.TOO_LONG) add({ rule: words });
+function onMemberNotice({ reason: why, text: words }) {
+  if (why === REASON.GAP || why === REASON.TOO_LONG) addLine({ rule: words });
   else reason = words;
 }
 
-function say(line) {
+function submitLine(line) {
   outbox.add(line);
   showOutbox();
-  toEnd();
+  scrollToEnd();
   if (isCaughtUp) sendOutbox();
 }
 
@@ -173,22 +174,22 @@ function showOutbox() {
 }
 
 /** What was not said is offered again, in the field. */
-function takeBack() {
-  write(...outbox.lines.splice(0).map((line) => line.text), byId('text').value);
+function returnToDraft() {
+  setDraft(...outbox.lines.splice(0).map((line) => line.text), byId('text').value);
   showOutbox();
 }
 
-function loseSession() {
-  takeBack();
-  goOut('Your session is over.');
+function onSessionInvalid() {
+  returnToDraft();
+  logOut('Your session is over.');
 }
 
-function goOut(why) {
+function logOut(why) {
   session.set(null);
   outbox.lines = [];
   order.begin('');
   me = '';
-  enter(why);
+  showEnter(why);
 }
 
 function show(view, focus) {
@@ -203,16 +204,16 @@ function showStatus() {
   statusLine.className = isIn ? 'good' : 'bad';
   nowButton.hidden = !isWaiting && is !== 'refused' && !(isIn && isOld);
   nowButton.textContent = isIn ? 'Plume was updated: reload' : isWaiting ? 'Now' : 'Connect again';
-  if (is === 'refused') return sayStatus(`${reason} Disconnected.`);
-  if (!isWaiting) return sayStatus(isIn ? 'Connected' : 'Connecting…');
+  if (is === 'refused') return setStatus(`${reason} Disconnected.`);
+  if (!isWaiting) return setStatus(isIn ? 'Connected' : 'Connecting…');
   const words = `${reason} ${navigator.onLine ? 'Reconnecting' : 'You are offline. Trying again'}`;
-  const tick = () => sayStatus(words, ` in ${Math.max(1, Math.ceil((at - Date.now()) / 1000))} s`);
+  const tick = () => setStatus(words, ` in ${Math.max(1, Math.ceil((at - Date.now()) / 1000))} s`);
   ticker = setInterval(tick, 1000);
   tick();
 }
 
 /** The seconds are for the eyes alone, or a screen reader would read each of them. */
-function sayStatus(text, seconds = '') {
+function setStatus(text, seconds = '') {
   const words = text.trim();
   if (statusLine.firstChild?.textContent !== words) statusLine.replaceChildren(element('span', '', words), element('span'));
   statusLine.lastChild.ariaHidden = 'true';

@@ -1,12 +1,12 @@
 // The field for a message: it grows, Enter says it, Shift+Enter breaks the line, Tab completes a name, the up arrow brings back
-// what was said. Knows nobody to say it to.
+// what was said. Never sends anything itself.
 
 import { byId, onSubmit } from './dom.js';
 import { completions } from './room.js';
 
 const LEFT_SHOWN = 500;
 
-/** `say(text)`, `names()` */
+/** `submitLine(text)`, `names()` */
 let writer;
 
 export function setUpWriting(hooks) {
@@ -28,12 +28,12 @@ onSubmit('text-form', () => {
   field.focus();
   if (!line) return;
   recalled = said.push(line);
-  write();
-  writer.say(line);
+  setDraft();
+  writer.submitLine(line);
 });
 
 /** Lines that could not be said go back to where they were written. */
-export function write(...lines) {
+export function setDraft(...lines) {
   field.value = lines.filter(Boolean).join('\n');
   fit();
 }
@@ -54,7 +54,7 @@ function recall(step) {
   const at = recalled + step;
   if (field.value !== (said[recalled] ?? '') || at < 0 || at > said.length) return false;
   recalled = at;
-  write(said[at]);
+  setDraft(said[at]);
   return true;
 }
 
@@ -67,7 +67,7 @@ function complete() {
   if (!completing) return false;
   const { from, found, at, rest } = completing;
   const head = `${value.slice(0, from)}@${found[at]} `;
-  write(head + rest);
+  setDraft(head + rest);
   field.setSelectionRange(head.length, head.length);
   completing.value = field.value;
   return true;

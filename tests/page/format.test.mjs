@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { calm, isCalling, pieces, shortened } from '../../static/format.js';
+import { limitMarks, hasMention, parseText, shortened } from '../../static/format.js';
 
 const shown = (parts) =>
   parts.map(({ tag, text, parts: inner }) => {
     if (tag === 'span') return JSON.stringify(text);
     return `${tag}(${inner ? shown(inner) : JSON.stringify(text)})`;
   }).join(' ');
-const check = (text, expected, me = 'Ada') => assert.equal(shown(pieces(text, me)), expected, text);
+const check = (text, expected, me = 'Ada') => assert.equal(shown(parseText(text, me)), expected, text);
 
 test('plain text stays whole', () => {
   for (const text of [
@@ -19,7 +19,7 @@ test('plain text stays whole', () => {
   ]) {
     check(text, JSON.stringify(text));
   }
-  assert.deepEqual(pieces('', 'Ada'), []);
+  assert.deepEqual(parseText('', 'Ada'), []);
 });
 
 test('code, emphasis and strong', () => {
@@ -67,14 +67,14 @@ test('mentions of me, and of nobody else', () => {
   ]) {
     check(text, expected, me);
   }
-  assert.equal(isCalling(pieces('**so, @ada**', 'Ada')), true);
-  assert.equal(isCalling(pieces('`@ada`', 'Ada')), false);
+  assert.equal(hasMention(parseText('**so, @ada**', 'Ada')), true);
+  assert.equal(hasMention(parseText('`@ada`', 'Ada')), false);
 });
 
 test('what is joined again is the text, but for the marks of formatting', () => {
   const text = 'a *b* **c** `d` https://e.example, @ada f';
   const joined = (parts) => parts.map((part) => part.text ?? joined(part.parts)).join('');
-  assert.equal(joined(pieces(text, 'Ada')), 'a b c d https://e.example, @ada f');
+  assert.equal(joined(parseText(text, 'Ada')), 'a b c d https://e.example, @ada f');
 });
 
 test('hostile texts cost little time and few parts', () => {
@@ -86,7 +86,7 @@ test('hostile texts cost little time and few parts', () => {
     const text = unit.repeat(Math.ceil(BYTES / unit.length)).slice(0, BYTES);
     for (const hostile of [text, `\`\`\`${text}`, `*${text}`, `**${text}`, `https://${text}`]) {
       const start = performance.now();
-      const parts = pieces(hostile, 'Ada');
+      const parts = parseText(hostile, 'Ada');
       const took = performance.now() - start;
       assert.ok(took < 200, `${JSON.stringify(unit)} took ${took} ms`);
       assert.ok(parts.length <= 210, `${JSON.stringify(unit)}: ${parts.length} parts`);
@@ -99,7 +99,7 @@ test('a letter keeps the marks that a language needs', () => {
     'hello', 'Nguyễn', 'Nguye\u0302\u0303n', 'שָׁלוֹם', 'مُحَمَّد', 'น้ำ', 'བསྒྲུབས', 'မြွှေ့', 'क्षत्रिय', '❤️', '👩‍👩‍👧‍👦', '🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}',
     `a${'\u0301'.repeat(8)}`,
   ]) {
-    assert.equal(calm(text), text);
+    assert.equal(limitMarks(text), text);
   }
 });
 
@@ -115,7 +115,7 @@ test('piles of marks are cut, whatever stands between them', () => {
     [`ก${'\u0e38'.repeat(50)}`, `ก${'\u0e38'.repeat(8)}`],
     [`x${'\u20dd'.repeat(50)}`, `x${'\u20dd'.repeat(8)}`],
   ]) {
-    assert.equal(calm(text), expected);
+    assert.equal(limitMarks(text), expected);
   }
 });
 

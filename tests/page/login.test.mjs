@@ -17,7 +17,7 @@ const byId = (id) => document.getElementById(id);
 let asked;
 let shown;
 
-login.setUp({
+login.setUpLogin({
   ask: (message) => asked.push(message),
   show: (view) => (shown = view),
   hangUp() {},
@@ -47,8 +47,8 @@ function type(code) {
 }
 
 test('a code that was sent lately is asked for, and the button tells when another one can be sent', () => {
-  login.codeSent({ user: { name: 'Ada' }, text: 'flow' });
-  login.notice(lately);
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'flow' });
+  login.onNotice(lately);
   assert.equal(shown, 'verify-view');
   assert.equal(byId('verify-error').textContent, lately.text);
   assert.equal(byId('verify-note').textContent, '');
@@ -58,19 +58,19 @@ test('a code that was sent lately is asked for, and the button tells when anothe
 });
 
 test('where there is no code, the first form tells how long to wait', () => {
-  login.notice({ reason: 'mail-limited', text: 'Too many.', retry: 40 });
+  login.onNotice({ reason: 'mail-limited', text: 'Too many.', retry: 40 });
   assert.equal(shown, 'enter-view');
   assert.equal(byId('enter-error').textContent, 'Too many. Please wait 40 s.');
 });
 
 test('a code sends itself when it is as long as the hello said', () => {
-  login.codeSent({ user: { name: 'Ada' }, text: 'flow', chars: 12 });
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'flow', chars: 12 });
   type('7KQ2ZD');
   assert.deepEqual(asked, []);
   type('Your code: 7kq2zd9xw4ht');
   assert.deepEqual(asked.pop(), { type: 2, text: '7KQ2ZD9XW4HT', flow: 'flow' });
-  login.wrongCode({ left: 4 });
-  login.codeSent({ user: { name: 'Ada' }, text: 'next' });
+  login.onWrongCode({ left: 4 });
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'next' });
   type('7KQ2ZD');
   assert.deepEqual(asked.pop(), { type: 2, text: '7KQ2ZD', flow: 'next' });
 });
