@@ -29,27 +29,36 @@ export function onSubmit(id, submit) {
   };
 }
 
-/** The session lasts as long as its tab, the rest as long as the browser wants. Never a code. */
-export const session = kept('sessionStorage', 'session');
+/** `tab` lasts as long as its tab; the rest is for all tabs, as long as the browser wants. Never a code. */
+export const tab = kept('sessionStorage', 'tab');
+export const shared = kept('localStorage', 'session');
 export const person = kept('localStorage', 'person');
 export const settings = kept('localStorage', 'settings');
 
+/** Named after the path that Plume lives under, for others may live beside it. */
 function kept(store, key) {
-  let held;
-  try {
-    held = JSON.parse(window[store].getItem(`plume.${key}`));
-  } catch {
-    // Forbidden: then `held` lasts until the next reload.
-  }
+  const name = `plume${new URL('.', document.baseURI).pathname}${key}`;
+  let held = {};
+  let isKept = true;
   return {
-    get: () => held ?? {},
-    set(value) {
-      held = value && { ...held, ...value };
+    name,
+    get() {
       try {
-        window[store].setItem(`plume.${key}`, JSON.stringify(held));
+        if (isKept) held = JSON.parse(window[store].getItem(name)) ?? {};
       } catch {
-        // As above.
+        // Forbidden: then `held` lasts until the next reload.
       }
+      return held;
+    },
+    set(value) {
+      held = value && { ...this.get(), ...value };
+      try {
+        window[store].setItem(name, JSON.stringify(held));
+      } catch {
+        // Forbidden, or full.
+        isKept = false;
+      }
+      held ??= {};
     },
   };
 }

@@ -1,8 +1,8 @@
 // The wiring: dispatches messages, switches views, and shows the state of the connection. A module imports what it uses; what it
 // must call here comes to it as hooks, in one object.
 
-import { makeConnection } from './connection.js';
-import { byId, element, session } from './dom.js';
+import { diagnose, makeConnection } from './connection.js';
+import { byId, element, shared, tab } from './dom.js';
 import { scrollToEnd } from './follow.js';
 import { addLine, announce, openLog, setPending, stopAnnouncing } from './log.js';
 import { onCodeSent, onNameRefused, onNotice, onWrongCode, resetLogin, setUpLogin, showConnection, showEnter, unansweredRequest } from './login.js';
@@ -13,15 +13,22 @@ import { setDraft, setUpWriting } from './write.js';
 
 const CATCH_UP_WITHIN_MS = 3000;
 const READ_ALOUD_MAX = 10;
+const FAILURES_TO_DIAGNOSE = 3;
+
+// The newest of what is used here and elsewhere; without it the note in the page stays.
+if (!(CSS.supports('color', 'light-dark(red, red)') && ''.toWellFormed && document.body.showPopover)) throw new Error('This browser is too old.');
 
 const order = new Order();
 const presence = new Presence();
-const outbox = new Outbox(session.get().waiting);
-const url = `${location.origin.replace(/^http/, 'ws')}/connect`;
+const outbox = new Outbox(tab.get().waiting);
+// Relative, for Plume may live below a path.
+const url = new URL('connect', document.baseURI.replace(/^http/, 'ws'));
 const connection = makeConnection(url, { opening, isWatched: () => !document.hidden, onMessage, onState });
 const statusLine = byId('status');
 const nowButton = byId('now');
 let me = '';
+/** The session that this connection resumes or has begun. */
+let token = '';
 /** The server has let us in on this connection. */
 let isIn = false;
 /** We also have all lines that we missed; until then ours wait. */
@@ -29,7 +36,7 @@ let isCaughtUp = false;
 let catchUpTo = 0;
 let catchUpTimer = 0;
 let ticker = 0;
-/** What the server said of itself before it went. */
+/** Why there is no connection, as far as we know. */
 let reason = '';
 /** The version that this page is of; another one means that the page is old. */
 let version = '';
@@ -43,6 +50,17 @@ byId('leave').onclick = () => {
   setDraft();
   logOut();
 };
+// What happens in one tab of a session happens in all.
+window.onstorage = ({ key }) => {
+  if (tab.get().isAlone || (key ?? shared.name) !== shared.name) return;
+  const isInside = !byId('chat-view').hidden;
+  if (!storedToken() && isInside) logOut('You left in another tab.');
+  if (storedToken() && !isInside) enterRoom();
+};
+// A dropped file would replace the page.
+window.ondragover = window.ondrop = (event) => {
+  if (event.dataTransfer.types.includes('Files')) event.preventDefault();
+};
 window.ononline = window.onpageshow = connection.wake;
 window.onoffline = () => onState(connection.state);
 document.addEventListener('visibilitychange', () => document.hidden || connection.wake());
@@ -54,13 +72,27 @@ window.visualViewport?.addEventListener('resize', () => {
   if (isCovered) scrollTo(0, 0);
 });
 
-if (session.get().token) {
+if (storedToken()) enterRoom();
+else showEnter();
+byId('needs').hidden = true;
+
+/** All tabs share the session, except those whose user wanted otherwise. */
+function tokenStore() {
+  return tab.get().isAlone ? tab : shared;
+}
+
+function storedToken() {
+  return tokenStore().get().token ?? '';
+}
+
+function enterRoom() {
+  connection.end();
   show('chat-view', byId('text'));
   connection.connect();
-} else showEnter();
+}
 
 function opening() {
-  const { token } = session.get();
+  token = storedToken();
   return token ? resume(token, order.run, order.last) : unansweredRequest();
 }
 
@@ -74,7 +106,16 @@ function onState(state) {
   if (state.code === CLOSE.LEFT && me) return logOut('You left in another tab or device.');
   if (state.is === 'refused') returnToDraft();
   showStatus();
-  showConnection(state);
+  showConnection(state, reason);
+  if (state.failures >= FAILURES_TO_DIAGNOSE && !state.wasOpen) explain(state);
+}
+
+async function explain(state) {
+  const words = await diagnose();
+  if (connection.state !== state || !navigator.onLine) return;
+  reason = words;
+  showStatus();
+  showConnection(state, reason);
 }
 
 function onDisconnected() {
@@ -85,7 +126,7 @@ function onDisconnected() {
 }
 
 function onMessage(message) {
-  const isMember = Boolean(session.get().token);
+  const isMember = Boolean(token);
   switch (message.type) {
     case TYPE.HELLO:
       return onCodeSent(message);
@@ -104,7 +145,9 @@ function onMessage(message) {
 
 function onAuthAck(ack, isMember) {
   order.begin(ack.run);
-  session.set({ token: ack.text, flow: '' });
+  token = ack.text;
+  tokenStore().set({ token });
+  tab.set({ flow: '' });
   if (ack.user.name !== me) openLog(ack.user.name);
   me = ack.user.name;
   isIn = true;
@@ -139,7 +182,7 @@ function onCaughtUp() {
 function onLine(line) {
   // A line without an id is for us alone.
   if ('id' in line && !order.isNew(line.id)) {
-    // Said on a connection that broke, and seen; the server answers a second try with the line that stands.
+    // Sent on a connection that broke, and seen; the server answers a second try with the line that stands.
     if (outbox.confirm(line.ref)) showOutbox();
     return;
   }
@@ -169,23 +212,26 @@ function sendOutbox() {
 
 /** What waits survives a reload. */
 function showOutbox() {
-  session.set({ waiting: outbox.lines });
+  tab.set({ waiting: outbox.lines });
   setPending(outbox.lines);
 }
 
-/** What was not said is offered again, in the field. */
+/** What was not sent is offered again, in the field. */
 function returnToDraft() {
   setDraft(...outbox.lines.splice(0).map((line) => line.text), byId('text').value);
   showOutbox();
 }
 
 function onSessionInvalid() {
+  // Another tab may have logged in meanwhile.
+  if (storedToken() !== token) return enterRoom();
   returnToDraft();
   logOut('Your session is over.');
 }
 
 function logOut(why) {
-  session.set(null);
+  if (storedToken() === token) tokenStore().set({ token: '' });
+  token = '';
   outbox.lines = [];
   order.begin('');
   me = '';
@@ -207,7 +253,7 @@ function showStatus() {
   if (is === 'refused') return setStatus(`${reason} Disconnected.`);
   if (!isWaiting) return setStatus(isIn ? 'Connected' : 'Connecting…');
   const words = `${reason} ${navigator.onLine ? 'Reconnecting' : 'You are offline. Trying again'}`;
-  const tick = () => setStatus(words, ` in ${Math.max(1, Math.ceil((at - Date.now()) / 1000))} s`);
+  const tick = () => setStatus(words, ` in ${Math.max(1, Math.ceil((at - performance.now()) / 1000))} s`);
   ticker = setInterval(tick, 1000);
   tick();
 }

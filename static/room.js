@@ -19,8 +19,12 @@ export class Order {
   }
 }
 
-/** Names are compared in lower case. */
-export const keyOf = (name) => name.toLowerCase();
+/** Two names are one if their keys are equal. The server knows look-alikes as well; on `tests/data/names.json` both agree. */
+export function keyOf(name) {
+  // By way of upper case, or ß would not be ss, and ı not i; and back and forth, for ẞ is the upper case of ß alone.
+  const folded = name.normalize('NFKC').toLowerCase().toUpperCase().toLowerCase().normalize('NFKD');
+  return folded.replaceAll('i\u0307', 'i').replace(/\s+/g, ' ').trim();
+}
 
 export class Presence {
   count = 0;
@@ -110,8 +114,9 @@ export class Outbox {
 /** Returns the names that complete the `@part` that ends at `caret`, where it starts, and the text after it; null if there are none. */
 export function completions(text, caret, names) {
   const from = text.lastIndexOf('@', caret - 1);
-  if (from < 0 || caret < 1) return null;
+  // In an address it is no beginning.
+  if (from < 0 || caret < 1 || /[\w.+-]$|\p{sc=Latn}$/u.test(text.slice(0, from))) return null;
   const part = keyOf(text.slice(from + 1, caret));
   const found = names.filter((name) => keyOf(name).startsWith(part));
-  return found.length > 0 ? { from, found, at: 0, rest: text.slice(caret) } : null;
+  return found.length > 0 ? { from, found, at: 0, rest: text.slice(caret).replace(/^ /, '') } : null;
 }

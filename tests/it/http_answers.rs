@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The targets under `/static/` that the page names.
 fn assets_of(page: &str) -> BTreeSet<String> {
     let quoted = page.split('"').skip(1).step_by(2);
-    quoted.filter(|value| value.starts_with("/static/")).map(str::to_owned).collect()
+    quoted.filter(|value| value.starts_with("static/")).map(|value| format!("/{value}")).collect()
 }
 
 fn asked_with(server: &Plume, target: &str, header: &str) -> Answer {

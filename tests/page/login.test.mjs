@@ -7,6 +7,7 @@ const nodes = new Map();
 const node = () => ({ value: '', textContent: '', after() {}, focus() {}, select() {} });
 
 globalThis.document = {
+  baseURI: 'https://chat.example/',
   body: {},
   getElementById: (id) => nodes.get(id) ?? nodes.set(id, node()).get(id),
 };
@@ -41,9 +42,9 @@ const lately = {
   retry: 540,
 };
 
-function type(code) {
+function type(code, event = { type: 'input' }) {
   byId('code').value = code;
-  byId('code').oninput();
+  byId('code').oninput(event);
 }
 
 test('a code that was sent lately is asked for, and the button tells when another one can be sent', () => {
@@ -73,4 +74,46 @@ test('a code sends itself when it is as long as the hello said', () => {
   login.onCodeSent({ user: { name: 'Ada' }, text: 'next' });
   type('7KQ2ZD');
   assert.deepEqual(asked.pop(), { type: 2, text: '7KQ2ZD', flow: 'next' });
+});
+
+test('a guess among several words is shown, and not sent', () => {
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'flow' });
+  type('Andrea wrote: Your login code is 7kq2zd');
+  assert.deepEqual(asked, []);
+  assert.equal(byId('code').value, '7KQ2ZD');
+  assert.match(byId('verify-note').textContent, /press Verify/);
+  byId('verify-form').onsubmit({ preventDefault() {} });
+  assert.deepEqual(asked, [{ type: 2, text: '7KQ2ZD', flow: 'flow' }]);
+});
+
+test('while an input method composes, the field is left alone', () => {
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'flow' });
+  type('７kq2zd', { type: 'input', isComposing: true });
+  assert.equal(byId('code').value, '７kq2zd');
+  byId('code').oncompositionend({ type: 'compositionend', isComposing: false });
+  assert.equal(byId('code').value, '7KQ2ZD');
+  assert.equal(asked.length, 1);
+});
+
+test('what is too long, or no name, is not sent, and nothing is cut', () => {
+  login.resetLogin();
+  for (const [name, email, error] of [
+    ['ü'.repeat(61), 'ada@example.org', 'The name is 2 bytes too long.'],
+    ['Ada', `ada@${'m'.repeat(110)}.museum`, 'The address is 1 byte too long.'],
+    ['ada@example.org', 'ada@example.org', 'That is an email address, which everybody would see. Enter a name.'],
+    [' ', 'ada@example.org', 'Enter a name.'],
+    ['Ada', ' ', 'Enter your email address.'],
+  ]) {
+    byId('name').value = name;
+    byId('email').value = email;
+    byId('enter-form').onsubmit({ preventDefault() {} });
+    assert.deepEqual(asked, [], name);
+    assert.equal(byId('enter-error').textContent, error);
+    assert.equal(byId('name').value, name);
+    assert.equal(byId('email').value, email);
+  }
+  byId('name').value = '@Grace';
+  byId('email').value = 'g@example.org';
+  byId('enter-form').onsubmit({ preventDefault() {} });
+  assert.deepEqual(asked, [{ type: 0, text: 'Grace\ng@example.org' }]);
 });
