@@ -44,15 +44,17 @@ byId('forget').onclick = () => {
   name.value = email.value = '';
   showEnter();
 };
+for (const type of ['input', 'compositionend']) code.addEventListener(type, readCode);
+
 /** A complete code sends itself, but a wrong one not again, and a guess not at all. */
-code.oninput = code.oncompositionend = ({ type, isComposing }) => {
-  if (isComposing && type === 'input') return;
+function readCode({ isComposing }) {
+  if (isComposing) return;
   const { code: found, isSure } = codeIn(code.value, codeChars());
   if (found && found !== code.value.toUpperCase()) code.value = found;
   showError('');
   if (!isSure && found) byId('verify-note').textContent = 'Is this the code? Then press Verify.';
   if (isSure && found.length === codeChars() && found !== tried) submitCode();
-};
+}
 
 export const unansweredRequest = () => unanswered;
 

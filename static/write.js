@@ -26,11 +26,11 @@ field.onkeydown = (event) => {
   if (handleKey(event)) event.preventDefault();
 };
 // Some keyboards on phones name no key, or send none.
-field.onbeforeinput = (event) => {
+field.addEventListener('beforeinput', (event) => {
   if (isShifted || !/^insert(LineBreak|Paragraph)$/.test(event.inputType)) return;
   event.preventDefault();
   byId('text-form').requestSubmit();
-};
+});
 onSubmit('text-form', () => {
   const line = field.value.trimEnd().toWellFormed();
   field.focus();
