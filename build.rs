@@ -175,15 +175,16 @@ fn strip(path: &str, source: &str) -> Result<String, Box<dyn Error>> {
     Ok(stripped)
 }
 
-/// Removes spaces that only make a style sheet readable. A line with a string stays unchanged.
+/// Removes white space that only makes a style sheet readable. A line with a string keeps its spaces.
 fn tightened(sheet: &str) -> String {
     let tighten = |line: &str| {
         if line.contains('"') {
             return line.to_owned();
         }
-        line.replace(" {", "{").replace("{ ", "{").replace("; }", "}").replace(": ", ":")
+        line.replace(" {", "{").replace("{ ", "{").replace("; }", "}").replace(": ", ":").replace(", ", ",")
     };
-    sheet.lines().flat_map(|line| [tighten(line), "\n".to_owned()]).collect()
+    let end = |line: &str| if line.ends_with(['{', ';', '}']) { "" } else { "\n" };
+    sheet.lines().flat_map(|line| [tighten(line), end(line).to_owned()]).collect()
 }
 
 /// Removes indentation, and preload hints for modules that are joined here.

@@ -125,8 +125,9 @@ export function makeConnection(url, { opening, isWatched, onMessage, onState }) 
     drop();
     if (code === CLOSE.LEFT || code === CLOSE.POLICY) return become({ is: 'refused', code });
     if (!opening()) return become({ is: 'idle' });
-    const wait = code === CLOSE.RESTARTING ? RESTART_DELAY_MS * (1 + Math.random()) : retryDelay(failures);
-    failures += 1;
+    const isRestart = code === CLOSE.RESTARTING;
+    const wait = isRestart ? RESTART_DELAY_MS * (1 + Math.random()) : retryDelay(failures);
+    if (!isRestart) failures += 1;
     timer = setTimeout(connect, wait);
     become({ is: 'waiting', at: performance.now() + wait, failures, wasOpen });
   }

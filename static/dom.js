@@ -54,8 +54,9 @@ function kept(store, key) {
       held = value && { ...this.get(), ...value };
       try {
         window[store].setItem(name, JSON.stringify(held));
+        isKept = true;
       } catch {
-        // Forbidden, or full.
+        // Forbidden, or full: then the stored value is an old one.
         isKept = false;
       }
       held ??= {};

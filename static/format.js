@@ -13,6 +13,8 @@ const WORD = '\\p{L}\\p{N}\\p{M}_';
 // A star within a word is one for multiplying.
 const BEFORE = `(?<=^|[${UNSPACED}]|[^${WORD}*])`;
 const AFTER = `(?=$|[${UNSPACED}]|[^${WORD}*])`;
+// Within a Korean name there are no particles.
+const HANGUL = /^\p{sc=Hang}/u;
 const WORD_ENDS = new RegExp(`^${AFTER}`, 'u');
 // Of 、。「」 and the like, and of brackets as wide as these: no address holds them. Nor what is invisible or turns the direction.
 const NOT_IN_LINK = '\\s<>"\\p{C}\\p{DI}\\u3001-\\u3003\\u3008-\\u3011\\u3014-\\u3020\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff3d\\uff5b-\\uff65';
@@ -105,7 +107,8 @@ function mentionAt(text, at, me) {
   if (!key || !keyOf(rest).startsWith(key)) return null;
   for (let end = 1; end <= rest.length; end += 1) {
     const name = rest.slice(0, end);
-    if (keyOf(name) === key && WORD_ENDS.test(text.slice(at + 1 + end))) return { tag: 'mark', text: `@${name}`, length: end + 1 };
+    const after = text.slice(at + 1 + end, at + 3 + end);
+    if (keyOf(name) === key && WORD_ENDS.test(after) && !(HANGUL.test(me) && HANGUL.test(after))) return { tag: 'mark', text: `@${name}`, length: end + 1 };
   }
   return null;
 }

@@ -33,7 +33,7 @@ function fill(node, { id, user, text, time }, reader, isContinued) {
   // Whatever a text looks like, it is drawn within its margin; heads and events are not.
   const words = element('div', 'text');
   words.append(...(short === full ? parts : parseText(short, reader)).map(partNode));
-  head.append(nameNode(user.name), element('span', 'note', isOwn && !isAct ? ' you ' : ' '), timeNode(time));
+  head.append(nameNode(user.name), element('span', 'note', isOwn && !isAct ? ' you ' : ' '), timeNode(time), ' ');
   words.dir = 'auto';
   // The greeting has no id, and mentions everybody.
   const isMention = !isOwn && id > 0 && hasMention(parts);
