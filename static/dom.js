@@ -1,4 +1,4 @@
-// The doors to the browser that all parts share: document and storage. Text goes in as textContent, and in no other way.
+// Access to document and storage, shared by all modules. Text goes in as textContent, and in no other way.
 
 import { limitMarks } from './format.js';
 import { keyOf } from './room.js';
@@ -64,7 +64,7 @@ function kept(store, key) {
   };
 }
 
-/** However often it is called, `draw` runs once, in the next frame. A page that nobody sees gets no frames. */
+/** However often it is called, `draw` runs once, in the next frame. A hidden page gets no frames. */
 export function oncePerFrame(draw) {
   let isDue = false;
   const run = () => {

@@ -66,6 +66,12 @@ export function parseText(text, me) {
   return parts;
 }
 
+/** The same for the beginning of a text: a link that was cut would lead elsewhere. */
+export function parseCut(text, me) {
+  const at = text.search(/https?:\/\/\S*$/i);
+  return at < 0 ? parseText(text, me) : [...parseText(text.slice(0, at), me), { tag: 'span', text: text.slice(at) }];
+}
+
 /** Drops marks that nobody could read. */
 export const limitMarks = (text) => text.replace(TOO_MANY_MARKS, '$1');
 

@@ -12,7 +12,7 @@ import { Order, Outbox, Presence } from './room.js';
 import { setDraft, setUpWriting } from './write.js';
 
 const CATCH_UP_WITHIN_MS = 3000;
-const READ_ALOUD_MAX = 10;
+const ANNOUNCED_MAX = 10;
 const FAILURES_TO_DIAGNOSE = 3;
 
 // The newest of what is used here and elsewhere; without it the note in the page stays.
@@ -29,9 +29,9 @@ const nowButton = byId('now');
 let me = '';
 /** The session that this connection resumes or has begun. */
 let token = '';
-/** The server has let us in on this connection. */
+/** This connection is logged in. */
 let isIn = false;
-/** We also have all lines that we missed; until then ours wait. */
+/** We also have all lines that we missed; until then our own wait. */
 let isCaughtUp = false;
 let catchUpTo = 0;
 let catchUpTimer = 0;
@@ -54,7 +54,7 @@ byId('leave').onclick = () => {
 window.onstorage = ({ key }) => {
   if (tab.get().isAlone || (key ?? shared.name) !== shared.name) return;
   const isInside = !byId('chat-view').hidden;
-  if (!storedToken() && isInside) logOut('You left in another tab.');
+  if (!storedToken() && isInside) logOut('You were logged out in another tab.');
   if (storedToken() && !isInside) enterRoom();
 };
 // A dropped file would replace the page.
@@ -163,10 +163,10 @@ function onAuthAck(ack, isMember) {
   catchUp(ack.last);
 }
 
-/** What we missed comes now, up to `last`. Much of it, or the history, is not read aloud. */
+/** What we missed comes now, up to `last`. Much of it, or the history, is not announced. */
 function catchUp(last) {
   catchUpTo = last;
-  if (order.last === 0 || last - order.last > READ_ALOUD_MAX) stopAnnouncing();
+  if (order.last === 0 || last - order.last > ANNOUNCED_MAX) stopAnnouncing();
   if (order.last >= last) return onCaughtUp();
   // Where no history is kept, its last line never comes.
   catchUpTimer = setTimeout(onCaughtUp, CATCH_UP_WITHIN_MS);
@@ -258,7 +258,7 @@ function showStatus() {
   tick();
 }
 
-/** The seconds are for the eyes alone, or a screen reader would read each of them. */
+/** The seconds are hidden from screen readers, which would read each of them. */
 function setStatus(text, seconds = '') {
   const words = text.trim();
   if (statusLine.firstChild?.textContent !== words) statusLine.replaceChildren(element('span', '', words), element('span'));

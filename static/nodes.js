@@ -1,7 +1,7 @@
 // Builds the elements of one line: its head, its text, its time. Keeps no state, and never touches the log.
 
 import { element, nameNode } from './dom.js';
-import { hasMention, limitMarks, parseText, shortened } from './format.js';
+import { hasMention, limitMarks, parseCut, parseText, shortened } from './format.js';
 import { updateAtEnd } from './follow.js';
 import { applyMute } from './people.js';
 import { keyOf } from './room.js';
@@ -32,7 +32,7 @@ function fill(node, { id, user, text, time }, reader, isContinued) {
   const head = element('div', 'head');
   // Whatever a text looks like, it is drawn within its margin; heads and events are not.
   const words = element('div', 'text');
-  words.append(...(short === full ? parts : parseText(short, reader)).map(partNode));
+  words.append(...(short === full ? parts : parseCut(short, reader)).map(partNode));
   head.append(nameNode(user.name), element('span', 'note', isOwn && !isAct ? ' you ' : ' '), timeNode(time), ' ');
   words.dir = 'auto';
   // The greeting has no id, and mentions everybody.
@@ -51,7 +51,7 @@ function moreNode(words, short, full, reader) {
     const isOpen = button.ariaExpanded === 'false';
     button.ariaExpanded = isOpen;
     button.textContent = isOpen ? 'Show less' : 'Show more';
-    words.replaceChildren(...parseText(isOpen ? full : short, reader).map(partNode));
+    words.replaceChildren(...(isOpen ? parseText(full, reader) : parseCut(short, reader)).map(partNode));
     // The reader stays here: the next line must not scroll to the end.
     updateAtEnd();
   };

@@ -1,4 +1,4 @@
-// The list of who is in, beside the log or behind a button on a small screen; and whom this browser mutes.
+// The list of the people present, beside the log or behind a button on a small screen; and the names that this browser mutes.
 
 import { byId, element, oncePerFrame, nameNode, settings } from './dom.js';
 import { keyOf } from './room.js';
@@ -68,7 +68,7 @@ function showMute(node) {
   node.textContent = is ? 'muted' : 'mute';
 }
 
-/** Hides or shows a line by who said it. */
+/** Hides or shows a line by its author. */
 export function applyMute(node) {
   node.hidden = isMuted(node.dataset.by);
 }

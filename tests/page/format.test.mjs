@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { limitMarks, hasMention, parseText, shortened } from '../../static/format.js';
+import { hasMention, limitMarks, parseCut, parseText, shortened } from '../../static/format.js';
 
 const shown = (parts) =>
   parts.map(({ tag, text, parts: inner }) => {
@@ -167,6 +167,17 @@ test('hostile texts cost little time and few parts', () => {
       assert.ok(took < 200, `${JSON.stringify(unit)} took ${took} ms`);
       assert.ok(parts.length <= 210, `${JSON.stringify(unit)}: ${parts.length} parts`);
     }
+  }
+});
+
+test('a link that was cut is no link', () => {
+  for (const [text, expected] of [
+    ['see https://example.org/a', '"see " "https://example.org/a"'],
+    ['https://a.example https://example.org/a.', 'a("https://a.example") " " "https://example.org/a."'],
+    ['https://example.org/a then *this*', 'a("https://example.org/a") " then " em("this")'],
+    ['*this*', 'em("this")'],
+  ]) {
+    assert.equal(shown(parseCut(text, 'Ada')), expected, text);
   }
 });
 
