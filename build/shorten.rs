@@ -1,15 +1,18 @@
-//! Shortens a script: drops white space, and gives short names to what it declares.
+//! Shortens a script: drops white space, gives short names to what it declares, and puts constants where they are used.
 //!
 //! A name is replaced everywhere by one that occurs nowhere, so all scopes stay as they are and none has to be known.
 //! That takes telling names of variables from names of properties: a name that is a property in one place is kept in
 //! all. Strings, templates' texts, regular expressions and whatever the script does not declare, such as `document`,
 //! are not touched. A name that is declared must not be used as a browser's global elsewhere.
+//!
+//! A constant has a name in capitals and is a number, a string, or an object of these that is never used as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Shortens a script. The error says what is no JavaScript.
 pub(crate) fn shorten(script: &str) -> Result<String, String> {
-    let tokens = tokens(script)?;
+    let tokens = with_constants(&tokens(script)?);
     let names = short_names(&tokens)?;
     let mut text = String::new();
     let mut last = "";
@@ -37,6 +40,7 @@ enum Kind {
     Sign,
 }
 
+#[derive(Clone, Copy)]
 struct Token<'a> {
     kind: Kind,
     text: &'a str,
@@ -138,6 +142,91 @@ fn begins_pattern(before: Option<&Token<'_>>) -> bool {
         Kind::Literal => token.text.ends_with("${"),
         Kind::Sign => ![")", "]", "}"].contains(&token.text),
     })
+}
+
+/// Puts constants where they are used, and drops their declarations.
+fn with_constants<'a>(tokens: &[Token<'a>]) -> Vec<Token<'a>> {
+    let constants = constants(tokens);
+    let mut all = Vec::new();
+    let mut at = 0;
+    while let Some(&token) = tokens.get(at) {
+        if let Some(declared) = constants.values().find(|constant| constant.declared.start == at) {
+            at = declared.declared.end;
+        } else if let Some((value, count)) =
+            constants.get(token.text).and_then(|own| own.value_at(tokens, at))
+        {
+            all.push(Token { kind: Kind::Literal, text: value, ..token });
+            at += count;
+        } else {
+            all.push(token);
+            at += 1;
+        }
+    }
+    all
+}
+
+/// The constants that can be put where they are used: all that stands elsewhere under their names is a use.
+fn constants<'a>(tokens: &[Token<'a>]) -> BTreeMap<&'a str, Constant<'a>> {
+    let mut constants = BTreeMap::new();
+    for at in 0..tokens.len() {
+        let Some(constant) = Constant::declared_at(tokens, at) else { continue };
+        let name = tokens[at + 1].text;
+        let mut others = (0..tokens.len()).filter(|&other| other != at + 1 && tokens[other].text == name);
+        if others.all(|other| constant.value_at(tokens, other).is_some()) {
+            constants.insert(name, constant);
+        }
+    }
+    constants
+}
+
+struct Constant<'a> {
+    declared: Range<usize>,
+    /// Values by their keys; one that is no object has an empty key.
+    values: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Constant<'a> {
+    /// `const NAME = value;` or `const NAME = { KEY: value, ... };`
+    fn declared_at(tokens: &[Token<'a>], at: usize) -> Option<Self> {
+        let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
+        let is_value = |at: usize| {
+            let begins = |char: char| char == '\'' || char.is_ascii_digit();
+            tokens.get(at).is_some_and(|token| token.kind == Kind::Literal && token.text.starts_with(begins))
+        };
+        let is_capital = |char: char| char.is_ascii_uppercase() || char == '_';
+        if text(at) != "const" || !text(at + 1).chars().all(is_capital) || text(at + 2) != "=" {
+            return None;
+        }
+        let mut values = BTreeMap::new();
+        let mut end = at + 3;
+        if is_value(end) {
+            values.insert("", text(end));
+        } else {
+            end += 1;
+            while text(end + 1) == ":" && is_value(end + 2) {
+                values.insert(text(end), text(end + 2));
+                end += if text(end + 3) == "," { 4 } else { 3 };
+            }
+        }
+        (text(end + 1) == ";" && !values.is_empty()).then_some(Self { declared: at..end + 2, values })
+    }
+
+    /// The value that is meant by the name at this token, and how many tokens say so. `None`: another is meant, or none.
+    fn value_at(&self, tokens: &[Token<'a>], at: usize) -> Option<(&'a str, usize)> {
+        let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
+        let (before, after) = (text(at.wrapping_sub(1)), text(at + 1));
+        let is_key = [".", "?."].contains(&before) || after == ":";
+        // It could be a member of an object, whose key would be lost.
+        let is_listed = ["{", ","].contains(&before) && [",", "}"].contains(&after);
+        if tokens[at].kind != Kind::Word || is_key || is_listed {
+            return None;
+        }
+        match self.values.get("") {
+            Some(value) => Some((value, 1)),
+            None if after == "." => self.values.get(text(at + 2)).map(|value| (*value, 3)),
+            None => None,
+        }
+    }
 }
 
 /// What is around a token.

@@ -23,6 +23,18 @@ fn scripts_are_shortened_and_mean_the_same() {
             "class Order {\n  run = '';\n  #last = 0;\n  begin(run) {\n    this.#last = run;\n  }\n}",
             "class e{run='';#last=0;begin(run){this.#last=run;}\n}\n",
         ),
+        // Constants stand where they are used.
+        ("const WAIT_MS = 5_000;\nlater(WAIT_MS, `${WAIT_MS} ms`);", "later(5_000,`${5_000} ms`);\n"),
+        (
+            "const KIND = {\n  ONE: 1,\n  TWO: 'two',\n};\nlog(KIND.ONE, { [KIND.TWO]: KIND.ONE });",
+            "log(1,{['two']:1});\n",
+        ),
+        ("const KIND = { ONE: 1 };\nlog(KIND, KIND.ONE);", "const e={ONE:1};log(e,e.ONE);\n"),
+        ("const KIND = { ONE: 1 };\nlog(KIND.TWO);", "const e={ONE:1};log(e.TWO);\n"),
+        ("const SUM = 1 + 1;\nlog(SUM, SUM);", "const e=1+1;log(e,e);\n"),
+        ("const A_B = 1;\nlog({ A_B: A_B });", "const A_B=1;log({A_B:A_B});\n"),
+        ("const A_B = 1;\nlog({ one, A_B, two });", "const A_B=1;log({one,A_B,two});\n"),
+        ("const WORDS = /a/g;\nlog(WORDS);", "const e=/a/g;log(e);\n"),
         // What is not declared is the browser's.
         ("document.title = name;", "document.title=name;\n"),
         // Neither strings nor patterns nor the texts of templates.
