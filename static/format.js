@@ -7,38 +7,35 @@
 import { keyOf } from './room.js';
 
 const PARTS_MAX = 100;
-// Scripts that put no spaces between words; a Korean name or word is followed by its particles.
-const UNSPACED = ['Han', 'Hira', 'Kana', 'Bopo', 'Hang', 'Thai', 'Laoo', 'Khmr', 'Mymr', 'Tibt'].map((name) => `\\p{scx=${name}}`).join('');
+// Scripts that put no spaces between words, with the mark of long vowels; a Korean name or word is followed by its particles.
+const UNSPACED = `${['Han', 'Hira', 'Kana', 'Bopo', 'Hang', 'Thai', 'Laoo', 'Khmr', 'Mymr', 'Tibt'].map((name) => `\\p{sc=${name}}`).join('')}\\u30fc`;
 const WORD = '\\p{L}\\p{N}\\p{M}_';
 // A star within a word is one for multiplying.
 const BEFORE = `(?<=^|[${UNSPACED}]|[^${WORD}*])`;
 const AFTER = `(?=$|[${UNSPACED}]|[^${WORD}*])`;
 // Within a Korean name there are no particles.
 const HANGUL = /^\p{sc=Hang}/u;
-const WORD_ENDS = new RegExp(`^${AFTER}`, 'u');
 // Of 、。「」 and the like, and of brackets as wide as these: no address holds them. Nor what is invisible or turns the direction.
 const NOT_IN_LINK = '\\s<>"\\p{C}\\p{DI}\\u3001-\\u3003\\u3008-\\u3011\\u3014-\\u3020\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff3d\\uff5b-\\uff65';
 const LINK_TAIL = /[\p{Pe}\p{Pf}\p{Pi}\p{Po}_~\u2013\u2014]/u;
 const LINK_TAIL_NOT = '/#&%@\\';
 // Hosts in other scripts, or in a mixture of them, are shown as the browser opens them.
-const PLAIN_HOSTS = ['Latn', 'Cyrl', 'Grek', 'Arab', 'Hebr', 'Deva', 'Thai', 'Latn}\\p{scx=Han}\\p{scx=Hira}\\p{scx=Kana}\\p{scx=Hang'].map(
-  (scripts) => new RegExp(`^(?:[\\p{scx=${scripts}}]|\\P{L})*$`, 'u'),
-);
+const PLAIN_HOSTS = ['Latn', 'Cyrl', 'Grek', 'Arab', 'Hebr', 'Deva', 'Thai', 'Latn}\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}\\u30fc\\p{sc=Hang'];
 // Here and below a look ahead at one character comes first: it is cheaper than what it saves.
 const starred = (name, stars) => `(?=\\*)${BEFORE}${stars}(?=\\S)(?<${name}>[^*\\n]+)(?<=\\S)${stars}${AFTER}`;
 // A run of backticks (\x60) ends at a run of as many (CommonMark, section 6.1).
 const ticked = (ticks, run, name, char) => `(?=\\x60)(?<!\\x60)(?<${ticks}>\\x60${run})(?!\\x60)(?<${name}>${char}+?)(?<!\\x60)\\k<${ticks}>(?!\\x60)`;
-const PATTERN = new RegExp(
-  [
-    ticked('fence', '{3,}', 'pre', '[^]'),
-    ticked('ticks', '{1,2}', 'code', '[^\\n]'),
-    starred('strong', '\\*\\*'),
-    starred('em', '\\*'),
-    `\\bhttps?:\\/\\/[^${NOT_IN_LINK}]+`,
-    `(?=@)${BEFORE}@(?=[^\\s@])`,
-  ].join('|'),
-  'giu',
-);
+// In capitals or not; a pattern for letters in any case would take some milliseconds more.
+const FORMS = [
+  ticked('fence', '{3,}', 'pre', '[^]'),
+  ticked('ticks', '{1,2}', 'code', '[^\\n]'),
+  starred('strong', '\\*\\*'),
+  starred('em', '\\*'),
+  `\\b[Hh][Tt][Tt][Pp][Ss]?:\\/\\/[^${NOT_IN_LINK}]+`,
+  `(?=@)${BEFORE}@(?=[^\\s@])`,
+];
+/** Compiled for the first text: the page is loaded without. */
+let form = null;
 // Seven marks on one letter occur in Burmese; a browser lays out thousands in seconds, and draws even dozens over other lines.
 const MARKS_MAX = 8;
 // Marks, and what is invisible between them: a joiner would begin a new run, but not a new letter.
@@ -50,10 +47,11 @@ const ROW_ENDS = /[\n\v\f\r\x85\u2028\u2029]/g;
 
 /** Returns parts as `{ tag, text }`, with `parts` instead of a text where they nest; a link has `href`; `mark` is a mention of `me`. */
 export function parseText(text, me) {
+  form ??= new RegExp(FORMS.join('|'), 'gu');
   const parts = [];
   let from = 0;
   let mentionsLeft = PARTS_MAX;
-  for (const { 0: match, index, groups } of text.matchAll(PATTERN)) {
+  for (const { 0: match, index, groups } of text.matchAll(form)) {
     if (parts.length >= PARTS_MAX) break;
     if (index < from) continue;
     const part = match === '@' ? mentionsLeft-- > 0 && mentionAt(text, index, me) : partOf(match, text[index - 1], groups, me);
@@ -114,10 +112,12 @@ function mentionAt(text, at, me) {
   for (let end = 1; end <= rest.length; end += 1) {
     const name = rest.slice(0, end);
     const after = text.slice(at + 1 + end, at + 3 + end);
-    if (keyOf(name) === key && WORD_ENDS.test(after) && !(HANGUL.test(me) && HANGUL.test(after))) return { tag: 'mark', text: `@${name}`, length: end + 1 };
+    if (keyOf(name) === key && new RegExp(`^${AFTER}`, 'u').test(after) && !(HANGUL.test(me) && HANGUL.test(after))) return { tag: 'mark', text: `@${name}`, length: end + 1 };
   }
   return null;
 }
+
+const isPlain = (host) => PLAIN_HOSTS.some((scripts) => new RegExp(`^(?:[\\p{sc=${scripts}}]|\\P{L})*$`, 'u').test(host));
 
 /** The marks of the sentence after a link are not the link's, nor is a bracket that was not opened in it. */
 function linkOf(text) {
@@ -131,7 +131,7 @@ function linkOf(text) {
     // A name before the host looks like the host.
     if (url.username || !/\/\/[\p{L}\p{N}[]/u.test(href)) return null;
     const host = /\/\/([^/?#\\]*)/.exec(href)[1];
-    return { tag: 'a', href, text: PLAIN_HOSTS.some((plain) => plain.test(host)) ? href : url.href, length: href.length };
+    return { tag: 'a', href, text: isPlain(host) ? href : url.href, length: href.length };
   } catch {
     return null;
   }
