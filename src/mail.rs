@@ -200,7 +200,7 @@ fn is_before_the_request(error: &ureq::Error) -> bool {
 }
 
 /// The code comes first, alone on its line. The rest is our own text except for the name, which anyone may have
-/// chosen.
+/// chosen. No other word is as long as a code, so that the page finds the code in the whole email when it is pasted.
 fn plain_text(site_name: &str, mail: &Mail) -> String {
     let code = &mail.code;
     let asked_for =
@@ -208,8 +208,8 @@ fn plain_text(site_name: &str, mail: &Mail) -> String {
     format!(
         "Your login code for {site_name}:\n\n    \
          {code}\n\n\
-         Type it in where you asked for it, and you are in.\n\n\
-         If you did not ask for it, ignore this email: nobody can log in without the code.\n\
+         Enter it on the page where you asked for it.\n\n\
+         If you did not ask for a code, you need do nothing: without it no one can log in.\n\
          {asked_for}"
     )
 }
@@ -221,8 +221,8 @@ fn html_text(site_name: &str, mail: &Mail) -> String {
     format!(
         "<p>Your login code for {site_name}:</p>\n\
          <p style=\"font: bold 2em monospace\">{code}</p>\n\
-         <p>Type it in where you asked for it, and you are in.</p>\n\
-         <p>If you did not ask for it, ignore this email: nobody can log in without the code.</p>\n\
+         <p>Enter it on the page where you asked for it.</p>\n\
+         <p>If you did not ask for a code, you need do nothing: without it no one can log in.</p>\n\
          {asked_for}"
     )
 }

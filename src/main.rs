@@ -4,9 +4,9 @@
 #![forbid(unsafe_code)]
 
 use plume::base::time::Moment;
-use plume::config::{self, Command, Config};
+use plume::config::{self, Command, Config, MailSettings};
 use plume::event_loop::Listening;
-use plume::http::assets::Assets;
+use plume::http::assets::{Assets, PageValues};
 use plume::http::site::Site;
 use plume::limits::FILES_RESERVED;
 use plume::log_event::LogEvent;
@@ -46,11 +46,13 @@ fn main() -> ExitCode {
 fn serve(config: Config) -> Result<(), String> {
     let connections_max = connections_max(config.connections_max)?;
     let settings = Settings { connections_max, ..config.settings };
+    let values =
+        PageValues { site_name: &settings.name, prints_codes: matches!(config.mail, MailSettings::Print) };
     let assets = match &config.static_dir {
-        None => Assets::built_in(&settings.name),
+        None => Assets::built_in(values),
         Some(dir) => static_dir::read(dir)
             .map_err(|error| error.to_string())
-            .and_then(|files| Assets::from_files(&settings.name, files).map_err(|error| error.to_string()))
+            .and_then(|files| Assets::from_files(values, files).map_err(|error| error.to_string()))
             .map_err(|error| format!("cannot serve the folder {}: {error}", dir.display()))?,
     };
     let cannot_listen = |error: io::Error| format!("cannot listen on {}: {error}", config.listen);

@@ -1,5 +1,5 @@
-// What calls a reader who looks elsewhere: the count in title and icon, notifications, a sound, all but the first off until asked
-// for; and the theme, which is chosen in the same place.
+// Attracts a reader who looks elsewhere: the unread count in title and icon, notifications and a sound, which are off by default;
+// and the theme, which is chosen in the same menu.
 
 import { byId, settings } from './dom.js';
 
@@ -14,7 +14,7 @@ choice('theme', ['system', 'light', 'dark'], (theme) => (document.documentElemen
 choice('notify', ['off', 'on'], askToNotify).hidden = !('Notification' in window);
 choice('sound', ['off', 'on'], (value, isAsked) => isAsked && value === 'on' && chime());
 
-/** A button that goes round its values; `then` hears of each that it shows. */
+/** A button that cycles through its values; `then` is called with each that it shows. */
 function choice(id, values, then) {
   const button = byId(id);
   const show = (value, isAsked) => {
@@ -37,15 +37,15 @@ async function askToNotify(value, isAsked) {
   settings.set({ notify: 'off' });
 }
 
-/** Somebody said our name. */
-export function called({ user, text }) {
+/** Notifies the reader of a mention. */
+export function notifyMention({ user, text }) {
   const { notify, sound } = settings.get();
   if (sound === 'on') chime();
   if (notify !== 'on' || document.hasFocus()) return;
   try {
     new Notification(`@${user.name}`, { body: text.slice(0, 200), icon: ICON, tag: SITE }).onclick = () => focus();
   } catch {
-    // Phones have the name but not the thing.
+    // Phones have the constructor, but it throws.
   }
 }
 

@@ -1,6 +1,6 @@
-// The doors to the browser that all parts share: document and storage. Text goes in as textContent, and in no other way.
+// Access to document and storage, shared by all modules. Text goes in as textContent, and in no other way.
 
-import { calm } from './format.js';
+import { limitMarks } from './format.js';
 import { keyOf } from './room.js';
 
 export const byId = (id) => document.getElementById(id);
@@ -14,7 +14,7 @@ export function element(tag, className = '', text = '') {
 
 /** In a `bdi`: a name in another script must not turn the line around it. Always in the same of ten colours (FNV-1a). */
 export function nameNode(name) {
-  const node = element('bdi', 'name', calm(`@${name}`));
+  const node = element('bdi', 'name', limitMarks(`@${name}`));
   let hash = 0x811c9dc5;
   for (const char of keyOf(name)) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193) >>> 0;
   node.style.setProperty('--hue', (hash % 10) * 36);
@@ -29,33 +29,43 @@ export function onSubmit(id, submit) {
   };
 }
 
-/** The session lasts as long as its tab, the rest as long as the browser wants. Never a code. */
-export const session = kept('sessionStorage', 'session');
+/** `tab` lasts as long as its tab; the rest is for all tabs, as long as the browser wants. Never a code. */
+export const tab = kept('sessionStorage', 'tab');
+export const shared = kept('localStorage', 'session');
 export const person = kept('localStorage', 'person');
 export const settings = kept('localStorage', 'settings');
 
+/** Named after the path that Plume lives under, for others may live beside it. */
 function kept(store, key) {
-  let held;
-  try {
-    held = JSON.parse(window[store].getItem(`plume.${key}`));
-  } catch {
-    // Forbidden: then `held` lasts until the next reload.
-  }
+  const name = `plume${new URL('.', document.baseURI).pathname}${key}`;
+  let held = {};
+  let isKept = true;
   return {
-    get: () => held ?? {},
-    set(value) {
-      held = value && { ...held, ...value };
+    name,
+    get() {
       try {
-        window[store].setItem(`plume.${key}`, JSON.stringify(held));
+        if (isKept) held = JSON.parse(window[store].getItem(name)) ?? {};
       } catch {
-        // As above.
+        // Forbidden: then `held` lasts until the next reload.
       }
+      return held;
+    },
+    set(value) {
+      held = value && { ...this.get(), ...value };
+      try {
+        window[store].setItem(name, JSON.stringify(held));
+        isKept = true;
+      } catch {
+        // Forbidden, or full: then the stored value is an old one.
+        isKept = false;
+      }
+      held ??= {};
     },
   };
 }
 
-/** However often it is called, `draw` runs once, in the next frame. A page that nobody sees gets no frames. */
-export function framed(draw) {
+/** However often it is called, `draw` runs once, in the next frame. A hidden page gets no frames. */
+export function oncePerFrame(draw) {
   let isDue = false;
   const run = () => {
     isDue = false;

@@ -1,162 +1,170 @@
-// The way in: the two forms, and what waits for an answer. Asks and is told; holds no socket.
+// The way in: the two forms, and the request that waits for an answer. Holds no socket.
 
-import { byId, onSubmit, person, session } from './dom.js';
+import { byId, onSubmit, person, tab } from './dom.js';
+import { codeIn, emailError, nameError, nameIn } from './input.js';
 import { CODE_CHARS, REASON, auth, hello } from './protocol.js';
 
 const AGAIN_AFTER_S = 30;
 
 /** `ask(message)`, `show(view, focus)`, `hangUp()` */
-let on;
+let loginHooks;
 
-export function setUp(hooks) {
-  on = hooks;
+export function setUpLogin(hooks) {
+  loginHooks = hooks;
 }
 
 const name = byId('name');
 const email = byId('email');
+const alone = byId('alone');
 const code = byId('code');
 const again = byId('again');
 let isVerifying = false;
 let tried = '';
-/** The message that waits for its answer; each new connection says it again. */
-let unsettled = null;
+/** The message that waits for its answer; each new connection sends it again. */
+let unanswered = null;
 /** When another code may be asked for. */
 let againAt = 0;
 let againTimer = 0;
 
 onSubmit('enter-form', () => {
-  complain('');
-  if (!name.value.trim()) complain('What shall we call you?', name);
-  else if (!email.value.trim()) complain('Where shall we send the code?', email);
-  else askForCode();
+  const nameFault = nameError(nameIn(name.value));
+  const fault = nameFault || emailError(email.value.trim());
+  showError(fault, fault ? (nameFault ? name : email) : null);
+  tab.set({ isAlone: alone.checked });
+  if (!fault) requestCode();
 });
 onSubmit('verify-form', submitCode);
-again.onclick = () => again.ariaDisabled === 'true' || askForCode();
+again.onclick = () => again.ariaDisabled === 'true' || requestCode();
 byId('other').onclick = () => {
-  session.set(null);
-  enter();
+  tab.set({ flow: '' });
+  showEnter();
 };
 byId('forget').onclick = () => {
   person.set(null);
   name.value = email.value = '';
-  enter();
+  showEnter();
 };
-/** A complete code sends itself, but a wrong one not again. */
-code.oninput = () => {
-  const typed = codeIn(code.value);
-  if (typed !== code.value.toUpperCase()) code.value = typed;
-  complain('');
-  if (typed.length === codeChars() && typed !== tried) submitCode();
-};
+for (const type of ['input', 'compositionend']) code.addEventListener(type, readCode);
 
-export const unanswered = () => unsettled;
+/** A complete code sends itself, but a wrong one not again, and a guess not at all. */
+function readCode({ isComposing }) {
+  if (isComposing) return;
+  const { code: found, isSure } = codeIn(code.value, codeChars());
+  if (found && found !== code.value.toUpperCase()) code.value = found;
+  showError('');
+  if (!isSure && found) byId('verify-note').textContent = 'Is this the code? Then press Verify.';
+  if (isSure && found.length === codeChars() && found !== tried) submitCode();
+}
 
-/** Shows the first form, or the second if a code is on its way; `why` says what brought somebody back. */
-export function enter(why = '', field = null) {
-  on.hangUp();
-  done();
+export const unansweredRequest = () => unanswered;
+
+/** Shows the first form, or the second if a code is on its way; `why` says what brought the user back. */
+export function showEnter(why = '', field = null) {
+  loginHooks.hangUp();
+  resetLogin();
   const known = person.get();
   name.value ||= known.name ?? '';
   email.value ||= known.email ?? '';
+  alone.checked = Boolean(tab.get().isAlone);
   byId('forget').hidden = !known.email;
-  // A phone that ran out of memory loads the page again while its owner reads mail.
-  if (session.get().flow) return verify('');
-  on.show('enter-view', [name, email].find(({ value }) => !value) ?? byId('enter'));
-  complain(why, field);
+  // A phone that ran out of memory loads the page again while its owner reads email.
+  if (tab.get().flow) return verify('');
+  loginHooks.show('enter-view', [name, email].find(({ value }) => !value) ?? byId('enter'));
+  showError(why, field);
 }
 
-/** In, or back at the start: nothing waits any more. */
-export function done() {
-  answered();
+/** Logged in, or back at the start: nothing waits any more. */
+export function resetLogin() {
+  onAnswered();
   isVerifying = false;
   code.value = '';
 }
 
 /** The code is on its way; the flow token makes it good on any connection. */
-export function codeSent({ user, text, chars = CODE_CHARS }) {
+export function onCodeSent({ user, text, chars = CODE_CHARS }) {
   person.set({ name: user.name, email: email.value.trim() });
-  session.set({ flow: text, chars });
+  tab.set({ flow: text, chars });
   verify(isVerifying ? 'A new code is on its way.' : '');
-  waitToAsk(AGAIN_AFTER_S);
+  startWait(AGAIN_AFTER_S);
 }
 
-export function wrongCode({ left }) {
-  answered();
+export function onWrongCode({ left }) {
+  onAnswered();
   const tries = `${left} ${left === 1 ? 'try' : 'tries'} left.`;
-  complain(left === 0 ? 'That code has expired. Please ask for a new one.' : `Wrong code. ${tries}`, code);
+  showError(left === 0 ? 'That code has expired. Please ask for a new one.' : `Wrong code. ${tries}`, code);
   code.select();
 }
 
-export function nameTaken({ reason }) {
-  session.set(null);
+export function onNameRefused({ reason }) {
+  tab.set({ flow: '' });
   const isOneTooMany = reason === REASON.TOO_MANY_NAMES;
-  enter(isOneTooMany ? 'This email address has three names already. Please use one of them.' : 'That name is taken, or too similar to one that is.', name);
+  showEnter(isOneTooMany ? 'This email address has three names already. Please use one of them.' : 'That name is taken, or too similar to one that is.', name);
 }
 
-export function notice({ reason, text, retry }) {
-  // A mail fails late: that answers nothing that was asked since.
-  if (reason !== REASON.MAIL_FAILED) answered();
+export function onNotice({ reason, text, retry }) {
+  // An email fails late: that answers nothing that was asked since.
+  if (reason !== REASON.MAIL_FAILED) onAnswered();
   // While a code is awaited, the button tells how long.
   const wait = retry && !isVerifying ? ` Please wait ${duration(retry)}.` : '';
-  complain(text + wait, { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
-  waitToAsk(retry ?? 0);
+  showError(text + wait, { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
+  startWait(retry ?? 0);
 }
 
-/** Who waits for an answer is told when there is nobody to give it. */
-export function connectionIs({ is }) {
-  if (!unsettled) return;
-  if (is === 'waiting') complain('No connection. Still trying…');
-  if (is === 'open') complain('');
+/** Where an answer is awaited, tells that none can come yet, and `why`. */
+export function showConnection({ is }, why) {
+  if (!unanswered) return;
+  if (is === 'waiting') showError(`${why || 'No connection.'} Still trying…`);
+  if (is === 'open') showError('');
   if (is !== 'refused') return;
-  answered();
-  complain('Disconnected. Please try again.');
+  onAnswered();
+  showError('Disconnected. Please try again.');
 }
 
 function verify(said) {
-  answered();
+  onAnswered();
   isVerifying = true;
   tried = code.value = '';
   byId('verify-email').textContent = email.value.trim();
-  on.show('verify-view', code);
-  complain('');
+  loginHooks.show('verify-view', code);
+  showError('');
   byId('verify-note').textContent = said;
-  waitToAsk(0);
+  startWait(0);
 }
 
-function askForCode() {
-  ask(hello(name.value.trim(), email.value.trim()));
+function requestCode() {
+  request(hello(nameIn(name.value), email.value.trim()));
 }
 
 function submitCode() {
-  tried = codeIn(code.value);
-  if (tried.length === codeChars()) ask(auth(tried, session.get().flow));
-  else complain(`The code has ${codeChars()} letters and digits.`, code);
+  tried = codeIn(code.value, codeChars()).code;
+  if (tried.length === codeChars()) request(auth(tried, tab.get().flow));
+  else showError(`The code has ${codeChars()} letters and digits.`, code);
 }
 
-function ask(message) {
-  if (unsettled) return;
-  unsettled = message;
+function request(message) {
+  if (unanswered) return;
+  unanswered = message;
   document.body.ariaBusy = true;
-  on.ask(message);
+  loginHooks.ask(message);
 }
 
-function answered() {
-  unsettled = null;
+function onAnswered() {
+  unanswered = null;
   document.body.ariaBusy = false;
 }
 
-/** Not disabled, for then it would lose the focus of who waits for it. */
-function waitToAsk(seconds) {
-  againAt = Math.max(againAt, Date.now() + seconds * 1000);
-  const left = Math.ceil((againAt - Date.now()) / 1000);
+/** Not disabled, or it would lose the focus. */
+function startWait(seconds) {
+  againAt = Math.max(againAt, performance.now() + seconds * 1000);
+  const left = Math.ceil((againAt - performance.now()) / 1000);
   clearTimeout(againTimer);
-  if (left > 0) againTimer = setTimeout(waitToAsk, 1000, 0);
+  if (left > 0) againTimer = setTimeout(startWait, 1000, 0);
   again.ariaDisabled = left > 0;
   again.textContent = left > 0 ? `Send again in ${duration(left)}` : 'Send again';
 }
 
 /** Says in the open view what is wrong, beside the field that it is about. */
-function complain(text, field = null) {
+function showError(text, field = null) {
   for (const input of [name, email, code]) input.ariaInvalid = input === field;
   const error = byId(isVerifying ? 'verify-error' : 'enter-error');
   error.textContent = text;
@@ -165,14 +173,8 @@ function complain(text, field = null) {
   field?.focus();
 }
 
-/** The code in what was typed or pasted, even with a whole sentence around it. */
-function codeIn(text) {
-  const parts = text.toUpperCase().match(/[0-9A-Z]+/g) ?? [];
-  return parts.findLast((part) => part.length === codeChars()) ?? parts.join('').slice(0, codeChars());
-}
-
-/** An address that somebody guesses at has a longer code. */
-const codeChars = () => session.get().chars ?? CODE_CHARS;
+/** An address that is guessed at has longer codes. */
+const codeChars = () => tab.get().chars ?? CODE_CHARS;
 
 /** Never less than is true. */
 const duration = (seconds) => (seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`);

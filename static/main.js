@@ -1,46 +1,65 @@
-// The wiring: which message goes to which part, which view is open, and the line that says how the connection stands.
-// Decides nothing that a part can decide.
+// The wiring: dispatches messages, switches views, and shows the state of the connection. A module imports what it uses; what it
+// must call here comes to it as hooks, in one object.
 
-import { makeConnection } from './connection.js';
-import { byId, element, session } from './dom.js';
-import { add, hush, openLog, setPending, settle, toEnd } from './log.js';
-import { codeSent, connectionIs, done, enter, nameTaken, notice, setUp, unanswered, wrongCode } from './login.js';
+import { diagnose, makeConnection } from './connection.js';
+import { byId, element, shared, tab } from './dom.js';
+import { scrollToEnd } from './follow.js';
+import { addLine, announce, openLog, setPending, stopAnnouncing } from './log.js';
+import { onCodeSent, onNameRefused, onNotice, onWrongCode, resetLogin, setUpLogin, showConnection, showEnter, unansweredRequest } from './login.js';
 import { showPeople } from './people.js';
 import { CLOSE, REASON, TYPE, leave, resume, text } from './protocol.js';
 import { Order, Outbox, Presence } from './room.js';
-import { setUpWriting, write } from './write.js';
+import { setDraft, setUpWriting } from './write.js';
 
 const CATCH_UP_WITHIN_MS = 3000;
-const READ_ALOUD_MAX = 10;
+const ANNOUNCED_MAX = 10;
+const FAILURES_TO_DIAGNOSE = 3;
+
+// The newest of what is used here and elsewhere; without it the note in the page stays.
+if (!(CSS.supports('color', 'light-dark(red, red)') && ''.toWellFormed && document.body.showPopover)) throw new Error('This browser is too old.');
 
 const order = new Order();
 const presence = new Presence();
-const outbox = new Outbox(session.get().waiting);
-const url = `${location.origin.replace(/^http/, 'ws')}/connect`;
+const outbox = new Outbox(tab.get().waiting);
+// Relative, for Plume may live below a path.
+const url = new URL('connect', document.baseURI.replace(/^http/, 'ws'));
 const connection = makeConnection(url, { opening, isWatched: () => !document.hidden, onMessage, onState });
 const statusLine = byId('status');
 const nowButton = byId('now');
 let me = '';
-/** The server has let us in on this connection. */
+/** The session that this connection resumes or has begun. */
+let token = '';
+/** This connection is logged in. */
 let isIn = false;
-/** We also have all lines that we missed; until then ours wait. */
+/** We also have all lines that we missed; until then our own wait. */
 let isCaughtUp = false;
 let catchUpTo = 0;
 let catchUpTimer = 0;
 let ticker = 0;
-/** What the server said of itself before it went. */
+/** Why there is no connection, as far as we know. */
 let reason = '';
 /** The version that this page is of; another one means that the page is old. */
 let version = '';
 let isOld = false;
 
-setUp({ ask: deliver, show, hangUp: connection.end });
-setUpWriting({ say, names: () => presence.names });
+setUpLogin({ ask: deliver, show, hangUp: connection.end });
+setUpWriting({ submitLine, names: () => presence.names });
 nowButton.onclick = () => (isIn ? location.reload() : connection.connect());
 byId('leave').onclick = () => {
   connection.send(leave);
-  write();
-  goOut();
+  setDraft();
+  logOut();
+};
+// What happens in one tab of a session happens in all.
+window.onstorage = ({ key }) => {
+  if (tab.get().isAlone || (key ?? shared.name) !== shared.name) return;
+  const isInside = !byId('chat-view').hidden;
+  if (!storedToken() && isInside) logOut('You were logged out in another tab.');
+  if (storedToken() && !isInside) enterRoom();
+};
+// A dropped file would replace the page.
+window.ondragover = window.ondrop = (event) => {
+  if (event.dataTransfer.types.includes('Files')) event.preventDefault();
 };
 window.ononline = window.onpageshow = connection.wake;
 window.onoffline = () => onState(connection.state);
@@ -53,14 +72,28 @@ window.visualViewport?.addEventListener('resize', () => {
   if (isCovered) scrollTo(0, 0);
 });
 
-if (session.get().token) {
+if (storedToken()) enterRoom();
+else showEnter();
+byId('needs').hidden = true;
+
+/** All tabs share the session, except those whose user wanted otherwise. */
+function tokenStore() {
+  return tab.get().isAlone ? tab : shared;
+}
+
+function storedToken() {
+  return tokenStore().get().token ?? '';
+}
+
+function enterRoom() {
+  connection.end();
   show('chat-view', byId('text'));
   connection.connect();
-} else enter();
+}
 
 function opening() {
-  const { token } = session.get();
-  return token ? resume(token, order.run, order.last) : unanswered();
+  token = storedToken();
+  return token ? resume(token, order.run, order.last) : unansweredRequest();
 }
 
 /** Now, or as the opening of a new connection. */
@@ -69,41 +102,52 @@ function deliver(message) {
 }
 
 function onState(state) {
-  if (state.is !== 'open') hearEnd();
-  if (state.code === CLOSE.LEFT && me) return goOut('You left in another tab or device.');
-  if (state.is === 'refused') takeBack();
+  if (state.is !== 'open') onDisconnected();
+  if (state.code === CLOSE.LEFT && me) return logOut('You left in another tab or device.');
+  if (state.is === 'refused') returnToDraft();
   showStatus();
-  connectionIs(state);
+  showConnection(state, reason);
+  if (state.failures >= FAILURES_TO_DIAGNOSE && !state.wasOpen) explain(state);
 }
 
-function hearEnd() {
+async function explain(state) {
+  const words = await diagnose();
+  if (connection.state !== state || !navigator.onLine) return;
+  reason = words;
+  showStatus();
+  showConnection(state, reason);
+}
+
+function onDisconnected() {
   clearTimeout(catchUpTimer);
   isIn = false;
   isCaughtUp = false;
-  outbox.broken();
+  outbox.markUnsent();
 }
 
 function onMessage(message) {
-  const isMember = Boolean(session.get().token);
+  const isMember = Boolean(token);
   switch (message.type) {
     case TYPE.HELLO:
-      return codeSent(message);
+      return onCodeSent(message);
     case TYPE.TEXT:
-      return hearLine(message);
+      return onLine(message);
     case TYPE.AUTH_ACK:
-      return comeIn(message, isMember);
+      return onAuthAck(message, isMember);
     case TYPE.AUTH_RST:
-      return isMember ? loseSession() : wrongCode(message);
+      return isMember ? onSessionInvalid() : onWrongCode(message);
     case TYPE.MAY_NOT_ENTER:
-      return nameTaken(message);
+      return onNameRefused(message);
     case TYPE.NOTICE:
-      return isMember ? hearNotice(message) : notice(message);
+      return isMember ? onMemberNotice(message) : onNotice(message);
   }
 }
 
-function comeIn(ack, isMember) {
+function onAuthAck(ack, isMember) {
   order.begin(ack.run);
-  session.set({ token: ack.text, flow: '' });
+  token = ack.text;
+  tokenStore().set({ token });
+  tab.set({ flow: '' });
   if (ack.user.name !== me) openLog(ack.user.name);
   me = ack.user.name;
   isIn = true;
@@ -112,53 +156,53 @@ function comeIn(ack, isMember) {
   isOld = ack.version !== version;
   presence.begin(ack);
   showPeople(presence, me);
-  done();
+  resetLogin();
   showOutbox();
   if (!isMember) show('chat-view', byId('text'));
   showStatus();
   catchUp(ack.last);
 }
 
-/** What we missed comes now, up to `last`. Much of it, or the history, is not read aloud. */
+/** What we missed comes now, up to `last`. Much of it, or the history, is not announced. */
 function catchUp(last) {
   catchUpTo = last;
-  if (order.last === 0 || last - order.last > READ_ALOUD_MAX) hush();
-  if (order.last >= last) return caughtUp();
+  if (order.last === 0 || last - order.last > ANNOUNCED_MAX) stopAnnouncing();
+  if (order.last >= last) return onCaughtUp();
   // Where no history is kept, its last line never comes.
-  catchUpTimer = setTimeout(caughtUp, CATCH_UP_WITHIN_MS);
+  catchUpTimer = setTimeout(onCaughtUp, CATCH_UP_WITHIN_MS);
 }
 
-function caughtUp() {
+function onCaughtUp() {
   clearTimeout(catchUpTimer);
   isCaughtUp = true;
-  settle();
+  announce();
   sendOutbox();
 }
 
-function hearLine(line) {
+function onLine(line) {
   // A line without an id is for us alone.
   if ('id' in line && !order.isNew(line.id)) {
-    // Said on a connection that broke, and seen; the server answers a second try with the line that stands.
-    if (outbox.heard(line.ref)) showOutbox();
+    // Sent on a connection that broke, and seen; the server answers a second try with the line that stands.
+    if (outbox.confirm(line.ref)) showOutbox();
     return;
   }
-  add(line);
+  addLine(line);
   if (line.event) {
-    presence.hear(line);
+    presence.update(line);
     showPeople(presence, me);
-  } else if (outbox.heard(line.ref)) showOutbox();
-  if (!isCaughtUp && !(line.id < catchUpTo)) caughtUp();
+  } else if (outbox.confirm(line.ref)) showOutbox();
+  if (!isCaughtUp && !(line.id < catchUpTo)) onCaughtUp();
 }
 
-function hearNotice({ reason: why, text: words }) {
-  if (why === REASON.GAP || why === REASON.TOO_LONG) add({ rule: words });
+function onMemberNotice({ reason: why, text: words }) {
+  if (why === REASON.GAP || why === REASON.TOO_LONG) addLine({ rule: words });
   else reason = words;
 }
 
-function say(line) {
+function submitLine(line) {
   outbox.add(line);
   showOutbox();
-  toEnd();
+  scrollToEnd();
   if (isCaughtUp) sendOutbox();
 }
 
@@ -168,27 +212,30 @@ function sendOutbox() {
 
 /** What waits survives a reload. */
 function showOutbox() {
-  session.set({ waiting: outbox.lines });
+  tab.set({ waiting: outbox.lines });
   setPending(outbox.lines);
 }
 
-/** What was not said is offered again, in the field. */
-function takeBack() {
-  write(...outbox.lines.splice(0).map((line) => line.text), byId('text').value);
+/** What was not sent is offered again, in the field. */
+function returnToDraft() {
+  setDraft(...outbox.lines.splice(0).map((line) => line.text), byId('text').value);
   showOutbox();
 }
 
-function loseSession() {
-  takeBack();
-  goOut('Your session is over.');
+function onSessionInvalid() {
+  // Another tab may have logged in meanwhile.
+  if (storedToken() !== token) return enterRoom();
+  returnToDraft();
+  logOut('Your session is over.');
 }
 
-function goOut(why) {
-  session.set(null);
+function logOut(why) {
+  if (storedToken() === token) tokenStore().set({ token: '' });
+  token = '';
   outbox.lines = [];
   order.begin('');
   me = '';
-  enter(why);
+  showEnter(why);
 }
 
 function show(view, focus) {
@@ -203,16 +250,16 @@ function showStatus() {
   statusLine.className = isIn ? 'good' : 'bad';
   nowButton.hidden = !isWaiting && is !== 'refused' && !(isIn && isOld);
   nowButton.textContent = isIn ? 'Plume was updated: reload' : isWaiting ? 'Now' : 'Connect again';
-  if (is === 'refused') return sayStatus(`${reason} Disconnected.`);
-  if (!isWaiting) return sayStatus(isIn ? 'Connected' : 'Connecting…');
+  if (is === 'refused') return setStatus(`${reason} Disconnected.`);
+  if (!isWaiting) return setStatus(isIn ? 'Connected' : 'Connecting…');
   const words = `${reason} ${navigator.onLine ? 'Reconnecting' : 'You are offline. Trying again'}`;
-  const tick = () => sayStatus(words, ` in ${Math.max(1, Math.ceil((at - Date.now()) / 1000))} s`);
+  const tick = () => setStatus(words, ` in ${Math.max(1, Math.ceil((at - performance.now()) / 1000))} s`);
   ticker = setInterval(tick, 1000);
   tick();
 }
 
-/** The seconds are for the eyes alone, or a screen reader would read each of them. */
-function sayStatus(text, seconds = '') {
+/** The seconds are hidden from screen readers, which would read each of them. */
+function setStatus(text, seconds = '') {
   const words = text.trim();
   if (statusLine.firstChild?.textContent !== words) statusLine.replaceChildren(element('span', '', words), element('span'));
   statusLine.lastChild.ariaHidden = 'true';

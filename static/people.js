@@ -1,6 +1,6 @@
-// The list of who is in, beside the log or behind a button on a small screen; and whom this browser mutes.
+// The list of the people present, beside the log or behind a button on a small screen; and the names that this browser mutes.
 
-import { byId, element, framed, nameNode, settings } from './dom.js';
+import { byId, element, oncePerFrame, nameNode, settings } from './dom.js';
 import { keyOf } from './room.js';
 
 const NAMES_MAX = 200;
@@ -8,7 +8,7 @@ const NAMES_MAX = 200;
 const people = byId('people');
 const opener = byId('people-button');
 const list = byId('people-list');
-const drawPeople = framed(renderPeople);
+const drawPeople = oncePerFrame(renderPeople);
 const muted = new Set(settings.get().muted);
 let shownPresence;
 let shownReader;
@@ -25,7 +25,7 @@ list.onclick = ({ target }) => {
   muted.delete(target.value) || muted.add(target.value);
   settings.set({ muted: [...muted] });
   showMute(target);
-  document.querySelectorAll('#log .line').forEach(judge);
+  document.querySelectorAll('#log .line').forEach(applyMute);
 };
 
 export const isMuted = (key) => muted.has(key);
@@ -68,7 +68,7 @@ function showMute(node) {
   node.textContent = is ? 'muted' : 'mute';
 }
 
-/** Hides or shows a line by who said it. */
-export function judge(node) {
+/** Hides or shows a line by its author. */
+export function applyMute(node) {
   node.hidden = isMuted(node.dataset.by);
 }

@@ -1,4 +1,4 @@
-// The wire, under the names of the protocol's table. Never decides what to do with a message. No DOM, no socket.
+// The wire format, under the names of the protocol's table. Never decides what to do with a message. No DOM, no socket.
 
 export const TYPE = {
   HELLO: 0,

@@ -1,7 +1,7 @@
-// What the page knows of the room: which lines were seen, who is in, who comes and goes, what of ours was not heard yet.
-// No DOM, no socket.
+// What the page knows of the room: which lines it has, who is present, who enters and leaves, which of our lines the server has
+// not confirmed. No DOM, no socket.
 
-/** Ids rise within one run of the server, so the last one tells which lines were seen. */
+/** Ids rise within one run of the server, so the last one tells which lines we have. */
 export class Order {
   run = '';
   last = 0;
@@ -19,8 +19,12 @@ export class Order {
   }
 }
 
-/** Names are compared in lower case. */
-export const keyOf = (name) => name.toLowerCase();
+/** Two names are one if their keys are equal. The server knows look-alikes as well; on `tests/data/names.json` both agree. */
+export function keyOf(name) {
+  // By way of upper case, or ß would not be ss, and ı not i; and back and forth, for ẞ is the upper case of ß alone.
+  const folded = name.normalize('NFKC').toLowerCase().toUpperCase().toLowerCase().normalize('NFKD');
+  return folded.replaceAll('i\u0307', 'i').replace(/\s+/g, ' ').trim();
+}
 
 export class Presence {
   count = 0;
@@ -33,7 +37,7 @@ export class Presence {
     this.#last = last;
   }
 
-  hear({ id, event, user: { name } }) {
+  update({ id, event, user: { name } }) {
     if (id <= this.#last) return;
     const key = keyOf(name);
     const isKnown = this.#names.has(key);
@@ -41,7 +45,7 @@ export class Presence {
       this.#names.set(key, name);
       this.count += 1;
     }
-    // There may be more in the room than we know by name.
+    // There may be more people in the room than we know by name.
     if (event === 'leave' && (isKnown || this.count > this.#names.size)) {
       this.#names.delete(key);
       this.count -= 1;
@@ -53,11 +57,11 @@ export class Presence {
   }
 }
 
-/** Comings and goings in a row, in few words. */
-export class Comings {
+/** Enter and leave lines in a row, as a summary. */
+export class EventSummary {
   #names = { enter: new Set(), leave: new Set() };
 
-  hear({ event, user: { name } }) {
+  add({ event, user: { name } }) {
     this.#names[event]?.add(name);
   }
 
@@ -75,11 +79,11 @@ function enumerate(names) {
   return all.length > 1 ? `${all.slice(0, -1).join(', ')} and ${all.at(-1)}` : all[0];
 }
 
-/** Our lines, in order, until the room has said them: none is lost with the connection, and none said twice. */
+/** Our lines, in order, until the server has confirmed them: none is lost with the connection, and none sent twice. */
 export class Outbox {
   constructor(lines = []) {
     this.lines = lines;
-    this.broken();
+    this.markUnsent();
   }
 
   /** The line comes back with its `ref`, on whichever connection. */
@@ -94,24 +98,25 @@ export class Outbox {
     return unsent;
   }
 
-  /** Whether it was one of these. */
-  heard(ref) {
+  /** Returns whether it was one of these. */
+  confirm(ref) {
     const at = this.lines.findIndex((line) => line.ref === ref);
     if (at >= 0) this.lines.splice(at, 1);
     return at >= 0;
   }
 
-  /** What is not heard by the time that we caught up must be sent again. */
-  broken() {
+  /** After a lost connection: what is not confirmed once we caught up must be sent again. */
+  markUnsent() {
     for (const line of this.lines) line.isSent = false;
   }
 }
 
-/** The names that complete the `@part` that ends at `caret`, where it starts, and the text after it; null if there are none. */
+/** Returns the names that complete the `@part` that ends at `caret`, where it starts, and the text after it; null if there are none. */
 export function completions(text, caret, names) {
   const from = text.lastIndexOf('@', caret - 1);
-  if (from < 0 || caret < 1) return null;
+  // In an address it is no beginning.
+  if (from < 0 || caret < 1 || /[\w.+-]$|\p{sc=Latn}$/u.test(text.slice(0, from))) return null;
   const part = keyOf(text.slice(from + 1, caret));
   const found = names.filter((name) => keyOf(name).startsWith(part));
-  return found.length > 0 ? { from, found, at: 0, rest: text.slice(caret) } : null;
+  return found.length > 0 ? { from, found, at: 0, rest: text.slice(caret).replace(/^ /, '') } : null;
 }

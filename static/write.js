@@ -1,47 +1,56 @@
-// The field for a message: it grows, Enter says it, Shift+Enter breaks the line, Tab completes a name, the up arrow brings back
-// what was said. Knows nobody to say it to.
+// The message field: it grows, Enter sends, Shift+Enter breaks the line, Tab completes a name, the up arrow brings back what was
+// sent. Never sends anything itself.
 
-import { byId, onSubmit } from './dom.js';
+import { byId, onSubmit, tab } from './dom.js';
+import { isVisible, textError } from './input.js';
 import { completions } from './room.js';
 
-const LEFT_SHOWN = 500;
-
-/** `say(text)`, `names()` */
-let writer;
+/** `submitLine(text)`, `names()` */
+let writingHooks;
 
 export function setUpWriting(hooks) {
-  writer = hooks;
+  writingHooks = hooks;
+  setDraft(tab.get().draft);
 }
 
 const field = byId('text');
-const said = [];
+const sent = [];
 let recalled = 0;
 /** `{ from, found, at, rest, value }`: the name that stands there now, and the value that it made. */
 let completing = null;
+let isShifted = false;
 
-field.oninput = fit;
+field.oninput = showDraft;
 field.onkeydown = (event) => {
-  if (does(event)) event.preventDefault();
+  isShifted = event.shiftKey;
+  if (handleKey(event)) event.preventDefault();
 };
+// Some keyboards on phones name no key, or send none.
+field.addEventListener('beforeinput', (event) => {
+  if (isShifted || !/^insert(LineBreak|Paragraph)$/.test(event.inputType)) return;
+  event.preventDefault();
+  byId('text-form').requestSubmit();
+});
 onSubmit('text-form', () => {
   const line = field.value.trimEnd().toWellFormed();
   field.focus();
-  if (!line) return;
-  recalled = said.push(line);
-  write();
-  writer.say(line);
+  if (!isVisible(line) || textError(line)) return;
+  recalled = sent.push(line);
+  setDraft();
+  writingHooks.submitLine(line);
 });
 
-/** Lines that could not be said go back to where they were written. */
-export function write(...lines) {
+/** Lines that could not be sent go back to where they were written. */
+export function setDraft(...lines) {
   field.value = lines.filter(Boolean).join('\n');
-  fit();
+  showDraft();
 }
 
 /** Whether a key does something else than usual. */
-function does({ key, shiftKey, isComposing, keyCode }) {
-  // While an input method composes, Enter chooses a word. Safari tells that only by the code 229.
-  if (shiftKey || isComposing || keyCode === 229) return false;
+function handleKey({ key, shiftKey, keyCode }) {
+  // The code 229 says that an input method has the key, also in Safari, where composing has ended by then. `isComposing` does
+  // not: keyboards on Android compose each word, and still mean Enter.
+  if (shiftKey || keyCode === 229) return false;
   if (key === 'Tab') return complete();
   if (key === 'ArrowUp') return recall(-1);
   if (key === 'ArrowDown') return recall(1);
@@ -52,10 +61,17 @@ function does({ key, shiftKey, isComposing, keyCode }) {
 /** Only over an empty field, or over what was recalled before and not changed. */
 function recall(step) {
   const at = recalled + step;
-  if (field.value !== (said[recalled] ?? '') || at < 0 || at > said.length) return false;
-  recalled = at;
-  write(said[at]);
-  return true;
+  if (field.value !== (sent[recalled] ?? '') || at < 0 || at > sent.length) return false;
+  const show = () => {
+    recalled = at;
+    setDraft(sent[at]);
+  };
+  const caret = field.selectionStart;
+  const hasOneRow = field.clientHeight < 2.5 * parseFloat(getComputedStyle(field).lineHeight);
+  if (hasOneRow) show();
+  // Among several rows the caret moves first, and only where it cannot, another line comes.
+  else setTimeout(() => field.selectionStart === caret && show());
+  return hasOneRow;
 }
 
 /** The next of the names that begin so. */
@@ -63,20 +79,21 @@ function complete() {
   const { value, selectionEnd: caret } = field;
   // Once round, then Tab goes on to the next control.
   if (completing?.value === value && completing.at + 1 < completing.found.length) completing.at += 1;
-  else completing = completions(value, caret, writer.names());
+  else completing = completions(value, caret, writingHooks.names());
   if (!completing) return false;
   const { from, found, at, rest } = completing;
   const head = `${value.slice(0, from)}@${found[at]} `;
-  write(head + rest);
+  setDraft(head + rest);
   field.setSelectionRange(head.length, head.length);
   completing.value = field.value;
   return true;
 }
 
-function fit() {
+/** Keeps the draft for a reload, and shows all of it. */
+function showDraft() {
+  tab.set({ draft: field.value });
   // Only without a height of its own does the field tell how much it needs.
   field.style.height = 'auto';
   field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
-  const left = field.maxLength - field.value.length;
-  byId('left').textContent = left < LEFT_SHOWN ? `${left} characters left` : '';
+  byId('text-error').textContent = textError(field.value.trimEnd());
 }

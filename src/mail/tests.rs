@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::{CODE_CHARS, LONG_CODE_CHARS};
 use crate::log_event::Level;
 use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -164,19 +165,32 @@ const FORM: [(&str, &str); 5] = [
     (
         "text",
         "Your login code for Tom & Co:\n\n    7KQ2ZD\n\n\
-         Type it in where you asked for it, and you are in.\n\n\
-         If you did not ask for it, ignore this email: nobody can log in without the code.\n\n\
+         Enter it on the page where you asked for it.\n\n\
+         If you did not ask for a code, you need do nothing: without it no one can log in.\n\n\
          Name given: \"Zoë <b>& '\"\n",
     ),
     (
         "html",
         "<p>Your login code for Tom &amp; Co:</p>\n\
          <p style=\"font: bold 2em monospace\">7KQ2ZD</p>\n\
-         <p>Type it in where you asked for it, and you are in.</p>\n\
-         <p>If you did not ask for it, ignore this email: nobody can log in without the code.</p>\n\
+         <p>Enter it on the page where you asked for it.</p>\n\
+         <p>If you did not ask for a code, you need do nothing: without it no one can log in.</p>\n\
          <p>Name given: &quot;Zoë &lt;b&gt;&amp; &#39;&quot;</p>\n",
     ),
 ];
+
+#[test]
+fn no_other_word_of_the_email_is_as_long_as_a_code() {
+    let named = Mail { name: "Ada".to_owned(), ..mail(1) };
+    let unnamed = Mail { name: "https://example.org/".repeat(6), ..mail(1) };
+    for mail in [named, unnamed] {
+        let text = plain_text("Plume.chat", &mail);
+        let words = text.split(|char: char| !char.is_ascii_alphanumeric());
+        let like_codes: Vec<&str> =
+            words.filter(|word| [CODE_CHARS, LONG_CODE_CHARS].contains(&word.len())).collect();
+        assert_eq!(like_codes, ["7KQ2ZD"], "{text}");
+    }
+}
 
 fn decoded(value: &str) -> String {
     let mut bytes = Vec::new();

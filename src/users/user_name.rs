@@ -340,6 +340,19 @@ mod tests {
         NameKey::all_of(one).iter().any(|key| keys.contains(key))
     }
 
+    /// The page compares names by a simpler rule; its tests read the same table.
+    #[test]
+    fn the_page_and_the_server_agree_about_the_pairs_of_one_table() {
+        let table = include_str!("../../tests/data/names.json");
+        let pairs: Vec<(String, String, bool)> = serde_json::from_str(table).expect("a table");
+        for (one, other, is_same) in pairs {
+            assert_eq!(collide(one.trim(), other.trim()), is_same, "{one:?} {other:?}");
+            if let (Some(one), Some(other)) = (UserName::parse(&one), UserName::parse(&other)) {
+                assert_eq!(collide(one.as_str(), other.as_str()), is_same, "{one:?} {other:?} as shown");
+            }
+        }
+    }
+
     #[test]
     fn what_is_a_name() {
         let long = "ü".repeat(60);

@@ -10,7 +10,7 @@ fn every_text_has_contrast_in_both_themes() {
     let mut bot = Bot::enter(&mut server, "Grace");
     let ada = Person::arrive(&chromium, &server.url());
     ada.page.click("#enter");
-    ada.page.wait_text("#enter-error", "?");
+    ada.page.wait_text("#enter-error", "name");
     check_contrast(&ada.page);
     ada.ask_code("Ada");
     ada.page.click("#verify");

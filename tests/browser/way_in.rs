@@ -92,16 +92,13 @@ fn a_reload_keeps_you_in_and_shows_each_line_once() {
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
-fn a_second_tab_is_no_second_coming() {
+fn a_second_tab_needs_no_code_and_is_no_second_coming() {
     let mut server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
     let chromium = Chromium::launch();
     let grace = Person::enter(&chromium, &mut server, "Grace");
     let ada = Person::enter(&chromium, &mut server, "Ada");
-    let second = Person::arrive_on(ada.page.second_tab(), &server.url());
-    // Name and address are known in this browser already, and the focus is where they can be sent.
-    second.page.press(Key::Enter);
-    second.page.wait_visible("#verify-view");
-    second.type_code(&server.code_for("Ada"));
+    let second = Person { page: ada.page.second_tab() };
+    second.page.visit(&server.url());
     second.wait_in();
     second.say("from the second tab");
     ada.wait_line("from the second tab");
@@ -112,6 +109,80 @@ fn a_second_tab_is_no_second_coming() {
     assert_eq!(grace.events(), ["Grace entered chat", "Ada entered chat"]);
     ada.page.close();
     grace.page.wait_text("#log", "left chat");
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn logging_in_and_leaving_happen_in_all_tabs() {
+    let mut server = Plume::start(&[]);
+    let relay = Relay::to(server.address());
+    let chromium = Chromium::launch();
+    let ada = Person::arrive(&chromium, &relay.url());
+    let second = Person::arrive_on(ada.page.second_tab(), &relay.url());
+    ada.come_in(&mut server, "Ada");
+    second.wait_in();
+    // Without a connection the server cannot say it: the tabs do.
+    relay.cut();
+    second.page.wait_text("#status", "Reconnecting");
+    ada.page.click("#leave");
+    second.page.wait_visible("#enter-view");
+    relay.mend();
+    for tab in [&ada, &second] {
+        tab.page.reload();
+        tab.page.wait_visible("#enter-view");
+    }
+    chromium.forgive_network();
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn who_wants_it_logs_in_only_in_one_tab() {
+    let mut server = Plume::start(&[]);
+    let chromium = Chromium::launch();
+    let ada = Person::arrive(&chromium, &server.url());
+    ada.page.click("#alone");
+    ada.come_in(&mut server, "Ada");
+    let second = Person::arrive_on(ada.page.second_tab(), &server.url());
+    second.page.fill("#name", "Grace");
+    second.page.fill("#email", "grace@example.org");
+    second.page.press(Key::Enter);
+    second.page.wait_visible("#verify-view");
+    second.type_code(&server.code_for("Grace"));
+    second.wait_in();
+    for _ in 0..2 {
+        ada.page.reload();
+        ada.wait_in();
+        second.page.reload();
+        second.wait_in();
+    }
+    ada.say("I am Ada");
+    second.say("I am Grace");
+    ada.wait_line("I am Grace");
+    assert_eq!(ada.lines(), ["Ada: I am Ada", "Grace: I am Grace"]);
+    second.page.click("#leave");
+    second.page.wait_visible("#enter-view");
+    ada.say("still here");
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn a_session_that_ended_in_one_tab_is_taken_up_from_another() {
+    let mut server = Plume::start(&[]);
+    let chromium = Chromium::launch();
+    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let second = Person { page: ada.page.second_tab() };
+    second.page.visit(&server.url());
+    second.wait_in();
+    server.kill();
+    server.start_again();
+    for tab in [&ada, &second] {
+        tab.page.wait_visible("#enter-view");
+    }
+    ada.come_in(&mut server, "Ada");
+    second.wait_in();
+    second.say("one code for both");
+    ada.wait_line("one code for both");
+    chromium.forgive_network();
 }
 
 #[test]

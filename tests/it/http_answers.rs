@@ -1,6 +1,6 @@
 //! What HTTP gives when all is well: the page, its assets, and connections that are kept.
 
-use crate::support::{Answer, Http, Plume};
+use crate::support::{Answer, Http, Plume, production};
 use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The targets under `/static/` that the page names.
 fn assets_of(page: &str) -> BTreeSet<String> {
     let quoted = page.split('"').skip(1).step_by(2);
-    quoted.filter(|value| value.starts_with("/static/")).map(str::to_owned).collect()
+    quoted.filter(|value| value.starts_with("static/")).map(|value| format!("/{value}")).collect()
 }
 
 fn asked_with(server: &Plume, target: &str, header: &str) -> Answer {
@@ -29,6 +29,17 @@ fn the_page_comes_whole_and_safe() {
     assert!(!policy.contains("unsafe-inline"), "{policy}");
     assert!(policy.contains("default-src") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(page.text().contains("Plume.chat"), "the site's name stands on the page");
+}
+
+#[test]
+fn the_page_is_told_whether_codes_are_printed_or_emailed() {
+    for (server, attribute) in [
+        (Plume::start(&[]), "data-codes=\"printed\""),
+        (production("http://127.0.0.1:1", &[]), "data-codes=\"emailed\""),
+    ] {
+        let page = Http::get(&server, "/").text();
+        assert!(page.contains(attribute), "no {attribute} in {page}");
+    }
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { calm, isCalling, pieces, shortened } from '../../static/format.js';
+import { hasMention, limitMarks, parseCut, parseText, shortened } from '../../static/format.js';
 
 const shown = (parts) =>
   parts.map(({ tag, text, parts: inner }) => {
     if (tag === 'span') return JSON.stringify(text);
     return `${tag}(${inner ? shown(inner) : JSON.stringify(text)})`;
   }).join(' ');
-const check = (text, expected, me = 'Ada') => assert.equal(shown(pieces(text, me)), expected, text);
+const check = (text, expected, me = 'Ada') => assert.equal(shown(parseText(text, me)), expected, text);
 
 test('plain text stays whole', () => {
   for (const text of [
@@ -19,7 +19,7 @@ test('plain text stays whole', () => {
   ]) {
     check(text, JSON.stringify(text));
   }
-  assert.deepEqual(pieces('', 'Ada'), []);
+  assert.deepEqual(parseText('', 'Ada'), []);
 });
 
 test('code, emphasis and strong', () => {
@@ -40,8 +40,73 @@ test('code, emphasis and strong', () => {
   }
 });
 
+test('code ends at a run of as many backticks, and a fence may name a language', () => {
+  for (const [text, expected] of [
+    ['``a ` b`` c', 'code("a ` b") " c"'],
+    ['`` ` ``', 'code("`")'],
+    ['` a`', 'code(" a")'],
+    ['`  `', 'code("  ")'],
+    ['`a``b`', 'code("a``b")'],
+    ['``a`', '"``a`"'],
+    ['```rust\nfn a() {}\n```', 'pre("fn a() {}\\n")'],
+    ['so:\n```c++\nint a;```', '"so:\\n" pre("int a;")'],
+    ['```let x\nlet y```', 'pre("let x\\nlet y")'],
+    ['so ```a\nb```', '"so " pre("a\\nb")'],
+    ['````\n```\n````', 'pre("```\\n")'],
+    ['```js\n```', '"```js\\n```"'],
+  ]) {
+    check(text, expected);
+  }
+});
+
+test('in scripts without spaces a letter beside a mark is no part of the word', () => {
+  for (const [text, expected] of [
+    ['请看@ada', '"请看" mark("@ada")'],
+    ['@adaさん', 'mark("@ada") "さん"'],
+    ['@ada님', 'mark("@ada") "님"'],
+    ['@adaー', 'mark("@ada") "ー"'],
+    ['สวัสดี@adaครับ', '"สวัสดี" mark("@ada") "ครับ"'],
+    ['これは*重要*です', '"これは" em("重要") "です"'],
+    ['这**很**好', '"这" strong("很") "好"'],
+    ['я@ada', '"я@ada"'],
+    ['@adaя', '"@adaя"'],
+    ['2*3*4', '"2*3*4"'],
+  ]) {
+    check(text, expected);
+  }
+});
+
 test('links end where the sentence goes on', () => {
   for (const [text, expected] of [
+    ['[x](https://example.org/a)', '"[x](" a("https://example.org/a") ")"'],
+    ['https://example.org/(a(b))c))', 'a("https://example.org/(a(b))c") "))"'],
+    ['http://[::1]/', 'a("http://[::1]/")'],
+    ['https://example.org/a[1]', 'a("https://example.org/a[1]")'],
+    ['{https://example.org/{id}}', '"{" a("https://example.org/{id}") "}"'],
+    ['“https://example.org/”', '"“" a("https://example.org/") "”"'],
+    ['«https://example.org/».', '"«" a("https://example.org/") "»."'],
+    ['„https://example.org/“', '"„" a("https://example.org/") "“"'],
+    ['https://example.org/a。然后', 'a("https://example.org/a") "。然后"'],
+    ['（https://example.org/a），', '"（" a("https://example.org/a") "），"'],
+    ['「https://example.org/佐々木」！', '"「" a("https://example.org/佐々木") "」！"'],
+    ['https://example.org؟', 'a("https://example.org") "؟"'],
+    ['https://example.org؛', 'a("https://example.org") "؛"'],
+    ['https://example.org।', 'a("https://example.org") "।"'],
+    ['https://example.org/Paral·lel', 'a("https://example.org/Paral·lel")'],
+    ['https://example.org/#a/', 'a("https://example.org/#a/")'],
+    ['https://...', '"https://..."'],
+    ['https://-', '"https://-"'],
+    ['https://)', '"https://)"'],
+    ['https://bank.example@evil.example', '"https://bank.example@evil.example"'],
+    ['https://a.example\u202e/b', 'a("https://a.example") "\u202e/b"'],
+    ['https://a.example\u200b.b', 'a("https://a.example") "\u200b.b"'],
+    ['https://a.example\u00ad/b', 'a("https://a.example") "\u00ad/b"'],
+    ['https://раypal.com/x', 'a("https://xn--ypal-43d9g.com/x")'],
+    ['https://пример.com', 'a("https://xn--e1afmkfd.com/")'],
+    ['https://президент.рф', 'a("https://президент.рф")'],
+    ['https://例え.jp/', 'a("https://例え.jp/")'],
+    ['https://データ.jp/', 'a("https://データ.jp/")'],
+    ['https://münchen.de/straße', 'a("https://münchen.de/straße")'],
     ['https://example.org', 'a("https://example.org")'],
     ['HTTP://Example.org/x', 'a("HTTP://Example.org/x")'],
     ['see https://example.org/a_(b), or', '"see " a("https://example.org/a_(b)") ", or"'],
@@ -57,6 +122,14 @@ test('links end where the sentence goes on', () => {
 
 test('mentions of me, and of nobody else', () => {
   for (const [text, expected, me] of [
+    ['@Ada\u0301 @Ada', '"@Ada\u0301 " mark("@Ada")'],
+    ['@ＡＤＡ', 'mark("@ＡＤＡ")'],
+    ['@jose\u0301', 'mark("@jose\u0301")', 'José'],
+    ['@STRASSE', 'mark("@STRASSE")', 'Straße'],
+    ['@straßen', '"@straßen"', 'Strasse'],
+    ['@inci @İNCİ', 'mark("@inci") " " mark("@İNCİ")', 'İnci'],
+    ['@ada\u00a0lovelace', 'mark("@ada\u00a0lovelace")', 'Ada Lovelace'],
+    ['@민수', '"@민수"', '민'],
     ['@ada: hi', 'mark("@ada") ": hi"'],
     ['hi @ADA!', '"hi " mark("@ADA") "!"'],
     ['@Grace', '"@Grace"'],
@@ -67,30 +140,46 @@ test('mentions of me, and of nobody else', () => {
   ]) {
     check(text, expected, me);
   }
-  assert.equal(isCalling(pieces('**so, @ada**', 'Ada')), true);
-  assert.equal(isCalling(pieces('`@ada`', 'Ada')), false);
+  assert.equal(hasMention(parseText('**so, @ada**', 'Ada')), true);
+  assert.equal(hasMention(parseText('`@ada`', 'Ada')), false);
 });
 
 test('what is joined again is the text, but for the marks of formatting', () => {
   const text = 'a *b* **c** `d` https://e.example, @ada f';
   const joined = (parts) => parts.map((part) => part.text ?? joined(part.parts)).join('');
-  assert.equal(joined(pieces(text, 'Ada')), 'a b c d https://e.example, @ada f');
+  assert.equal(joined(parseText(text, 'Ada')), 'a b c d https://e.example, @ada f');
 });
 
 test('hostile texts cost little time and few parts', () => {
   const BYTES = 65_536;
   for (const unit of [
     '*', '**', '`', '```', '*a', '*a*', '*a* ', '**a** ', '`a', '`a` ', '```a', '* *', '@ada ', '@', 'https://', 'http://a ', 'https://a)',
-    '(', ')', '*`', '**`*', '*a\n', '`\n', '```\n', '*@ada* ', 'a', ' ', '\n', '\u202e', '\ud83d\ude00', '*\u0301', '_', '*a`b',
+    '(', ')', '*`', '**`*', '*a\n', '`\n', '```\n', '*@ada* ', '@ada\u0301 ', '@adax', '``a ', '`a``b', 'https://a]', 'https://\u00e9} ', 'a', ' ', '\n', '\u202e', '\ud83d\ude00', '*\u0301', '_', '*a`b',
   ]) {
     const text = unit.repeat(Math.ceil(BYTES / unit.length)).slice(0, BYTES);
     for (const hostile of [text, `\`\`\`${text}`, `*${text}`, `**${text}`, `https://${text}`]) {
-      const start = performance.now();
-      const parts = pieces(hostile, 'Ada');
-      const took = performance.now() - start;
+      let parts;
+      // Of the processor, and the least of three: the machine may be busy with something else.
+      const took = Math.min(...[1, 2, 3].map(() => {
+        const start = process.cpuUsage();
+        parts = parseText(hostile, 'Ada');
+        const { user, system } = process.cpuUsage(start);
+        return (user + system) / 1000;
+      }));
       assert.ok(took < 200, `${JSON.stringify(unit)} took ${took} ms`);
       assert.ok(parts.length <= 210, `${JSON.stringify(unit)}: ${parts.length} parts`);
     }
+  }
+});
+
+test('a link that was cut is no link', () => {
+  for (const [text, expected] of [
+    ['see https://example.org/a', '"see " "https://example.org/a"'],
+    ['https://a.example https://example.org/a.', 'a("https://a.example") " " "https://example.org/a."'],
+    ['https://example.org/a then *this*', 'a("https://example.org/a") " then " em("this")'],
+    ['*this*', 'em("this")'],
+  ]) {
+    assert.equal(shown(parseCut(text, 'Ada')), expected, text);
   }
 });
 
@@ -99,7 +188,7 @@ test('a letter keeps the marks that a language needs', () => {
     'hello', 'Nguyễn', 'Nguye\u0302\u0303n', 'שָׁלוֹם', 'مُحَمَّد', 'น้ำ', 'བསྒྲུབས', 'မြွှေ့', 'क्षत्रिय', '❤️', '👩‍👩‍👧‍👦', '🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}',
     `a${'\u0301'.repeat(8)}`,
   ]) {
-    assert.equal(calm(text), text);
+    assert.equal(limitMarks(text), text);
   }
 });
 
@@ -115,7 +204,7 @@ test('piles of marks are cut, whatever stands between them', () => {
     [`ก${'\u0e38'.repeat(50)}`, `ก${'\u0e38'.repeat(8)}`],
     [`x${'\u20dd'.repeat(50)}`, `x${'\u20dd'.repeat(8)}`],
   ]) {
-    assert.equal(calm(text), expected);
+    assert.equal(limitMarks(text), expected);
   }
 });
 

@@ -4,9 +4,19 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
 const nodes = new Map();
-const node = () => ({ value: '', textContent: '', after() {}, focus() {}, select() {} });
+const node = () => ({
+  value: '',
+  textContent: '',
+  after() {},
+  focus() {},
+  select() {},
+  addEventListener(type, listener) {
+    this[type] = listener;
+  },
+});
 
 globalThis.document = {
+  baseURI: 'https://chat.example/',
   body: {},
   getElementById: (id) => nodes.get(id) ?? nodes.set(id, node()).get(id),
 };
@@ -17,7 +27,7 @@ const byId = (id) => document.getElementById(id);
 let asked;
 let shown;
 
-login.setUp({
+login.setUpLogin({
   ask: (message) => asked.push(message),
   show: (view) => (shown = view),
   hangUp() {},
@@ -41,14 +51,14 @@ const lately = {
   retry: 540,
 };
 
-function type(code) {
+function type(code, event = { type: 'input' }) {
   byId('code').value = code;
-  byId('code').oninput();
+  byId('code').input(event);
 }
 
 test('a code that was sent lately is asked for, and the button tells when another one can be sent', () => {
-  login.codeSent({ user: { name: 'Ada' }, text: 'flow' });
-  login.notice(lately);
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'flow' });
+  login.onNotice(lately);
   assert.equal(shown, 'verify-view');
   assert.equal(byId('verify-error').textContent, lately.text);
   assert.equal(byId('verify-note').textContent, '');
@@ -58,19 +68,61 @@ test('a code that was sent lately is asked for, and the button tells when anothe
 });
 
 test('where there is no code, the first form tells how long to wait', () => {
-  login.notice({ reason: 'mail-limited', text: 'Too many.', retry: 40 });
+  login.onNotice({ reason: 'mail-limited', text: 'Too many.', retry: 40 });
   assert.equal(shown, 'enter-view');
   assert.equal(byId('enter-error').textContent, 'Too many. Please wait 40 s.');
 });
 
 test('a code sends itself when it is as long as the hello said', () => {
-  login.codeSent({ user: { name: 'Ada' }, text: 'flow', chars: 12 });
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'flow', chars: 12 });
   type('7KQ2ZD');
   assert.deepEqual(asked, []);
   type('Your code: 7kq2zd9xw4ht');
   assert.deepEqual(asked.pop(), { type: 2, text: '7KQ2ZD9XW4HT', flow: 'flow' });
-  login.wrongCode({ left: 4 });
-  login.codeSent({ user: { name: 'Ada' }, text: 'next' });
+  login.onWrongCode({ left: 4 });
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'next' });
   type('7KQ2ZD');
   assert.deepEqual(asked.pop(), { type: 2, text: '7KQ2ZD', flow: 'next' });
+});
+
+test('a guess among several words is shown, and not sent', () => {
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'flow' });
+  type('Andrea wrote: Your login code is 7kq2zd');
+  assert.deepEqual(asked, []);
+  assert.equal(byId('code').value, '7KQ2ZD');
+  assert.match(byId('verify-note').textContent, /press Verify/);
+  byId('verify-form').onsubmit({ preventDefault() {} });
+  assert.deepEqual(asked, [{ type: 2, text: '7KQ2ZD', flow: 'flow' }]);
+});
+
+test('while an input method composes, the field is left alone', () => {
+  login.onCodeSent({ user: { name: 'Ada' }, text: 'flow' });
+  type('７kq2zd', { type: 'input', isComposing: true });
+  assert.equal(byId('code').value, '７kq2zd');
+  byId('code').compositionend({ type: 'compositionend' });
+  assert.equal(byId('code').value, '7KQ2ZD');
+  assert.equal(asked.length, 1);
+});
+
+test('what is too long, or no name, is not sent, and nothing is cut', () => {
+  login.resetLogin();
+  for (const [name, email, error] of [
+    ['ü'.repeat(61), 'ada@example.org', 'The name is 2 bytes too long.'],
+    ['Ada', `ada@${'m'.repeat(110)}.museum`, 'The address is 1 byte too long.'],
+    ['ada@example.org', 'ada@example.org', 'That is an email address, which everybody would see. Enter a name.'],
+    [' ', 'ada@example.org', 'Enter a name.'],
+    ['Ada', ' ', 'Enter your email address.'],
+  ]) {
+    byId('name').value = name;
+    byId('email').value = email;
+    byId('enter-form').onsubmit({ preventDefault() {} });
+    assert.deepEqual(asked, [], name);
+    assert.equal(byId('enter-error').textContent, error);
+    assert.equal(byId('name').value, name);
+    assert.equal(byId('email').value, email);
+  }
+  byId('name').value = '@Grace';
+  byId('email').value = 'g@example.org';
+  byId('enter-form').onsubmit({ preventDefault() {} });
+  assert.deepEqual(asked, [{ type: 0, text: 'Grace\ng@example.org' }]);
 });

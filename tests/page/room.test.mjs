@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Comings, Order, Outbox, Presence, completions } from '../../static/room.js';
+import { EventSummary, Order, Outbox, Presence, completions } from '../../static/room.js';
 
 test('each id is new once, and another run begins anew', () => {
   const order = new Order();
@@ -16,7 +16,7 @@ test('each id is new once, and another run begins anew', () => {
 
 test('presence follows what comes after its list', () => {
   const presence = new Presence();
-  const hear = (id, event, name) => presence.hear({ id, event, user: { name } });
+  const update = (id, event, name) => presence.update({ id, event, user: { name } });
   presence.begin({ count: 3, names: ['Ada', 'Grace'], last: 10 });
   for (const [id, event, name, count, names] of [
     [9, 'leave', 'Ada', 3, 'Ada Grace'],
@@ -27,14 +27,14 @@ test('presence follows what comes after its list', () => {
     [14, 'leave', 'somebody beyond the list', 2, 'Ada Eve'],
     [15, 'leave', 'nobody', 2, 'Ada Eve'],
   ]) {
-    hear(id, event, name);
+    update(id, event, name);
     assert.deepEqual([presence.count, presence.names.join(' ')], [count, names], `${event} ${name}`);
   }
   presence.begin({});
   assert.deepEqual([presence.count, presence.names], [0, []], 'the first Plume tells nothing');
 });
 
-test('comings and goings in few words', () => {
+test('enter and leave lines as a summary', () => {
   for (const [events, expected] of [
     ['+ada', 'ada came in'],
     ['+ada +grace', 'ada and grace came in'],
@@ -43,15 +43,15 @@ test('comings and goings in few words', () => {
     ['-ada -grace -eve -bob', 'ada, grace and 2 others left chat'],
     ['+ada +ada -grace +ada', 'ada came in, grace left chat'],
   ]) {
-    const comings = new Comings();
+    const summary = new EventSummary();
     for (const [sign, ...name] of events.split(' ')) {
-      comings.hear({ event: sign === '+' ? 'enter' : 'leave', user: { name: name.join('') } });
+      summary.add({ event: sign === '+' ? 'enter' : 'leave', user: { name: name.join('') } });
     }
-    assert.equal(comings.words, expected);
+    assert.equal(summary.words, expected);
   }
 });
 
-test('a line of ours waits until it is heard, is said once on each connection, and knows itself by its ref', () => {
+test('a line of ours waits until it is confirmed, is said once on each connection, and knows itself by its ref', () => {
   const outbox = new Outbox();
   outbox.add('one');
   outbox.add('same');
@@ -62,10 +62,10 @@ test('a line of ours waits until it is heard, is said once on each connection, a
   assert.ok(one.length <= 64);
   assert.equal(texts(outbox.takeUnsent()), 'one same same');
   assert.equal(texts(outbox.takeUnsent()), '');
-  assert.equal(outbox.heard(same), true);
-  assert.equal(outbox.heard(same), false);
-  assert.equal(outbox.heard(undefined), false);
-  outbox.broken();
+  assert.equal(outbox.confirm(same), true);
+  assert.equal(outbox.confirm(same), false);
+  assert.equal(outbox.confirm(undefined), false);
+  outbox.markUnsent();
   assert.deepEqual(outbox.takeUnsent().map(({ ref }) => ref), [one, again]);
   const reloaded = new Outbox(JSON.parse(JSON.stringify(outbox.lines)));
   assert.equal(texts(reloaded.takeUnsent()), 'one same', 'a reload forgets what was sent, not what waits');

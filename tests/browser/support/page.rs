@@ -20,6 +20,7 @@ pub(crate) enum Key {
     Tab,
     ShiftTab,
     Up,
+    Down,
 }
 
 impl<'a> Page<'a> {
@@ -172,6 +173,7 @@ impl<'a> Page<'a> {
             Key::Tab => ("Tab", 9, "", 0),
             Key::ShiftTab => ("Tab", 9, "", SHIFT),
             Key::Up => ("ArrowUp", 38, "", 0),
+            Key::Down => ("ArrowDown", 40, "", 0),
         };
         let down = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
         for kind in [down, "keyUp"] {
@@ -182,6 +184,25 @@ impl<'a> Page<'a> {
             }
             self.call("Input.dispatchKeyEvent", &event);
         }
+    }
+
+    /// Shows a text as an input method does that has not committed it yet.
+    pub(crate) fn compose(&self, text: &str) {
+        let end = text.encode_utf16().count();
+        let params = json!({"text": text, "selectionStart": end, "selectionEnd": end});
+        self.call("Input.imeSetComposition", &params);
+    }
+
+    /// Presses Enter for the input method alone: the page sees the key code 229.
+    pub(crate) fn press_for_input_method(&self) {
+        let event = json!({"type": "rawKeyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 229,
+            "nativeVirtualKeyCode": 229});
+        self.call("Input.dispatchKeyEvent", &event);
+    }
+
+    /// Runs a script in each document before its own.
+    pub(crate) fn run_before_load(&self, script: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", &json!({"source": script}));
     }
 
     /// A window of this size on a desk.

@@ -31,6 +31,11 @@ struct Line {
 
 impl Relay {
     pub(crate) fn to(server: SocketAddr) -> Self {
+        Self::rewriting(server, |_| {})
+    }
+
+    /// A relay that changes each request head on its way, as proxies do. (A browser sends a head at once.)
+    pub(crate) fn rewriting(server: SocketAddr, rewrite: fn(&mut Vec<u8>)) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let line = Arc::new(Mutex::default());
@@ -39,7 +44,7 @@ impl Relay {
             for stream in listener.incoming().map_while(Result::ok) {
                 let mut line = lock(&line);
                 if !line.is_cut {
-                    line.pass(&stream, server).expect("the server listens");
+                    line.pass(&stream, server, rewrite).expect("the server listens");
                 }
             }
         });
@@ -75,7 +80,7 @@ impl Relay {
 }
 
 impl Line {
-    fn pass(&mut self, client: &TcpStream, server: SocketAddr) -> io::Result<()> {
+    fn pass(&mut self, client: &TcpStream, server: SocketAddr, rewrite: fn(&mut Vec<u8>)) -> io::Result<()> {
         let server = &TcpStream::connect(server)?;
         for (way, from, to) in [(Way::ToServer, client, server), (Way::ToBrowser, server, client)] {
             from.set_nodelay(true)?;
@@ -84,7 +89,10 @@ impl Line {
             let is_lossy = Arc::clone(&self.is_lossy[way as usize]);
             thread::spawn(move || {
                 // A broken connection ends as a finished one does.
-                let _error = copy(&mut from, &mut to, &is_lossy);
+                let _error = match way {
+                    Way::ToServer => copy(&mut from, &mut to, &is_lossy, rewrite),
+                    Way::ToBrowser => copy(&mut from, &mut to, &is_lossy, |_| {}),
+                };
                 let _ended = to.shutdown(Shutdown::Write);
             });
         }
@@ -92,7 +100,12 @@ impl Line {
     }
 }
 
-fn copy(from: &mut TcpStream, to: &mut TcpStream, is_lossy: &AtomicBool) -> io::Result<()> {
+fn copy(
+    from: &mut TcpStream,
+    to: &mut TcpStream,
+    is_lossy: &AtomicBool,
+    rewrite: fn(&mut Vec<u8>),
+) -> io::Result<()> {
     let mut chunk = [0; 4096];
     loop {
         let count = from.read(&mut chunk)?;
@@ -100,7 +113,11 @@ fn copy(from: &mut TcpStream, to: &mut TcpStream, is_lossy: &AtomicBool) -> io::
             return Ok(());
         }
         if !is_lossy.load(Ordering::Relaxed) {
-            to.write_all(&chunk[..count])?;
+            let mut bytes = chunk[..count].to_vec();
+            if bytes.starts_with(b"GET ") {
+                rewrite(&mut bytes);
+            }
+            to.write_all(&bytes)?;
         }
     }
 }

@@ -1,0 +1,73 @@
+//! The build script's shortening of the page's script: what is renamed, and what must not be.
+
+#[path = "../build/shorten.rs"]
+mod shorten;
+
+use shorten::shorten;
+
+#[test]
+fn scripts_are_shortened_and_mean_the_same() {
+    let rows = [
+        ("const first = 1;\nlet second = first + 2;\n", "const e=1;let t=e+2;\n"),
+        (
+            "function add(left, right) {\n  return left + right;\n}\nadd(1, 2);",
+            "function e(t,a){return t+a;}\ne(1,2);\n",
+        ),
+        // A property in one place is kept in all.
+        ("const size = 1;\nlog({ size });", "const size=1;log({size});\n"),
+        ("const size = 1;\nlog({ size: size });", "const size=1;log({size:size});\n"),
+        ("const size = 1;\nlog(node.size, size);", "const size=1;log(node.size,size);\n"),
+        ("const { size = 2 } = node;", "const{size=2}=node;\n"),
+        ("const pick = ({ size }) => size;", "const e=({size})=>size;\n"),
+        (
+            "class Order {\n  run = '';\n  #last = 0;\n  begin(run) {\n    this.#last = run;\n  }\n}",
+            "class e{run='';#last=0;begin(run){this.#last=run;}\n}\n",
+        ),
+        // Constants stand where they are used.
+        ("const WAIT_MS = 5_000;\nlater(WAIT_MS, `${WAIT_MS} ms`);", "later(5_000,`${5_000} ms`);\n"),
+        (
+            "const KIND = {\n  ONE: 1,\n  TWO: 'two',\n};\nlog(KIND.ONE, { [KIND.TWO]: KIND.ONE });",
+            "log(1,{['two']:1});\n",
+        ),
+        ("const KIND = { ONE: 1 };\nlog(KIND, KIND.ONE);", "const e={ONE:1};log(e,e.ONE);\n"),
+        ("const KIND = { ONE: 1 };\nlog(KIND.TWO);", "const e={ONE:1};log(e.TWO);\n"),
+        ("const SUM = 1 + 1;\nlog(SUM, SUM);", "const e=1+1;log(e,e);\n"),
+        ("const A_B = 1;\nlog({ A_B: A_B });", "const A_B=1;log({A_B:A_B});\n"),
+        ("const A_B = 1;\nlog({ one, A_B, two });", "const A_B=1;log({one,A_B,two});\n"),
+        ("const WORDS = /a/g;\nlog(WORDS);", "const e=/a/g;log(e);\n"),
+        // What is not declared is the browser's.
+        ("document.title = name;", "document.title=name;\n"),
+        // Neither strings nor patterns nor the texts of templates.
+        (
+            "const word = 'word word';\nlog(`word ${word} ${`word ${word}`} word`, /[word/]word/g.test(word));",
+            "const e='word word';log(`word ${e} ${`word ${e}`} word`,/[word/]word/g.test(e));\n",
+        ),
+        ("const half = (whole) => whole / 2 / whole;", "const t=(e)=>e/2/e;\n"),
+        ("const is = (one) => (one ? /a/ : one);", "const t=(e)=>(e?/a/:e);\n"),
+        // Signs that would grow together, and ends of lines that end statements.
+        (
+            "let one = 1\nconst sum = one + +one - -one;\nsum++\n++one",
+            "let e=1\nconst t=e+ +e- -e;t++\n++e\n",
+        ),
+        (
+            "const [head, ...tail] = list;\nfor (const item of tail) log(item, head);",
+            "const[e,...a]=list;for(const t of a)log(t,e);\n",
+        ),
+        ("try {\n  go();\n} catch (error) {\n  log(error);\n}", "try{go();}catch(e){log(e);}\n"),
+        (
+            "const put = (list, at = list.length) => list.map(([key, value]) => put(key, value, at));",
+            "const n=(e,t=e.length)=>e.map(([a,o])=>n(a,o,t));\n",
+        ),
+    ];
+    for (script, expected) in rows {
+        let short = shorten(script).expect(script);
+        assert_eq!(short, expected, "{script}");
+    }
+}
+
+#[test]
+fn what_is_no_script_is_refused() {
+    for script in ["const word = 'no end", "log(`no end ${word}", "log((1)", "log(1))", "log(/no end)"] {
+        assert!(shorten(script).is_err(), "{script}");
+    }
+}
