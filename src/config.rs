@@ -4,6 +4,7 @@
 //! parsing, defaults and `--help`.
 
 mod settings;
+mod summary;
 mod values;
 
 use crate::log_event::Level;
@@ -14,6 +15,7 @@ use std::fmt::{self, Display, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+pub use summary::Summary;
 
 /// The command given on the command line.
 #[derive(Debug)]
@@ -31,14 +33,40 @@ pub struct Config {
     pub settings: Settings,
     /// Most connections at once, if set; otherwise the file limit decides, which only `main` may query.
     pub connections_max: Option<usize>,
-    /// The address to listen on. Port 0: any free one.
-    pub listen: SocketAddr,
+    /// Where to listen, unless systemd passes a socket.
+    pub listen: Listen,
     /// A directory to serve instead of the built-in page.
     pub static_dir: Option<PathBuf>,
     /// The least severe level that is logged.
     pub log_level: Level,
     /// How login codes are delivered.
     pub mail: MailSettings,
+}
+
+impl Config {
+    /// What would run, in one line without secrets.
+    #[must_use]
+    pub fn summary(&self) -> Summary<'_> {
+        Summary(self)
+    }
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// On a TCP address. Port 0: any free one.
+    Tcp(SocketAddr),
+    /// On a Unix socket at this path, for a proxy on this machine.
+    Unix(PathBuf),
+}
+
+impl Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
 }
 
 /// How login codes are delivered.
@@ -248,7 +276,7 @@ impl Default for Draft {
         let config = Config {
             settings: Settings::default(),
             connections_max: None,
-            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            listen: Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
             static_dir: None,
             log_level: Level::Info,
             mail: MailSettings::Print,
@@ -285,6 +313,8 @@ impl Draft {
     }
 }
 
+/// Prefix of a path to listen on.
+pub(crate) const UNIX: &str = "unix:";
 /// Most characters of an invalid value that an error shows.
 const SHOWN_CHARS_MAX: usize = 100;
 

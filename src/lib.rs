@@ -16,6 +16,7 @@
 //! ```text
 //!     the shell: all I/O, no decisions           |   no I/O to the right of this line
 //!  main, config, static_dir                      |
+//!  service_manager                               |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (ureq, one thread) <--- Output --------          +-> users      names sessions logins mail_limits user_name email
 //!  logger (stderr)                               |       +-> http       request site assets
@@ -34,7 +35,8 @@
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `connection` (one connection from its first byte to its last),
 //!    `lifecycle` (input, writes, and what follows from a connection's state), `deadlines`, `admission` (limits by client address),
 //!    `http` (requests), `messages` (what each costs and who it is for), `guest`, `member`.
-//! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
+//! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls. [`service_manager`]: what
+//!    systemd is told.
 //! 6. [`mail`]: the only user of ureq and of threads. [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
 //!    [`config`]: a pure function from variables and flags to settings. [`static_dir`]: the only reader of files.
 //!
@@ -66,6 +68,7 @@ pub mod mail;
 pub mod message;
 mod room;
 pub mod server;
+pub mod service_manager;
 pub mod settings;
 pub mod static_dir;
 pub mod usage;

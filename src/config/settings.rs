@@ -38,7 +38,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "PLUME_LISTEN",
         default: Value("127.0.0.1:4884"),
-        meaning: "IP address and port to listen on; port 0 takes a free one and prints it.",
+        meaning: "IP address and port (0: a free one), or unix:/path of a socket for a proxy on this machine.",
         set: |draft, value| put(&mut draft.config.listen, listen(value)),
     },
     Setting {

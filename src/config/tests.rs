@@ -38,7 +38,7 @@ fn check(args: &[&str], vars: Vars, want: &Want) {
 fn nothing_given_means_the_defaults() {
     let config = config(&[], &[("PATH", "/bin"), ("MAILGUN_OTHER", "x"), ("PLUME", "x")]);
     assert_eq!(config.settings, Settings::default());
-    assert_eq!(config.listen.to_string(), "127.0.0.1:4884");
+    assert_eq!(config.listen.to_string(), "http://127.0.0.1:4884");
     assert_eq!((config.connections_max, config.static_dir, config.log_level), (None, None, Level::Info));
     assert!(matches!(config.mail, MailSettings::Print));
 }
@@ -154,10 +154,17 @@ fn read(variable: &str, value: &str) -> Option<String> {
 #[test]
 fn words_and_addresses() {
     let long_name = "n".repeat(SITE_NAME_BYTES_MAX + 1);
+    let long_path = format!("unix:/{}", "p".repeat(200));
     for (variable, value, want) in [
-        ("PLUME_LISTEN", "[::1]:4884", Some("[::1]:4884")),
-        ("PLUME_LISTEN", "0.0.0.0:0", Some("0.0.0.0:0")),
-        ("PLUME_LISTEN", "localhost:80", Some("127.0.0.1:80")),
+        ("PLUME_LISTEN", "[::1]:4884", Some("http://[::1]:4884")),
+        ("PLUME_LISTEN", "0.0.0.0:0", Some("http://0.0.0.0:0")),
+        ("PLUME_LISTEN", "localhost:80", Some("http://127.0.0.1:80")),
+        ("PLUME_LISTEN", "unix:/run/plume/plume.sock", Some("unix:/run/plume/plume.sock")),
+        ("PLUME_LISTEN", "unix:plume.sock", None),
+        ("PLUME_LISTEN", "unix:", None),
+        ("PLUME_LISTEN", "unix:/run/plume/", None),
+        ("PLUME_LISTEN", &long_path[..5 + 107], Some(&long_path[..5 + 107])),
+        ("PLUME_LISTEN", &long_path[..5 + 108], None),
         ("PLUME_LISTEN", "localhost", None),
         ("PLUME_LISTEN", "4884", None),
         ("PLUME_LISTEN", "example.org:80", None),

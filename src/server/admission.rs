@@ -11,16 +11,15 @@ use crate::server::connection::Connection;
 use std::net::IpAddr;
 
 impl Server {
-    pub(crate) fn accept(&mut self, id: ClientId, peer: IpAddr) {
+    pub(crate) fn accept(&mut self, id: ClientId, origin: Origin) {
         // The socket that had the slot is closed, or this one would not have it.
         if let Some(former) = self.clients.in_slot_of(id) {
             self.remove(former, CloseReason::PeerGone);
         }
         let mut connection = Connection::new(self.now.moment);
-        let origin = self.addresses.origin(peer);
         let (role, address) = match self.make_room(id, origin) {
             Ok(address) => (Role::Http(origin), address),
-            Err(reason) if self.clients.refuse(id, network(peer)) => {
+            Err(reason) if self.clients.refuse(id, network(origin.address())) => {
                 connection.refuse(&self.room.log, self.now.moment, Refusal::Full, reason);
                 (Role::Refused, None)
             }

@@ -14,7 +14,7 @@ use crate::http::request::{HeadReader, Request};
 use crate::http::site::Refusal;
 use crate::limits::{
     CLOSE_TIMEOUT, DRAIN_TIMEOUT, FIRST_BYTE_TIMEOUT, GUEST_TIMEOUT, HEAD_TIMEOUT, KEEP_ALIVE,
-    PRIVATE_UNSENT_BYTES_MAX, PROBE_BYTES, PROBE_EVERY, PROGRESS_TIMEOUT, SILENCE_MAX,
+    PRIVATE_UNSENT_BYTES_MAX, PROBE_BYTES, PROBE_EVERY, PROGRESS_TIMEOUT, RESTART_CLOSE_TIMEOUT, SILENCE_MAX,
     STEADY_BYTES_PER_SECOND, UNSENT_BYTES_MAX, WRITE_SHARE_BYTES,
 };
 use crate::message::ServerMessage;
@@ -348,11 +348,13 @@ impl Connection {
 
     /// Whether the last byte is out, so that the shell may end its side. True once.
     pub(crate) fn ends_writing(&mut self, ring: &Ring, now: Moment) -> bool {
-        let State::Ending { until, drain, .. } = &mut self.state else { return false };
+        let State::Ending { reason, until, drain } = &mut self.state else { return false };
         if *drain == Drain::Told || self.outbox.has_unsent(ring) {
             return false;
         }
-        if *drain == Drain::Discard {
+        if *reason == CloseReason::Restarting {
+            *until = now.after(RESTART_CLOSE_TIMEOUT);
+        } else if *drain == Drain::Discard {
             *until = now.after(DRAIN_TIMEOUT);
         }
         *drain = Drain::Told;
