@@ -3,25 +3,36 @@
 //! A pure function of its arguments: it never reads the environment, files or sockets. One table, `SETTINGS`, drives
 //! parsing, defaults and `--help`.
 
+mod commands;
 mod settings;
 mod summary;
+mod url;
 mod values;
 
 use crate::log_event::Level;
 use crate::settings::{MailBudget, Settings};
+use commands::DOCTOR_FLAGS;
+pub use commands::{Doctor, Health};
 use settings::Fallback::{Value, Words};
-use settings::{API_BASE, HELP_HEAD, KEY, PREFIX, SETTINGS};
+use settings::{API_BASE, HELP_HEAD, KEY, PREFIX, SETTINGS, Setting};
 use std::fmt::{self, Display, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 pub use summary::Summary;
+pub use url::Url;
 
 /// The command given on the command line.
 #[derive(Debug)]
 pub enum Command {
     /// Serve with this configuration.
     Run(Box<Config>),
+    /// Say what would run with this configuration.
+    Check(Box<Config>),
+    /// Check the settings, if they are good, and the site from outside.
+    Doctor(Box<Result<Config, ConfigError>>, Doctor),
+    /// Ask the server whether it is well.
+    Health(Health),
     /// Print this text, which ends with a line break, to stdout and exit with 0.
     Print(String),
 }
@@ -70,7 +81,7 @@ impl Display for Listen {
 }
 
 /// How login codes are delivered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum MailSettings {
     /// Printed on stderr, for development.
     Print,
@@ -79,6 +90,7 @@ pub enum MailSettings {
 }
 
 /// Access to Mailgun.
+#[derive(Clone)]
 pub struct Mailgun {
     /// The secret API key.
     pub api_key: String,
@@ -128,6 +140,8 @@ pub enum ConfigError {
     },
     /// Production without the API key that it needs.
     KeyMissing,
+    /// `plume health` without a port to ask.
+    NoPort,
 }
 
 impl Display for ConfigError {
@@ -146,6 +160,9 @@ impl Display for ConfigError {
             Self::WrongValue { name, value: None, must_be } => write!(f, "{name} must be {must_be}"),
             Self::KeyMissing => {
                 write!(f, "{KEY} is not set, but production sends mail and needs it; see --help")
+            }
+            Self::NoPort => {
+                write!(f, "the server listens on any free port; give its address: plume health http://...")
             }
         }
     }
@@ -170,8 +187,31 @@ pub fn parse(
     if args.iter().any(|arg| arg == "--version" || arg == "-V") {
         return Ok(Command::Print(format!("plume {}\n", env!("CARGO_PKG_VERSION"))));
     }
+    match args.first().map(String::as_str) {
+        Some("doctor") => {
+            let Flags { settings, own, site } = read_flags(args, Some(&DOCTOR_FLAGS))?;
+            let vars: Vec<_> = vars.collect();
+            let is_setting =
+                |(name, _): &(String, String)| SETTINGS.iter().any(|setting| setting.variable == name);
+            let has_settings = settings.iter().any(Option::is_some) || vars.iter().any(is_setting);
+            let config = Box::new(configure(settings, vars.into_iter()));
+            commands::doctor(has_settings, site.as_deref(), own).map(|doctor| Command::Doctor(config, doctor))
+        }
+        Some("health") => {
+            let Flags { settings, site, .. } = read_flags(args, Some(&[]))?;
+            commands::health(|| configure(settings, vars), site.as_deref()).map(Command::Health)
+        }
+        _ => {
+            let (checks, args): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| arg == "--check");
+            let config = Box::new(configure(read_flags(args, None)?.settings, vars)?);
+            Ok(if checks.is_empty() { Command::Run(config) } else { Command::Check(config) })
+        }
+    }
+}
+
+fn configure(flags: AllGiven, vars: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
     let mut given = read_variables(vars)?;
-    for (chosen, flag) in given.iter_mut().zip(read_flags(args)?) {
+    for (chosen, flag) in given.iter_mut().zip(flags) {
         *chosen = flag.or(chosen.take());
     }
     let mut draft = Draft::default();
@@ -188,7 +228,7 @@ pub fn parse(
             return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
         }
     }
-    draft.finish().map(|config| Command::Run(Box::new(config)))
+    draft.finish()
 }
 
 /// A value, and the flag or variable that set it, as written.
@@ -212,18 +252,39 @@ fn read_variables(vars: impl Iterator<Item = (String, String)>) -> Result<AllGiv
     Ok(all)
 }
 
-fn read_flags(args: Vec<String>) -> Result<AllGiven, ConfigError> {
-    let mut all: AllGiven = SETTINGS.iter().map(|_| None).collect();
+/// The arguments of a command.
+struct Flags {
+    settings: AllGiven,
+    /// The values of the command's own flags, in their order.
+    own: Vec<Option<Given>>,
+    /// The argument that is no flag, which commands take one of: the address of a site.
+    site: Option<String>,
+}
+
+/// Reads arguments. A command has flags of its own; then the first argument is its name.
+fn read_flags(args: Vec<String>, command: Option<&[&str]>) -> Result<Flags, ConfigError> {
+    let own = command.unwrap_or_default();
+    let names: Vec<String> =
+        SETTINGS.iter().map(Setting::flag).chain(own.iter().map(|&name| name.to_owned())).collect();
+    let mut all: AllGiven = names.iter().map(|_| None).collect();
+    let mut site = None;
     let mut args = args.into_iter().zip(1..).peekable();
+    if command.is_some() {
+        args.next();
+    }
     while let Some((arg, number)) = args.next() {
         if !arg.starts_with('-') {
+            if command.is_some() && site.is_none() {
+                site = Some(arg);
+                continue;
+            }
             return Err(ConfigError::StrayArgument(number));
         }
         let (name, value) = match arg.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (arg, None),
         };
-        let Some(place) = SETTINGS.iter().position(|setting| setting.flag() == name) else {
+        let Some(place) = names.iter().position(|own| *own == name) else {
             return Err(ConfigError::UnknownFlag(name));
         };
         if all[place].is_some() {
@@ -235,7 +296,8 @@ fn read_flags(args: Vec<String>) -> Result<AllGiven, ConfigError> {
         };
         all[place] = Some(Given { name, value });
     }
-    Ok(all)
+    let own = all.split_off(SETTINGS.len());
+    Ok(Flags { settings: all, own, site })
 }
 
 fn help() -> String {

@@ -287,6 +287,11 @@ pub const LOG_REMINDER_LINES_MAX: u32 = 1;
 const _: () = assert!(LOG_REMINDER_LINES_MAX <= LOG_STRANGER_LINES_MAX);
 const _: () = assert!(LOG_STRANGER_LINES_MAX <= LOG_MEMBER_LINES_MAX);
 
+// The doctor.
+
+/// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many.
+pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED;
+
 // Login emails.
 
 /// Timeout for sending one email, in total, from the moment it is queued.

@@ -6,7 +6,8 @@
 
 use listenfd::ListenFd;
 use plume::base::time::Moment;
-use plume::config::{self, Command, Config, Listen};
+use plume::config::{self, Command, Config, ConfigError, Doctor, Listen};
+use plume::doctor::{self, Verdict};
 use plume::event_loop::{Listening, Passed};
 use plume::http::assets::Assets;
 use plume::http::site::Site;
@@ -32,6 +33,11 @@ fn main() -> ExitCode {
     let result = match config::parse(args, vars) {
         Ok(Command::Run(config)) => serve(*config),
         Ok(Command::Print(text)) => print(&text),
+        Ok(Command::Check(config)) => check(*config),
+        Ok(Command::Doctor(config, order)) => return ExitCode::from(examine(*config, &order) as u8),
+        Ok(Command::Health(target)) => {
+            doctor::health(&target).map_err(|error| Failure::System(format!("not healthy: {error}")))
+        }
         Err(error) => Err(Failure::Setting(error.to_string())),
     };
     let (code, error) = match result {
@@ -54,6 +60,24 @@ enum Failure {
 
 fn print(text: &str) -> Result<(), Failure> {
     io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::System(error.to_string()))
+}
+
+/// Says what would run.
+fn check(mut config: Config) -> Result<(), Failure> {
+    prepare(&mut config).map_err(Failure::Setting)?;
+    print(&format!(
+        "plume {}: {}; would listen on {}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.summary(),
+        config.listen
+    ))
+}
+
+/// Checks the settings, the email and the site.
+fn examine(config: Result<Config, ConfigError>, order: &Doctor) -> Verdict {
+    let prepared = |mut config: Config| prepare(&mut config).map(|_| config);
+    let config = config.map_err(|error| error.to_string()).and_then(prepared);
+    doctor::run(&config, order, &mut io::stdout())
 }
 
 /// Serves until a signal requests shutdown.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Modules that may use a crate. A module includes its submodules.
-const CRATES: [(&str, &[&str]); 20] = [
+const CRATES: [(&str, &[&str]); 22] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop", "base::expiring_slab"]),
     ("socket2", &["event_loop"]),
@@ -19,20 +19,32 @@ const CRATES: [(&str, &[&str]); 20] = [
     ("rustix", &["event_loop", "logger", "main"]),
     ("ureq", &["mail"]),
     ("listenfd", &["main"]),
-    ("httparse", &["http::request"]),
+    ("httparse", &["http::request", "doctor::http"]),
+    ("rustls", &["doctor::tls"]),
+    ("webpki_roots", &["doctor::tls"]),
     ("serde", &["message"]),
     ("serde_json", &["message"]),
-    // Only `websocket` uses the protocol; other modules use tungstenite's shared bytes, and the handshake its accept
+    // Only `websocket` and the doctor's client use the protocol; other modules use tungstenite's shared bytes, and the handshake its accept
     // key.
-    ("tungstenite::protocol", &["websocket"]),
-    ("tungstenite", &["websocket", "http::assets", "http::site", "room::cursor", "server::connection"]),
+    ("tungstenite::protocol", &["websocket", "doctor::websocket"]),
+    (
+        "tungstenite",
+        &[
+            "websocket",
+            "http::assets",
+            "http::site",
+            "room::cursor",
+            "server::connection",
+            "doctor::websocket",
+        ],
+    ),
     ("rand", &["main", "users"]),
     ("subtle", &["users"]),
     ("precis_profiles", &["users::user_name"]),
     ("unicode_security", &["users::user_name"]),
     ("unicode_script", &["users::user_name"]),
     ("email_address", &["users::email", "config"]),
-    ("ipnet", &["settings", "config", "server::client_addresses", "users"]),
+    ("ipnet", &["settings", "config", "server::client_addresses", "users", "doctor::connection"]),
 ];
 
 /// Modules of plain data, which any module may import.
@@ -40,7 +52,7 @@ const VOCABULARY: [&str; 7] =
     ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "usage"];
 
 /// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("room", &["base"]),
     ("users", &["base"]),
@@ -53,6 +65,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("config", &[]),
     ("static_dir", &[]),
     ("service_manager", &["base"]),
+    ("doctor", &["config", "mail", "logger"]),
     ("event_loop", &["base", "server", "mail", "logger", "config", "service_manager"]),
 ];
 

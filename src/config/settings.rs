@@ -176,8 +176,21 @@ pub(super) static SETTINGS: &[Setting] = &[
 pub(super) const HELP_HEAD: &str = "\
 Plume: a tiny in-memory chat server with a web page.
 
-Usage: plume [--flag VALUE | --flag=VALUE]...
+Usage: plume [SETTING]...                 serve
+       plume --check [SETTING]...         check the settings and say what would run
+       plume doctor [SITE] [SETTING]...   check settings, email and the site from outside
+       plume health [SITE] [SETTING]...   ask a running server whether it is well: 0 or 1
        plume --help | --version
+
+SETTING is --flag VALUE or --flag=VALUE from the list below. SITE is the address that people open,
+such as https://chat.example; without it, what PLUME_LISTEN says. Exit code 2 of plume and of
+plume --check means a wrong setting, which trying again does not heal.
+
+plume doctor also takes:
+  --wait SECONDS      leave a connection silent, to find idle time-outs of proxies; 70 is good
+  --mail-to ADDRESS   send an email there
+  --ca FILE           trust the authority in this PEM file instead of the public ones
+It prints lines with ok, warn or FAIL. Its exit code is 0, 1 after a warning, or 2 after a failure.
 
 Each setting is an environment variable and a flag; the flag wins. An empty value means the default.
 Times are in seconds; a fraction such as 0.5 is fine.

@@ -167,6 +167,14 @@ pub(super) fn api_key(value: &str) -> Checked<Option<String>> {
     good.then(|| Some(key.to_owned())).ok_or_else(|| "a key of visible ASCII characters".to_owned())
 }
 
+/// Checks a bare email address.
+pub(super) fn mailbox(value: &str) -> Checked<String> {
+    let options = Options::default().without_display_text().without_domain_literal();
+    let is_address = EmailAddress::parse_with_options(value, options).is_ok();
+    let must_be = || "an email address such as ada@example.org".to_owned();
+    is_address.then(|| value.to_owned()).ok_or_else(must_be)
+}
+
 /// Checks a sender: `Name <local@domain>` or a bare address. A line break would end the header field and could inject
 /// another.
 pub(super) fn sender(value: &str) -> Checked<Option<String>> {

@@ -2,6 +2,7 @@
 //! HTTP, a mail provider that fails on demand, signals, and a real clock.
 
 mod addresses;
+mod doctor;
 mod http_answers;
 mod http_faults;
 mod life;

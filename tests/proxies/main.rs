@@ -3,6 +3,7 @@
 //!
 //! These tests need the three programs, so they run when asked: `cargo test --test proxies -- --ignored`.
 
+mod doctor;
 mod examples;
 mod idle;
 mod mistakes;

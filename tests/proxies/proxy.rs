@@ -22,6 +22,8 @@ pub(crate) const KINDS: [Kind; 3] = [Kind::Nginx, Kind::Caddy, Kind::Haproxy];
 /// A running proxy. It is killed when it goes out of scope.
 pub(crate) struct Proxy {
     kind: Kind,
+    /// The name that visitors ask for.
+    pub(crate) name: &'static str,
     child: Child,
     folder: Folder,
     /// Where it takes TLS.
@@ -40,6 +42,11 @@ impl Proxy {
 
     /// The same with some of its text replaced, each of which must occur.
     pub(crate) fn start_with(kind: Kind, upstream: &str, edits: &[(&str, &str)]) -> Self {
+        Self::start_for("chat.example", kind, upstream, edits)
+    }
+
+    /// The same for another name of the site.
+    pub(crate) fn start_for(name: &'static str, kind: Kind, upstream: &str, edits: &[(&str, &str)]) -> Self {
         let folder = Folder::new(kind);
         let (port, plain_port) = free_ports();
         let path = write_config(kind, &folder.0, (port, plain_port), upstream, edits);
@@ -70,7 +77,7 @@ impl Proxy {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{kind:?} is not installed: {error}"));
-        let mut proxy = Self { kind, child, folder, port, plain_port };
+        let mut proxy = Self { kind, name, child, folder, port, plain_port };
         wait_for("listening proxy", || {
             let ended = proxy.child.try_wait().expect("the child is ours");
             assert!(ended.is_none(), "{kind:?} has ended: {}", proxy.log());
@@ -209,7 +216,9 @@ fn write_config(
             let letsencrypt = "/etc/letsencrypt/live/chat.example/";
             replace(&format!("{letsencrypt}fullchain.pem"), certificate("good.pem").to_str().expect("text"));
             replace(&format!("{letsencrypt}privkey.pem"), certificate("good.key").to_str().expect("text"));
-            replace("server 127.0.0.1:4884;", &format!("server {upstream};"));
+            if !edits.iter().any(|(from, _)| from.contains("4884")) {
+                replace("server 127.0.0.1:4884;", &format!("server {upstream};"));
+            }
             let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|name| format!("    {name}_temp_path {}/{name};\n", folder.display()))
                 .concat();

@@ -33,7 +33,7 @@ fn connect(proxy: &Proxy) -> Tls {
     let authority = CertificateDer::from_pem_file(proxy.authority()).expect("the authority is there");
     roots.add(authority).expect("it is an authority");
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::try_from("chat.example").expect("it is a name");
+    let name = ServerName::try_from(proxy.name).expect("it is a name");
     let connection = ClientConnection::new(Arc::new(config), name).expect("the configuration is good");
     let stream = TcpStream::connect(("127.0.0.1", proxy.port)).expect("the proxy listens");
     stream.set_nodelay(true).expect("a TCP socket has the option");
