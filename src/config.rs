@@ -14,7 +14,7 @@ use crate::settings::{MailBudget, Settings};
 use commands::DOCTOR_FLAGS;
 pub use commands::{Doctor, Health};
 use settings::Fallback::{Value, Words};
-use settings::{API_BASE, HELP_HEAD, KEY, PREFIX, SETTINGS, Setting};
+use settings::{API_BASE, HELP_HEAD, KEY, MAN_HEAD, MAN_TAIL, PREFIX, SETTINGS, Setting};
 use std::fmt::{self, Display, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -184,6 +184,9 @@ pub fn parse(
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         return Ok(Command::Print(help()));
     }
+    if args.iter().any(|arg| arg == "--man") {
+        return Ok(Command::Print(man()));
+    }
     if args.iter().any(|arg| arg == "--version" || arg == "-V") {
         return Ok(Command::Print(format!("plume {}\n", env!("CARGO_PKG_VERSION"))));
     }
@@ -298,6 +301,32 @@ fn read_flags(args: Vec<String>, command: Option<&[&str]>) -> Result<Flags, Conf
     }
     let own = all.split_off(SETTINGS.len());
     Ok(Flags { settings: all, own, site })
+}
+
+/// The manual page, plume(1): the text of `--help` in roff.
+fn man() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!(".TH PLUME 1 \"\" \"plume {version}\"\n{MAN_HEAD}");
+    for setting in SETTINGS {
+        let default = match setting.default {
+            Value(words) | Words(words) => words,
+        };
+        let (variable, flag, meaning) = (setting.variable, setting.flag(), setting.meaning);
+        let _ = write!(
+            text,
+            ".TP\n\\fB{}\\fR, \\fB{}\\fR\n{}\n.br\nDefault: {}\n",
+            roff(variable),
+            roff(&flag),
+            roff(meaning),
+            roff(default)
+        );
+    }
+    text + MAN_TAIL
+}
+
+/// Text in roff: a hyphen by itself would be a typographic one, which nobody can copy into a shell.
+fn roff(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-")
 }
 
 fn help() -> String {

@@ -287,6 +287,11 @@ fn help_tells_every_setting_and_version_the_version() {
         }
         assert!(text.contains("--mailgun-apikey\n") && text.lines().all(|line| line.len() <= 100), "{text}");
     }
+    let Ok(Command::Print(text)) = run(&["--man"], &[("PLUME_NONSENSE", "1")]) else { panic!("no manual") };
+    for setting in SETTINGS {
+        let (variable, flag) = (setting.variable, setting.flag().replace('-', "\\-"));
+        assert!(text.contains(&format!("\n.TP\n\\fB{variable}\\fR, \\fB{flag}\\fR\n")), "{text}");
+    }
     let Ok(Command::Print(text)) = run(&["--version"], &[]) else { panic!("no version") };
     assert_eq!(text, format!("plume {}\n", env!("CARGO_PKG_VERSION")));
 }
