@@ -3,23 +3,36 @@
 //! A pure function of its arguments: it never reads the environment, files or sockets. One table, `SETTINGS`, drives
 //! parsing, defaults and `--help`.
 
+mod commands;
 mod settings;
+mod summary;
+mod url;
 mod values;
 
 use crate::log_event::Level;
 use crate::settings::{MailBudget, Settings};
+use commands::DOCTOR_FLAGS;
+pub use commands::{Doctor, Health};
 use settings::Fallback::{Value, Words};
-use settings::{API_BASE, HELP_HEAD, KEY, PREFIX, SETTINGS};
+use settings::{API_BASE, HELP_HEAD, KEY, MAN_HEAD, MAN_TAIL, PREFIX, SETTINGS, Setting};
 use std::fmt::{self, Display, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+pub use summary::Summary;
+pub use url::Url;
 
 /// The command given on the command line.
 #[derive(Debug)]
 pub enum Command {
     /// Serve with this configuration.
     Run(Box<Config>),
+    /// Say what would run with this configuration.
+    Check(Box<Config>),
+    /// Check the settings, if they are good, and the site from outside.
+    Doctor(Box<Result<Config, ConfigError>>, Doctor),
+    /// Ask the server whether it is well.
+    Health(Health),
     /// Print this text, which ends with a line break, to stdout and exit with 0.
     Print(String),
 }
@@ -31,8 +44,8 @@ pub struct Config {
     pub settings: Settings,
     /// Most connections at once, if set; otherwise the file limit decides, which only `main` may query.
     pub connections_max: Option<usize>,
-    /// The address to listen on. Port 0: any free one.
-    pub listen: SocketAddr,
+    /// Where to listen, unless systemd passes a socket.
+    pub listen: Listen,
     /// A directory to serve instead of the built-in page.
     pub static_dir: Option<PathBuf>,
     /// The least severe level that is logged.
@@ -41,8 +54,34 @@ pub struct Config {
     pub mail: MailSettings,
 }
 
+impl Config {
+    /// What would run, in one line without secrets.
+    #[must_use]
+    pub fn summary(&self) -> Summary<'_> {
+        Summary(self)
+    }
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// On a TCP address. Port 0: any free one.
+    Tcp(SocketAddr),
+    /// On a Unix socket at this path, for a proxy on this machine.
+    Unix(PathBuf),
+}
+
+impl Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
 /// How login codes are delivered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum MailSettings {
     /// Printed on stderr, for development.
     Print,
@@ -51,6 +90,7 @@ pub enum MailSettings {
 }
 
 /// Access to Mailgun.
+#[derive(Clone)]
 pub struct Mailgun {
     /// The secret API key.
     pub api_key: String,
@@ -100,6 +140,8 @@ pub enum ConfigError {
     },
     /// Production without the API key that it needs.
     KeyMissing,
+    /// `plume health` without a port to ask.
+    NoPort,
 }
 
 impl Display for ConfigError {
@@ -118,6 +160,9 @@ impl Display for ConfigError {
             Self::WrongValue { name, value: None, must_be } => write!(f, "{name} must be {must_be}"),
             Self::KeyMissing => {
                 write!(f, "{KEY} is not set, but production sends mail and needs it; see --help")
+            }
+            Self::NoPort => {
+                write!(f, "the server listens on any free port; give its address: plume health http://...")
             }
         }
     }
@@ -139,11 +184,37 @@ pub fn parse(
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         return Ok(Command::Print(help()));
     }
+    if args.iter().any(|arg| arg == "--man") {
+        return Ok(Command::Print(man()));
+    }
     if args.iter().any(|arg| arg == "--version" || arg == "-V") {
         return Ok(Command::Print(format!("plume {}\n", env!("CARGO_PKG_VERSION"))));
     }
+    match args.first().map(String::as_str) {
+        Some("doctor") => {
+            let Flags { settings, own, site } = read_flags(args, Some(&DOCTOR_FLAGS))?;
+            let vars: Vec<_> = vars.collect();
+            let is_setting =
+                |(name, _): &(String, String)| SETTINGS.iter().any(|setting| setting.variable == name);
+            let has_settings = settings.iter().any(Option::is_some) || vars.iter().any(is_setting);
+            let config = Box::new(configure(settings, vars.into_iter()));
+            commands::doctor(has_settings, site.as_deref(), own).map(|doctor| Command::Doctor(config, doctor))
+        }
+        Some("health") => {
+            let Flags { settings, site, .. } = read_flags(args, Some(&[]))?;
+            commands::health(|| configure(settings, vars), site.as_deref()).map(Command::Health)
+        }
+        _ => {
+            let (checks, args): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| arg == "--check");
+            let config = Box::new(configure(read_flags(args, None)?.settings, vars)?);
+            Ok(if checks.is_empty() { Command::Run(config) } else { Command::Check(config) })
+        }
+    }
+}
+
+fn configure(flags: AllGiven, vars: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
     let mut given = read_variables(vars)?;
-    for (chosen, flag) in given.iter_mut().zip(read_flags(args)?) {
+    for (chosen, flag) in given.iter_mut().zip(flags) {
         *chosen = flag.or(chosen.take());
     }
     let mut draft = Draft::default();
@@ -160,7 +231,7 @@ pub fn parse(
             return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
         }
     }
-    draft.finish().map(|config| Command::Run(Box::new(config)))
+    draft.finish()
 }
 
 /// A value, and the flag or variable that set it, as written.
@@ -184,18 +255,39 @@ fn read_variables(vars: impl Iterator<Item = (String, String)>) -> Result<AllGiv
     Ok(all)
 }
 
-fn read_flags(args: Vec<String>) -> Result<AllGiven, ConfigError> {
-    let mut all: AllGiven = SETTINGS.iter().map(|_| None).collect();
+/// The arguments of a command.
+struct Flags {
+    settings: AllGiven,
+    /// The values of the command's own flags, in their order.
+    own: Vec<Option<Given>>,
+    /// The argument that is no flag, which commands take one of: the address of a site.
+    site: Option<String>,
+}
+
+/// Reads arguments. A command has flags of its own; then the first argument is its name.
+fn read_flags(args: Vec<String>, command: Option<&[&str]>) -> Result<Flags, ConfigError> {
+    let own = command.unwrap_or_default();
+    let names: Vec<String> =
+        SETTINGS.iter().map(Setting::flag).chain(own.iter().map(|&name| name.to_owned())).collect();
+    let mut all: AllGiven = names.iter().map(|_| None).collect();
+    let mut site = None;
     let mut args = args.into_iter().zip(1..).peekable();
+    if command.is_some() {
+        args.next();
+    }
     while let Some((arg, number)) = args.next() {
         if !arg.starts_with('-') {
+            if command.is_some() && site.is_none() {
+                site = Some(arg);
+                continue;
+            }
             return Err(ConfigError::StrayArgument(number));
         }
         let (name, value) = match arg.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (arg, None),
         };
-        let Some(place) = SETTINGS.iter().position(|setting| setting.flag() == name) else {
+        let Some(place) = names.iter().position(|own| *own == name) else {
             return Err(ConfigError::UnknownFlag(name));
         };
         if all[place].is_some() {
@@ -207,7 +299,34 @@ fn read_flags(args: Vec<String>) -> Result<AllGiven, ConfigError> {
         };
         all[place] = Some(Given { name, value });
     }
-    Ok(all)
+    let own = all.split_off(SETTINGS.len());
+    Ok(Flags { settings: all, own, site })
+}
+
+/// The manual page, plume(1): the text of `--help` in roff.
+fn man() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!(".TH PLUME 1 \"\" \"plume {version}\"\n{MAN_HEAD}");
+    for setting in SETTINGS {
+        let default = match setting.default {
+            Value(words) | Words(words) => words,
+        };
+        let (variable, flag, meaning) = (setting.variable, setting.flag(), setting.meaning);
+        let _ = write!(
+            text,
+            ".TP\n\\fB{}\\fR, \\fB{}\\fR\n{}\n.br\nDefault: {}\n",
+            roff(variable),
+            roff(&flag),
+            roff(meaning),
+            roff(default)
+        );
+    }
+    text + MAN_TAIL
+}
+
+/// Text in roff: a hyphen by itself would be a typographic one, which nobody can copy into a shell.
+fn roff(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-")
 }
 
 fn help() -> String {
@@ -248,7 +367,7 @@ impl Default for Draft {
         let config = Config {
             settings: Settings::default(),
             connections_max: None,
-            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            listen: Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
             static_dir: None,
             log_level: Level::Info,
             mail: MailSettings::Print,
@@ -285,6 +404,8 @@ impl Draft {
     }
 }
 
+/// Prefix of a path to listen on.
+pub(crate) const UNIX: &str = "unix:";
 /// Most characters of an invalid value that an error shows.
 const SHOWN_CHARS_MAX: usize = 100;
 

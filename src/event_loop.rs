@@ -1,6 +1,6 @@
 //! The event loop around the sans-I/O server: turns readiness into inputs and outputs into system calls. Owns
 //! sockets, clocks and signals, and is the only user of mio; it decides nothing about clients and never parses a
-//! byte.
+//! byte. Its parts: `listener` (where connections come from) and `stream` (a connection over TCP or a Unix socket).
 //!
 //! One thread, one loop. Each turn:
 //! 1. poll: sleep until an event or the next deadline;
@@ -9,13 +9,20 @@
 //! 4. read a share from each readable socket that the server wants to read;
 //! 5. tick: after the reads, so that no client is judged for silence while its bytes are unread;
 //! 6. carry out the server's outputs; after a share of writes start the next turn without sleeping;
-//! 7. accept new connections, even when the server is full: it refuses those over the limit, so that they do not fill
+//! 7. report to the service manager, if that is due;
+//! 8. accept new connections, even when the server is full: it refuses those over the limit, so that they do not fill
 //!    the listen backlog and delay other clients.
 //!
 //! Work is derived from state, never armed by hand: a socket is served while it is readable and the server wants to
 //! read it, or when it is writable again after it was full.
 
+mod listener;
+mod stream;
+
+pub use listener::{Address, Passed};
+
 use crate::base::time::{Moment, Now};
+use crate::config::Listen;
 use crate::ids::ClientId;
 use crate::limits::{
     ACCEPTS_PER_TURN, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
@@ -25,7 +32,8 @@ use crate::log_event::{LogEvent, SystemCalls};
 use crate::logger::Logger;
 use crate::mail::Mailer;
 use crate::server::{Input, Output, Server};
-use mio::net::{TcpListener, TcpStream};
+use crate::service_manager::ServiceManager;
+use listener::Listener;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -34,19 +42,21 @@ use slab::Slab;
 use socket2::SockRef;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use stream::Stream;
 
 /// The event loop with all I/O resources. Made by [`Listening::split`].
 pub struct EventLoop {
     server: Server,
     mailer: Mailer,
     logger: Logger,
+    service_manager: ServiceManager,
     poll: Poll,
     signals: Signals,
     /// `None` once shutdown has begun.
-    listener: Option<TcpListener>,
+    listener: Option<Listener>,
     sockets: Slab<Socket>,
     next_serial: u64,
     /// Slots of sockets to serve.
@@ -66,13 +76,13 @@ pub struct EventLoop {
 
 #[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     id: ClientId,
     is_readable: bool,
     is_writable: bool,
-    /// Whether a short read no longer proves that the socket is empty: the peer's FIN has arrived or is on its way,
-    /// or the peer has sent urgent data, at whose mark a read ends early (tcp(7)). Once set, each read continues
-    /// until it would block.
+    /// Whether a short read does not prove that the socket is empty: the peer's FIN has arrived or is on its way, or
+    /// the peer has sent urgent data, at whose mark a read ends early (tcp(7)), or it is a Unix socket. Once set, each
+    /// read continues until it would block.
     reads_until_blocked: bool,
     is_queued: bool,
     /// The socket is full, and its unsent limit is raised by one packet so that it can be filled completely and
@@ -83,24 +93,21 @@ struct Socket {
 /// Listening sockets and signals, before there is a loop: everything that can fail at start.
 pub struct Listening {
     poll: Poll,
-    listener: TcpListener,
+    listener: Listener,
     signals: Signals,
     waker: Waker,
 }
 
 impl Listening {
-    /// Binds the address and takes over SIGTERM, SIGINT and SIGHUP.
+    /// Binds the address, or takes over the socket that was passed instead, and SIGTERM, SIGINT and SIGHUP.
     ///
     /// # Errors
-    /// If the address is in use or not local, or a system call fails.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    /// If the address is in use or not local, the passed socket does not listen, or a system call fails.
+    pub fn start(listen: &Listen, passed: Option<Passed>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::bind(address)?;
-        rustix::net::listen(&listener, LISTEN_BACKLOG)?;
-        // Accepted sockets inherit this option.
-        set_unsent_max(&listener, UNSENT_BYTES_MAX);
+        let mut listener = passed.map_or_else(|| Listener::bind(listen), Listener::take)?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        listener.register(poll.registry(), LISTENER)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         Ok(Self { poll, listener, signals, waker })
@@ -110,17 +117,18 @@ impl Listening {
     ///
     /// # Errors
     /// If getsockname(2) fails.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub fn address(&self) -> io::Result<Address> {
+        self.listener.address()
     }
 
     /// Splits off the waker, which other threads use, from a function that starts the loop.
-    pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Logger) -> EventLoop) {
+    pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Logger, ServiceManager) -> EventLoop) {
         let Self { poll, listener, signals, waker } = self;
-        let start = move |server, mailer, logger| EventLoop {
+        let start = move |server, mailer, logger, service_manager| EventLoop {
             server,
             mailer,
             logger,
+            service_manager,
             poll,
             signals,
             listener: Some(listener),
@@ -165,6 +173,8 @@ impl EventLoop {
             if self.obey() {
                 return Ok(());
             }
+            let counts = || (self.server.people(), self.server.lines());
+            self.service_manager.report(self.clock.now().moment, counts);
             self.accept();
         }
     }
@@ -174,7 +184,12 @@ impl EventLoop {
         if self.has_more || !self.queue.is_empty() || self.can_accept() {
             return Some(Duration::ZERO);
         }
-        let deadlines = [self.server.next_deadline(), self.accept_again, self.logger.next_deadline()];
+        let deadlines = [
+            self.server.next_deadline(),
+            self.accept_again,
+            self.logger.next_deadline(),
+            self.service_manager.next_deadline(),
+        ];
         let deadline = deadlines.into_iter().flatten().min()?;
         // mio rounds up to the resolution of epoll_wait(2), so the loop does not spin before the deadline.
         Some(deadline.since(self.clock.now().moment))
@@ -203,6 +218,7 @@ impl EventLoop {
         // it.
         if signals.iter().any(|&signal| signal != SIGHUP) {
             self.listener = None;
+            self.service_manager.stopping(self.clock.now().moment);
             self.tell(Input::Shutdown);
         }
     }
@@ -364,7 +380,7 @@ impl EventLoop {
             self.calls.accepts += 1;
             let error = match listener.accept() {
                 Ok((stream, peer)) => {
-                    self.welcome(stream, peer.ip());
+                    self.welcome(stream, peer);
                     continue;
                 }
                 Err(error) => error,
@@ -384,11 +400,14 @@ impl EventLoop {
         self.logger.note(now, note);
     }
 
-    fn welcome(&mut self, stream: TcpStream, peer: IpAddr) {
+    fn welcome(&mut self, stream: Stream, peer: Option<IpAddr>) {
         let slot = self.sockets.vacant_key();
         let id = ClientId::new(slot, self.next_serial);
         self.next_serial += 1;
-        self.tell(Input::Accepted { id, peer });
+        self.tell(match peer {
+            Some(peer) => Input::Accepted { id, peer },
+            None => Input::AcceptedProxy(id),
+        });
         if !self.server.has_connection(id) {
             // Refused without a response. Closed here rather than on the server's output, so that a flood needs one
             // descriptor at a time; and with a reset, so that the kernel keeps no state of it either.
@@ -396,11 +415,11 @@ impl EventLoop {
             return;
         }
         let mut socket = Socket {
+            reads_until_blocked: stream.may_read_short(),
             stream,
             id,
             is_readable: false,
             is_writable: true,
-            reads_until_blocked: false,
             is_queued: false,
             is_probed: false,
         };
@@ -412,19 +431,19 @@ impl EventLoop {
     }
 }
 
-fn set_up(registry: &Registry, stream: &mut TcpStream, token: Token) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn set_up(registry: &Registry, stream: &mut Stream, token: Token) -> io::Result<()> {
+    stream.set_nodelay()?;
     // Priority events are requested only to learn of urgent data, which makes reads end early.
     registry.register(stream, token, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
 }
 
-/// Bounds the unsent bytes that the kernel buffers for a socket. Systems without this option buffer more for peers
-/// that do not read.
+/// Bounds the unsent bytes that the kernel buffers for a socket. Unix sockets, whose buffers are smaller, do not have
+/// this option; systems without it buffer more for peers that do not read.
 fn set_unsent_max(socket: &impl AsFd, bytes: u32) {
     let _unknown = SockRef::from(socket).set_tcp_notsent_lowat(bytes);
 }
 
-fn write_slices(stream: &mut TcpStream, slices: [&[u8]; 3]) -> io::Result<usize> {
+fn write_slices(stream: &mut Stream, slices: [&[u8]; 3]) -> io::Result<usize> {
     let mut filled = slices.into_iter().filter(|slice| !slice.is_empty());
     match (filled.next(), filled.next()) {
         (None, _) => Ok(0),
@@ -495,8 +514,6 @@ fn whole_ms(duration: Duration) -> u64 {
 const LISTENER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 const WAKER: Token = Token(usize::MAX - 2);
-/// Listen backlog: after a restart all clients reconnect at once. The system may allow fewer.
-const LISTEN_BACKLOG: i32 = 4_096;
 /// Events per poll; the rest follow in the next turn.
 const EVENTS_PER_TURN: usize = 1_024;
 /// Pause in accepting after file descriptors have run out, unless one is freed earlier.

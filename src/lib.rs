@@ -16,6 +16,7 @@
 //! ```text
 //!     the shell: all I/O, no decisions           |   no I/O to the right of this line
 //!  main, config, static_dir                      |
+//!  service_manager, doctor                       |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (ureq, one thread) <--- Output --------          +-> users      names sessions logins mail_limits user_name email
 //!  logger (stderr)                               |       +-> http       request site assets
@@ -36,9 +37,11 @@
 //!    follows from a client's state), `deadlines`, `admission` (limits by client address), `http` (requests), `messages` (what each
 //!    costs and who it is for), `guest`, `member`, and `entry`: the decisions about users and the room, with the one place that
 //!    carries them out.
-//! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
+//! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls. [`service_manager`]: what
+//!    systemd is told.
 //! 6. [`mail`]: the only user of ureq and of threads. [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
 //!    [`config`]: a pure function from variables and flags to settings. [`static_dir`]: the only reader of files.
+//! 7. [`doctor`]: checks settings, email and site from outside; no part of a running server.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with `PLUME_STATIC=static`. What
 //! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 16 KiB on the wire.
@@ -57,6 +60,7 @@
 pub mod base;
 pub mod close_reason;
 pub mod config;
+pub mod doctor;
 pub mod event_loop;
 pub mod http;
 pub mod ids;
@@ -68,6 +72,7 @@ pub mod mail;
 pub mod message;
 mod room;
 pub mod server;
+pub mod service_manager;
 pub mod settings;
 pub mod static_dir;
 pub mod usage;

@@ -86,6 +86,19 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 /// Stop reading from a client that has this many unsent reply bytes: it sends requests without reading the replies.
 pub const PRIVATE_UNSENT_BYTES_MAX: usize = 4 << 10;
 
+// The service manager.
+
+/// Longest time between two reports to the service manager: its status shows lines a minute.
+pub const NOTIFY_INTERVAL_MAX: Duration = Duration::from_mins(1);
+/// Shortest time between two reports, whatever the watchdog asks for.
+pub const NOTIFY_INTERVAL_MIN: Duration = Duration::from_millis(500);
+/// Time after which a report is repeated that the service manager did not take.
+pub const NOTIFY_RETRY: Duration = Duration::from_secs(1);
+/// The status counts the lines of this time.
+pub const STATUS_WINDOW: Duration = Duration::from_mins(1);
+const _: () = assert!(NOTIFY_INTERVAL_MIN.as_millis() < NOTIFY_RETRY.as_millis());
+const _: () = assert!(NOTIFY_RETRY.as_millis() < NOTIFY_INTERVAL_MAX.as_millis());
+
 // HTTP.
 
 /// Largest request head, in bytes.
@@ -110,8 +123,8 @@ pub const REFUSALS_MAX: usize = 16;
 /// connections, and one response is enough to show the reason.
 pub const REFUSALS_PER_ADDRESS: usize = 4;
 const _: () = assert!(2 * REFUSALS_PER_ADDRESS <= REFUSALS_MAX, "one network must leave answers for others");
-/// File descriptors not used for connections: standard streams, poll, waker, signals, listener, mail; with some
-/// spare.
+/// File descriptors not used for connections: standard streams, poll, waker, signals, listener, service manager, mail;
+/// with some spare.
 pub const FILES_RESERVED: usize = 32;
 const _: () = assert!(
     FILES_RESERVED >= REFUSALS_MAX + 1 + 12,
@@ -126,6 +139,11 @@ const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_M
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for the peer to close the connection after a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same when the server is shutting down: a client that has all its bytes and does not answer must not delay a
+/// restart, during which nobody can connect.
+pub const RESTART_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const _: () = assert!(RESTART_CLOSE_TIMEOUT.as_millis() < DRAIN_TIMEOUT.as_millis());
+const _: () = assert!(2 * RESTART_CLOSE_TIMEOUT.as_millis() < SHUTDOWN_TIMEOUT.as_millis());
 /// Time for a guest to log in before the server closes the connection.
 pub const GUEST_TIMEOUT: Duration = Duration::from_mins(15);
 /// Silence after which a peer is considered gone.
@@ -271,6 +289,11 @@ pub const LOG_MEMBER_LINES_MAX: u32 = 600;
 pub const LOG_REMINDER_LINES_MAX: u32 = 1;
 const _: () = assert!(LOG_REMINDER_LINES_MAX <= LOG_STRANGER_LINES_MAX);
 const _: () = assert!(LOG_STRANGER_LINES_MAX <= LOG_MEMBER_LINES_MAX);
+
+// The doctor.
+
+/// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many.
+pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED;
 
 // Login emails.
 

@@ -55,6 +55,10 @@ pub enum LogEvent {
     UnknownProxy(ClientId),
     /// A trusted proxy sends no usable X-Forwarded-For: all its clients share the limits of the proxy's own address.
     SilentProxy(ClientId),
+    /// A page of another origin was refused: a proxy does not pass the Host on, or the origin is not allowed.
+    ForeignOrigin(ClientId),
+    /// A WebSocket handshake came without its Upgrade, which a proxy did not pass on.
+    UpgradeRemoved(ClientId),
     /// Trusted networks are so wide that they may contain clients, which can then choose the address they count
     /// under.
     WideTrust {
@@ -107,6 +111,8 @@ impl LogEvent {
             | Self::AddressFull(_)
             | Self::UnknownProxy(_)
             | Self::SilentProxy(_)
+            | Self::ForeignOrigin(_)
+            | Self::UpgradeRemoved(_)
             | Self::WideTrust { .. } => Level::Warn,
             Self::LoggedIn(_)
             | Self::Resumed(_)
@@ -143,6 +149,8 @@ impl LogEvent {
             Self::AddressFull(_) => "address-full",
             Self::UnknownProxy(_) => "unknown-proxy",
             Self::SilentProxy(_) => "silent-proxy",
+            Self::ForeignOrigin(_) => "foreign-origin",
+            Self::UpgradeRemoved(_) => "upgrade-removed",
             Self::WideTrust { .. } => "wide-trust",
             Self::OutOfFiles => "out-of-files",
             Self::AcceptFailed { .. } => "accept-failed",
@@ -167,9 +175,11 @@ impl LogEvent {
             | Self::AddressFull(_)
             | Self::OutOfFiles => Some(LOG_STRANGER_LINES_MAX),
             Self::LoggedIn(_) | Self::Resumed(_) | Self::Closed(..) => Some(LOG_MEMBER_LINES_MAX),
-            Self::UnknownProxy(_) | Self::SilentProxy(_) | Self::AcceptFailed { .. } => {
-                Some(LOG_REMINDER_LINES_MAX)
-            }
+            Self::UnknownProxy(_)
+            | Self::SilentProxy(_)
+            | Self::ForeignOrigin(_)
+            | Self::UpgradeRemoved(_)
+            | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
             // The first four occur once in a run; the others only at level `debug`, which is meant to show every
             // event.
             Self::WideTrust { .. }

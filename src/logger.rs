@@ -226,6 +226,12 @@ fn text(note: &LogEvent) -> String {
         LogEvent::SilentProxy(connection) => {
             format!("event={event} connection={connection} hint=X-Forwarded-For")
         }
+        LogEvent::ForeignOrigin(connection) => {
+            format!("event={event} connection={connection} hint=\"{FOREIGN_ORIGIN_HINT}\"")
+        }
+        LogEvent::UpgradeRemoved(connection) => {
+            format!("event={event} connection={connection} hint=\"{UPGRADE_REMOVED_HINT}\"")
+        }
         LogEvent::WideTrust { networks } => {
             format!("event={event} networks={networks} hint=PLUME_TRUSTED_PROXIES")
         }
@@ -240,6 +246,12 @@ fn text(note: &LogEvent) -> String {
         }
     }
 }
+
+/// What the operator can do about [`LogEvent::ForeignOrigin`].
+const FOREIGN_ORIGIN_HINT: &str = "let the proxy pass Host on (nginx: proxy_set_header Host $http_host), or add the site's address to PLUME_ORIGINS";
+/// What the operator can do about [`LogEvent::UpgradeRemoved`].
+const UPGRADE_REMOVED_HINT: &str = "let the proxy pass Upgrade on (nginx: proxy_http_version 1.1; \
+    proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade)";
 
 /// Socket on which the systemd journal receives the stdout and stderr of services.
 const SYSTEMD_JOURNAL: &str = "/run/systemd/journal/stdout";
@@ -316,6 +328,29 @@ mod tests {
                 "<6>",
                 "event=closed connection=12 reason=silent",
             ),
+            (LogEvent::AcceptFailed { errno: 1 }, "<3>", "event=accept-failed errno=1"),
+            (LogEvent::Full(connection), "<4>", "event=full connection=12"),
+            (LogEvent::OutOfFiles, "<3>", "event=out-of-files"),
+            (LogEvent::Stopping { connections: 5 }, "<6>", "event=stopping connections=5"),
+            (LogEvent::Stopped { unknown_messages: 9 }, "<6>", "event=stopped unknown_messages=9"),
+        ] {
+            check_line(&note, priority, line);
+        }
+    }
+
+    fn check_line(note: &LogEvent, priority: &str, line: &str) {
+        for prefix in ["", priority] {
+            let (mut journal, reader) = journal(Level::Debug);
+            journal.tells_priority = !prefix.is_empty();
+            journal.note(NOW, note);
+            assert_eq!(read_all(journal, reader), format!("{prefix}{line}\n"), "{note:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_about_a_proxy_says_what_to_set() {
+        let connection = ClientId::new(3, 12);
+        for (note, priority, line) in [
             (
                 LogEvent::UnknownProxy(connection),
                 "<4>",
@@ -327,22 +362,25 @@ mod tests {
                 "event=silent-proxy connection=12 hint=X-Forwarded-For",
             ),
             (
+                LogEvent::ForeignOrigin(connection),
+                "<4>",
+                "event=foreign-origin connection=12 hint=\"let the proxy pass Host on (nginx: proxy_set_header \
+                 Host $http_host), or add the site's address to PLUME_ORIGINS\"",
+            ),
+            (
+                LogEvent::UpgradeRemoved(connection),
+                "<4>",
+                "event=upgrade-removed connection=12 hint=\"let the proxy pass Upgrade on (nginx: \
+                 proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \
+                 upgrade)\"",
+            ),
+            (
                 LogEvent::WideTrust { networks: 2 },
                 "<4>",
                 "event=wide-trust networks=2 hint=PLUME_TRUSTED_PROXIES",
             ),
-            (LogEvent::AcceptFailed { errno: 1 }, "<3>", "event=accept-failed errno=1"),
-            (LogEvent::Full(connection), "<4>", "event=full connection=12"),
-            (LogEvent::OutOfFiles, "<3>", "event=out-of-files"),
-            (LogEvent::Stopping { connections: 5 }, "<6>", "event=stopping connections=5"),
-            (LogEvent::Stopped { unknown_messages: 9 }, "<6>", "event=stopped unknown_messages=9"),
         ] {
-            for prefix in ["", priority] {
-                let (mut journal, reader) = journal(Level::Debug);
-                journal.tells_priority = !prefix.is_empty();
-                journal.note(NOW, &note);
-                assert_eq!(read_all(journal, reader), format!("{prefix}{line}\n"), "{note:?}");
-            }
+            check_line(&note, priority, line);
         }
     }
 

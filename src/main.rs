@@ -1,11 +1,14 @@
 //! Starts the server: settings, file limit, listening socket, event loop. The only reader of arguments, environment
-//! and system randomness; decides nothing else. Exit code 2 is for errors that the operator can fix.
+//! and system randomness; decides nothing else. Exit code 2 is for wrong settings, which no restart heals; 1 for
+//! everything else, such as an address that another process still holds.
 
 #![forbid(unsafe_code)]
 
+use listenfd::ListenFd;
 use plume::base::time::Moment;
-use plume::config::{self, Command, Config, MailSettings};
-use plume::event_loop::Listening;
+use plume::config::{self, Command, Config, ConfigError, Doctor, Listen, MailSettings};
+use plume::doctor::{self, Verdict};
+use plume::event_loop::{Listening, Passed};
 use plume::http::assets::{Assets, PageValues};
 use plume::http::site::Site;
 use plume::limits::FILES_RESERVED;
@@ -13,13 +16,14 @@ use plume::log_event::LogEvent;
 use plume::logger::Logger;
 use plume::mail::Mailer;
 use plume::server::Server;
-use plume::settings::Settings;
+use plume::service_manager::ServiceManager;
 use plume::static_dir;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
@@ -27,54 +31,134 @@ fn main() -> ExitCode {
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
     let result = match config::parse(args, vars) {
         Ok(Command::Run(config)) => serve(*config),
-        Ok(Command::Print(text)) => {
-            io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
+        Ok(Command::Print(text)) => print(&text),
+        Ok(Command::Check(config)) => check(*config),
+        Ok(Command::Doctor(config, order)) => return ExitCode::from(examine(*config, &order) as u8),
+        Ok(Command::Health(target)) => {
+            doctor::health(&target).map_err(|error| Failure::System(format!("not healthy: {error}")))
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(Failure::Setting(error.to_string())),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If stderr is closed, there is nowhere to report the error.
-            let _ = writeln!(io::stderr(), "plume: {error}");
-            ExitCode::from(EXIT_MENDABLE)
-        }
-    }
+    let (code, error) = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Setting(error)) => (EXIT_SETTING, error),
+        Err(Failure::System(error)) => (EXIT_SYSTEM, error),
+    };
+    // If stderr is closed, there is nowhere to report the error.
+    let _ = writeln!(io::stderr(), "plume: {error}");
+    ExitCode::from(code)
 }
 
-/// Serves until a signal requests shutdown. The error is one line for the operator.
-fn serve(config: Config) -> Result<(), String> {
-    let connections_max = connections_max(config.connections_max)?;
-    let settings = Settings { connections_max, ..config.settings };
-    let values =
-        PageValues { site_name: &settings.name, prints_codes: matches!(config.mail, MailSettings::Print) };
-    let assets = match &config.static_dir {
-        None => Assets::built_in(values),
-        Some(dir) => static_dir::read(dir)
-            .map_err(|error| error.to_string())
-            .and_then(|files| Assets::from_files(values, files).map_err(|error| error.to_string()))
-            .map_err(|error| format!("cannot serve the folder {}: {error}", dir.display()))?,
-    };
-    let cannot_listen = |error: io::Error| format!("cannot listen on {}: {error}", config.listen);
-    let listening = Listening::bind(config.listen).map_err(cannot_listen)?;
+/// Why Plume ends: one line for the operator.
+enum Failure {
+    /// A setting is wrong: trying again does not help.
+    Setting(String),
+    /// Something is missing that may be there at the next try.
+    System(String),
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::System(error.to_string()))
+}
+
+/// Says what would run.
+fn check(mut config: Config) -> Result<(), Failure> {
+    prepare(&mut config).map_err(Failure::Setting)?;
+    print(&format!(
+        "plume {}: {}; would listen on {}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.summary(),
+        config.listen
+    ))
+}
+
+/// Checks the settings, the email and the site.
+fn examine(config: Result<Config, ConfigError>, order: &Doctor) -> Verdict {
+    let prepared = |mut config: Config| prepare(&mut config).map(|_| config);
+    let config = config.map_err(|error| error.to_string()).and_then(prepared);
+    doctor::run(&config, order, &mut io::stdout())
+}
+
+/// Serves until a signal requests shutdown.
+fn serve(mut config: Config) -> Result<(), Failure> {
+    let assets = prepare(&mut config).map_err(Failure::Setting)?;
+    let passed = passed_socket().map_err(Failure::Setting)?;
+    let place = if passed.is_some() { " socket=passed" } else { "" };
+    let cannot_listen = |error: io::Error| cannot_listen(&config.listen, &error);
+    let listening = Listening::start(&config.listen, passed).map_err(cannot_listen)?;
     let address = listening.address().map_err(cannot_listen)?;
 
-    let wide_trusts = settings.wide_trusts();
-    let site = Site::new(assets, settings.origins.clone());
-    let server = Server::new(settings, site, seed()?);
+    let wide_trusts = config.settings.wide_trusts();
+    let start_line =
+        format!("plume {}: {}{place}; listening on {address}", env!("CARGO_PKG_VERSION"), config.summary());
+    let site = Site::new(assets, config.settings.origins.clone());
+    let server = Server::new(config.settings, site, seed()?);
     let (waker, start) = listening.split();
     // If waking fails, the loop collects the results in its next turn.
     let wake = move || drop(waker.wake());
-    let mailer =
-        Mailer::start(config.mail, wake).map_err(|error| format!("cannot start the mailer: {error}"))?;
+    let mailer = Mailer::start(config.mail, wake)
+        .map_err(|error| Failure::System(format!("cannot start the mailer: {error}")))?;
     let mut logger = Logger::new(config.log_level);
-    logger.line(&format!("listening on http://{address}"));
+    logger.line(&start_line);
     if wide_trusts > 0 {
         logger.note(Moment::from_ms(0), &LogEvent::WideTrust { networks: wide_trusts });
     }
-    // Fails without systemd, which is fine.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    start(server, mailer, logger).run().map_err(|error| format!("cannot poll: {error}"))
+    let service_manager = service_manager()?;
+    let event_loop = start(server, mailer, logger, service_manager);
+    event_loop.run().map_err(|error| Failure::System(format!("cannot poll: {error}")))
+}
+
+/// Completes the settings by what only the system knows, and reads the page. The error is about a setting.
+fn prepare(config: &mut Config) -> Result<Assets, String> {
+    config.settings.connections_max = connections_max(config.connections_max)?;
+    let prints_codes = matches!(config.mail, MailSettings::Print);
+    let values = PageValues { site_name: &config.settings.name, prints_codes };
+    match &config.static_dir {
+        None => Ok(Assets::built_in(values)),
+        Some(dir) => static_dir::read(dir)
+            .map_err(|error| error.to_string())
+            .and_then(|files| Assets::from_files(values, files).map_err(|error| error.to_string()))
+            .map_err(|error| format!("cannot serve the folder {}: {error}", dir.display())),
+    }
+}
+
+/// The socket that the service manager passes, if it does (`sd_listen_fds(3)`).
+fn passed_socket() -> Result<Option<Passed>, String> {
+    let mut sockets = ListenFd::from_env();
+    match sockets.len() {
+        0 => Ok(None),
+        1 => {
+            let unix = |sockets: &mut ListenFd| sockets.take_unix_listener(0).map(|it| it.map(Passed::Unix));
+            let tcp = sockets.take_tcp_listener(0).map(|listener| listener.map(Passed::Tcp));
+            tcp.or_else(|_| unix(&mut sockets)).map_err(|_| {
+                "the socket that was passed is neither a TCP nor a Unix stream socket".to_owned()
+            })
+        }
+        many => Err(format!(
+            "{many} sockets were passed, but Plume listens on one: one ListenStream= in plume.socket"
+        )),
+    }
+}
+
+fn cannot_listen(listen: &Listen, error: &io::Error) -> Failure {
+    let line = format!("cannot listen on {listen}: {error}");
+    match error.kind() {
+        // Ports below 1024, or a folder that is somebody else's; a path with a file; a passed socket of another kind.
+        ErrorKind::PermissionDenied | ErrorKind::InvalidInput => Failure::Setting(line),
+        _ => Failure::System(line),
+    }
+}
+
+/// Reports to the service manager that the environment names (`sd_notify(3)`, `sd_watchdog_enabled(3)`).
+fn service_manager() -> Result<ServiceManager, Failure> {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
+        return Ok(ServiceManager::default());
+    };
+    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let is_ours = number("WATCHDOG_PID").is_none_or(|id| id == u64::from(std::process::id()));
+    let watchdog = number("WATCHDOG_USEC").filter(|_| is_ours).map(Duration::from_micros);
+    ServiceManager::connect(&socket, watchdog, Moment::from_ms(0))
+        .map_err(|error| Failure::Setting(format!("cannot notify NOTIFY_SOCKET: {error}")))
 }
 
 /// Raises the file limit as far as allowed, and returns the number of connections that fit into it.
@@ -94,12 +178,16 @@ fn connections_max(chosen: Option<usize>) -> Result<usize, String> {
 }
 
 /// The random seed of this run.
-fn seed() -> Result<[u8; 32], String> {
+fn seed() -> Result<[u8; 32], Failure> {
     let mut seed = [0; 32];
-    SysRng.try_fill_bytes(&mut seed).map_err(|error| format!("the system has no randomness: {error}"))?;
+    let result = SysRng.try_fill_bytes(&mut seed);
+    result.map_err(|error| Failure::System(format!("the system has no randomness: {error}")))?;
     Ok(seed)
 }
 
-const EXIT_MENDABLE: u8 = 2;
+/// The service manager tries again after this one ...
+const EXIT_SYSTEM: u8 = 1;
+/// ... and not after this one.
+const EXIT_SETTING: u8 = 2;
 /// Connection ids have room for 2 to the power of 24 slots.
 const FILES_MAX: u64 = 1 << 24;

@@ -65,7 +65,7 @@ use crate::users::Users;
 use crate::users::names::UserId;
 use crate::websocket::{Codec, TextFrame};
 use client::Client;
-use client_addresses::ClientAddresses;
+use client_addresses::{ClientAddresses, Origin};
 use clients::Clients;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -81,6 +81,8 @@ pub enum Input<'a> {
         /// The address of the peer.
         peer: IpAddr,
     },
+    /// The same for a connection over a Unix socket: the peer is a proxy on this machine, and trusted.
+    AcceptedProxy(ClientId),
     /// A peer has sent bytes.
     Received {
         /// The connection.
@@ -216,6 +218,7 @@ impl Server {
                 self.fire_deadlines();
             }
             Input::Accepted { .. }
+            | Input::AcceptedProxy(_)
             | Input::Received { .. }
             | Input::Writable(_)
             | Input::PeerEnded(_)
@@ -225,7 +228,8 @@ impl Server {
         }
         self.forget_expired();
         match input {
-            Input::Accepted { id, peer } => self.accept(id, peer),
+            Input::Accepted { id, peer } => self.accept(id, self.addresses.origin(peer)),
+            Input::AcceptedProxy(id) => self.accept(id, Origin::LOCAL_PROXY),
             Input::Received { id, bytes } => self.receive(id, bytes),
             Input::Writable(id) => self.unblock(id),
             Input::PeerEnded(id) => self.peer_ended(id),

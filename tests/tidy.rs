@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Modules that may use a crate. A module includes its submodules.
-const CRATES: [(&str, &[&str]); 22] = [
+const CRATES: [(&str, &[&str]); 24] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop", "base::expiring_slab"]),
     ("socket2", &["event_loop"]),
@@ -18,14 +18,19 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("signal_hook_mio", &["event_loop"]),
     ("rustix", &["event_loop", "logger", "main"]),
     ("ureq", &["mail"]),
-    ("sd_notify", &["main"]),
-    ("httparse", &["http::request"]),
+    ("listenfd", &["main"]),
+    ("httparse", &["http::request", "doctor::http"]),
+    ("rustls", &["doctor::tls"]),
+    ("webpki_roots", &["doctor::tls"]),
     ("serde", &["message"]),
     ("serde_json", &["message"]),
-    // Only `websocket` uses the protocol; other modules use tungstenite's shared bytes, and the handshake its accept
+    // Only `websocket` and the doctor's client use the protocol; other modules use tungstenite's shared bytes, and the handshake its accept
     // key.
-    ("tungstenite::protocol", &["websocket"]),
-    ("tungstenite", &["websocket", "http::assets", "http::site", "room::cursor", "server::client"]),
+    ("tungstenite::protocol", &["websocket", "doctor::websocket"]),
+    (
+        "tungstenite",
+        &["websocket", "http::assets", "http::site", "room::cursor", "server::client", "doctor::websocket"],
+    ),
     ("rand", &["main", "users"]),
     ("subtle", &["users"]),
     ("precis_profiles", &["users::user_name"]),
@@ -34,7 +39,7 @@ const CRATES: [(&str, &[&str]); 22] = [
     ("idna", &["users::email"]),
     ("unicode_script", &["users::user_name"]),
     ("email_address", &["users::email", "config"]),
-    ("ipnet", &["settings", "config", "server::client_addresses", "users"]),
+    ("ipnet", &["settings", "config", "server::client_addresses", "users", "doctor::connection"]),
 ];
 
 /// Modules of plain data, which any module may import.
@@ -42,7 +47,7 @@ const VOCABULARY: [&str; 7] =
     ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "usage"];
 
 /// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("room", &["base"]),
     ("users", &["base"]),
@@ -54,7 +59,9 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("mail", &["logger", "config"]),
     ("config", &[]),
     ("static_dir", &[]),
-    ("event_loop", &["base", "server", "mail", "logger"]),
+    ("service_manager", &["base"]),
+    ("doctor", &["config", "mail", "logger"]),
+    ("event_loop", &["base", "server", "mail", "logger", "config", "service_manager"]),
 ];
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one place.

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use plume::http::assets::Assets;
 use plume::http::request::HeadReader;
-use plume::http::site::{Answer, Refusal, Site};
+use plume::http::site::{Answer, Peer, Refusal, Site};
 use plume_fuzz::limits::limited;
 use plume_fuzz::pieces::read_in_all_ways;
 use plume_fuzz::transcript::{Said, Transcript};
@@ -32,7 +32,7 @@ fn check(input: &[u8]) {
         let mut response = Vec::new();
         match head {
             Ok(request) => {
-                if let Answer::Responded { body, .. } = SITE.answer(&request, &mut response) {
+                if let Answer::Responded { body, .. } = SITE.answer(&request, Peer::TrustedProxy, &mut response) {
                     response.extend_from_slice(&body);
                 }
             }

@@ -46,11 +46,10 @@ pub(crate) fn fold_full_width(char: char) -> char {
 
 /// Characters that have a category like visible ones and are drawn as nothing, or as a place for something that is not
 /// there.
-const BLANKS: [char; 8] = [
+const BLANKS: [char; 7] = [
     '\u{2800}',  // BRAILLE PATTERN BLANK
     '\u{2d7f}',  // TIFINAGH CONSONANT JOINER
     '\u{fffc}',  // OBJECT REPLACEMENT CHARACTER
-    '\u{fffd}',  // REPLACEMENT CHARACTER
     '\u{1107f}', // BRAHMI NUMBER JOINER
     '\u{13441}', // EGYPTIAN HIEROGLYPH FULL BLANK
     '\u{13442}', // EGYPTIAN HIEROGLYPH HALF BLANK
@@ -90,6 +89,17 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(has_visible(text), expected, "{text:?}");
+        }
+    }
+
+    /// The page decides by the same table.
+    #[test]
+    fn the_page_and_the_server_agree_about_lines_that_nobody_sees() {
+        let table = include_str!("../../tests/data/lines.json");
+        let rows: Vec<(String, bool)> = serde_json::from_str(table).unwrap();
+        assert!(rows.len() > 10);
+        for (text, expected) in rows {
+            assert_eq!(has_visible(&text), expected, "{text:?}");
         }
     }
 

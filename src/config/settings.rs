@@ -38,7 +38,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "PLUME_LISTEN",
         default: Value("127.0.0.1:4884"),
-        meaning: "IP address and port to listen on; port 0 takes a free one and prints it.",
+        meaning: "IP address and port (0: a free one), or unix:/path of a socket for a proxy on this machine.",
         set: |draft, value| put(&mut draft.config.listen, listen(value)),
     },
     Setting {
@@ -176,11 +176,73 @@ pub(super) static SETTINGS: &[Setting] = &[
 pub(super) const HELP_HEAD: &str = "\
 Plume: a tiny in-memory chat server with a web page.
 
-Usage: plume [--flag VALUE | --flag=VALUE]...
-       plume --help | --version
+Usage: plume [SETTING]...                 serve
+       plume --check [SETTING]...         check the settings and say what would run
+       plume doctor [SITE] [SETTING]...   check settings, email and the site from outside
+       plume health [SITE] [SETTING]...   ask a running server whether it is well: 0 or 1
+       plume --help | --man | --version
+
+SETTING is --flag VALUE or --flag=VALUE from the list below. SITE is the address that people open,
+such as https://chat.example; without it, what PLUME_LISTEN says. Exit code 2 of plume and of
+plume --check means a wrong setting, which trying again does not heal.
+
+plume doctor also takes:
+  --wait SECONDS      leave a connection silent, to find idle time-outs of proxies; 70 is good
+  --mail-to ADDRESS   send an email there
+  --ca FILE           trust the authority in this PEM file instead of the public ones
+It prints lines with ok, warn or FAIL. Its exit code is 0, 1 after a warning, or 2 after a failure.
 
 Each setting is an environment variable and a flag; the flag wins. An empty value means the default.
 Times are in seconds; a fraction such as 0.5 is fine.
+";
+
+/// The manual page up to the settings.
+pub(super) const MAN_HEAD: &str = r".SH NAME
+plume \- tiny in\-memory chat server with a web page
+.SH SYNOPSIS
+.nf
+\fBplume\fR [\fISETTING\fR]...
+\fBplume \-\-check\fR [\fISETTING\fR]...
+\fBplume doctor\fR [\fISITE\fR] [\fISETTING\fR]... [\fB\-\-wait\fR \fISECONDS\fR] [\fB\-\-mail\-to\fR \fIADDRESS\fR] [\fB\-\-ca\fR \fIFILE\fR]
+\fBplume health\fR [\fISITE\fR] [\fISETTING\fR]...
+\fBplume \-\-help\fR | \fB\-\-man\fR | \fB\-\-version\fR
+.fi
+.SH DESCRIPTION
+Without a command, Plume serves a chat: a page, and a WebSocket that the page talks on.
+Nothing is written to disk.
+A proxy with TLS belongs in front of it; examples for nginx, Caddy and HAProxy are in
+.IR /usr/share/doc/plume/examples .
+.PP
+\fB\-\-check\fR checks the settings and says what would run.
+.PP
+\fBdoctor\fR checks the settings, the email and the site from outside, and prints lines with ok, warn or FAIL and what to do.
+\fISITE\fR is the address that people open, such as https://chat.example; without it, what PLUME_LISTEN says.
+\fB\-\-wait\fR leaves a connection silent, to find idle time\-outs of proxies; \fB\-\-mail\-to\fR sends an email;
+\fB\-\-ca\fR trusts the authority in a PEM file instead of the public ones.
+.PP
+\fBhealth\fR asks a running server whether it is well.
+.SH SETTINGS
+Each is an environment variable and a flag, \fB\-\-flag\fR \fIVALUE\fR or \fB\-\-flag\fR=\fIVALUE\fR; the flag wins.
+An empty value means the default.
+Times are in seconds; a fraction such as 0.5 is fine.
+";
+/// The manual page behind the settings.
+pub(super) const MAN_TAIL: &str = r".SH EXIT STATUS
+.TP
+.B 0
+It ended as asked. \fBdoctor\fR: nothing is wrong.
+.TP
+.B 1
+Something failed that may be better at the next try, such as an address in use. \fBhealth\fR: the server is not well. \fBdoctor\fR: there was a warning.
+.TP
+.B 2
+A setting is wrong. \fBdoctor\fR: there was a failure.
+.SH FILES
+.TP
+.I /etc/plume/env
+Settings of the service, one a line: NAME=VALUE.
+.SH SEE ALSO
+.BR systemctl (1)
 ";
 
 /// Who starts with this and is not in the table is a slip of the pen.

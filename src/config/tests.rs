@@ -38,7 +38,7 @@ fn check(args: &[&str], vars: Vars, want: &Want) {
 fn nothing_given_means_the_defaults() {
     let config = config(&[], &[("PATH", "/bin"), ("MAILGUN_OTHER", "x"), ("PLUME", "x")]);
     assert_eq!(config.settings, Settings::default());
-    assert_eq!(config.listen.to_string(), "127.0.0.1:4884");
+    assert_eq!(config.listen.to_string(), "http://127.0.0.1:4884");
     assert_eq!((config.connections_max, config.static_dir, config.log_level), (None, None, Level::Info));
     assert!(matches!(config.mail, MailSettings::Print));
 }
@@ -99,6 +99,71 @@ const WRONG_BASE: &str =
 const KEY_MISSING: &str = "MAILGUN_APIKEY is not set, but production sends mail and needs it; see --help";
 
 #[test]
+fn commands_take_settings_options_and_one_site() {
+    let vars = [("PLUME_LISTEN", "0.0.0.0:80")];
+    let health = |args: &[&str]| match run(args, &vars) {
+        Ok(Command::Health(health)) => Ok(health),
+        Err(error) => Err(error.to_string()),
+        other => panic!("{args:?}: {other:?}"),
+    };
+    for (args, shown) in [
+        (&["health"][..], "http://127.0.0.1/"),
+        (&["health", "--listen", "[::]:4884"], "http://[::1]:4884/"),
+        (&["health", "--listen=192.0.2.1:4884"], "http://192.0.2.1:4884/"),
+        (&["health", "https://chat.example/chat"], "https://chat.example/chat/"),
+    ] {
+        let Ok(Health::Url(url)) = health(args) else { panic!("{args:?}") };
+        assert_eq!(url.to_string(), shown, "{args:?}");
+    }
+    assert_eq!(health(&["health", "--listen=unix:/a"]), Ok(Health::Unix(PathBuf::from("/a"))));
+    for (args, error) in [
+        (&["health", "--listen=127.0.0.1:0"][..], "the server listens on any free port; "),
+        (&["health", "--wait=5"], "--wait: unknown flag"),
+        (&["health", "a.example", "b.example"], "argument 3 is neither"),
+        (&["health", "https://u:SECRET@a"], "the site must be an address such as"),
+        (&["health", "--listen=x"], "--listen is \"x\""),
+    ] {
+        let text = health(args).expect_err("a wrong command");
+        assert!(text.starts_with(error) && !text.contains("SECRET"), "{args:?}: {text}");
+    }
+    let args =
+        ["doctor", "--name", "x", "chat.example", "--wait=70", "--mail-to", "a@b.example", "--ca=c.pem"];
+    let Ok(Command::Doctor(config, doctor)) = run(&args, &vars) else { panic!("{args:?}") };
+    assert_eq!(doctor.url.map(|url| url.to_string()).as_deref(), Some("https://chat.example/"));
+    assert_eq!(
+        (doctor.wait, doctor.mail_to.as_deref()),
+        (Some(Duration::from_secs(70)), Some("a@b.example"))
+    );
+    assert_eq!((doctor.authority, doctor.has_settings), (Some(PathBuf::from("c.pem")), true));
+    assert!(
+        matches!(run(&["doctor", "--wait=1"], &[("HOME", "/")]), Ok(Command::Doctor(_, it)) if !it.has_settings)
+    );
+    assert_eq!(config.expect("the settings are good").settings.name, "x");
+    // Wrong settings are what it is there to report.
+    let Ok(Command::Doctor(config, doctor)) = run(&["doctor", "--ping=x"], &vars) else {
+        panic!("no doctor")
+    };
+    assert!(config.is_err() && doctor.url.is_none() && doctor.wait.is_none());
+    for (args, error) in [
+        (&["doctor", "--wait", "0"][..], "--wait is \"0\", but must be a number of seconds from 1 to 3600"),
+        (
+            &["doctor", "--mail-to=a"],
+            "--mail-to is \"a\", but must be an email address such as ada@example.org",
+        ),
+        (&["doctor", "--wait"], "--wait: needs a value, as in --wait=VALUE"),
+        (&["docter"], "argument 1 is neither a flag nor the value of one; see --help"),
+        (&["--wait=5"], "--wait: unknown flag; see --help"),
+        (&["--check", "doctor"], "argument 1 is neither a flag nor the value of one; see --help"),
+    ] {
+        assert_eq!(run(args, &vars).expect_err("a wrong command").to_string(), error, "{args:?}");
+    }
+    for args in [&["--check"][..], &["--name", "x", "--check"]] {
+        assert!(matches!(run(args, &vars), Ok(Command::Check(_))), "{args:?}");
+    }
+    assert!(run(&["--check", "--ping=x"], &vars).is_err());
+}
+
+#[test]
 fn numbers_and_their_bounds() {
     for (variable, good, bad) in [
         ("PLUME_HISTORY", &["0", "10000"][..], &["-1", "10001", "x", "1.5", " 1"][..]),
@@ -154,10 +219,17 @@ fn read(variable: &str, value: &str) -> Option<String> {
 #[test]
 fn words_and_addresses() {
     let long_name = "n".repeat(SITE_NAME_BYTES_MAX + 1);
+    let long_path = format!("unix:/{}", "p".repeat(200));
     for (variable, value, want) in [
-        ("PLUME_LISTEN", "[::1]:4884", Some("[::1]:4884")),
-        ("PLUME_LISTEN", "0.0.0.0:0", Some("0.0.0.0:0")),
-        ("PLUME_LISTEN", "localhost:80", Some("127.0.0.1:80")),
+        ("PLUME_LISTEN", "[::1]:4884", Some("http://[::1]:4884")),
+        ("PLUME_LISTEN", "0.0.0.0:0", Some("http://0.0.0.0:0")),
+        ("PLUME_LISTEN", "localhost:80", Some("http://127.0.0.1:80")),
+        ("PLUME_LISTEN", "unix:/run/plume/plume.sock", Some("unix:/run/plume/plume.sock")),
+        ("PLUME_LISTEN", "unix:plume.sock", None),
+        ("PLUME_LISTEN", "unix:", None),
+        ("PLUME_LISTEN", "unix:/run/plume/", None),
+        ("PLUME_LISTEN", &long_path[..5 + 107], Some(&long_path[..5 + 107])),
+        ("PLUME_LISTEN", &long_path[..5 + 108], None),
         ("PLUME_LISTEN", "localhost", None),
         ("PLUME_LISTEN", "4884", None),
         ("PLUME_LISTEN", "example.org:80", None),
@@ -214,6 +286,11 @@ fn help_tells_every_setting_and_version_the_version() {
             assert!(text.contains(&format!("  {}, {}\n", setting.variable, setting.flag())), "{text}");
         }
         assert!(text.contains("--mailgun-apikey\n") && text.lines().all(|line| line.len() <= 100), "{text}");
+    }
+    let Ok(Command::Print(text)) = run(&["--man"], &[("PLUME_NONSENSE", "1")]) else { panic!("no manual") };
+    for setting in SETTINGS {
+        let (variable, flag) = (setting.variable, setting.flag().replace('-', "\\-"));
+        assert!(text.contains(&format!("\n.TP\n\\fB{variable}\\fR, \\fB{flag}\\fR\n")), "{text}");
     }
     let Ok(Command::Print(text)) = run(&["--version"], &[]) else { panic!("no version") };
     assert_eq!(text, format!("plume {}\n", env!("CARGO_PKG_VERSION")));

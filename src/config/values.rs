@@ -1,13 +1,15 @@
 //! Validators for values of settings: each returns the parsed value, or a phrase that says what it must be. Pure
 //! functions; they know no setting by name.
 
+use super::{Listen, UNIX};
 use crate::limits::SITE_NAME_BYTES_MAX;
 use crate::log_event::Level;
 use email_address::{EmailAddress, Options};
 use ipnet::IpNet;
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -69,12 +71,19 @@ pub(super) fn size(value: &str, allowed: RangeInclusive<usize>) -> Checked<usize
         .ok_or_else(|| format!("a size from {least} to {most} bytes, such as 4194304 or 4 MiB"))
 }
 
-pub(super) fn listen(value: &str) -> Checked<SocketAddr> {
+pub(super) fn listen(value: &str) -> Checked<Listen> {
+    if let Some(path) = value.strip_prefix(UNIX) {
+        let is_path = path.starts_with('/') && !path.ends_with('/') && path.len() <= UNIX_PATH_BYTES_MAX;
+        let must_be = || format!("unix: and an absolute path of at most {UNIX_PATH_BYTES_MAX} bytes");
+        return is_path.then(|| Listen::Unix(PathBuf::from(path))).ok_or_else(must_be);
+    }
     let address = match value.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}").parse(),
         None => value.parse(),
     };
-    address.map_err(|_| "an IP address and a port, such as 127.0.0.1:4884 or [::1]:4884".to_owned())
+    address.map(Listen::Tcp).map_err(|_| {
+        "an IP address and a port, such as 127.0.0.1:4884 or [::1]:4884, or unix:/path/of/a.sock".to_owned()
+    })
 }
 
 pub(super) fn site_name(value: &str) -> Checked<String> {
@@ -158,6 +167,14 @@ pub(super) fn api_key(value: &str) -> Checked<Option<String>> {
     good.then(|| Some(key.to_owned())).ok_or_else(|| "a key of visible ASCII characters".to_owned())
 }
 
+/// Checks a bare email address.
+pub(super) fn mailbox(value: &str) -> Checked<String> {
+    let options = Options::default().without_display_text().without_domain_literal();
+    let is_address = EmailAddress::parse_with_options(value, options).is_ok();
+    let must_be = || "an email address such as ada@example.org".to_owned();
+    is_address.then(|| value.to_owned()).ok_or_else(must_be)
+}
+
 /// Checks a sender: `Name <local@domain>` or a bare address. A line break would end the header field and could inject
 /// another.
 pub(super) fn sender(value: &str) -> Checked<Option<String>> {
@@ -174,5 +191,7 @@ pub(super) fn sender(value: &str) -> Checked<Option<String>> {
     good.then(|| Some(sender.to_owned())).ok_or_else(must_be)
 }
 
+/// Longest path of a Unix socket: unix(7) has 108 bytes for it and its final zero.
+const UNIX_PATH_BYTES_MAX: usize = 107;
 /// The longest address (RFC 5321: 254) and a name before it.
 const SENDER_BYTES_MAX: usize = 254 + SITE_NAME_BYTES_MAX;

@@ -163,8 +163,13 @@ pub struct Request {
     pub accepts_gzip: bool,
     /// A request to upgrade to a WebSocket.
     pub upgrade: Option<Upgrade>,
+    /// Whether the request has a Sec-WebSocket-Key. With a key but without [`Self::upgrade`], a proxy has removed the
+    /// upgrade, which is between it and its peer only (RFC 9110, section 7.6.1), and has passed on the rest.
+    pub has_websocket_key: bool,
     /// Client addresses as reported by proxies: `X-Forwarded-For`, all its lines joined.
     pub forwarded_for: Option<String>,
+    /// The hosts that clients asked proxies for: `X-Forwarded-Host`, all its lines joined.
+    pub forwarded_host: Option<String>,
 }
 
 /// The methods that Plume distinguishes.
@@ -174,6 +179,8 @@ pub enum Method {
     Get,
     /// HEAD: like GET, without the content.
     Head,
+    /// OPTIONS: asks for the methods that a resource has.
+    Options,
     /// Any other.
     Other,
 }
@@ -212,7 +219,17 @@ impl Request {
         if fields.announce_a_body() {
             return Err(RequestError::BadRequest);
         }
-        let (authority, path) = split_target(target).ok_or(RequestError::BadRequest)?;
+        let method = match method {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "OPTIONS" => Method::Options,
+            _ => Method::Other,
+        };
+        let (authority, path) = match (method, target) {
+            // RFC 9112, section 3.2.4: the server itself, and for this method only.
+            (Method::Options, "*") => (None, WHOLE_SERVER),
+            _ => split_target(target).ok_or(RequestError::BadRequest)?,
+        };
         let host = match (&fields.host, version) {
             (Some(host), _) => Some(Authority::parse(host).ok_or(RequestError::BadRequest)?),
             (None, Version::Http10) => None,
@@ -222,11 +239,7 @@ impl Request {
         let asks_for_websocket = has_token(&connection, "upgrade")
             && fields.upgrade.is_some_and(|protocols| has_token(&protocols, "websocket"));
         Ok(Self {
-            method: match method {
-                "GET" => Method::Get,
-                "HEAD" => Method::Head,
-                _ => Method::Other,
-            },
+            method,
             path: path.to_owned(),
             version,
             keep_alive: !has_token(&connection, "close")
@@ -234,6 +247,8 @@ impl Request {
             // RFC 9112, section 3.2.2: an authority in the target takes precedence over the Host field.
             host: authority.or(host),
             forwarded_for: fields.forwarded_for,
+            forwarded_host: fields.forwarded_host,
+            has_websocket_key: fields.websocket_key.is_some(),
             // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
             upgrade: (version == Version::Http11 && asks_for_websocket)
                 .then_some(Upgrade { version: fields.websocket_version, key: fields.websocket_key }),
@@ -252,6 +267,7 @@ struct Fields {
     connection: Option<String>,
     upgrade: Option<String>,
     forwarded_for: Option<String>,
+    forwarded_host: Option<String>,
     origin: Option<String>,
     if_none_match: Option<String>,
     accept_encoding: Option<String>,
@@ -270,6 +286,7 @@ impl Fields {
                 "connection" => &mut fields.connection,
                 "upgrade" => &mut fields.upgrade,
                 "x-forwarded-for" => &mut fields.forwarded_for,
+                "x-forwarded-host" => &mut fields.forwarded_host,
                 "origin" => &mut fields.origin,
                 "if-none-match" => &mut fields.if_none_match,
                 "accept-encoding" => &mut fields.accept_encoding,
@@ -380,6 +397,12 @@ impl Authority {
         &self.host
     }
 
+    /// The port, if there is one.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// The port, or `default` if there is none.
     #[must_use]
     pub fn port_or(&self, default: u16) -> u16 {
@@ -397,6 +420,9 @@ fn is_registered_name(host: &str) -> bool {
         && pieces.next().is_some_and(is_plain)
         && pieces.all(|piece| is_plain(piece) && starts_with_octet(piece))
 }
+
+/// [`Request::path`] of a request about the server as a whole; no other path is like it.
+pub const WHOLE_SERVER: &str = "*";
 
 #[cfg(test)]
 mod tests;

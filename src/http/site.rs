@@ -2,7 +2,7 @@
 //! reads a clock, so responses have no Date field (RFC 9110, section 6.6.1).
 
 use crate::http::assets::{Asset, Assets};
-use crate::http::request::{Authority, Method, Request, RequestError, Upgrade, Version};
+use crate::http::request::{Authority, Method, Request, RequestError, Upgrade, Version, WHOLE_SERVER};
 use crate::limits::RETRY_FULL_SECONDS;
 use data_encoding::BASE64;
 use tungstenite::Bytes;
@@ -27,7 +27,39 @@ pub enum Answer {
         keep_alive: bool,
         /// Content to send after the bytes written so far: a file that all responses share. Empty if there is none.
         body: Bytes,
+        /// What the request shows about a proxy, if that was the reason for the status.
+        fault: Option<ProxyFault>,
     },
+}
+
+/// A setting of a proxy, or of Plume behind it, without which no page can connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyFault {
+    /// The Origin is neither the Host nor allowed: the proxy does not pass the Host on, or a foreign page connects.
+    ForeignOrigin,
+    /// A WebSocket handshake without its Upgrade: the proxy does not pass that on.
+    UpgradeRemoved,
+}
+
+impl Answer {
+    /// The same with the fault that the response is due to.
+    fn because_of(self, reason: ProxyFault) -> Self {
+        match self {
+            Self::Upgraded => Self::Upgraded,
+            Self::Responded { status, keep_alive, body, fault: _ } => {
+                Self::Responded { status, keep_alive, body, fault: Some(reason) }
+            }
+        }
+    }
+}
+
+/// Who a request comes from directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// A client, or a proxy that is not trusted.
+    Other,
+    /// A trusted proxy.
+    TrustedProxy,
 }
 
 impl Site {
@@ -38,43 +70,49 @@ impl Site {
         Self { assets, origins }
     }
 
-    /// Appends the response to `out`, except for the body returned in the [`Answer`].
-    pub fn answer(&self, request: &Request, out: &mut Vec<u8>) -> Answer {
+    /// Appends the response to `out`, except for the body returned in the [`Answer`]. `peer` says whether its
+    /// X-Forwarded-Host counts.
+    pub fn answer(&self, request: &Request, peer: Peer, out: &mut Vec<u8>) -> Answer {
         match (request.path.as_str(), request.method) {
-            ("/connect", Method::Get) => self.connect(request, out),
-            ("/connect", Method::Head | Method::Other) => not_allowed(request, "GET", out),
+            ("/connect", Method::Get) => self.connect(request, peer, out),
+            ("/connect", method) => no_content(method, request, "GET, OPTIONS", out),
             ("/healthz", Method::Get | Method::Head) => {
                 Response::begin(Status::Ok, out).text("ok", Some(request))
             }
-            ("/healthz", Method::Other) => not_allowed(request, "GET, HEAD", out),
+            ("/healthz" | WHOLE_SERVER, method) => no_content(method, request, READABLE, out),
             (path, method) => match (self.assets.find(path), method) {
                 (Some(asset), Method::Get | Method::Head) => send(asset, request, out),
-                (Some(_), Method::Other) => not_allowed(request, "GET, HEAD", out),
-                (None, Method::Get | Method::Head | Method::Other) => {
-                    Response::begin(Status::NotFound, out).text("there is nothing here\n", Some(request))
+                (Some(_), Method::Options | Method::Other) => no_content(method, request, READABLE, out),
+                (None, Method::Get | Method::Head | Method::Options | Method::Other) => {
+                    Response::begin(Status::NotFound, out).text("Not found\n", Some(request))
                 }
             },
         }
     }
 
     /// The server's side of the opening handshake (RFC 6455, section 4.2.2).
-    fn connect(&self, request: &Request, out: &mut Vec<u8>) -> Answer {
-        if !self.admits(request) {
+    fn connect(&self, request: &Request, peer: Peer, out: &mut Vec<u8>) -> Answer {
+        if !self.admits(request, peer) {
             return Response::begin(Status::Forbidden, out)
-                .text("pages of this origin may not connect\n", Some(request));
+                .text("This origin may not connect\n", Some(request))
+                .because_of(ProxyFault::ForeignOrigin);
         }
         let key = match &request.upgrade {
             Some(Upgrade { version: Some(version), key }) if version == WEBSOCKET_VERSION => key,
             Some(_) | None => {
-                return Response::begin(Status::UpgradeRequired, out)
+                let answer = Response::begin(Status::UpgradeRequired, out)
                     .field("Upgrade", "websocket")
                     .field("Connection", "Upgrade")
                     .field("Sec-WebSocket-Version", WEBSOCKET_VERSION)
-                    .text("this is for WebSockets only\n", Some(request));
+                    .text("WebSocket only\n", Some(request));
+                return match &request.upgrade {
+                    None if request.has_websocket_key => answer.because_of(ProxyFault::UpgradeRemoved),
+                    None | Some(_) => answer,
+                };
             }
         };
         let Some(key) = key.as_ref().filter(|key| is_websocket_key(key)) else {
-            return Response::begin(Status::BadRequest, out).text("bad Sec-WebSocket-Key\n", None);
+            return Response::begin(Status::BadRequest, out).text("Bad Sec-WebSocket-Key\n", None);
         };
         Response::begin(Status::SwitchingProtocols, out)
             .field("Upgrade", "websocket")
@@ -86,17 +124,27 @@ impl Site {
 
     /// Whether the request's origin, if it has one, may connect. Browsers let any page open a WebSocket to any
     /// server, so the server has to check the origin (RFC 6455, section 10.2).
-    fn admits(&self, request: &Request) -> bool {
+    fn admits(&self, request: &Request, peer: Peer) -> bool {
         request.origin.as_ref().is_none_or(|origin| {
             let origin = origin.to_ascii_lowercase();
-            is_own(&origin, request.host.as_ref()) || self.origins.contains(&origin)
+            request.host.as_ref().is_some_and(|host| is_own(&origin, host))
+                || (peer == Peer::TrustedProxy && is_forwarded(&origin, request.forwarded_host.as_deref()))
+                || self.origins.contains(&origin)
         })
     }
 }
 
-/// Whether `origin` (in lower case) names the host and port of the request. The scheme supplies the default port;
-/// schemes are not compared, because a proxy may terminate TLS in front of this server.
-fn is_own(origin: &str, host: Option<&Authority>) -> bool {
+/// Whether `origin` is the host that a proxy was asked for. Each proxy on the way may have added one. No page can send
+/// this field with a handshake, so it does not matter who wrote which part.
+fn is_forwarded(origin: &str, forwarded_host: Option<&str>) -> bool {
+    let hosts = forwarded_host.unwrap_or_default().split(',');
+    hosts.filter_map(|host| Authority::parse(host.trim())).any(|host| is_own(origin, &host))
+}
+
+/// Whether `origin` (in lower case) names this host and port. A host without a port has any port: browsers leave out
+/// only default ones, but some proxies remove the others, such as nginx with `$host`. The origin's scheme supplies its
+/// default port; schemes are not compared, because a proxy may terminate TLS in front of this server.
+fn is_own(origin: &str, host: &Authority) -> bool {
     let (authority, port_default) = if let Some(authority) = origin.strip_prefix("http://") {
         (authority, 80)
     } else if let Some(authority) = origin.strip_prefix("https://") {
@@ -104,8 +152,9 @@ fn is_own(origin: &str, host: Option<&Authority>) -> bool {
     } else {
         return false;
     };
-    Authority::parse(authority).zip(host).is_some_and(|(origin, host)| {
-        origin.host() == host.host() && origin.port_or(port_default) == host.port_or(port_default)
+    Authority::parse(authority).is_some_and(|origin| {
+        let has_port = |port| port == origin.port_or(port_default);
+        origin.host() == host.host() && host.port().is_none_or(has_port)
     })
 }
 
@@ -145,10 +194,15 @@ fn names_tag(tags: &str, etag: &str) -> bool {
         || tags.split(',').map(str::trim).any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-fn not_allowed(request: &Request, allow: &str, out: &mut Vec<u8>) -> Answer {
+/// Answers a method that gets no content: OPTIONS with the methods that are allowed (RFC 9110, section 9.3.7), as some
+/// health checks use it, and others with the same as an error.
+fn no_content(method: Method, request: &Request, allow: &str, out: &mut Vec<u8>) -> Answer {
+    if method == Method::Options {
+        return Response::begin(Status::NoContent, out).field("Allow", allow).end(None, Some(request));
+    }
     Response::begin(Status::MethodNotAllowed, out)
         .field("Allow", allow)
-        .text("this method is not for this place\n", Some(request))
+        .text("Method not allowed\n", Some(request))
 }
 
 /// An error response without a parsed request, which ends the connection.
@@ -186,11 +240,11 @@ impl Refusal {
 
     const fn line(self) -> (Status, &'static str) {
         match self {
-            Self::BadRequest => (Status::BadRequest, "this is not a request that is understood here\n"),
-            Self::Timeout => (Status::RequestTimeout, "the request took too long to come in\n"),
-            Self::TargetTooLong => (Status::UriTooLong, "the request line is too long\n"),
-            Self::HeadTooLarge => (Status::FieldsTooLarge, "the request head is too large\n"),
-            Self::Full => (Status::ServiceUnavailable, "the server is full, come back soon\n"),
+            Self::BadRequest => (Status::BadRequest, "Bad request\n"),
+            Self::Timeout => (Status::RequestTimeout, "Request timeout\n"),
+            Self::TargetTooLong => (Status::UriTooLong, "Request line too long\n"),
+            Self::HeadTooLarge => (Status::FieldsTooLarge, "Request head too large\n"),
+            Self::Full => (Status::ServiceUnavailable, "Server full. Try again soon\n"),
         }
     }
 }
@@ -273,7 +327,7 @@ impl<'o> Response<'o> {
             }
             None => Bytes::new(),
         };
-        Answer::Responded { status, keep_alive, body }
+        Answer::Responded { status, keep_alive, body, fault: None }
     }
 
     fn end_head(self) -> &'o mut Vec<u8> {
@@ -288,6 +342,7 @@ impl<'o> Response<'o> {
 enum Status {
     SwitchingProtocols = 101,
     Ok = 200,
+    NoContent = 204,
     NotModified = 304,
     BadRequest = 400,
     Forbidden = 403,
@@ -309,6 +364,7 @@ impl Status {
         match self {
             Self::SwitchingProtocols => "Switching Protocols",
             Self::Ok => "OK",
+            Self::NoContent => "No Content",
             Self::NotModified => "Not Modified",
             Self::BadRequest => "Bad Request",
             Self::Forbidden => "Forbidden",
@@ -323,6 +379,8 @@ impl Status {
     }
 }
 
+/// The methods of everything that can be read.
+const READABLE: &str = "GET, HEAD, OPTIONS";
 /// The only version that RFC 6455, section 4.1, allows.
 const WEBSOCKET_VERSION: &str = "13";
 

@@ -98,6 +98,8 @@ mod tests {
             (LogEvent::OutOfFiles, Some(LOG_STRANGER_LINES_MAX)),
             (LogEvent::UnknownProxy(id), Some(LOG_REMINDER_LINES_MAX)),
             (LogEvent::SilentProxy(id), Some(LOG_REMINDER_LINES_MAX)),
+            (LogEvent::ForeignOrigin(id), Some(LOG_REMINDER_LINES_MAX)),
+            (LogEvent::UpgradeRemoved(id), Some(LOG_REMINDER_LINES_MAX)),
             (LogEvent::AcceptFailed { errno: 1 }, Some(LOG_REMINDER_LINES_MAX)),
             (LogEvent::LoggedIn(id), Some(LOG_MEMBER_LINES_MAX)),
             (LogEvent::Resumed(id), Some(LOG_MEMBER_LINES_MAX)),

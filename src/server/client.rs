@@ -20,7 +20,7 @@ use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::limits::{
     CLOSE_TIMEOUT, DRAIN_TIMEOUT, FIRST_BYTE_TIMEOUT, GUEST_MESSAGE_BYTES_MAX, GUEST_TIMEOUT, HEAD_TIMEOUT,
-    KEEP_ALIVE, MEMBER_MESSAGE_BYTES_MAX, PROGRESS_TIMEOUT,
+    KEEP_ALIVE, MEMBER_MESSAGE_BYTES_MAX, PROGRESS_TIMEOUT, RESTART_CLOSE_TIMEOUT,
 };
 use crate::room::cursor::Torn;
 use crate::room::log::{Position, Ring};
@@ -445,7 +445,9 @@ impl Client {
             State::Closing(closing) => {
                 let end_writing = closing.drain != Drain::Ended && !self.connection.outbox.has_unsent(log);
                 if end_writing {
-                    if closing.drain == Drain::Discard {
+                    if closing.reason == CloseReason::Restarting {
+                        closing.until = now.after(RESTART_CLOSE_TIMEOUT);
+                    } else if closing.drain == Drain::Discard {
                         closing.until = now.after(DRAIN_TIMEOUT);
                     }
                     closing.drain = Drain::Ended;

@@ -11,7 +11,7 @@ use crate::limits::{
 };
 use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// All client addresses that are here or were lately.
@@ -82,6 +82,19 @@ pub(crate) enum Origin {
     Proxy(IpAddr),
     /// From this machine: perhaps a proxy that nobody told us of, so it has no limits.
     Local,
+}
+
+impl Origin {
+    /// A proxy that connects over a Unix socket. Clients that it does not name share the limits of this machine.
+    pub(crate) const LOCAL_PROXY: Self = Self::Proxy(LOOPBACK);
+
+    /// The address that a connection comes from.
+    pub(crate) const fn address(self) -> IpAddr {
+        match self {
+            Self::Client(address) | Self::Proxy(address) => address,
+            Self::Local => LOOPBACK,
+        }
+    }
 }
 
 /// Which client a trusted proxy speaks for.
@@ -244,6 +257,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SLASH_64: u128 = !0 << 64;
 const ARRIVALS: Rate = Rate::within(ARRIVALS_WINDOW, ARRIVALS_PER_ADDRESS);
 const TRIES: WindowLimit = WindowLimit { events_max: TRIES_PER_ADDRESS, window: TRIES_WINDOW };

@@ -9,6 +9,18 @@ use crate::limits::{
 use crate::usage::Usage;
 
 impl Server {
+    /// Users that are present.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.room.presence.count()
+    }
+
+    /// Lines of the room in this run, including who entered and left.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.room.log.newest_id()
+    }
+
     /// Everything that grows with what peers do, beside its limit; of what each connection has, the most that one has. When
     /// nobody is connected and everything that is kept for a while has gone, all of it is zero.
     #[must_use]

@@ -83,7 +83,7 @@ fn answers_to_pipelined_requests_are_whole_and_in_order() {
     let mut rest = &received[..];
     let large = large();
     for (n, (status, body)) in
-        [(200, &large[..]), (200, b""), (404, b"there is nothing here\n"), (200, &large), (200, &large)]
+        [(200, &large[..]), (200, b""), (404, b"Not found\n"), (200, &large), (200, &large)]
             .into_iter()
             .enumerate()
     {

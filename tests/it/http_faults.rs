@@ -98,7 +98,7 @@ fn a_long_head_gets_431() {
 #[test]
 fn another_method_gets_405_with_those_that_go() {
     let server = Plume::start(&[]);
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
+    for method in ["POST", "PUT", "DELETE", "PATCH", "BREW"] {
         for target in ["/", "/connect", "/healthz"] {
             let answer = Http::ask(&server, format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
             assert_eq!(answer.status, 405, "{method} {target}");
@@ -109,6 +109,25 @@ fn another_method_gets_405_with_those_that_go() {
     let head = "HEAD";
     let answer = Http::ask(&server, "POST / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(answer.must("allow").contains(head), "{answer:?}");
+}
+
+#[test]
+fn options_gets_204_with_the_methods_as_health_checks_expect() {
+    let server = Plume::start(&[]);
+    let mut http = Http::open(&server);
+    for target in ["*", "/", "/healthz", "/connect", "/static/style.css", "http://x/"] {
+        http.send(format!("OPTIONS {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let answer = http.answer();
+        assert_eq!(answer.status, 204, "{target}: {answer:?}");
+        assert!(answer.must("allow").split(", ").any(|method| method == "GET"), "{target}: {answer:?}");
+        // RFC 9110, section 8.6: a length may not be sent with this status.
+        assert_eq!(answer.header("content-length"), None, "{target}: {answer:?}");
+    }
+    // HAProxy's default health check speaks HTTP/1.0.
+    let answer = Http::ask(&server, "OPTIONS / HTTP/1.0\r\n\r\n");
+    assert_eq!(answer.status, 204, "{answer:?}");
+    assert_eq!(Http::ask(&server, "OPTIONS /nowhere HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
+    assert_eq!(Http::ask(&server, "GET * HTTP/1.1\r\nHost: x\r\n\r\n").status, 400);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! HTTP, a mail provider that fails on demand, signals, and a real clock.
 
 mod addresses;
+mod doctor;
 mod http_answers;
 mod http_faults;
 mod life;
@@ -15,8 +16,10 @@ mod old_client;
 mod patience;
 mod resume;
 mod room;
+mod service_manager;
 mod settings;
 mod shutdown;
 mod support;
 mod tries;
+mod unix_socket;
 mod upgrade;

@@ -6,10 +6,15 @@ use std::path::PathBuf;
 
 /// A wrong setting is one clear line on stderr, which names the culprit, and exit code 2.
 fn assert_refused(variables: &[(&str, &str)], flags: &[&str], culprit: &str) {
+    assert_fails(2, variables, flags, culprit);
+}
+
+/// A start that fails is one clear line on stderr, which names the culprit, and this exit code.
+fn assert_fails(code: i32, variables: &[(&str, &str)], flags: &[&str], culprit: &str) {
     let row = format!("{variables:?} {flags:?}");
     let output = refused(variables, flags);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{row}: {stderr}");
+    assert_eq!(output.status.code(), Some(code), "{row}: {stderr}");
     assert!(stderr.ends_with('\n') && stderr.lines().count() == 1, "{row}: {stderr:?}");
     assert!(stderr.contains(culprit), "{row}: {stderr:?} does not name {culprit}");
     assert!(output.stdout.is_empty(), "{row}: {:?}", output.stdout);
@@ -201,8 +206,36 @@ fn flags_win_over_variables() {
 fn two_servers_cannot_have_one_address() {
     let first = Plume::start(&[]);
     let address = first.address().to_string();
-    assert_refused(&[("PLUME_LISTEN", &address)], &[], &address);
+    assert_fails(1, &[("PLUME_LISTEN", &address)], &[], &address);
     assert_eq!(Http::get(&first, "/healthz").status, 200);
+}
+
+/// So that a start before the network is up heals, and one with a wrong setting is not tried again.
+#[test]
+fn an_address_that_is_not_there_yet_exits_with_1_and_one_that_is_not_allowed_with_2() {
+    // TEST-NET-1 (RFC 5737) is nobody's.
+    assert_fails(1, &[("PLUME_LISTEN", "192.0.2.1:4884")], &[], "192.0.2.1:4884");
+    let folder = Folder::new("an_address_that_is_not_there_yet", &[("file", "")]);
+    let path = |name: &str| format!("unix:{}/{name}", folder.0.display());
+    assert_fails(1, &[("PLUME_LISTEN", &path("missing/plume.sock"))], &[], "missing/plume.sock");
+    assert_refused(&[("PLUME_LISTEN", &path("file"))], &[], "not a socket");
+}
+
+#[test]
+fn one_line_at_the_start_says_what_runs() {
+    let server = Plume::start(&[
+        ("PLUME_TRUSTED_PROXIES", "127.0.0.1, 192.0.2.7"),
+        ("PLUME_ORIGINS", "https://friend.example"),
+        ("PLUME_MAX_CONNECTIONS", "50"),
+        ("PLUME_RATE", "7"),
+    ]);
+    let expected = format!(
+        "plume {}: mode=development mail=printed page=built-in connections=50 per_address=64 rate=7 history=50 \
+         trusted_proxies=2 origins=1; listening on http://{}\n",
+        env!("CARGO_PKG_VERSION"),
+        server.address()
+    );
+    assert_eq!(server.log(), expected);
 }
 
 #[test]
@@ -285,5 +318,6 @@ fn the_log_can_be_made_quiet() {
     Http::get(&server, "/nowhere");
     let log = server.log();
     let lines: Vec<_> = log.lines().filter(|line| !line.starts_with("login code for @")).collect();
-    assert_eq!(lines, [format!("listening on http://{}", server.address())]);
+    let start = format!("; listening on http://{}", server.address());
+    assert!(lines.len() == 1 && lines[0].ends_with(&start), "{log}");
 }

@@ -92,6 +92,27 @@ fn the_end_finishes_what_is_on_its_way() {
     assert_eq!(server.wait_exit().code(), Some(0));
 }
 
+/// A restart refuses everybody until the former process has ended.
+#[test]
+fn who_has_all_bytes_and_does_not_answer_delays_the_end_by_a_second_only() {
+    let mut server = Plume::start(&[]);
+    // Neither of them reads, so neither answers the close frame or the end.
+    let mut member = Client::login(&server, "Ada");
+    let mut guest = Client::open(&server);
+    let mut kept = Http::open(&server);
+    kept.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(kept.answer().status, 200);
+    let begun = Instant::now();
+    assert_eq!(server.terminate().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(900), "they have a second: {took:?}");
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
+    for client in [&mut member, &mut guest] {
+        client.expect_notice("restarting");
+        client.expect_close(1012);
+    }
+}
+
 #[test]
 fn other_signals_harm_nothing() {
     let mut server = Plume::start(&[]);

@@ -129,6 +129,8 @@ fn a_foreign_origin_gets_403() {
             &[("Host", "[::1]:4884"), ("Origin", "http://[::1]:4884")],
             &[("Origin", "https://friend.example")],
             &[("Origin", "http://other.example:8080")],
+            // Some proxies leave out the port.
+            &[("Origin", "https://chat.example:8443")],
         ],
     );
     all_answer(
@@ -138,7 +140,7 @@ fn a_foreign_origin_gets_403() {
             &[("Origin", "https://evil.example")],
             &[("Origin", "https://chat.example.evil.example")],
             &[("Origin", "https://evilchat.example")],
-            &[("Origin", "https://chat.example:8443")],
+            &[("Host", "chat.example:443"), ("Origin", "https://chat.example:8443")],
             &[("Host", "chat.example:4884"), ("Origin", "http://chat.example")],
             &[("Host", "chat.example:4884"), ("Origin", "http://chat.example:4885")],
             &[("Origin", "https://chat.example@evil.example")],
@@ -150,6 +152,8 @@ fn a_foreign_origin_gets_403() {
             &[("Origin", "file://")],
             &[("Origin", "http://friend.example")],
             &[("Origin", "http://other.example")],
+            // Only a trusted proxy says which host was asked for.
+            &[("Host", "inner"), ("Origin", "https://chat.example"), ("X-Forwarded-Host", "chat.example")],
         ],
     );
     assert_eq!(
@@ -157,6 +161,37 @@ fn a_foreign_origin_gets_403() {
         200,
         "the page itself is for everyone"
     );
+}
+
+#[test]
+fn the_forwarded_host_of_a_trusted_proxy_is_an_own_origin() {
+    let server = Plume::start(&[("PLUME_TRUSTED_PROXIES", "127.0.0.1")]);
+    let forwarded =
+        |host| [("Host", "inner"), ("Origin", "https://chat.example"), ("X-Forwarded-Host", host)];
+    all_answer(&server, 101, &[&forwarded("chat.example"), &forwarded("chat.example, inner")]);
+    all_answer(&server, 403, &[&forwarded("evil.example"), &forwarded("chat.example:8443")]);
+}
+
+#[test]
+fn what_a_wrong_proxy_refuses_to_everyone_is_one_line_of_the_log_a_minute() {
+    let server = Plume::start(&[]);
+    let foreign: &[&[(&str, &str)]] = &[&[("Host", "127.0.0.1:4884"), ("Origin", "https://chat.example")]];
+    let removed: &[&[(&str, &str)]] = &[&[("Connection", "close"), ("Upgrade", "")]];
+    for _ in 0..20 {
+        all_answer(&server, 403, foreign);
+        all_answer(&server, 426, removed);
+    }
+    // These are no proxy's fault.
+    let page =
+        [("Upgrade", ""), ("Connection", ""), ("Sec-WebSocket-Key", ""), ("Sec-WebSocket-Version", "")];
+    all_answer(&server, 426, &[&page, &[("Sec-WebSocket-Version", "8")]]);
+    Client::login(&server, "Ada");
+    let log = server.log();
+    for (event, hint) in [("foreign-origin", "PLUME_ORIGINS"), ("upgrade-removed", "$http_upgrade")] {
+        let lines: Vec<_> = log.lines().filter(|line| line.contains(event)).collect();
+        assert!(lines.len() == 1 && lines[0].contains(hint), "{event}: {log}");
+    }
+    assert!(!log.contains("chat.example"), "what peers send is not logged: {log}");
 }
 
 #[test]

@@ -17,12 +17,12 @@ fn built_in() -> Site {
     Site::new(Assets::built_in("x"), Vec::new())
 }
 
-fn answer(site: &Site, head: &str) -> (Answer, String) {
+fn answer(site: &Site, peer: Peer, head: &str) -> (Answer, String) {
     let bytes = head.replace('|', "\r\n") + "\r\n\r\n";
     let (used, request) = HeadReader::default().read(bytes.as_bytes());
     assert_eq!(used, bytes.len(), "{head}");
     let mut out = b"before".to_vec();
-    let answer = site.answer(&request.expect("a whole head").expect("a request"), &mut out);
+    let answer = site.answer(&request.expect("a whole head").expect("a request"), peer, &mut out);
     if let Answer::Responded { body, .. } = &answer {
         out.extend_from_slice(body);
     }
@@ -33,7 +33,7 @@ fn answer(site: &Site, head: &str) -> (Answer, String) {
 /// Checks one row. `row` is a head with `|` for CRLF. `expected` is the status, `stay` or `end`, and parts of the
 /// response, separated by ` / `, each of which must occur, or must not if it begins with `!`.
 fn check(site: &Site, row: &str, expected: &str) {
-    let (answer, text) = answer(site, row);
+    let (answer, text) = answer(site, Peer::Other, row);
     let mut pieces = expected.split(" / ");
     let begin = match answer {
         Answer::Upgraded => "101".to_owned(),
@@ -53,7 +53,8 @@ fn check(site: &Site, row: &str, expected: &str) {
     }
     let (head, content) = text.split_once("\r\n\r\n").expect("a head");
     let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-    assert_eq!(length.is_none(), matches!(begin.as_str(), "101" | "304 stay"), "{row}: {text}");
+    let has_none = matches!(begin.as_str(), "101" | "204 stay" | "204 end" | "304 stay");
+    assert_eq!(length.is_none(), has_none, "{row}: {text}");
     let length = if row.starts_with("HEAD") { "0" } else { length.unwrap_or("0") };
     assert_eq!(content.len().to_string(), length, "{row}: {text}");
 }
@@ -74,15 +75,22 @@ fn places_answer() {
             "GET /static/js/a.js HTTP/1.1|Host: a",
             "200 stay / ||foobar / !Referrer / ETag: \"85944171f73967e8\"|",
         ),
-        ("POST / HTTP/1.1|Host: a", "405 stay / Allow: GET, HEAD|"),
-        ("OPTIONS /static/js/a.js HTTP/1.1|Host: a", "405 stay / Allow: GET, HEAD|"),
-        ("DELETE /healthz HTTP/1.1|Host: a", "405 stay / Allow: GET, HEAD|"),
-        ("HEAD /connect HTTP/1.1|Host: a", "405 stay / Allow: GET| / !place"),
-        ("POST /connect HTTP/1.0", "405 end / Allow: GET|"),
+        ("POST / HTTP/1.1|Host: a", "405 stay / Allow: GET, HEAD, OPTIONS| / ||Method not allowed"),
+        ("DELETE /healthz HTTP/1.1|Host: a", "405 stay / Allow: GET, HEAD, OPTIONS|"),
+        ("HEAD /connect HTTP/1.1|Host: a", "405 stay / Allow: GET, OPTIONS| / !not allowed"),
+        ("POST /connect HTTP/1.0", "405 end / Allow: GET, OPTIONS|"),
+        ("OPTIONS / HTTP/1.1|Host: a", "204 stay / Allow: GET, HEAD, OPTIONS|"),
+        ("OPTIONS / HTTP/1.0", "204 end / Allow: GET, HEAD, OPTIONS|"),
+        ("OPTIONS * HTTP/1.1|Host: a", "204 stay / Allow: GET, HEAD, OPTIONS|"),
+        ("OPTIONS * HTTP/1.0", "204 end / Allow: GET, HEAD, OPTIONS|"),
+        ("OPTIONS /static/js/a.js HTTP/1.1|Host: a", "204 stay / Allow: GET, HEAD, OPTIONS|"),
+        ("OPTIONS /healthz HTTP/1.1|Host: a", "204 stay / Allow: GET, HEAD, OPTIONS|"),
+        ("OPTIONS /connect HTTP/1.1|Host: a", "204 stay / Allow: GET, OPTIONS|"),
+        ("OPTIONS /nothing HTTP/1.1|Host: a", "404 stay"),
         ("GET /healthz HTTP/1.1|Host: a", "200 stay / ||ok / Cache-Control: no-store|"),
         ("HEAD /healthz HTTP/1.1|Host: a", "200 stay / Content-Length: 2| / !ok"),
         ("GET /nothing HTTP/1.1|Host: a", "404 stay / Content-Type: text/plain; charset=utf-8|"),
-        ("HEAD /nothing HTTP/1.1|Host: a", "404 stay / !here"),
+        ("HEAD /nothing HTTP/1.1|Host: a", "404 stay / !found\n"),
         ("POST /nothing HTTP/1.0", "404 end"),
         ("GET /favicon.ico HTTP/1.1|Host: a", "404 stay"),
     ] {
@@ -196,6 +204,9 @@ fn pages_from_elsewhere_may_not_connect() {
         ("a.example", "https://a.example:443"),
         ("a.example:443", "https://a.example"),
         ("a.example:80", "http://a.example"),
+        // A Host without a port may have lost it on the way through a proxy.
+        ("a.example", "http://a.example:8080"),
+        ("[::1]", "http://[::1]:8080"),
         ("127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("[::1]:8080", "http://[::1]:8080"),
         ("[::1]", "http://[::1]"),
@@ -208,14 +219,15 @@ fn pages_from_elsewhere_may_not_connect() {
         ("a.example:443", "http://a.example"),
         ("a.example:80", "https://a.example"),
         ("a.example:8080", "http://a.example"),
+        ("a.example:8080", "http://a.example:8081"),
         ("[::1]:8080", "http://[::2]:8080"),
         ("a.example", ""),
         ("a.example", "http://a.example http://b.example"),
         ("a.example", "http://a.example|Origin: http://a.example"),
     ] {
-        connect(host, origin, "403 stay / may not connect");
+        connect(host, origin, "403 stay / This origin may not connect");
     }
-    let foreign = "null http://b.example http://a.example.b.example http://xa.example http://a.example:8080
+    let foreign = "null http://b.example http://a.example.b.example http://xa.example http://a.example:65536
         ws://a.example file://a.example a.example //a.example http:a.example http://user@a.example
         http://user:a.example@a.example http://a.example/ http://friend.example https://friend.example:8443
         https://x.friend.example http:// http://:80";
@@ -226,6 +238,67 @@ fn pages_from_elsewhere_may_not_connect() {
     let absolute = CONNECT.replace("/connect", "http://b.example/connect");
     check(&site(), &(absolute.clone() + "|Origin: http://b.example"), "101");
     check(&site(), &(absolute + "|Origin: http://a.example"), "403 stay");
+}
+
+/// Checks the status of a handshake with these fields, and the fault that it shows.
+fn check_handshake(peer: Peer, fields: &str, expected: (u16, Option<ProxyFault>)) {
+    let head = CONNECT.replace("Host: a.example", fields);
+    let found = match answer(&site(), peer, &head) {
+        (Answer::Upgraded, _) => (101, None),
+        (Answer::Responded { status, fault, .. }, _) => (status, fault),
+    };
+    assert_eq!(found, expected, "{peer:?}: {fields}");
+}
+
+#[test]
+fn the_forwarded_host_counts_where_a_trusted_proxy_passes_it_on() {
+    let refused = (403, Some(ProxyFault::ForeignOrigin));
+    for (forwarded, origin, expected) in [
+        ("a.example", "https://a.example", (101, None)),
+        ("A.example:8443", "https://a.example:8443", (101, None)),
+        ("a.example", "https://a.example:8443", (101, None)),
+        ("a.example, inner:4884", "https://a.example", (101, None)),
+        ("a.example|X-Forwarded-Host: inner", "https://a.example", (101, None)),
+        ("[::1]:8080", "http://[::1]:8080", (101, None)),
+        ("a.example:8443", "https://a.example", refused),
+        ("b.example", "https://a.example", refused),
+        ("a.example/", "https://a.example", refused),
+        ("", "https://a.example", refused),
+        (",", "null", refused),
+    ] {
+        let fields = format!("Host: inner:4884|Origin: {origin}|X-Forwarded-Host: {forwarded}");
+        check_handshake(Peer::TrustedProxy, &fields, expected);
+        check_handshake(Peer::Other, &fields, refused);
+    }
+}
+
+#[test]
+fn faults_of_proxies_are_told_apart_from_other_requests() {
+    let (foreign, removed) = (Some(ProxyFault::ForeignOrigin), Some(ProxyFault::UpgradeRemoved));
+    for (from, to, expected) in [
+        ("", "", None),
+        ("Host: a.example", "Host: inner|Origin: http://a.example", foreign),
+        // The origin is checked first: a page of another one learns nothing else.
+        ("|Connection: Upgrade|Upgrade: websocket", "|Connection: close|Origin: http://b.example", foreign),
+        ("|Connection: Upgrade|Upgrade: websocket", "", removed),
+        ("|Connection: Upgrade", "|Connection: close", removed),
+        ("|Upgrade: websocket", "", removed),
+        ("HTTP/1.1", "HTTP/1.0", removed),
+        // A browser that opens the address as a page, and a client of another version.
+        (
+            "|Connection: Upgrade|Upgrade: websocket|Sec-WebSocket-Version: 13|Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "",
+            None,
+        ),
+        ("Version: 13", "Version: 8", None),
+    ] {
+        let (answer, text) = answer(&site(), Peer::Other, &CONNECT.replace(from, to));
+        let found = match answer {
+            Answer::Upgraded => None,
+            Answer::Responded { fault, .. } => fault,
+        };
+        assert_eq!(found, expected, "{from} -> {to}: {text}");
+    }
 }
 
 #[test]

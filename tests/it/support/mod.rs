@@ -10,7 +10,7 @@ mod server;
 pub(crate) use client::{Client, Event, frame};
 pub(crate) use http::{Answer, Http};
 pub(crate) use mailgun::{Behaviour, FakeMailgun, authorization, production};
-pub(crate) use server::{Plume, StderrMode, refused};
+pub(crate) use server::{Plume, StderrMode, refused, refused_with_sockets};
 
 use std::io::{Error, ErrorKind};
 use std::thread;

@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -64,6 +65,11 @@ impl Plume {
         Self::spawn(equip(&mut command, variables))
     }
 
+    /// The same with a socket that a service manager passes.
+    pub(crate) fn start_with_socket(socket: impl Into<OwnedFd>, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(&mut passing(socket.into(), 1, variables))
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the binary starts");
         let stderr = Stderr::follow(child.stderr.take().expect("stderr is a pipe"));
@@ -73,9 +79,11 @@ impl Plume {
             stderr,
             codes_taken: Mutex::default(),
         };
-        let line = plume.wait_line("listening on http://");
-        let (_, address) = line.split_once("http://").expect("the line was asked for");
-        plume.address = address.trim().parse().expect("an address follows http://");
+        let line = plume.wait_line("listening on ");
+        // On a Unix socket it has no address.
+        if let Some((_, address)) = line.split_once("listening on http://") {
+            plume.address = address.trim().parse().expect("an address follows http://");
+        }
         plume
     }
 
@@ -198,16 +206,38 @@ impl Stderr {
 
 /// Runs the binary where it must end by itself: with a wrong setting, or a flag that only prints.
 pub(crate) fn refused(variables: &[(&str, &str)], flags: &[&str]) -> Output {
-    let mut child = command(variables).args(flags).spawn().expect("the binary starts");
+    end_of(command(variables).args(flags))
+}
+
+/// The same with a socket that is passed so many times.
+pub(crate) fn refused_with_sockets(
+    socket: impl Into<OwnedFd>,
+    times: usize,
+    variables: &[(&str, &str)],
+) -> Output {
+    end_of(&mut passing(socket.into(), times, variables))
+}
+
+fn end_of(command: &mut Command) -> Output {
+    let mut child = command.spawn().expect("the binary starts");
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().expect("the child is ours").is_none() {
         if Instant::now() >= deadline {
             child.kill().expect("the child is ours");
-            panic!("it runs on with {variables:?} {flags:?}: {:?}", child.wait_with_output());
+            panic!("it runs on with {command:?}: {:?}", child.wait_with_output());
         }
         thread::sleep(std::time::Duration::from_millis(2));
     }
     child.wait_with_output().expect("its output fits into the pipes")
+}
+
+/// Passes a socket as descriptors from 3 on (`sd_listen_fds(3)`), by way of stdin and a shell.
+fn passing(socket: OwnedFd, times: usize, variables: &[(&str, &str)]) -> Command {
+    let script = "exec 3<&0 4<&0 </dev/null; export LISTEN_PID=$$; exec \"$0\"";
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_plume"));
+    equip(&mut command, variables).env("LISTEN_FDS", times.to_string()).stdin(socket);
+    command
 }
 
 fn command(variables: &[(&str, &str)]) -> Command {

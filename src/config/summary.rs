@@ -1,0 +1,31 @@
+//! What the start line and `plume --check` say of a configuration: counts and limits, and nothing secret.
+
+use super::{Config, MailSettings};
+use std::fmt::{self, Display};
+
+/// A configuration in one line of `key=value` pairs.
+#[derive(Debug)]
+pub struct Summary<'a>(pub(super) &'a Config);
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(config) = self;
+        let settings = &config.settings;
+        let (mode, mail) = match config.mail {
+            MailSettings::Print => ("development", "printed"),
+            MailSettings::Post(_) => ("production", "mailgun"),
+        };
+        let page = if config.static_dir.is_some() { "folder" } else { "built-in" };
+        write!(
+            f,
+            "mode={mode} mail={mail} page={page} connections={} per_address={} rate={} history={} \
+             trusted_proxies={} origins={}",
+            settings.connections_max,
+            settings.connections_per_address,
+            settings.messages_per_second,
+            settings.history_lines,
+            settings.trusted_proxies.len(),
+            settings.origins.len(),
+        )
+    }
+}

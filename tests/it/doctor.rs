@@ -1,0 +1,431 @@
+//! `plume doctor`, `plume health` and `plume --check`: what they find, what they say, and how they end.
+
+use crate::support::{Plume, refused};
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Runs a command to its end; gives its exit code and what it wrote to stdout.
+fn run(variables: &[(&str, &str)], args: &[&str]) -> (i32, String) {
+    let output = refused(variables, args);
+    let stdout = String::from_utf8(output.stdout).expect("it writes text");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("it ends by itself"), stdout + &stderr)
+}
+
+/// Examines a site, with no settings but the harness's own.
+fn examine(site: &str, args: &[&str]) -> (i32, String) {
+    run(&[], &[&["doctor", site], args].concat())
+}
+
+fn assert_line(report: &str, start: &str, part: &str) {
+    let found = report.lines().any(|line| line.starts_with(start) && line.contains(part));
+    assert!(found, "no line {start:?} with {part:?} in:\n{report}");
+}
+
+/// What a relay does with a request.
+enum Reaction {
+    /// Passes it on with this head.
+    Pass(String),
+    /// Answers in place of the server.
+    Answer(String),
+}
+
+/// A proxy that does to each request what a test wants.
+struct Relay {
+    address: SocketAddr,
+}
+
+impl Relay {
+    fn start(server: &Plume, react: impl Fn(&str) -> Reaction + Send + Sync + 'static) -> Self {
+        Self::start_with(server, Duration::from_secs(20), react)
+    }
+
+    /// The same with a time after which silence ends a connection.
+    fn start_with(
+        server: &Plume,
+        idle: Duration,
+        react: impl Fn(&str) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
+        let address = listener.local_addr().expect("it is bound");
+        let (upstream, react) = (server.address(), Arc::new(react));
+        // It ends with the process of the tests.
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let react = Arc::clone(&react);
+                thread::spawn(move || relay(stream, upstream, idle, &*react));
+            }
+        });
+        Self { address }
+    }
+
+    fn site(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+fn relay(mut client: TcpStream, upstream: SocketAddr, idle: Duration, react: &dyn Fn(&str) -> Reaction) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match client.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return,
+        }
+    }
+    match react(&String::from_utf8(head).expect("a head is text")) {
+        Reaction::Answer(answer) => {
+            let _gone = client.write_all(answer.as_bytes());
+        }
+        Reaction::Pass(head) => {
+            let mut server = TcpStream::connect(upstream).expect("the server listens");
+            server.write_all(head.as_bytes()).expect("the server takes the bytes");
+            let (from_client, to_server) = (client.try_clone(), server.try_clone());
+            let up = thread::spawn(move || {
+                copy(from_client.expect("a handle"), to_server.expect("a handle"), Duration::from_mins(1));
+            });
+            copy(server, client, idle);
+            up.join().expect("copying does not panic");
+        }
+    }
+}
+
+/// Copies until the end, or until nothing came for a while, and ends both.
+fn copy(mut from: TcpStream, mut to: TcpStream, idle: Duration) {
+    from.set_read_timeout(Some(idle)).expect("a socket has the option");
+    let mut chunk = [0; 16 << 10];
+    loop {
+        match from.read(&mut chunk) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(bytes) if bytes > 0 && to.write_all(&chunk[..bytes]).is_ok() => {}
+            _ => break,
+        }
+    }
+    let _gone = to.shutdown(Shutdown::Both);
+    let _gone = from.shutdown(Shutdown::Both);
+}
+
+fn pass(head: &str) -> Reaction {
+    Reaction::Pass(head.to_owned())
+}
+
+/// Another answer to requests for a file.
+fn replaced(head: &str, file: &str, answer: Reaction) -> Reaction {
+    if head.lines().next().is_some_and(|line| line.contains(file)) { answer } else { pass(head) }
+}
+
+/// The head without the lines of these fields.
+fn without(head: &str, fields: &[&str]) -> String {
+    let is_kept = |line: &&str| !fields.iter().any(|field| line.starts_with(field));
+    head.split_inclusive("\r\n").filter(is_kept).collect()
+}
+
+fn answer(status: &str, fields: &str, body: &str) -> Reaction {
+    let length = body.len();
+    Reaction::Answer(format!(
+        "HTTP/1.1 {status}\r\n{fields}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    ))
+}
+
+/// A relay that appends its peer's address as a proxy should, in front of a server that trusts it.
+fn appending(head: &str) -> String {
+    let own = "X-Forwarded-For: 192.0.2.50\r\n\r\n";
+    format!("{}{own}", head.trim_end_matches("\r\n").to_owned() + "\r\n")
+}
+
+const TRUST: (&str, &str) = ("PLUME_TRUSTED_PROXIES", "127.0.0.1");
+
+#[test]
+fn a_site_that_is_right_gets_ok_in_every_line_and_exit_code_0() {
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "10")]);
+    let relay = Relay::start(&server, |head| Reaction::Pass(appending(head)));
+    let (code, report) = examine(&relay.site(), &["--log=info", "--trusted-proxies=127.0.0.1", "--wait=1"]);
+    assert_eq!(code, 0, "{report}");
+    assert!(report.lines().all(|line| line.starts_with("ok    ")), "{report}");
+    for (what, part) in [
+        ("settings", "mode=development"),
+        ("files", "room for "),
+        ("email", "printed"),
+        ("connect", "127.0.0.1:"),
+        ("tls", "none is needed"),
+        ("healthz", "Plume answers"),
+        ("page", "files that it loads"),
+        ("websocket", "without an Origin"),
+        ("websocket", "with the page's Origin"),
+        ("ping", "ms"),
+        ("idle", "still open after 1 s"),
+        ("forwarding", "10 connections, whatever address they claim"),
+    ] {
+        assert_line(&report, &format!("ok    {what}:"), part);
+    }
+    assert!(!server.log().contains("hint="), "{}", server.log());
+}
+
+/// What a proxy does wrong, the line that names it, and what the line says to do.
+type Row = (fn(&str) -> Reaction, &'static str, &'static str);
+
+#[test]
+fn what_a_proxy_does_wrong_is_named_with_what_to_do() {
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "10")]);
+    let rows: [Row; 9] = [
+        (
+            |head| Reaction::Pass(without(head, &["Host:"]).replacen("\r\n", "\r\nHost: inner:4884\r\n", 1)),
+            "FAIL  websocket: with the page's Origin: 403",
+            "proxy_set_header Host $http_host",
+        ),
+        (
+            |head| Reaction::Pass(without(head, &["Upgrade:", "Connection:"])),
+            "FAIL  websocket: without an Origin, as bots open it: 426",
+            "proxy_set_header Upgrade $http_upgrade",
+        ),
+        (
+            |head| Reaction::Pass(without(head, &["Sec-WebSocket-Key:"])),
+            "FAIL  websocket: with the page's Origin: 400",
+            "pass the fields on",
+        ),
+        (|_| answer("502 Bad Gateway", "", "x"), "FAIL  healthz: 502", "PLUME_LISTEN"),
+        (
+            |_| answer("301 Moved Permanently", "Location: https://elsewhere.example/\r\n", ""),
+            "FAIL  healthz: 301 leads to https://elsewhere.example/",
+            "give the doctor the address",
+        ),
+        (
+            |_| answer("200 OK", "", "<p>another site"),
+            "FAIL  healthz: 200, but it is not Plume's",
+            "something else",
+        ),
+        (
+            |_| Reaction::Answer("SSH-2.0-x\r\n".to_owned()),
+            "FAIL  healthz: what is answered there is not HTTP",
+            "port",
+        ),
+        (
+            |head| replaced(head, "main.js", answer("200 OK", "Content-Type: text/plain\r\n", "x")),
+            "FAIL  page: /static/main.js: its type is \"text/plain\"",
+            "text/javascript",
+        ),
+        (
+            |head| replaced(head, "style.css", answer("404 Not Found", "", "x")),
+            "FAIL  page: /static/style.css: 404",
+            "passes nothing",
+        ),
+    ];
+    for (react, start, part) in rows {
+        let relay = Relay::start(&server, react);
+        let (code, report) = examine(&relay.site(), &[]);
+        assert_eq!(code, 2, "{start}: {report}");
+        assert_line(&report, start, part);
+    }
+}
+
+#[test]
+fn a_proxy_that_ends_silent_connections_is_found_by_waiting() {
+    let server = Plume::start(&[]);
+    let relay = Relay::start_with(&server, Duration::from_millis(1_200), pass);
+    let (code, report) = examine(&relay.site(), &["--wait", "4"]);
+    assert_eq!(code, 2, "{report}");
+    assert_line(&report, "FAIL  idle: closed after 1 s of silence", "proxy_read_timeout");
+}
+
+#[test]
+fn chunks_and_answers_without_a_length_are_read() {
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "10")]);
+    let relay = Relay::start(&server, |head| {
+        let first = head.lines().next().unwrap_or_default();
+        match first {
+            "GET /healthz HTTP/1.1" => Reaction::Answer(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\no\r\n1\r\nk\r\n0\r\n\r\n"
+                    .to_owned(),
+            ),
+            "GET / HTTP/1.1" => Reaction::Answer(
+                "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<script src=\"static/main.js\">"
+                    .to_owned(),
+            ),
+            _ => Reaction::Pass(appending(head)),
+        }
+    });
+    let (code, report) = examine(&relay.site(), &[]);
+    assert_eq!(code, 0, "{report}");
+    assert_line(&report, "ok    page:", "it and 1 files");
+}
+
+#[test]
+fn a_site_that_is_not_there_is_told_apart() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("there are ports").local_addr().expect("it is bound");
+    for (site, start) in [
+        (format!("http://{free}"), "FAIL  connect: nothing listens on 127.0.0.1:"),
+        ("https://nowhere.invalid".to_owned(), "FAIL  connect: the name nowhere.invalid is not known"),
+    ] {
+        let (code, report) = examine(&site, &[]);
+        assert_eq!(code, 2, "{report}");
+        assert_line(&report, start, "");
+    }
+    let server = Plume::start(&[]);
+    let (code, report) = examine(&format!("https://{}", server.address()), &[]);
+    assert_eq!(code, 2, "{report}");
+    assert_line(&report, "FAIL  tls: no TLS is spoken there", "http://");
+}
+
+#[test]
+fn settings_are_checked_where_they_are_given() {
+    let server = Plume::start(&[]);
+    let listen = server.address().to_string();
+    let (code, report) =
+        run(&[("PLUME_LISTEN", &listen), ("PLUME_TRUSTED_PROXIES", "10.0.0.0/8")], &["doctor"]);
+    assert_eq!(code, 1, "{report}");
+    assert_line(&report, "warn  settings: 1 trusted networks are so wide", "PLUME_TRUSTED_PROXIES");
+    assert_line(&report, "warn  site: checked without a proxy", "plume doctor https://");
+    assert_line(&report, "ok    ping:", "ms");
+    for (variables, args, start) in [
+        (&[("PLUME_PING", "x")][..], &["doctor"][..], "FAIL  settings: PLUME_PING is \"x\""),
+        (&[("ENV", "production")], &["doctor"], "FAIL  settings: MAILGUN_APIKEY is not set"),
+        (
+            &[],
+            &["doctor", "--static=/nowhere/at/all"],
+            "FAIL  settings: cannot serve the folder /nowhere/at/all",
+        ),
+        (&[], &["doctor", "--max-connections=16000000"], "FAIL  settings: PLUME_MAX_CONNECTIONS is 16000000"),
+    ] {
+        let (code, report) = run(variables, args);
+        assert_eq!(code, 2, "{report}");
+        assert_line(&report, start, "");
+    }
+    let (code, report) = run(&[], &["doctor", "https://user:SECRET@chat.example"]);
+    assert!(code == 2 && !report.contains("SECRET"), "{report}");
+}
+
+/// An API of Mailgun that answers each request like this, and what it was asked.
+fn mailgun(status: &'static str, body: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
+    let address = listener.local_addr().expect("it is bound");
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heads = Arc::clone(&asked);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            heads.lock().expect("nobody panics").push(String::from_utf8_lossy(&head).into_owned());
+            let length = body.len();
+            let _gone = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+        }
+    });
+    (format!("http://{address}"), asked)
+}
+
+#[test]
+fn the_email_provider_is_asked_without_sending_anything_and_the_key_stays_secret() {
+    for (status, body, code, start) in [
+        (
+            "200 OK",
+            r#"{"domain":{"state": "active"}}"#,
+            0,
+            "ok    email: Mailgun knows the key and mg.example",
+        ),
+        (
+            "200 OK",
+            r#"{"domain":{"state": "unverified"}}"#,
+            1,
+            "warn  email: Mailgun has not verified mg.example",
+        ),
+        ("200 OK", r#"{"domain":{"state":"disabled"}}"#, 2, "FAIL  email: Mailgun has disabled mg.example"),
+        ("401 Unauthorized", "Forbidden", 2, "FAIL  email: Mailgun does not accept MAILGUN_APIKEY (401)"),
+        ("404 Not Found", "{}", 2, "FAIL  email: Mailgun does not know mg.example"),
+        ("500 Oops", "", 2, "FAIL  email: Mailgun answers 500"),
+    ] {
+        let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "10")]);
+        let relay = Relay::start(&server, |head| Reaction::Pass(appending(head)));
+        let (api, asked) = mailgun(status, body);
+        let variables = [
+            ("ENV", "production"),
+            ("MAILGUN_APIKEY", "SECRET-key"),
+            ("MAILGUN_DOMAIN", "mg.example"),
+            ("MAILGUN_API_BASE", api.as_str()),
+        ];
+        let (found, report) = run(&variables, &["doctor", &relay.site()]);
+        assert_eq!(found, code, "{report}");
+        assert_line(&report, start, "");
+        let asked = asked.lock().expect("nobody panics");
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        // "api:SECRET-key" in base64.
+        let key = "\r\nAuthorization: Basic YXBpOlNFQ1JFVC1rZXk=\r\n";
+        assert!(asked[0].starts_with("GET /v3/domains/mg.example HTTP/1.1\r\n") && asked[0].contains(key));
+        assert!(!report.contains("SECRET") && !report.contains("YXBp"), "{report}");
+    }
+}
+
+#[test]
+fn an_email_is_sent_only_if_asked_for() {
+    for (status, code, start) in [
+        ("200 OK", 0, "ok    email: the provider has accepted an email"),
+        ("400 Bad Request", 2, "FAIL  email: the provider did not accept an email: refused-400"),
+    ] {
+        let server = Plume::start(&[]);
+        let (api, asked) = mailgun(status, "{}");
+        let variables = [
+            ("ENV", "production"),
+            ("MAILGUN_APIKEY", "SECRET-key"),
+            ("MAILGUN_DOMAIN", "mg.example"),
+            ("MAILGUN_API_BASE", api.as_str()),
+            ("PLUME_LISTEN", &server.address().to_string()),
+        ];
+        let (found, report) = run(&variables, &["doctor", "--mail-to=ada@example.org"]);
+        // Without an address of the site, that is a warning.
+        assert_eq!(found, code.max(1), "{report}");
+        assert_line(&report, start, "");
+        let asked = asked.lock().expect("nobody panics");
+        assert!(asked.len() == 2 && asked[1].starts_with("POST /v3/mg.example/messages "), "{asked:?}");
+    }
+    let (_, report) = run(&[], &["doctor", "--mail-to=ada@example.org"]);
+    assert_line(&report, "warn  email: nothing is sent in development", "ENV=production");
+}
+
+#[test]
+fn health_is_an_exit_code() {
+    let server = Plume::start(&[]);
+    let listen = server.address().to_string();
+    assert_eq!(run(&[("PLUME_LISTEN", &listen)], &["health"]), (0, String::new()));
+    assert_eq!(run(&[], &["health", &format!("http://{listen}")]), (0, String::new()));
+    let relay = Relay::start(&server, |_| answer("503 Service Unavailable", "", "x"));
+    let (code, line) = run(&[], &["health", &relay.site()]);
+    assert_eq!((code, line.as_str()), (1, "plume: not healthy: answered 503 instead of 200 and ok\n"));
+    drop(server);
+    let (code, line) = run(&[("PLUME_LISTEN", &listen)], &["health"]);
+    assert!(code == 1 && line.starts_with("plume: not healthy: nothing listens on "), "{line}");
+    let (code, line) = run(&[], &["health"]);
+    assert!(code == 2 && line.starts_with("plume: the server listens on any free port"), "{line}");
+    let path = std::env::temp_dir().join(format!("plume-it-health-{}.sock", std::process::id()));
+    let unix = format!("unix:{}", path.display());
+    let over_unix = Plume::start(&[("PLUME_LISTEN", &unix)]);
+    assert_eq!(run(&[("PLUME_LISTEN", &unix)], &["health"]), (0, String::new()));
+    drop(over_unix);
+    assert_eq!(run(&[("PLUME_LISTEN", &unix)], &["health"]).0, 1);
+    let _gone = fs::remove_file(path);
+}
+
+#[test]
+fn a_check_says_what_would_run_and_takes_no_socket() {
+    let server = Plume::start(&[]);
+    let listen = server.address().to_string();
+    let (code, line) = run(&[("PLUME_LISTEN", &listen), ("PLUME_RATE", "7")], &["--check"]);
+    let start = concat!("plume ", env!("CARGO_PKG_VERSION"), ": mode=development mail=printed page=built-in");
+    assert!(code == 0 && line.starts_with(start) && line.contains(" rate=7 "), "{line}");
+    assert!(
+        line.ends_with(&format!("; would listen on http://{listen}\n")) && line.lines().count() == 1,
+        "{line}"
+    );
+    for (args, part) in [
+        (&["--check", "--static=/nowhere/at/all"][..], "/nowhere/at/all"),
+        (&["--check", "--ping=x"], "--ping"),
+        (&["--max-connections=16000000", "--check"], "PLUME_MAX_CONNECTIONS"),
+    ] {
+        let (code, line) = run(&[], args);
+        assert!(code == 2 && line.contains(part) && line.lines().count() == 1, "{args:?}: {line}");
+    }
+}

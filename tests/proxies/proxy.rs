@@ -1,0 +1,253 @@
+//! A proxy as a child process, in a folder of its own that is removed with it.
+
+use crate::support::wait_for;
+use crate::visitor::is_ready;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The proxies that have an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Nginx,
+    Caddy,
+    Haproxy,
+}
+
+pub(crate) const KINDS: [Kind; 3] = [Kind::Nginx, Kind::Caddy, Kind::Haproxy];
+
+/// A running proxy. It is killed when it goes out of scope.
+pub(crate) struct Proxy {
+    kind: Kind,
+    /// The name that visitors ask for.
+    pub(crate) name: &'static str,
+    child: Child,
+    folder: Folder,
+    /// Where it takes TLS.
+    pub(crate) port: u16,
+    /// Where it takes plain HTTP, to redirect it.
+    pub(crate) plain_port: u16,
+}
+
+struct Folder(PathBuf);
+
+impl Proxy {
+    /// Starts the example of `docs/` in front of a server, and waits until it listens.
+    pub(crate) fn start(kind: Kind, upstream: &str) -> Self {
+        Self::start_with(kind, upstream, &[])
+    }
+
+    /// The same with some of its text replaced, each of which must occur.
+    pub(crate) fn start_with(kind: Kind, upstream: &str, edits: &[(&str, &str)]) -> Self {
+        Self::start_for("chat.example", kind, upstream, edits)
+    }
+
+    /// The same for another name of the site.
+    pub(crate) fn start_for(name: &'static str, kind: Kind, upstream: &str, edits: &[(&str, &str)]) -> Self {
+        let folder = Folder::new(kind);
+        let (port, plain_port) = free_ports();
+        let path = write_config(kind, &folder.0, (port, plain_port), upstream, edits);
+        let log = File::create(folder.0.join("log")).expect("the folder is ours");
+        let mut command = match kind {
+            Kind::Nginx => {
+                let mut nginx = Command::new("nginx");
+                nginx.args(["-e", "stderr", "-c"]).arg(&path).arg("-p").arg(&folder.0);
+                nginx
+            }
+            Kind::Caddy => {
+                let mut caddy = Command::new("caddy");
+                caddy.args(["run", "--adapter", "caddyfile", "--config"]).arg(&path);
+                caddy
+            }
+            Kind::Haproxy => {
+                let mut haproxy = Command::new("haproxy");
+                haproxy.args(["-db", "-f"]).arg(&path);
+                haproxy
+            }
+        };
+        let child = command
+            .env("HOME", &folder.0)
+            .env("XDG_DATA_HOME", &folder.0)
+            .env("XDG_CONFIG_HOME", &folder.0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file has a second handle"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{kind:?} is not installed: {error}"));
+        let mut proxy = Self { kind, name, child, folder, port, plain_port };
+        wait_for("listening proxy", || {
+            let ended = proxy.child.try_wait().expect("the child is ours");
+            assert!(ended.is_none(), "{kind:?} has ended: {}", proxy.log());
+            // Caddy makes its certificates only now.
+            (TcpStream::connect(("127.0.0.1", port)).is_ok() && is_ready(&proxy)).then_some(())
+        });
+        proxy
+    }
+
+    /// Loads the configuration again, as the service's reload does.
+    pub(crate) fn reload(&self) {
+        match self.kind {
+            Kind::Nginx => {
+                let id = i32::try_from(self.child.id()).expect("a process id");
+                kill_process(Pid::from_raw(id).expect("not zero"), Signal::HUP).expect("the child is ours");
+            }
+            Kind::Caddy => {
+                let status = Command::new("caddy")
+                    .args(["reload", "--force", "--adapter", "caddyfile", "--config"])
+                    .arg(self.folder.0.join("config"))
+                    .arg("--address")
+                    .arg(format!("unix/{}", self.folder.0.join("admin").display()))
+                    .env("HOME", &self.folder.0)
+                    .stderr(Stdio::null())
+                    .status();
+                assert!(status.is_ok_and(|status| status.success()), "{}", self.log());
+            }
+            Kind::Haproxy => panic!("its reload is a second process"),
+        }
+    }
+
+    /// The authority that signed its certificate.
+    pub(crate) fn authority(&self) -> PathBuf {
+        match self.kind {
+            Kind::Nginx | Kind::Haproxy => certificate("ca.pem"),
+            Kind::Caddy => self.folder.0.join("caddy/pki/authorities/local/root.crt"),
+        }
+    }
+
+    /// The processes that serve, of which nginx has new ones after a reload.
+    pub(crate) fn workers(&self) -> Vec<String> {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Proxy {
+    #[expect(clippy::print_stderr, reason = "the test harness shows it beside the panic")]
+    fn drop(&mut self) {
+        // nginx ends its workers only if it is asked to.
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let _gone = id.map(|id| kill_process(id, Signal::TERM));
+        wait_for_end(&mut self.child);
+        if std::thread::panicking() {
+            eprintln!("--- log of {:?} ---\n{}---", self.kind, self.log());
+        }
+    }
+}
+
+/// Waits a moment for the process to end by itself, and kills it otherwise.
+fn wait_for_end(child: &mut Child) {
+    for _ in 0..200 {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let _gone = child.kill();
+    let _status = child.wait();
+}
+
+impl Folder {
+    fn new(kind: Kind) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Short: it holds a Unix socket, whose path has at most 107 bytes.
+        let folder = std::env::temp_dir().join(format!("plume-{kind:?}-{}-{count}", std::process::id()));
+        fs::create_dir(&folder).expect("the folder for temporary files is ours");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Two ports that were free a moment ago.
+fn free_ports() -> (u16, u16) {
+    let bind = || TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    let (first, second) = (bind(), bind());
+    let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
+    (port(&first), port(&second))
+}
+
+/// A file of `tests/certificates`.
+pub(crate) fn certificate(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificates").join(name)
+}
+
+/// Writes the example, with ports and paths of this machine, and what stands around it in Debian's configuration.
+fn write_config(
+    kind: Kind,
+    folder: &Path,
+    (port, plain_port): (u16, u16),
+    upstream: &str,
+    edits: &[(&str, &str)],
+) -> PathBuf {
+    let name = match kind {
+        Kind::Nginx => "nginx.conf",
+        Kind::Caddy => "Caddyfile",
+        Kind::Haproxy => "haproxy.cfg",
+    };
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    let mut text = fs::read_to_string(example).expect("the example is there");
+    let mut replace = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from:?} is not in the example:\n{text}");
+        text = text.replace(from, to);
+    };
+    for (from, to) in edits {
+        replace(from, to);
+    }
+    match kind {
+        Kind::Nginx => {
+            // Not every machine has IPv6.
+            replace("    listen [::]:80;\n", "");
+            replace("    listen [::]:443 ssl http2;\n", "");
+            replace("listen 80;", &format!("listen 127.0.0.1:{plain_port};"));
+            replace("listen 443 ssl http2;", &format!("listen 127.0.0.1:{port} ssl http2;"));
+            let letsencrypt = "/etc/letsencrypt/live/chat.example/";
+            replace(&format!("{letsencrypt}fullchain.pem"), certificate("good.pem").to_str().expect("text"));
+            replace(&format!("{letsencrypt}privkey.pem"), certificate("good.key").to_str().expect("text"));
+            if !edits.iter().any(|(from, _)| from.contains("4884")) {
+                replace("server 127.0.0.1:4884;", &format!("server {upstream};"));
+            }
+            let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .map(|name| format!("    {name}_temp_path {}/{name};\n", folder.display()))
+                .concat();
+            text = format!(
+                "daemon off;\nworker_processes 1;\npid {0}/pid;\nerror_log stderr;\nevents {{}}\n\
+                 http {{\n    access_log off;\n{temporary}{text}}}\n",
+                folder.display()
+            );
+        }
+        Kind::Caddy => {
+            replace("\treverse_proxy 127.0.0.1:4884", &format!("\treverse_proxy {upstream}"));
+            text = format!(
+                "{{\n    admin unix/{}/admin\n    http_port {plain_port}\n    https_port {port}\n    local_certs\n    \
+                 skip_install_trust\n}}\n{text}",
+                folder.display()
+            );
+        }
+        Kind::Haproxy => {
+            let pem = folder.join("chat.example.pem");
+            let parts =
+                ["good.pem", "good.key"].map(|name| fs::read(certificate(name)).expect("it is there"));
+            fs::write(&pem, parts.concat()).expect("the folder is ours");
+            replace("bind :80\n", &format!("bind 127.0.0.1:{plain_port}\n"));
+            replace("bind :443 ", &format!("bind 127.0.0.1:{port} "));
+            replace("/etc/haproxy/chat.example.pem alpn", &format!("{} alpn", pem.display()));
+            replace("server plume 127.0.0.1:4884", &format!("server plume {upstream}"));
+        }
+    }
+    let path = folder.join("config");
+    fs::write(&path, text).expect("the folder is ours");
+    path
+}
