@@ -4,6 +4,8 @@
 //! The only user of ureq and of threads. The event loop queues an email and continues; one worker sends them one
 //! after the other, and each result comes back through [`Mailer::results`]. No error contains a key, code or address.
 
+mod letter;
+
 use crate::config::{MailSettings, Mailgun};
 use crate::ids::MailId;
 use crate::limits::{MAIL_QUEUE_MAX, MAIL_TIMEOUT};
@@ -16,7 +18,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -154,9 +155,9 @@ impl Office {
 
     /// Posts an email within the time `left`. The status decides: the body of the response is not read.
     fn post(&self, mail: &Mail, left: Duration) -> Result<(), MailError> {
-        let subject = format!("Your Plume login code: {}", mail.code);
-        let text = plain_text(&self.site_name, mail);
-        let html = html_text(&self.site_name, mail);
+        let subject = letter::subject(mail);
+        let text = letter::plain_text(&self.site_name, mail);
+        let html = letter::html_text(&self.site_name, mail);
         let answer = self
             .agent
             .post(&self.address)
@@ -199,74 +200,6 @@ fn is_before_the_request(error: &ureq::Error) -> bool {
     }
 }
 
-/// The code comes first, alone on its line. The rest is our own text except for the name, which anyone may have
-/// chosen.
-fn plain_text(site_name: &str, mail: &Mail) -> String {
-    let code = &mail.code;
-    let asked_for =
-        shown_name(&mail.name).map_or_else(String::new, |name| format!("\nName given: \"{name}\"\n"));
-    format!(
-        "Your login code for {site_name}:\n\n    \
-         {code}\n\n\
-         Type it in where you asked for it, and you are in.\n\n\
-         If you did not ask for it, ignore this email: nobody can log in without the code.\n\
-         {asked_for}"
-    )
-}
-
-fn html_text(site_name: &str, mail: &Mail) -> String {
-    let (site_name, code) = (escaped(site_name), escaped(&mail.code));
-    let asked_for = shown_name(&mail.name)
-        .map_or_else(String::new, |name| format!("<p>Name given: &quot;{}&quot;</p>\n", escaped(&name)));
-    format!(
-        "<p>Your login code for {site_name}:</p>\n\
-         <p style=\"font: bold 2em monospace\">{code}</p>\n\
-         <p>Type it in where you asked for it, and you are in.</p>\n\
-         <p>If you did not ask for it, ignore this email: nobody can log in without the code.</p>\n\
-         {asked_for}"
-    )
-}
-
-/// The name as the email may show it: as data, with nothing that a mail client turns into a link, since anyone can
-/// request an email to any address. Characters that join the parts of an address become spaces: `.`, `:`, `/`, `@`,
-/// their look-alikes such as the Chinese full stop, which is valid in domain names, and all other punctuation but a
-/// few marks. A name is omitted if it has as many digits as a telephone number, is too long for a line, or has no
-/// characters left.
-fn shown_name(name: &str) -> Option<String> {
-    let digits = name.chars().filter(|char| char.is_numeric()).count();
-    let spaced: String = name.chars().map(|char| if is_shown(char) { char } else { ' ' }).collect();
-    let shown = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
-    let is_short = shown.chars().count() <= SHOWN_NAME_CHARS_MAX;
-    (is_short && digits < PHONE_DIGITS_MIN && !shown.is_empty()).then_some(shown)
-}
-
-fn is_shown(char: char) -> bool {
-    match char.general_category_group() {
-        GeneralCategoryGroup::Letter
-        | GeneralCategoryGroup::Mark
-        | GeneralCategoryGroup::Number
-        | GeneralCategoryGroup::Symbol => true,
-        GeneralCategoryGroup::Punctuation => HARMLESS_PUNCTUATION.contains(char),
-        GeneralCategoryGroup::Separator | GeneralCategoryGroup::Other => false,
-    }
-}
-
-/// Escapes text for HTML, including quoted attribute values.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            _ => html.push(char),
-        }
-    }
-    html
-}
-
 /// Resolves a host name within the remaining time, on a separate thread, because the system's resolver has no
 /// timeout. Like ureq's own resolver, but that one panics if the system cannot start a thread.
 #[derive(Debug)]
@@ -306,12 +239,6 @@ impl Resolver for HostLookUp {
     }
 }
 
-/// Longest name that the email shows, in characters: most names are shorter, and most sentences longer.
-const SHOWN_NAME_CHARS_MAX: usize = 40;
-/// Fewest digits that could be a telephone number, which some mail clients turn into a link.
-const PHONE_DIGITS_MIN: usize = 5;
-/// Punctuation used in names, and marks with a meaning in HTML, which are escaped there.
-const HARMLESS_PUNCTUATION: &str = "&'-,!()\u{2019}";
 /// Limit for the head of the provider's response, and for the connection's buffers, in bytes: far more than needed.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 /// Addresses of the provider to try; ureq holds 16.
