@@ -17,7 +17,7 @@
 //!     the shell: all I/O, no decisions           |   no I/O to the right of this line
 //!  main, config, static_dir                      |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
-//!  mail (ureq, one thread) <--- Output --------          +-> users      names sessions logins mail_limits user_name email
+//!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits user_name email
 //!  logger (stderr)                               |       +-> http       request site assets
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab token_bucket sliding_window
@@ -35,8 +35,10 @@
 //!    `lifecycle` (input, writes, and what follows from a connection's state), `deadlines`, `admission` (limits by client address),
 //!    `http` (requests), `messages` (what each costs and who it is for), `guest`, `member`.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
-//! 6. [`mail`]: the only user of ureq and of threads. [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
-//!    [`config`]: a pure function from variables and flags to settings. [`static_dir`]: the only reader of files.
+//! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`, `smtp`, `mailgun`
+//!    (the only user of ureq). [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
+//!    [`config`]: a pure function from variables and flags to settings. [`static_dir`] and [`config::files`]: the only readers
+//!    of files.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with `PLUME_STATIC=static`. What
 //! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 16 KiB on the wire.

@@ -10,14 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Modules that may use a crate. A module includes its submodules.
-const CRATES: [(&str, &[&str]); 20] = [
+const CRATES: [(&str, &[&str]); 23] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop", "base::expiring_slab"]),
     ("socket2", &["event_loop"]),
     ("signal_hook", &["event_loop"]),
     ("signal_hook_mio", &["event_loop"]),
     ("rustix", &["event_loop", "logger", "main"]),
-    ("ureq", &["mail"]),
+    ("ureq", &["mail::mailgun"]),
+    ("rustls", &["mail", "config::mail"]),
+    ("webpki_roots", &["mail::smtp"]),
+    ("mail_builder", &["mail::smtp"]),
     ("sd_notify", &["main"]),
     ("httparse", &["http::request"]),
     ("serde", &["message"]),
@@ -31,7 +34,7 @@ const CRATES: [(&str, &[&str]); 20] = [
     ("precis_profiles", &["users::user_name"]),
     ("unicode_security", &["users::user_name"]),
     ("unicode_script", &["users::user_name"]),
-    ("email_address", &["users::email", "config"]),
+    ("email_address", &["users::email", "config::sender"]),
     ("ipnet", &["settings", "config", "server::client_addresses", "users"]),
 ];
 
