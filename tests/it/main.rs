@@ -8,6 +8,7 @@ mod life;
 mod login;
 mod mail;
 mod mail_faults;
+mod mail_servers;
 mod mail_smtp;
 mod malformed;
 mod membership;

@@ -12,7 +12,7 @@ pub(crate) use client::{Client, Event, frame};
 pub(crate) use http::{Answer, Http};
 pub(crate) use mailgun::{Behaviour, FakeMailgun, authorization, production};
 pub(crate) use server::{Plume, StderrMode, refused};
-pub(crate) use smtp::{Act, FakeSmtp, Offer, Received, SENDER, Tls};
+pub(crate) use smtp::{Act, FakeSmtp, Offer, Received, SENDER, Tls, fixture};
 
 use std::io::{Error, ErrorKind};
 use std::thread;

@@ -132,6 +132,10 @@ impl FakeSmtp {
         Plume::start(&all)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Waits for the next email.
     pub(crate) fn next(&self) -> Received {
         let mut state = self.wait("email", |state| state.received.len() > state.seen);
