@@ -9,6 +9,7 @@
 
 mod letter;
 mod mailgun;
+mod message;
 mod print;
 mod queue;
 mod smtp;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Modules that may use a crate. A module includes its submodules.
-const CRATES: [(&str, &[&str]); 23] = [
+const CRATES: [(&str, &[&str]); 22] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop", "base::expiring_slab"]),
     ("socket2", &["event_loop"]),
@@ -20,7 +20,6 @@ const CRATES: [(&str, &[&str]); 23] = [
     ("ureq", &["mail::mailgun"]),
     ("rustls", &["mail", "config::mail"]),
     ("webpki_roots", &["mail::smtp"]),
-    ("mail_builder", &["mail::smtp"]),
     ("sd_notify", &["main"]),
     ("httparse", &["http::request"]),
     ("serde", &["message"]),

@@ -270,7 +270,9 @@ fn silent_and_dripping_servers_have_fifteen_seconds_and_hold_up_nobody() {
                         "{row}: {took:?}"
                     );
                 }
-                assert_eq!(server.log().matches("reason=late").count(), 3, "{row}: {}", server.log());
+                wait_for("line for each", || {
+                    (server.log().matches("reason=late").count() == 3).then_some(())
+                });
                 // The threads have ended, too: four more emails can be on their way at once.
                 for name in ["Dan", "Eve", "Fay", "Gus"] {
                     login(&server, &smtp, name);
