@@ -14,7 +14,7 @@ mod print;
 mod queue;
 mod smtp;
 
-use crate::config::MailSettings;
+use crate::config::{MailSettings, Smtp};
 use crate::ids::MailId;
 use crate::limits::MAIL_TIMEOUT;
 use crate::logger::Logger;
@@ -37,6 +37,15 @@ pub struct Mailer {
     timeout: Duration,
     notifier: Notifier,
     results: Receiver<(MailId, MailResult)>,
+}
+
+/// Whether the SMTP server would take an email: connects, encrypts and logs in as for one, and sends none. Blocks for at
+/// most `MAIL_TIMEOUT`, and for what the system's resolver needs.
+///
+/// # Errors
+/// If the transport cannot be set up.
+pub fn check_smtp(settings: &Smtp) -> io::Result<MailResult> {
+    Ok(SmtpTransport::new(settings.clone())?.check(Instant::now() + MAIL_TIMEOUT))
 }
 
 /// A way to send an email.

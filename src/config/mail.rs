@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How login codes are delivered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum MailSettings {
     /// Printed on stderr, for development.
     Print,
@@ -24,6 +24,7 @@ pub enum MailSettings {
 }
 
 /// Access to Mailgun.
+#[derive(Clone)]
 pub struct Mailgun {
     /// The secret API key.
     pub api_key: String,
@@ -49,7 +50,7 @@ impl fmt::Debug for Mailgun {
 }
 
 /// Access to an SMTP server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Smtp {
     /// The server, with the secret user and password.
     pub url: SmtpUrl,

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 /// The address of an SMTP server, with what is needed to use it.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SmtpUrl {
     /// A host name in lower case, or an IP address without brackets.
     pub host: String,
@@ -32,7 +32,7 @@ pub enum SmtpTls {
 }
 
 /// A user and password.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SmtpLogin {
     /// Not empty.
     pub user: String,

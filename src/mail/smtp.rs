@@ -72,6 +72,11 @@ impl SmtpTransport {
         Ok(session)
     }
 
+    /// Connects as for an email, and leaves.
+    pub(super) fn check(&self, deadline: Instant) -> MailResult {
+        self.open(deadline).map(|mut session| session.quit())
+    }
+
     fn message(&self, mail: &Mail) -> String {
         let Smtp { from, site_name, .. } = &self.settings;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,6 +1,11 @@
 //! Login emails by SMTP: what is said to the server, when it is encrypted, and what each fault is called in the log.
 
-use crate::support::{Act, Client, FakeSmtp, Offer, Plume, Received, SENDER, Tls, production, wait_for};
+use crate::support::{
+    Act, Client, FakeSmtp, Offer, Plume, Received, SENDER, Tls, fixture, production, wait_for,
+};
+use plume::config::{self, Command, MailSettings};
+use plume::login_email::MailError;
+use plume::mail::check_smtp;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -354,6 +359,35 @@ fn the_address_of_the_server_can_be_in_a_file_and_is_never_logged() {
     fs::remove_file(file).expect("it is there");
     for secret in ["secret", "example.org", &received.code(), "localhost"] {
         assert!(!server.log().contains(secret), "{secret} is in the log:\n{}", server.log());
+    }
+}
+
+#[test]
+fn a_server_can_be_checked_without_an_email() {
+    let settings = |url: &str| {
+        let ca = fixture("ca.pem").display().to_string();
+        let variables =
+            [("ENV", "production"), ("PLUME_SMTP", url), ("PLUME_MAIL_FROM", SENDER), ("PLUME_SMTP_CA", &ca)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        match config::parse(std::iter::empty(), variables.into_iter(), config::files::read) {
+            Ok(Command::Run(config)) => match config.mail {
+                MailSettings::Smtp(smtp) => smtp,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let offer = Offer { auth: "PLAIN", ..STARTTLS };
+    for (fault, want) in [
+        (("OK", Act::Silent), Ok(())),
+        (("CONNECT", Act::Reply("421 later")), Err(MailError::Refused(421))),
+        (("TLS", Act::HangUp), Err(MailError::Tls)),
+        (("AUTH", Act::Reply("535 no")), Err(MailError::Auth)),
+    ] {
+        let smtp = FakeSmtp::start(offer, &[fault]);
+        let result = check_smtp(&settings(&smtp.url("ada:pw@", ""))).expect("the settings are good");
+        assert_eq!(result, want, "{fault:?}");
+        assert_eq!(smtp.counts(), (1, 0), "{fault:?}");
     }
 }
 
