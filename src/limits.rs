@@ -117,8 +117,8 @@ const _: () = assert!(2 * REFUSALS_PER_ADDRESS <= REFUSALS_MAX, "one network mus
 /// spare.
 pub const FILES_RESERVED: usize = 32;
 const _: () = assert!(
-    FILES_RESERVED >= REFUSALS_MAX + 1 + 12,
-    "refused connections, the one being accepted, and the rest"
+    FILES_RESERVED >= REFUSALS_MAX + 1 + 8 + MAIL_THREADS_MAX,
+    "refused connections, the one being accepted, the eight that are always open, and emails being sent"
 );
 const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 
