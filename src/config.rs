@@ -1,23 +1,33 @@
 //! Parses variables and flags into a checked [`Config`], or into a one-line error.
 //!
-//! A pure function of its arguments: it never reads the environment, files or sockets. One table, `SETTINGS`, drives
-//! parsing, defaults and `--help`.
+//! A pure function of its arguments: it never reads the environment or sockets, and files only through the function that
+//! it is given. One table, `SETTINGS`, drives parsing, defaults and `--help`.
 
 mod commands;
+pub mod files;
+mod mail;
+mod sender;
 mod settings;
+mod smtp_url;
 mod summary;
 mod url;
 mod values;
+
+pub use mail::{MailSettings, Mailgun, Smtp};
+pub use sender::Sender;
+pub use smtp_url::{SmtpLogin, SmtpTls, SmtpUrl};
 
 use crate::log_event::Level;
 use crate::settings::{MailBudget, Settings};
 use commands::DOCTOR_FLAGS;
 pub use commands::{Doctor, Health};
+use mail::{DOMAIN, FROM, KEY, MailDraft, SMTP, SMTP_CA};
 use settings::Fallback::{Value, Words};
-use settings::{API_BASE, HELP_HEAD, KEY, MAN_HEAD, MAN_TAIL, PREFIX, SETTINGS, Setting};
+use settings::{API_BASE, HELP_HEAD, MAN_HEAD, MAN_TAIL, PREFIX, SETTINGS, Setting};
 use std::fmt::{self, Display, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 pub use summary::Summary;
 pub use url::Url;
@@ -80,41 +90,6 @@ impl Display for Listen {
     }
 }
 
-/// How login codes are delivered.
-#[derive(Debug, Clone)]
-pub enum MailSettings {
-    /// Printed on stderr, for development.
-    Print,
-    /// Sent by email.
-    Post(Mailgun),
-}
-
-/// Access to Mailgun.
-#[derive(Clone)]
-pub struct Mailgun {
-    /// The secret API key.
-    pub api_key: String,
-    /// The domain that emails are sent for.
-    pub domain: String,
-    /// The base URL of the API: `http(s)://host[:port][/path]`, without a trailing slash.
-    pub api_base: String,
-    /// The sender: `Name <local@domain>` or a bare address.
-    pub from: String,
-    /// The name of the site.
-    pub site_name: String,
-}
-
-impl fmt::Debug for Mailgun {
-    /// Omits the key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailgun")
-            .field("domain", &self.domain)
-            .field("api_base", &self.api_base)
-            .field("from", &self.from)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Why the configuration is invalid. Displayed as one line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ConfigError {
@@ -138,10 +113,33 @@ pub enum ConfigError {
         /// What it must be.
         must_be: String,
     },
-    /// Production without the API key that it needs.
-    KeyMissing,
     /// `plume health` without a port to ask.
     NoPort,
+    /// Two settings of which only one may be given.
+    Both {
+        /// One variable.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
+    /// Production with neither an SMTP server nor Mailgun.
+    NoMail,
+    /// A setting that another one needs.
+    Missing {
+        /// The variable that is not set.
+        name: &'static str,
+        /// The variable that needs it.
+        with: &'static str,
+    },
+    /// Certificates of authorities that nothing would be checked against.
+    UnusedAuthorities,
+    /// A file that cannot be read. Its path is not shown: it may be a secret by mistake.
+    Unreadable {
+        /// The variable that names the file.
+        name: &'static str,
+        /// Why.
+        error: io::ErrorKind,
+    },
 }
 
 impl Display for ConfigError {
@@ -158,12 +156,21 @@ impl Display for ConfigError {
                 write!(f, "{name} is \"{}\", but must be {must_be}", shown(value))
             }
             Self::WrongValue { name, value: None, must_be } => write!(f, "{name} must be {must_be}"),
-            Self::KeyMissing => {
-                write!(f, "{KEY} is not set, but production sends mail and needs it; see --help")
+            Self::Both { one, other } => write!(f, "{one} and {other} are both set; set only one of them"),
+            Self::NoMail => write!(
+                f,
+                "production sends login codes by email: set {SMTP} and {FROM}, or {KEY} and {DOMAIN}; see --help"
+            ),
+            Self::Missing { name, with } => {
+                write!(f, "{name} is not set, but production with {with} needs it; see --help")
             }
             Self::NoPort => {
                 write!(f, "the server listens on any free port; give its address: plume health http://...")
             }
+            Self::UnusedAuthorities => {
+                write!(f, "{SMTP_CA} is set, but it is only for {SMTP} with TLS; remove one or set the other")
+            }
+            Self::Unreadable { name, error } => write!(f, "{name}: its file cannot be read: {error}"),
         }
     }
 }
@@ -171,13 +178,15 @@ impl Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Parses `args` (without the program's own name) and `vars`. Flags take precedence over variables; an empty value
-/// selects the default.
+/// selects the default. `read` reads the files that settings name, such as [`files::read`].
 ///
 /// # Errors
-/// An unknown flag or `PLUME_` variable, or an invalid value.
+/// An unknown flag or `PLUME_` variable, an invalid value, settings that do not fit together, or a file that cannot be
+/// read.
 pub fn parse(
     args: impl Iterator<Item = String>,
     vars: impl Iterator<Item = (String, String)>,
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Command, ConfigError> {
     let args: Vec<String> = args.collect();
     // No value starts with a dash, so these words are never another flag's value.
@@ -197,22 +206,26 @@ pub fn parse(
             let is_setting =
                 |(name, _): &(String, String)| SETTINGS.iter().any(|setting| setting.variable == name);
             let has_settings = settings.iter().any(Option::is_some) || vars.iter().any(is_setting);
-            let config = Box::new(configure(settings, vars.into_iter()));
+            let config = Box::new(configure(settings, vars.into_iter(), &read));
             commands::doctor(has_settings, site.as_deref(), own).map(|doctor| Command::Doctor(config, doctor))
         }
         Some("health") => {
             let Flags { settings, site, .. } = read_flags(args, Some(&[]))?;
-            commands::health(|| configure(settings, vars), site.as_deref()).map(Command::Health)
+            commands::health(|| configure(settings, vars, &read), site.as_deref()).map(Command::Health)
         }
         _ => {
             let (checks, args): (Vec<_>, Vec<_>) = args.into_iter().partition(|arg| arg == "--check");
-            let config = Box::new(configure(read_flags(args, None)?.settings, vars)?);
+            let config = Box::new(configure(read_flags(args, None)?.settings, vars, &read)?);
             Ok(if checks.is_empty() { Command::Run(config) } else { Command::Check(config) })
         }
     }
 }
 
-fn configure(flags: AllGiven, vars: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+fn configure(
+    flags: AllGiven,
+    vars: impl Iterator<Item = (String, String)>,
+    read: &impl Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Config, ConfigError> {
     let mut given = read_variables(vars)?;
     for (chosen, flag) in given.iter_mut().zip(flags) {
         *chosen = flag.or(chosen.take());
@@ -227,11 +240,12 @@ fn configure(flags: AllGiven, vars: impl Iterator<Item = (String, String)>) -> R
         };
         if let Err(must_be) = (setting.set)(&mut draft, &value) {
             // An API address may contain a key too, as in https://api:KEY@host.
-            let secret = setting.variable == KEY || (setting.variable == API_BASE && value.contains('@'));
+            let secret = [KEY, SMTP].contains(&setting.variable)
+                || (setting.variable == API_BASE && value.contains('@'));
             return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
         }
     }
-    draft.finish()
+    draft.finish(read)
 }
 
 /// A value, and the flag or variable that set it, as written.
@@ -354,10 +368,7 @@ fn shown(text: &str) -> String {
 struct Draft {
     config: Config,
     production: bool,
-    api_key: Option<String>,
-    domain: String,
-    api_base: String,
-    from: Option<String>,
+    mail: MailDraft,
     budget: MailBudget,
 }
 
@@ -375,31 +386,22 @@ impl Default for Draft {
         Self {
             config,
             production: false,
-            api_key: None,
-            domain: String::new(),
-            api_base: String::new(),
-            from: None,
+            mail: MailDraft::default(),
             budget: MailBudget { every: Duration::ZERO, burst: 0 },
         }
     }
 }
 
 impl Draft {
-    fn finish(self) -> Result<Config, ConfigError> {
+    fn finish(self, read: mail::ReadFile<'_>) -> Result<Config, ConfigError> {
         let mut config = self.config;
         if let Some(connections_max) = config.connections_max {
             config.settings.connections_max = connections_max;
         }
         if self.production {
             config.settings.mail_budget = Some(self.budget);
-            config.mail = MailSettings::Post(Mailgun {
-                api_key: self.api_key.ok_or(ConfigError::KeyMissing)?,
-                from: self.from.unwrap_or_else(|| format!("Plume Chat <hi@{}>", self.domain)),
-                domain: self.domain,
-                api_base: self.api_base,
-                site_name: config.settings.name.clone(),
-            });
         }
+        config.mail = self.mail.finish(self.production, config.settings.name.clone(), read)?;
         Ok(config)
     }
 }

@@ -190,9 +190,10 @@ impl EventLoop {
             self.logger.next_deadline(),
             self.service_manager.next_deadline(),
         ];
-        let deadline = deadlines.into_iter().flatten().min()?;
+        let deadline = deadlines.into_iter().flatten().min();
+        let wait = deadline.map(|deadline| deadline.since(self.clock.now().moment));
         // mio rounds up to the resolution of epoll_wait(2), so the loop does not spin before the deadline.
-        Some(deadline.since(self.clock.now().moment))
+        wait.into_iter().chain(self.mailer.time_left()).min()
     }
 
     fn mark(&mut self, event: &mio::event::Event) {

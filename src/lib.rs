@@ -18,7 +18,7 @@
 //!  main, config, static_dir                      |
 //!  service_manager, doctor                       |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
-//!  mail (ureq, one thread) <--- Output --------          +-> users      names sessions logins mail_limits user_name email
+//!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits user_name email
 //!  logger (stderr)                               |       +-> http       request site assets
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab token_bucket sliding_window
@@ -39,8 +39,10 @@
 //!    carries them out.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls. [`service_manager`]: what
 //!    systemd is told.
-//! 6. [`mail`]: the only user of ureq and of threads. [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
-//!    [`config`]: a pure function from variables and flags to settings. [`static_dir`]: the only reader of files.
+//! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`, `smtp`, `mailgun`
+//!    (the only user of ureq). [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
+//!    [`config`]: a pure function from variables and flags to settings. [`static_dir`] and [`config::files`]: the only readers
+//!    of files.
 //! 7. [`doctor`]: checks settings, email and site from outside; no part of a running server.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with `PLUME_STATIC=static`. What

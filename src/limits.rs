@@ -17,6 +17,9 @@ pub const NAMES_PER_MAILBOX_MAX: usize = 3;
 const _: () = assert!(NAMES_PER_MAILBOX_MAX > 0 && NAMES_PER_MAILBOX_MAX < NAMES_MAX);
 /// Longest email address, in bytes. RFC 5321 allows 254; addresses that people type are shorter.
 pub const EMAIL_BYTES_MAX: usize = 120;
+/// Largest file that a setting names, in bytes: a secret, or certificates. All public authorities together have a
+/// quarter of this.
+pub const SETTING_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Longest site name, in bytes: it appears in the page's title and in the subject of emails.
 pub const SITE_NAME_BYTES_MAX: usize = 120;
 
@@ -127,8 +130,8 @@ const _: () = assert!(2 * REFUSALS_PER_ADDRESS <= REFUSALS_MAX, "one network mus
 /// with some spare.
 pub const FILES_RESERVED: usize = 32;
 const _: () = assert!(
-    FILES_RESERVED >= REFUSALS_MAX + 1 + 12,
-    "refused connections, the one being accepted, and the rest"
+    FILES_RESERVED >= REFUSALS_MAX + 1 + 8 + MAIL_THREADS_MAX,
+    "refused connections, the one being accepted, the eight that are always open, and emails being sent"
 );
 const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 
@@ -297,12 +300,24 @@ pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED;
 
 // Login emails.
 
-/// Timeout for sending one email, in total, from the moment it is queued.
+/// Timeout for sending one email, in total, from the moment it is accepted.
 pub const MAIL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time after which the server stops waiting for the result of an email.
 pub const MAIL_RESULT_TIMEOUT: Duration = Duration::from_secs(16);
-/// Emails queued for the worker.
+/// Emails being sent at once, each on a thread of its own; threads left behind after a timeout count until they end. So
+/// one slow answer does not hold up the next email, and a provider that never answers holds no more than this.
+pub const MAIL_THREADS_MAX: usize = 4;
+/// Emails that wait for a thread; above it an email fails at once. About as many as the threads send within the timeout
+/// if each takes a second: the last of a longer queue would be late anyway.
 pub const MAIL_QUEUE_MAX: usize = 64;
+const _: () = assert!(MAIL_QUEUE_MAX as u64 >= MAIL_THREADS_MAX as u64 * MAIL_TIMEOUT.as_secs());
+/// Largest reply of an SMTP server, in bytes: more than any list of extensions.
+pub const SMTP_REPLY_BYTES_MAX: usize = 16 << 10;
+/// Time for an SMTP server to say goodbye. The result of the email waits for it, but needs it for nothing.
+pub const SMTP_QUIT_TIMEOUT: Duration = Duration::from_secs(1);
+const _: () = assert!(SMTP_QUIT_TIMEOUT.as_millis() < MAIL_TIMEOUT.as_millis());
+/// Addresses of an email provider's host that are tried.
+pub const MAIL_SERVER_ADDRESSES_MAX: usize = 8;
 /// Emails to one mailbox within any [`MAIL_ADDRESS_WINDOW`]; addresses that differ only in their `+tag` share a
 /// mailbox.
 pub const MAILS_PER_ADDRESS: usize = 3;

@@ -22,19 +22,30 @@ impl fmt::Debug for Mail {
     }
 }
 
-/// Why an email was not sent.
+/// What became of an email.
+pub type MailResult = Result<(), MailError>;
+
+/// Why an email was not sent. The provider is Mailgun or an SMTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailError {
-    /// The queue was full.
+    /// Too many emails waited already, or the system could not start a thread.
     QueueFull,
     /// It was not sent in time; the provider may be slow.
     Late,
-    /// The provider could not be reached.
+    /// The provider's host name was not found.
+    NoHost,
+    /// The provider could not be reached, or broke off before it was given the email.
     Unreachable,
-    /// The connection to the provider broke, or its response was not HTTP.
+    /// No secure connection: the certificate is not trusted or for another host, or the server offers no TLS.
+    Tls,
+    /// The provider did not accept the key, or the user and password.
+    Auth,
+    /// The connection broke after the email was sent, or the response was none.
     BrokenOff,
-    /// The provider responded with this status, which is not 2xx.
+    /// The provider responded with this status of HTTP or SMTP.
     Refused(u16),
+    /// The provider cannot take such an address: letters outside ASCII before the `@` need SMTPUTF8 (RFC 6531).
+    BadAddress,
 }
 
 impl MailError {
@@ -43,7 +54,13 @@ impl MailError {
     pub const fn may_have_arrived(self) -> bool {
         match self {
             Self::Late | Self::BrokenOff => true,
-            Self::QueueFull | Self::Unreachable | Self::Refused(_) => false,
+            Self::QueueFull
+            | Self::NoHost
+            | Self::Unreachable
+            | Self::Tls
+            | Self::Auth
+            | Self::Refused(_)
+            | Self::BadAddress => false,
         }
     }
 }
@@ -53,9 +70,13 @@ impl fmt::Display for MailError {
         match self {
             Self::QueueFull => f.write_str("queue-full"),
             Self::Late => f.write_str("late"),
+            Self::NoHost => f.write_str("no-host"),
             Self::Unreachable => f.write_str("unreachable"),
+            Self::Tls => f.write_str("tls"),
+            Self::Auth => f.write_str("auth"),
             Self::BrokenOff => f.write_str("broken-off"),
             Self::Refused(status) => write!(f, "refused-{status}"),
+            Self::BadAddress => f.write_str("bad-address"),
         }
     }
 }

@@ -1,321 +1,148 @@
-//! Sends login emails: printed in development, posted to Mailgun in production. Owns the queue, the worker thread and
-//! the provider's credentials; never decides who may be sent an email.
+//! Sends login emails: printed in development, handed to a provider in production. Owns the queue, the sending threads
+//! and the provider's credentials; never decides who may be sent an email.
 //!
-//! The only user of ureq and of threads. The event loop queues an email and continues; one worker sends them one
-//! after the other, and each result comes back through [`Mailer::results`]. No error contains a key, code or address.
+//! The only user of threads. The event loop hands over an email and goes on; each email is sent on a thread of its own,
+//! at most [`MAIL_THREADS_MAX`](crate::limits::MAIL_THREADS_MAX) at once, and the others wait in a bounded queue. Its deadline counts from the moment it
+//! was accepted. A thread that is still busy then, in the system's resolver for example, is left behind: its email has
+//! failed, and it takes up its slot until it ends. Each email is tried once: whoever asked for it is still there to ask
+//! again, and a second try could bring it twice. No error contains a key, code or address.
 
-use crate::config::{MailSettings, Mailgun};
+mod letter;
+mod mailgun;
+mod message;
+mod print;
+mod queue;
+mod smtp;
+
+use crate::config::{MailSettings, Smtp};
 use crate::ids::MailId;
-use crate::limits::{MAIL_QUEUE_MAX, MAIL_TIMEOUT};
+use crate::limits::MAIL_TIMEOUT;
 use crate::logger::Logger;
-use crate::login_email::{Mail, MailError};
-use data_encoding::BASE64;
+use crate::login_email::{Mail, MailError, MailResult};
+use mailgun::MailgunTransport;
+use queue::{Job, MailQueue};
+use smtp::SmtpTransport;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// Sends emails and reports their results.
 pub struct Mailer {
-    /// The worker's queue; `None` in development.
-    jobs: Option<SyncSender<Job>>,
-    /// Timeout for one email, from the moment it is queued.
-    within: Duration,
-    report: Report,
-    outcomes: Receiver<Outcome>,
+    /// `None` in development, where codes are printed.
+    transport: Option<Arc<dyn Transport>>,
+    queue: MailQueue,
+    /// From the moment an email is accepted.
+    timeout: Duration,
+    notifier: Notifier,
+    results: Receiver<(MailId, MailResult)>,
 }
 
-/// The result of one email.
-type Outcome = (MailId, Result<(), MailError>);
+/// Whether the SMTP server would take an email: connects, encrypts and logs in as for one, and sends none. Blocks for at
+/// most `MAIL_TIMEOUT`, and for what the system's resolver needs.
+///
+/// # Errors
+/// If the transport cannot be set up.
+pub fn check_smtp(settings: &Smtp) -> io::Result<MailResult> {
+    Ok(SmtpTransport::new(settings.clone())?.check(Instant::now() + MAIL_TIMEOUT))
+}
 
-/// An email queued for the worker.
-struct Job {
-    mail: Mail,
-    due: Instant,
+/// A way to send an email.
+trait Transport: Send + Sync {
+    /// Sends an email, or fails at the deadline. Blocks.
+    fn send(&self, mail: &Mail, deadline: Instant) -> MailResult;
 }
 
 impl Mailer {
-    /// Starts the worker, unless emails are only printed. `wake` is called, by the worker or within
-    /// [`send`](Self::send), each time a result is ready; it must not panic.
+    /// `wake` is called, by a sending thread or within [`send`](Self::send), each time a result is ready; it must not
+    /// panic.
     ///
     /// # Errors
-    /// If the system cannot start a thread for the worker.
+    /// If the transport cannot be set up.
     pub fn start(settings: MailSettings, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
-        Self::start_with(settings, wake, MAIL_TIMEOUT)
-    }
-
-    fn start_with(
-        settings: MailSettings,
-        wake: impl Fn() + Send + Sync + 'static,
-        within: Duration,
-    ) -> io::Result<Self> {
-        let (sender, outcomes) = mpsc::channel();
-        let report = Report { outcomes: sender, wake: Arc::new(wake) };
-        let jobs = match settings {
+        let transport: Option<Arc<dyn Transport>> = match settings {
             MailSettings::Print => None,
-            MailSettings::Post(mailgun) => Some(start_worker(&mailgun, report.clone())?),
+            MailSettings::Mailgun(mailgun) => Some(Arc::new(MailgunTransport::new(&mailgun))),
+            MailSettings::Smtp(smtp) => Some(Arc::new(SmtpTransport::new(smtp)?)),
         };
-        Ok(Self { jobs, within, report, outcomes })
+        Ok(Self::with(transport, wake, MAIL_TIMEOUT))
     }
 
-    /// Queues an email; its result arrives through [`results`](Self::results), at the latest shortly after
-    /// `MAIL_TIMEOUT`. In development its code is printed at once. Never blocks.
+    fn with(
+        transport: Option<Arc<dyn Transport>>,
+        wake: impl Fn() + Send + Sync + 'static,
+        timeout: Duration,
+    ) -> Self {
+        let (sender, results) = mpsc::channel();
+        let notifier = Notifier { results: sender, wake: Arc::new(wake) };
+        Self { transport, queue: MailQueue::default(), timeout, notifier, results }
+    }
+
+    /// Accepts an email; its result arrives through [`results`](Self::results), at the latest after `MAIL_TIMEOUT`. In
+    /// development its code is printed at once. Never blocks.
     pub fn send(&mut self, mail: Mail, logger: &mut Logger) {
         let id = mail.id;
-        let Some(jobs) = &self.jobs else {
-            logger.line(&format!("login code for @{}: {}", mail.name, mail.code));
-            self.report.tell(id, Ok(()));
-            return;
-        };
-        let due = Instant::now() + self.within;
-        match jobs.try_send(Job { mail, due }) {
-            Ok(()) => (),
-            Err(TrySendError::Full(_)) => self.report.tell(id, Err(MailError::QueueFull)),
-            Err(TrySendError::Disconnected(_)) => self.report.tell(id, Err(MailError::Unreachable)),
+        if self.transport.is_none() {
+            print::print(&mail, logger);
+            return self.notifier.notify(id, Ok(()));
+        }
+        let job = Job { mail, deadline: Instant::now() + self.timeout };
+        match self.queue.push(job) {
+            Ok(()) => self.start_threads(),
+            Err(queue::FullError) => self.notifier.notify(id, Err(MailError::QueueFull)),
         }
     }
 
-    /// Results since the last call.
-    pub fn results(&mut self) -> impl Iterator<Item = (MailId, Result<(), MailError>)> {
-        self.outcomes.try_iter()
+    /// Results since the last call. Also gives the threads that have ended other emails to send.
+    pub fn results(&mut self) -> Vec<(MailId, MailResult)> {
+        let mut results: Vec<_> = self.results.try_iter().filter(|&(id, _)| self.queue.end(id)).collect();
+        let now = Instant::now();
+        results.extend(std::iter::from_fn(|| self.queue.expire(now)).map(|id| (id, Err(MailError::Late))));
+        self.start_threads();
+        results
+    }
+
+    /// Time until [`results`](Self::results) must be called without having been woken.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        self.queue.next_deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Starts a thread for each email that may be sent now. Threads are not joined: dropping the mailer must not block on
+    /// a slow provider.
+    fn start_threads(&mut self) {
+        let Some(transport) = &self.transport else { return };
+        while let Some(Job { mail, deadline }) = self.queue.start() {
+            let (id, transport, notifier) = (mail.id, Arc::clone(transport), self.notifier.clone());
+            let send = move || notifier.notify(id, transport.send(&mail, deadline));
+            if thread::Builder::new().name("plume-mail".to_owned()).spawn(send).is_err() {
+                self.notifier.notify(id, Err(MailError::QueueFull));
+            }
+        }
     }
 }
 
-/// Reports results to the event loop and wakes it.
+/// Whether a connection failed because of TLS: a certificate that is not trusted, or a peer that does not speak it.
+fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
+}
+
+/// Passes results to the event loop and wakes it.
 #[derive(Clone)]
-struct Report {
-    outcomes: Sender<Outcome>,
+struct Notifier {
+    results: Sender<(MailId, MailResult)>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
-impl Report {
-    fn tell(&self, id: MailId, result: Result<(), MailError>) {
+impl Notifier {
+    fn notify(&self, id: MailId, result: MailResult) {
         // Sending fails only after the mailer was dropped, and the loop with it.
-        if self.outcomes.send((id, result)).is_ok() {
+        if self.results.send((id, result)).is_ok() {
             (self.wake)();
         }
     }
 }
-
-/// The worker is not joined: dropping the mailer must not block on a slow provider.
-fn start_worker(mailgun: &Mailgun, report: Report) -> io::Result<SyncSender<Job>> {
-    let (jobs, queue) = mpsc::sync_channel::<Job>(MAIL_QUEUE_MAX);
-    let office = Office::new(mailgun);
-    thread::Builder::new().name("plumemail".to_owned()).spawn(move || {
-        for Job { mail, due } in queue {
-            let left = due.saturating_duration_since(Instant::now());
-            let result = if left.is_zero() { Err(MailError::Late) } else { office.post(&mail, left) };
-            report.tell(mail.id, result);
-        }
-    })?;
-    Ok(jobs)
-}
-
-/// The provider's HTTP API.
-struct Office {
-    agent: ureq::Agent,
-    address: String,
-    authorization: String,
-    from: String,
-    site_name: String,
-}
-
-impl Office {
-    fn new(mailgun: &Mailgun) -> Self {
-        let config = ureq::Agent::config_builder()
-            // Otherwise ureq reads the proxy from the environment, and configuration comes from `PLUME_` settings
-            // only.
-            .proxy(None)
-            // A redirect could send the code to another host.
-            .max_redirects(0)
-            .http_status_as_error(false)
-            // Emails are rare, and sending one on a kept connection that the provider has closed meanwhile would lose
-            // it.
-            .max_idle_connections(0)
-            .max_response_header_size(ANSWER_BYTES_MAX)
-            .input_buffer_size(ANSWER_BYTES_MAX)
-            .output_buffer_size(ANSWER_BYTES_MAX)
-            .user_agent(concat!("plume/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self {
-            agent: ureq::Agent::with_parts(config, DefaultConnector::new(), HostLookUp),
-            address: format!("{}/v3/{}/messages", mailgun.api_base, mailgun.domain),
-            authorization: format!("Basic {}", BASE64.encode(format!("api:{}", mailgun.api_key).as_bytes())),
-            from: mailgun.from.clone(),
-            site_name: mailgun.site_name.clone(),
-        }
-    }
-
-    /// Posts an email within the time `left`. The status decides: the body of the response is not read.
-    fn post(&self, mail: &Mail, left: Duration) -> Result<(), MailError> {
-        let subject = format!("Your Plume login code: {}", mail.code);
-        let text = plain_text(&self.site_name, mail);
-        let html = html_text(&self.site_name, mail);
-        let answer = self
-            .agent
-            .post(&self.address)
-            .header("authorization", &self.authorization)
-            .config()
-            .timeout_global(Some(left))
-            .build()
-            .send_form([
-                ("from", self.from.as_str()),
-                ("to", &mail.to),
-                ("subject", &subject),
-                ("text", &text),
-                ("html", &html),
-            ]);
-        match answer {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(MailError::Refused(answer.status().as_u16())),
-            Err(ureq::Error::Timeout(_)) => Err(MailError::Late),
-            Err(error) if is_before_the_request(&error) => Err(MailError::Unreachable),
-            Err(_) => Err(MailError::BrokenOff),
-        }
-    }
-}
-
-/// Whether a request failed before any of it was sent, so that the email certainly did not go out.
-fn is_before_the_request(error: &ureq::Error) -> bool {
-    match error {
-        ureq::Error::Http(_)
-        | ureq::Error::BadUri(_)
-        | ureq::Error::HostNotFound
-        | ureq::Error::ConnectionFailed => true,
-        ureq::Error::Io(error) => matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-        ),
-        // ureq may add kinds of errors; after an unknown one the email may have gone out.
-        _ => false,
-    }
-}
-
-/// The code comes first, alone on its line. The rest is our own text except for the name, which anyone may have
-/// chosen. No other word is as long as a code, so that the page finds the code in the whole email when it is pasted.
-fn plain_text(site_name: &str, mail: &Mail) -> String {
-    let code = &mail.code;
-    let asked_for =
-        shown_name(&mail.name).map_or_else(String::new, |name| format!("\nName given: \"{name}\"\n"));
-    format!(
-        "Your login code for {site_name}:\n\n    \
-         {code}\n\n\
-         Enter it on the page where you asked for it.\n\n\
-         If you did not ask for a code, you need do nothing: without it no one can log in.\n\
-         {asked_for}"
-    )
-}
-
-fn html_text(site_name: &str, mail: &Mail) -> String {
-    let (site_name, code) = (escaped(site_name), escaped(&mail.code));
-    let asked_for = shown_name(&mail.name)
-        .map_or_else(String::new, |name| format!("<p>Name given: &quot;{}&quot;</p>\n", escaped(&name)));
-    format!(
-        "<p>Your login code for {site_name}:</p>\n\
-         <p style=\"font: bold 2em monospace\">{code}</p>\n\
-         <p>Enter it on the page where you asked for it.</p>\n\
-         <p>If you did not ask for a code, you need do nothing: without it no one can log in.</p>\n\
-         {asked_for}"
-    )
-}
-
-/// The name as the email may show it: as data, with nothing that a mail client turns into a link, since anyone can
-/// request an email to any address. Characters that join the parts of an address become spaces: `.`, `:`, `/`, `@`,
-/// their look-alikes such as the Chinese full stop, which is valid in domain names, and all other punctuation but a
-/// few marks. A name is omitted if it has as many digits as a telephone number, is too long for a line, or has no
-/// characters left.
-fn shown_name(name: &str) -> Option<String> {
-    let digits = name.chars().filter(|char| char.is_numeric()).count();
-    let spaced: String = name.chars().map(|char| if is_shown(char) { char } else { ' ' }).collect();
-    let shown = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
-    let is_short = shown.chars().count() <= SHOWN_NAME_CHARS_MAX;
-    (is_short && digits < PHONE_DIGITS_MIN && !shown.is_empty()).then_some(shown)
-}
-
-fn is_shown(char: char) -> bool {
-    match char.general_category_group() {
-        GeneralCategoryGroup::Letter
-        | GeneralCategoryGroup::Mark
-        | GeneralCategoryGroup::Number
-        | GeneralCategoryGroup::Symbol => true,
-        GeneralCategoryGroup::Punctuation => HARMLESS_PUNCTUATION.contains(char),
-        GeneralCategoryGroup::Separator | GeneralCategoryGroup::Other => false,
-    }
-}
-
-/// Escapes text for HTML, including quoted attribute values.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            _ => html.push(char),
-        }
-    }
-    html
-}
-
-/// Resolves a host name within the remaining time, on a separate thread, because the system's resolver has no
-/// timeout. Like ureq's own resolver, but that one panics if the system cannot start a thread.
-#[derive(Debug)]
-struct HostLookUp;
-
-impl Resolver for HostLookUp {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return Err(ureq::Error::HostNotFound);
-        };
-        let host = DefaultResolver::host_and_port(scheme, authority).ok_or(ureq::Error::HostNotFound)?;
-        let mut addresses = self.empty();
-        if let Ok(address) = host.parse::<SocketAddr>() {
-            addresses.push(address);
-            return Ok(addresses);
-        }
-        let (sender, found) = mpsc::sync_channel(1);
-        let look_up = move || {
-            // Fails if the lookup has timed out.
-            let _ = sender.send(host.to_socket_addrs());
-        };
-        thread::Builder::new().name("plume-host".to_owned()).spawn(look_up)?;
-        let found = match found.recv_timeout(*timeout.after) {
-            Ok(found) => found?,
-            Err(RecvTimeoutError::Timeout) => return Err(ureq::Error::Timeout(timeout.reason)),
-            Err(RecvTimeoutError::Disconnected) => return Err(ureq::Error::HostNotFound),
-        };
-        for address in found.take(ADDRESSES_MAX) {
-            addresses.push(address);
-        }
-        if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
-    }
-}
-
-/// Longest name that the email shows, in characters: most names are shorter, and most sentences longer.
-const SHOWN_NAME_CHARS_MAX: usize = 40;
-/// Fewest digits that could be a telephone number, which some mail clients turn into a link.
-const PHONE_DIGITS_MIN: usize = 5;
-/// Punctuation used in names, and marks with a meaning in HTML, which are escaped there.
-const HARMLESS_PUNCTUATION: &str = "&'-,!()\u{2019}";
-/// Limit for the head of the provider's response, and for the connection's buffers, in bytes: far more than needed.
-const ANSWER_BYTES_MAX: usize = 16 << 10;
-/// Addresses of the provider to try; ureq holds 16.
-const ADDRESSES_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
     let vars = std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
-    let result = match config::parse(args, vars) {
+    let result = match config::parse(args, vars, config::files::read) {
         Ok(Command::Run(config)) => serve(*config),
         Ok(Command::Print(text)) => print(&text),
         Ok(Command::Check(config)) => check(*config),

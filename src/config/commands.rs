@@ -1,6 +1,7 @@
 //! The commands beside serving: what `plume doctor` and `plume health` are asked to check.
 
-use super::values::{Checked, mailbox, seconds};
+use super::sender::mailbox;
+use super::values::{Checked, seconds};
 use super::{Config, ConfigError, Given, Listen, Url};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;

@@ -1,10 +1,11 @@
 //! The one table that parses and that `--help` prints.
 
-use super::Draft;
+use super::mail::{DOMAIN, FROM, KEY, KEY_FILE, SMTP, SMTP_CA, SMTP_FILE};
 use super::values::{
-    Checked, api_base, api_key, domain, level, listen, networks, origins, production, put, seconds, sender,
+    Checked, api_base, api_key, domain, level, listen, networks, origins, production, put, seconds,
     site_name, size, whole,
 };
+use super::{Draft, sender, smtp_url};
 use crate::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, SILENCE_MAX};
 use Fallback::{Value, Words};
 use std::path::PathBuf;
@@ -132,32 +133,56 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         variable: "ENV",
         default: Value("development"),
-        meaning: "production emails login codes and needs MAILGUN_APIKEY; development prints them on stderr.",
+        meaning: "production emails login codes, by SMTP or Mailgun; development prints them on stderr.",
         set: |draft, value| put(&mut draft.production, production(value)),
+    },
+    Setting {
+        variable: SMTP,
+        default: Words("none"),
+        meaning: "SMTP server: smtp://[user:password@]host[:25][?tls=required|no] or smtps://...[:465].",
+        set: |draft, value| put(&mut draft.mail.smtp, smtp_url::parse(value).map(Some)),
+    },
+    Setting {
+        variable: SMTP_FILE,
+        default: Words("none"),
+        meaning: "File that holds what PLUME_SMTP would: better than a flag, which all users can read.",
+        set: |draft, value| put(&mut draft.mail.smtp_file, Ok(Some(PathBuf::from(value)))),
+    },
+    Setting {
+        variable: SMTP_CA,
+        default: Words("the public authorities"),
+        meaning: "PEM file with the certificates of the only authorities that may vouch for that server.",
+        set: |draft, value| put(&mut draft.mail.smtp_ca, Ok(Some(PathBuf::from(value)))),
     },
     Setting {
         variable: KEY,
         default: Words("none"),
         meaning: "Key for Mailgun. Better a variable than a flag: all users of a machine can read flags.",
-        set: |draft, value| put(&mut draft.api_key, api_key(value)),
+        set: |draft, value| put(&mut draft.mail.api_key, api_key(value).map(Some)),
     },
     Setting {
-        variable: "MAILGUN_DOMAIN",
-        default: Value("mail.plume.chat"),
+        variable: KEY_FILE,
+        default: Words("none"),
+        meaning: "File that holds this key instead.",
+        set: |draft, value| put(&mut draft.mail.api_key_file, Ok(Some(PathBuf::from(value)))),
+    },
+    Setting {
+        variable: DOMAIN,
+        default: Words("none; Mailgun needs it"),
         meaning: "Domain that email is sent for.",
-        set: |draft, value| put(&mut draft.domain, domain(value)),
+        set: |draft, value| put(&mut draft.mail.domain, domain(value).map(Some)),
     },
     Setting {
         variable: API_BASE,
         default: Value("https://api.mailgun.net"),
         meaning: "Where Mailgun is; https://api.eu.mailgun.net for domains in the EU.",
-        set: |draft, value| put(&mut draft.api_base, api_base(value)),
+        set: |draft, value| put(&mut draft.mail.api_base, api_base(value)),
     },
     Setting {
-        variable: "PLUME_MAIL_FROM",
-        default: Words("Plume Chat <hi@DOMAIN>, with MAILGUN_DOMAIN"),
+        variable: FROM,
+        default: Words("Plume Chat <hi@DOMAIN> with Mailgun; SMTP needs it"),
         meaning: "Sender of the email: Name <local@domain> or a bare address.",
-        set: |draft, value| put(&mut draft.from, sender(value)),
+        set: |draft, value| put(&mut draft.mail.from, sender::parse(value).map(Some)),
     },
     Setting {
         variable: "PLUME_MAIL_EVERY",
@@ -247,7 +272,6 @@ Settings of the service, one a line: NAME=VALUE.
 
 /// Who starts with this and is not in the table is a slip of the pen.
 pub(super) const PREFIX: &str = "PLUME_";
-pub(super) const KEY: &str = "MAILGUN_APIKEY";
 pub(super) const API_BASE: &str = "MAILGUN_API_BASE";
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// A code by mail that is good for longer than a day is a password.

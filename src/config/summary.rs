@@ -13,7 +13,8 @@ impl Display for Summary<'_> {
         let settings = &config.settings;
         let (mode, mail) = match config.mail {
             MailSettings::Print => ("development", "printed"),
-            MailSettings::Post(_) => ("production", "mailgun"),
+            MailSettings::Mailgun(_) => ("production", "mailgun"),
+            MailSettings::Smtp(_) => ("production", "smtp"),
         };
         let page = if config.static_dir.is_some() { "folder" } else { "built-in" };
         write!(

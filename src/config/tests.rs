@@ -5,7 +5,25 @@ type Vars<'a> = &'a [(&'a str, &'a str)];
 
 fn run(args: &[&str], vars: Vars) -> Result<Command, ConfigError> {
     let vars = vars.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-    parse(args.iter().map(|&arg| arg.to_owned()), vars)
+    parse(args.iter().map(|&arg| arg.to_owned()), vars, read_file)
+}
+
+/// The files that there are in these tests.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let content: &[u8] = match path.to_str() {
+        Some("/key") => b"key-SECRET\n",
+        Some("/smtp") => b"smtps://ada:SECRET@mail.example.org\r\n",
+        Some("/two-lines") => b"smtp://ada:SECRET@mail.example.org\n\n\n",
+        Some("/wrong") => b"SECRET \xc3\x84",
+        Some("/binary") => b"SECRET \xff",
+        Some("/empty") => b"\n",
+        Some("/pem") => include_bytes!("../../tests/it/support/tls/ca.pem"),
+        Some("/half-pem") => b"-----BEGIN CERTIFICATE-----\nMIIB\n",
+        Some("/bad-der") => b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        Some("/locked") => return Err(io::ErrorKind::PermissionDenied.into()),
+        _ => return Err(io::ErrorKind::NotFound.into()),
+    };
+    Ok(content.to_vec())
 }
 
 fn config(args: &[&str], vars: Vars) -> Config {
@@ -50,11 +68,11 @@ fn production_posts_mail_and_keeps_the_key_to_itself() {
     let budget = MailBudget { every: Duration::from_millis(500), burst: 15 };
     assert_eq!(config.settings.mail_budget, Some(budget));
     assert!(!format!("{config:?}").contains("SECRET"));
-    let MailSettings::Post(mailgun) = config.mail else { panic!("no mail in production") };
+    let MailSettings::Mailgun(mailgun) = config.mail else { panic!("no mail in production") };
     assert_eq!(mailgun.api_key, "key-SECRET");
     assert_eq!(mailgun.domain, "mail.example.org");
     assert_eq!(mailgun.api_base, "https://api.mailgun.net");
-    assert_eq!(mailgun.from, "Plume Chat <hi@mail.example.org>");
+    assert_eq!(mailgun.from.to_string(), "Plume Chat <hi@mail.example.org>");
     assert_eq!(mailgun.site_name, "Our place");
 }
 
@@ -81,22 +99,121 @@ fn flags_and_variables() {
         (&[], &[("PLUME_LISTNE", "1")], Bad("PLUME_LISTNE: unknown variable; see --help")),
         (&[], &[("ENV", "prod")], Bad("ENV is \"prod\", but must be production or development")),
         (&["--env=x\ny"], &[], Bad("--env is \"x\\ny\", but must be production or development")),
+        (&["--smtp=smtp://ada:SECRET%@h"], &[], Bad(WRONG_LOGIN)),
         (
             &["--mailgun-apikey=SECRET Ä"],
             &[],
             Bad("--mailgun-apikey must be a key of visible ASCII characters"),
         ),
         (&["--mailgun-api-base=https://api:SECRET@host"], &[], Bad(WRONG_BASE)),
-        (&["--env=production"], &[(KEY, "")], Bad(KEY_MISSING)),
+        (&["--env=production"], &[(KEY, "")], Bad(NO_MAIL)),
     ] {
         check(args, vars, &want);
     }
 }
 
+const WRONG_LOGIN: &str =
+    "--smtp must be an address with user:password before the @, both not empty, with % written as %25";
 const STRAY: &str = "argument 3 is neither a flag nor the value of one; see --help";
 const WRONG_BASE: &str =
     "--mailgun-api-base must be an address such as https://api.mailgun.net, without user or query";
-const KEY_MISSING: &str = "MAILGUN_APIKEY is not set, but production sends mail and needs it; see --help";
+const NO_MAIL: &str = "production sends login codes by email: set PLUME_SMTP and PLUME_MAIL_FROM, or MAILGUN_APIKEY and \
+                       MAILGUN_DOMAIN; see --help";
+
+#[test]
+fn production_has_one_way_to_send_email() {
+    let smtp = |config: &Config| matches!(config.mail, MailSettings::Smtp(_));
+    let mailgun = |config: &Config| matches!(config.mail, MailSettings::Mailgun(_));
+    let (url, from) = ((SMTP, "smtp://mail.example.org"), (FROM, "hi@example.org"));
+    let (key, domain) = ((KEY, "key-1"), (DOMAIN, "example.org"));
+    for (vars, want) in [
+        (&[][..], Bad(NO_MAIL)),
+        (&[from, domain], Bad(NO_MAIL)),
+        (&[url, from], Good(smtp)),
+        (&[url, from, domain], Good(smtp)),
+        (&[url], Bad("PLUME_MAIL_FROM is not set, but production with PLUME_SMTP needs it; see --help")),
+        (&[key, domain], Good(mailgun)),
+        (&[key, domain, (SMTP, "")], Good(mailgun)),
+        (&[key], Bad("MAILGUN_DOMAIN is not set, but production with MAILGUN_APIKEY needs it; see --help")),
+        (
+            &[key, from],
+            Bad("MAILGUN_DOMAIN is not set, but production with MAILGUN_APIKEY needs it; see --help"),
+        ),
+        (&[url, key, domain, from], Bad("PLUME_SMTP and MAILGUN_APIKEY are both set; set only one of them")),
+        (&[url, from, (SMTP_CA, "/pem")], Good(smtp)),
+        (&[key, domain, (SMTP_CA, "/pem")], Bad(UNUSED_CA)),
+        (&[(SMTP, "smtp://localhost?tls=no"), from, (SMTP_CA, "/pem")], Bad(UNUSED_CA)),
+        (&[("MAILGUN_APIKEY_FILE", "/key"), domain], Good(mailgun)),
+        (&[("PLUME_SMTP_FILE", "/smtp"), from], Good(smtp)),
+        (&[("PLUME_SMTP_FILE", "/two-lines"), from], Good(smtp)),
+        (&[("PLUME_SMTP_FILE", "/smtp"), (SMTP, ""), from], Good(smtp)),
+        (
+            &[("PLUME_SMTP_FILE", "/smtp"), url, from],
+            Bad("PLUME_SMTP and PLUME_SMTP_FILE are both set; set only one of them"),
+        ),
+        (
+            &[("MAILGUN_APIKEY_FILE", "/key"), key, domain],
+            Bad("MAILGUN_APIKEY and MAILGUN_APIKEY_FILE are both set; set only one of them"),
+        ),
+    ] {
+        check(&["--env=production"], vars, &want);
+    }
+}
+
+const UNUSED_CA: &str =
+    "PLUME_SMTP_CA is set, but it is only for PLUME_SMTP with TLS; remove one or set the other";
+
+#[test]
+fn files_of_secrets_are_read_and_never_shown() {
+    let Config { mail: MailSettings::Smtp(smtp), .. } =
+        config(&["--env=production", "--smtp-file=/smtp", "--mail-from=hi@example.org"], &[])
+    else {
+        panic!("no SMTP server");
+    };
+    let login = smtp.url.login.as_ref().expect("a user");
+    assert_eq!((login.user.as_str(), login.password.as_str()), ("ada", "SECRET"));
+    assert!(!format!("{smtp:?}").contains("SECRET"));
+    let Config { mail: MailSettings::Mailgun(mailgun), .. } =
+        config(&["--env=production", "--mailgun-apikey-file=/key", "--mailgun-domain=example.org"], &[])
+    else {
+        panic!("no Mailgun");
+    };
+    assert_eq!(mailgun.api_key, "key-SECRET");
+    for (variable, path, want) in [
+        ("PLUME_SMTP_FILE", "/SECRET", "PLUME_SMTP_FILE: its file cannot be read: entity not found"),
+        ("PLUME_SMTP_FILE", "/locked", "PLUME_SMTP_FILE: its file cannot be read: permission denied"),
+        ("PLUME_SMTP_FILE", "/binary", "PLUME_SMTP_FILE must be a file that holds one line of UTF-8"),
+        ("MAILGUN_APIKEY_FILE", "/SECRET", "MAILGUN_APIKEY_FILE: its file cannot be read: entity not found"),
+        (
+            "MAILGUN_APIKEY_FILE",
+            "/wrong",
+            "MAILGUN_APIKEY_FILE must be a file that holds a key of visible ASCII characters",
+        ),
+        (
+            "MAILGUN_APIKEY_FILE",
+            "/empty",
+            "MAILGUN_APIKEY_FILE must be a file that holds a key of visible ASCII characters",
+        ),
+        ("PLUME_SMTP_CA", "/missing", "PLUME_SMTP_CA: its file cannot be read: entity not found"),
+        ("PLUME_SMTP_CA", "/empty", BAD_CA[0]),
+        ("PLUME_SMTP_CA", "/half-pem", BAD_CA[1]),
+        ("PLUME_SMTP_CA", "/bad-der", BAD_CA[2]),
+    ] {
+        // Also in development, where they are not used.
+        check(&[], &[(variable, path)], &Bad(want));
+    }
+    for path in ["/wrong", "/empty"] {
+        let error = run(&[], &[("PLUME_SMTP_FILE", path)]).expect_err(path).to_string();
+        let start = "PLUME_SMTP_FILE must be a file that holds an address such as smtp://";
+        assert!(error.starts_with(start) && !error.contains("SECRET"), "{error}");
+    }
+}
+
+const BAD_CA: [&str; 3] = [
+    "PLUME_SMTP_CA is \"/empty\", but must be a PEM file with certificates of authorities, and none that is malformed",
+    "PLUME_SMTP_CA is \"/half-pem\", but must be a PEM file with certificates of authorities, and none that is malformed",
+    "PLUME_SMTP_CA is \"/bad-der\", but must be a PEM file with certificates of authorities, and none that is malformed",
+];
 
 #[test]
 fn commands_take_settings_options_and_one_site() {
@@ -201,14 +318,14 @@ const CODE_TTL: &str = "--code-ttl is \"600s\", but must be a number of seconds 
 
 /// What `value` for `variable` becomes, or `None` where it is not allowed.
 fn read(variable: &str, value: &str) -> Option<String> {
-    let vars = [("ENV", "production"), (KEY, "key"), (variable, value)];
+    let vars = [("ENV", "production"), (KEY, "key"), (DOMAIN, "example.org"), (variable, value)];
     let Ok(Command::Run(config)) = run(&[], &vars) else { return None };
-    let MailSettings::Post(mailgun) = config.mail else { panic!("no mail in production") };
+    let MailSettings::Mailgun(mailgun) = config.mail else { panic!("no mail in production") };
     Some(match variable {
         "PLUME_LISTEN" => config.listen.to_string(),
         "PLUME_NAME" => config.settings.name,
         "PLUME_ORIGINS" => config.settings.origins.join(" "),
-        "PLUME_MAIL_FROM" => mailgun.from,
+        "PLUME_MAIL_FROM" => mailgun.from.to_string(),
         "MAILGUN_DOMAIN" => mailgun.domain,
         API_BASE => mailgun.api_base,
         KEY => mailgun.api_key,
@@ -251,11 +368,8 @@ fn words_and_addresses() {
         (KEY, "key 1", None),
         ("PLUME_MAIL_FROM", "hi@example.org", Some("hi@example.org")),
         ("PLUME_MAIL_FROM", "Plume Chat <hi@example.org>", Some("Plume Chat <hi@example.org>")),
+        ("PLUME_MAIL_FROM", "Smith, John <hi@example.org>", Some("\"Smith, John\" <hi@example.org>")),
         ("PLUME_MAIL_FROM", "Plume <hi@example.org", None),
-        ("PLUME_MAIL_FROM", "Plume", None),
-        ("PLUME_MAIL_FROM", "Plume <hi@example.org>\r\nBcc: x@example.org", None),
-        ("PLUME_MAIL_FROM", "Plume\r\nBcc: x <hi@example.org>", None),
-        ("PLUME_MAIL_FROM", "a <b> <hi@example.org>", None),
         ("PLUME_ORIGINS", "https://Plume.CHAT", Some("https://plume.chat")),
         (
             "PLUME_ORIGINS",

@@ -4,7 +4,6 @@
 use super::{Listen, UNIX};
 use crate::limits::SITE_NAME_BYTES_MAX;
 use crate::log_event::Level;
-use email_address::{EmailAddress, Options};
 use ipnet::IpNet;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr};
@@ -161,37 +160,11 @@ pub(super) fn domain(value: &str) -> Checked<String> {
     host_name(value).ok_or_else(|| "a host name such as mail.plume.chat".to_owned())
 }
 
-pub(super) fn api_key(value: &str) -> Checked<Option<String>> {
+pub(super) fn api_key(value: &str) -> Checked<String> {
     let key = value.trim();
     let good = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-    good.then(|| Some(key.to_owned())).ok_or_else(|| "a key of visible ASCII characters".to_owned())
-}
-
-/// Checks a bare email address.
-pub(super) fn mailbox(value: &str) -> Checked<String> {
-    let options = Options::default().without_display_text().without_domain_literal();
-    let is_address = EmailAddress::parse_with_options(value, options).is_ok();
-    let must_be = || "an email address such as ada@example.org".to_owned();
-    is_address.then(|| value.to_owned()).ok_or_else(must_be)
-}
-
-/// Checks a sender: `Name <local@domain>` or a bare address. A line break would end the header field and could inject
-/// another.
-pub(super) fn sender(value: &str) -> Checked<Option<String>> {
-    let sender = value.trim();
-    let address = match sender.split_once('<') {
-        Some((_, address)) => address.strip_suffix('>'),
-        None => Some(sender),
-    };
-    let options = Options::default().without_display_text().without_domain_literal();
-    let good = !sender.contains(char::is_control)
-        && sender.len() <= SENDER_BYTES_MAX
-        && address.is_some_and(|address| EmailAddress::parse_with_options(address, options).is_ok());
-    let must_be = || "an address such as hi@plume.chat or Plume Chat <hi@plume.chat>".to_owned();
-    good.then(|| Some(sender.to_owned())).ok_or_else(must_be)
+    good.then(|| key.to_owned()).ok_or_else(|| "a key of visible ASCII characters".to_owned())
 }
 
 /// Longest path of a Unix socket: unix(7) has 108 bytes for it and its final zero.
 const UNIX_PATH_BYTES_MAX: usize = 107;
-/// The longest address (RFC 5321: 254) and a name before it.
-const SENDER_BYTES_MAX: usize = 254 + SITE_NAME_BYTES_MAX;

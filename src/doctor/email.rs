@@ -4,13 +4,13 @@ use super::connection::{Connector, Place};
 use super::http;
 use super::report::Report;
 use super::tls;
-use crate::config::{MailSettings, Mailgun, Url};
+use crate::config::{MailSettings, Mailgun, Smtp, Url};
 use crate::ids::MailId;
 use crate::limits::MAIL_RESULT_TIMEOUT;
 use crate::log_event::Level;
 use crate::logger::Logger;
 use crate::login_email::{Mail, MailError};
-use crate::mail::Mailer;
+use crate::mail::{self, Mailer};
 use data_encoding::BASE64;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,10 +23,39 @@ pub(super) fn check(settings: &MailSettings, mail_to: Option<&str>, report: &mut
                 .warn("email", "nothing is sent in development: set ENV=production and what it needs");
         }
         MailSettings::Print => return report.ok("email", "printed on stderr (ENV is development)"),
-        MailSettings::Post(mailgun) => check_mailgun(mailgun, report),
+        MailSettings::Mailgun(mailgun) => check_mailgun(mailgun, report),
+        MailSettings::Smtp(smtp) => check_smtp(smtp, report),
     }
     if let Some(address) = mail_to {
         send(settings, address, report);
+    }
+}
+
+/// Logs in to the SMTP server, without sending anything.
+fn check_smtp(smtp: &Smtp, report: &mut Report<'_>) {
+    match mail::check_smtp(smtp) {
+        Ok(Ok(())) => {
+            report.ok("email", "the SMTP server takes the connection and the password; nothing was sent");
+        }
+        Ok(Err(error)) => report.fail("email", &format!("SMTP: {error}: {}", hint(error))),
+        Err(error) => report.fail("email", &format!("cannot check the SMTP server: {error}")),
+    }
+}
+
+/// What to do about a failure of the SMTP server.
+const fn hint(error: MailError) -> &'static str {
+    match error {
+        MailError::NoHost => "check the host in PLUME_SMTP",
+        MailError::Unreachable => "check host and port in PLUME_SMTP, and whether a firewall is between",
+        MailError::Tls => {
+            "its certificate must be for that host and known; PLUME_SMTP_CA names another authority"
+        }
+        MailError::Auth => "check user and password in PLUME_SMTP; a % in them is written %25",
+        MailError::Refused(_) => "see what the server's own log says",
+        MailError::Late | MailError::BrokenOff | MailError::QueueFull => {
+            "try again, and see what the server's own log says"
+        }
+        MailError::BadAddress => "the server does not take addresses outside ASCII",
     }
 }
 
@@ -99,7 +128,7 @@ fn send(settings: &MailSettings, address: &str, report: &mut Report<'_>) {
     };
     mailer.send(mail, &mut Logger::new(Level::Error));
     let _ = woken.recv_timeout(MAIL_RESULT_TIMEOUT);
-    match mailer.results().next().map_or(Err(MailError::Late), |(_, result)| result) {
+    match mailer.results().into_iter().next().map_or(Err(MailError::Late), |(_, result)| result) {
         Ok(()) => {
             report.ok("email", "the provider has accepted an email; see whether it arrives, and not as spam");
         }

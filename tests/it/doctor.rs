@@ -282,7 +282,7 @@ fn settings_are_checked_where_they_are_given() {
     assert_line(&report, "ok    ping:", "ms");
     for (variables, args, start) in [
         (&[("PLUME_PING", "x")][..], &["doctor"][..], "FAIL  settings: PLUME_PING is \"x\""),
-        (&[("ENV", "production")], &["doctor"], "FAIL  settings: MAILGUN_APIKEY is not set"),
+        (&[("ENV", "production")], &["doctor"], "FAIL  settings: production sends login codes by email"),
         (
             &[],
             &["doctor", "--static=/nowhere/at/all"],

@@ -48,14 +48,14 @@ fn who_sends_and_from_where_can_be_set() {
     let server = mailgun.plume(&[
         ("MAILGUN_DOMAIN", "mg.quiet.example"),
         ("PLUME_NAME", "The Quiet & Small"),
-        ("PLUME_MAIL_FROM", "Door <door@quiet.example>"),
+        ("PLUME_MAIL_FROM", "Door, the quiet one <door@quiet.example>"),
     ]);
     let mut client = Client::open(&server);
     client.hello("Ada");
     client.expect(0);
     let posted = mailgun.next();
     assert_eq!(posted.request, "POST /v3/mg.quiet.example/messages");
-    assert_eq!(posted.field("from"), "Door <door@quiet.example>");
+    assert_eq!(posted.field("from"), "\"Door, the quiet one\" <door@quiet.example>");
     assert!(posted.field("text").contains("The Quiet & Small"), "{posted:?}");
     assert!(posted.field("html").contains("The Quiet &amp; Small"), "{posted:?}");
 

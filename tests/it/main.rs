@@ -9,6 +9,8 @@ mod life;
 mod login;
 mod mail;
 mod mail_faults;
+mod mail_servers;
+mod mail_smtp;
 mod malformed;
 mod membership;
 mod messages;

@@ -81,21 +81,74 @@ fn a_wrong_value_is_refused() {
 }
 
 #[test]
-fn wrong_values_for_mail_are_refused() {
+fn wrong_values_for_email_are_refused() {
     let production = ("ENV", "production");
-    assert_refused(&[production], &[], "MAILGUN_APIKEY");
-    assert_refused(&[production, ("MAILGUN_APIKEY", "")], &[], "MAILGUN_APIKEY");
-    let key = ("MAILGUN_APIKEY", "secret-key");
+    let (key, domain) = (("MAILGUN_APIKEY", "secret-key"), ("MAILGUN_DOMAIN", "mail.example.org"));
     for (name, value) in [
         ("MAILGUN_API_BASE", "mailgun"),
         ("MAILGUN_API_BASE", "ftp://api.mailgun.net"),
         ("MAILGUN_DOMAIN", "a/b"),
         ("PLUME_MAIL_FROM", "two\nlines <a@example.org>"),
+        ("PLUME_MAIL_FROM", "Ada <ada@example.org>, Bob <bob@example.org>"),
+        ("PLUME_MAIL_FROM", "Team: ada@example.org;"),
+        ("PLUME_SMTP", "mail.example.org"),
+        ("PLUME_SMTP", "smtp://user@mail.example.org"),
+        ("PLUME_SMTP_CA", "/nowhere/ca.pem"),
     ] {
-        assert_refused(&[production, key, (name, value)], &[], name);
+        assert_refused(&[production, key, domain, (name, value)], &[], name);
     }
     let output = refused(&[production, key, ("PLUME_PING", "x")], &[]);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("secret-key"), "the key stays secret");
+    let output = refused(&[production, ("PLUME_SMTP", "smtp://ada:secret%@mail.example.org")], &[]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"), "the password stays secret");
+}
+
+#[test]
+fn production_needs_exactly_one_way_to_send_email() {
+    let production = ("ENV", "production");
+    let (key, domain) = (("MAILGUN_APIKEY", "key"), ("MAILGUN_DOMAIN", "mail.example.org"));
+    let (smtp, from) = (("PLUME_SMTP", "smtp://127.0.0.1"), ("PLUME_MAIL_FROM", "hi@example.org"));
+    for neither in [&[production][..], &[production, ("MAILGUN_APIKEY", "")], &[production, domain, from]] {
+        assert_refused(neither, &[], "PLUME_SMTP");
+        assert_refused(neither, &[], "MAILGUN_APIKEY");
+    }
+    assert_refused(&[production, key], &[], "MAILGUN_DOMAIN");
+    assert_refused(&[production, smtp], &[], "PLUME_MAIL_FROM");
+    assert_refused(&[production, smtp, from, key, domain], &[], "MAILGUN_APIKEY");
+    assert_refused(&[production, smtp, from, key, domain], &[], "PLUME_SMTP");
+    Plume::start(&[production, smtp, from]);
+    Plume::start(&[production, key, domain]);
+}
+
+#[test]
+fn a_secret_can_be_in_a_file() {
+    let folder = Folder::new(
+        "a_secret_can_be_in_a_file",
+        &[
+            ("key", "key-1\n"),
+            ("wrong", "secret key\n"),
+            ("smtp", "smtp://ada:secret@127.0.0.1\n"),
+            ("empty", ""),
+        ],
+    );
+    let path = |name: &str| folder.0.join(name).to_str().expect("a path in UTF-8").to_owned();
+    let (production, domain) = (("ENV", "production"), ("MAILGUN_DOMAIN", "mail.example.org"));
+    let from = ("PLUME_MAIL_FROM", "hi@example.org");
+    Plume::start(&[production, domain, ("MAILGUN_APIKEY_FILE", &path("key"))]);
+    Plume::start(&[production, from, ("PLUME_SMTP_FILE", &path("smtp"))]);
+    for (variable, other) in [("MAILGUN_APIKEY_FILE", "MAILGUN_APIKEY"), ("PLUME_SMTP_FILE", "PLUME_SMTP")] {
+        for wrong in ["wrong", "empty", "missing", ""] {
+            let path = path(wrong);
+            assert_refused(&[production, domain, from, (variable, &path)], &[], variable);
+            let output = refused(&[production, domain, from, (variable, &path)], &[]);
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!stderr.contains("secret"), "{variable}={path}: {stderr}");
+        }
+        let (value, file) =
+            if other == "PLUME_SMTP" { ("smtp://127.0.0.1", path("smtp")) } else { ("key-1", path("key")) };
+        let both = [production, domain, from, (other, value), (variable, &file)];
+        assert_refused(&both, &[], &format!("{other} and {variable} are both set"));
+    }
 }
 
 #[test]
@@ -137,8 +190,11 @@ fn help_tells_every_setting_with_its_default() {
     for part in [
         "ENV",
         "MAILGUN_APIKEY",
+        "MAILGUN_APIKEY_FILE",
         "MAILGUN_DOMAIN",
-        "mail.plume.chat",
+        "PLUME_SMTP",
+        "PLUME_SMTP_FILE",
+        "PLUME_SMTP_CA",
         "MAILGUN_API_BASE",
         "https://api.mailgun.net",
         "PLUME_MAIL_FROM",

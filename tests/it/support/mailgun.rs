@@ -177,6 +177,7 @@ impl Shared {
 /// A server in production whose provider is at `base`.
 pub(crate) fn production(base: &str, variables: &[(&str, &str)]) -> Plume {
     let mut all = vec![("ENV", "production"), ("MAILGUN_APIKEY", KEY), ("MAILGUN_API_BASE", base)];
+    all.push(("MAILGUN_DOMAIN", "mail.plume.chat"));
     all.extend_from_slice(variables);
     Plume::start(&all)
 }
