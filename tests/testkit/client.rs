@@ -1,7 +1,7 @@
 //! One peer of the world, with its half of the connection, and all that it may expect of the server.
 
-use crate::frames::{Heard, frame, take_frame, take_response};
-use crate::ledger::Address;
+use super::codec::{PONG, Received, frame};
+use super::ledger::Address;
 use plume::base::time::Moment;
 use plume::ids::ClientId;
 use serde_json::Value;
@@ -14,6 +14,8 @@ pub(crate) struct Lines {
     by_id: BTreeMap<u64, Rc<Line>>,
     /// Lines that a client was the first to receive since [`Lines::take_new`].
     new: Vec<Rc<Line>>,
+    /// Names of users who have sent what may have been messages of any kind.
+    pub(crate) rogues: BTreeSet<&'static str>,
 }
 
 /// What a line of the room says.
@@ -22,8 +24,10 @@ pub(crate) struct Line {
     id: u64,
     payload: Vec<u8>,
     name: String,
-    pub(crate) text: String,
+    text: String,
     event: Option<String>,
+    /// Its user has sent bytes of any kind, which may have been lines.
+    is_rogues: bool,
 }
 
 impl Lines {
@@ -34,6 +38,11 @@ impl Lines {
     /// The id of the newest line that any client has received.
     pub(crate) fn newest(&self) -> Option<u64> {
         self.by_id.keys().next_back().copied()
+    }
+
+    /// The number of the line with this id, if a client of the world has said it.
+    pub(crate) fn number(&self, id: u64) -> Option<usize> {
+        self.by_id.get(&id)?.number()
     }
 
     pub(crate) fn take_new(&mut self) -> Vec<Rc<Line>> {
@@ -51,19 +60,40 @@ impl Lines {
     }
 }
 
+impl Line {
+    /// The number that clients of a world put into what they say.
+    pub(crate) fn number(&self) -> Option<usize> {
+        self.text.split(' ').nth(2)?.parse().ok().filter(|_| self.event.is_none())
+    }
+}
+
 /// Where a client is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Http,
     /// Has asked for an upgrade.
     Upgrading,
-    Stranger,
+    Guest,
     Member,
-    /// Has been sent a close frame.
+    /// Was sent a close frame.
     Closed,
 }
 
-/// Somebody, or somebody else who would like to be them.
+/// What a guest has asked for last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Nothing,
+    /// A login code.
+    Code,
+    /// To enter with a code.
+    Login,
+    /// To enter with a session token.
+    Resume,
+    /// The same with what has not the form of a token.
+    NoToken,
+}
+
+/// A user, or somebody who would like to be one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Person {
     pub(crate) name: &'static str,
@@ -85,20 +115,17 @@ pub(crate) struct Client {
     pub(crate) answers_due: usize,
     /// Was told that there is no place.
     pub(crate) is_refused: bool,
-    /// Bytes on their way to the server.
-    pub(crate) outgoing: VecDeque<u8>,
-    incoming: Vec<u8>,
-    /// Takes no bytes from the server.
-    pub(crate) is_stalled: bool,
-    /// Has ended its side.
-    pub(crate) has_ended: bool,
-    /// The server has ended its side.
-    pub(crate) is_ended_by_server: bool,
+    /// Reads and answers pings all the time, however slowly it reads, and sends pings.
+    pub(crate) is_steady: bool,
+    pub(crate) pinged_at: Moment,
     /// Has asked for something and waits for what becomes of it.
     pub(crate) is_waiting: bool,
-    /// The type of the message that was heard last.
-    heard_last: Option<i64>,
+    pub(crate) asked: Asked,
+    /// The type of the message that was received last.
+    last_type: Option<i64>,
     pub(crate) asked_at: Moment,
+    /// Requests for codes on this connection.
+    pub(crate) codes_asked: u32,
     /// What it last asked with was its own.
     pub(crate) may_enter: bool,
     /// The code and the flow token that it came in with.
@@ -117,11 +144,12 @@ pub(crate) struct Client {
     names_true_up_to: u64,
     /// Texts that were sent as a member, not yet seen as lines.
     pub(crate) unconfirmed: VecDeque<String>,
-    /// Has sent rubbish, which may swallow what it says after that.
+    /// Has sent bytes that mean nothing or anything, which may swallow what it says after that.
     pub(crate) is_garbled: bool,
-    pub(crate) reasons: Vec<String>,
+    /// Notices, each with the wait that it names.
+    pub(crate) notices: Vec<(String, Option<u64>)>,
     pub(crate) resets: u32,
-    pub(crate) refusals: u32,
+    pub(crate) names_refused: u32,
 }
 
 impl Client {
@@ -134,14 +162,13 @@ impl Client {
             phase: Phase::Http,
             answers_due: 0,
             is_refused: false,
-            outgoing: VecDeque::new(),
-            incoming: Vec::new(),
-            is_stalled: false,
-            has_ended: false,
-            is_ended_by_server: false,
+            is_steady: false,
+            pinged_at: Moment::from_ms(0),
             is_waiting: false,
-            heard_last: None,
+            asked: Asked::Nothing,
+            last_type: None,
             asked_at: Moment::from_ms(0),
+            codes_asked: 0,
             may_enter: false,
             typed: None,
             codes_sent: 0,
@@ -155,73 +182,61 @@ impl Client {
             names_true_up_to: 0,
             unconfirmed: VecDeque::new(),
             is_garbled: false,
-            reasons: Vec::new(),
+            notices: Vec::new(),
             resets: 0,
-            refusals: 0,
+            names_refused: 0,
         }
     }
 
-    /// Takes bytes from the server and checks what they say.
-    pub(crate) fn hear(&mut self, bytes: &[u8], lines: &mut Lines) {
-        assert!(bytes.is_empty() || !self.is_ended_by_server, "nothing is written after the end of writing");
-        self.incoming.extend_from_slice(bytes);
-        loop {
-            let heard = match self.phase {
-                Phase::Http | Phase::Upgrading => take_response(&mut self.incoming),
-                Phase::Stranger | Phase::Member => take_frame(&mut self.incoming),
-                Phase::Closed => {
-                    assert!(self.incoming.is_empty(), "a close frame is the last");
-                    None
-                }
-            };
-            match heard {
-                None => return,
-                Some(Heard::Response(status)) => self.hear_response(status),
-                Some(Heard::Pong(payload)) => {
-                    assert!(payload == PING_PAYLOAD || self.is_garbled, "a pong carries what the ping did");
-                }
-                Some(Heard::Ping(payload)) => {
-                    assert!(payload.is_empty(), "a ping of the server carries nothing");
-                    self.outgoing.extend(frame(0x8a, b"", [3; 4]));
-                }
-                Some(Heard::Close(code)) => (self.phase, self.close_code) = (Phase::Closed, code),
-                Some(Heard::Text(payload)) => self.hear_text(&payload, lines),
+    /// Checks what the server has sent. Gives what the client answers at once.
+    pub(crate) fn receive(&mut self, received: Received, lines: &mut Lines) -> Option<Vec<u8>> {
+        match received {
+            Received::Response(status) => self.receive_response(status),
+            Received::Pong(payload) => {
+                assert!(payload == PING_PAYLOAD || self.is_garbled, "a pong carries what the ping did");
             }
+            Received::Ping(payload) => {
+                assert!(payload.is_empty(), "a ping of the server carries nothing");
+                return Some(frame(PONG, b"", [3; 4]));
+            }
+            Received::Close(code) => (self.phase, self.close_code) = (Phase::Closed, code),
+            Received::Text(payload) => self.receive_text(&payload, lines),
         }
+        None
     }
 
-    fn hear_response(&mut self, status: u16) {
+    fn receive_response(&mut self, status: u16) {
         match (status, self.answers_due.checked_sub(1)) {
             (_, Some(due)) => self.answers_due = due,
             // Nobody has to ask to be told that there is no place, or that it took too long.
             (408 | 503, None) => {}
-            (_, None) => panic!("{status} without a request"),
+            (_, None) => assert!(self.is_garbled, "{status} without a request"),
         }
         self.is_refused |= status == 503;
         if status == 101 {
-            assert_eq!(self.phase, Phase::Upgrading, "only who asks is upgraded");
-            self.phase = Phase::Stranger;
+            assert!(self.phase == Phase::Upgrading || self.is_garbled, "only who asks is upgraded");
+            self.phase = Phase::Guest;
         }
     }
 
-    fn hear_text(&mut self, payload: &[u8], lines: &mut Lines) {
+    fn receive_text(&mut self, payload: &[u8], lines: &mut Lines) {
         // A long line is parsed once, and not once for each member.
         let expected = self.newest.and_then(|newest| lines.by_id.get(&(newest + 1)));
         if let Some(line) = expected.filter(|line| line.payload == payload).map(Rc::clone) {
-            return self.hear_line(&line);
+            return self.receive_line(&line);
         }
         let message = serde_json::from_slice(payload).expect("a text frame is JSON");
-        self.hear_message(&message, payload, lines);
+        self.receive_message(&message, payload, lines);
     }
 
-    fn hear_message(&mut self, message: &Value, payload: &[u8], lines: &mut Lines) {
+    fn receive_message(&mut self, message: &Value, payload: &[u8], lines: &mut Lines) {
         let text = message["text"].as_str().expect("every message has a text");
         let name = message["user"]["name"].as_str().expect("every message has a user");
         let kind = message["type"].as_i64().expect("every message has a type");
         // Some come without a question: lines, a failed email, and after the answer to a hello the word that its code was sent before.
-        let is_aside = message["reason"] == "mail-limited" && self.heard_last == Some(0);
-        self.is_waiting &= kind == 1 || message["reason"] == "mail-failed" || is_aside;
-        self.heard_last = Some(kind);
+        let is_aside = message["reason"] == "mail-limited" && self.last_type == Some(0);
+        self.is_waiting &= matches!(kind, 1 | 9) || message["reason"] == "mail-failed" || is_aside;
+        self.last_type = Some(kind);
         match kind {
             0 => {
                 self.flow_token = Some(text.to_owned());
@@ -231,9 +246,10 @@ impl Client {
                 None => assert_eq!((name, self.phase), ("plumebot", Phase::Member), "a line without an id"),
                 Some(id) => {
                     let event = message["event"].as_str().map(str::to_owned);
-                    let (name, text) = (name.to_owned(), text.to_owned());
-                    let line = lines.add(Line { id, payload: payload.to_vec(), name, text, event });
-                    self.hear_line(&line);
+                    let is_rogues = lines.rogues.contains(name);
+                    let (name, text, payload) = (name.to_owned(), text.to_owned(), payload.to_vec());
+                    let line = lines.add(Line { id, payload, name, text, event, is_rogues });
+                    self.receive_line(&line);
                 }
             },
             3 => self.enter(message, name, text),
@@ -242,20 +258,21 @@ impl Client {
                 self.resets += 1;
                 self.resumed_after = None;
             }
-            5 => self.refusals += 1,
+            5 => self.names_refused += 1,
             6 => {
                 let reason = message["reason"].as_str().expect("a notice has a reason");
                 if reason == "gap" {
                     self.resumed_after = None;
                 }
-                self.reasons.push(reason.to_owned());
+                self.notices.push((reason.to_owned(), message["retry"].as_u64()));
             }
+            9 => assert!(text == PING_TEXT || self.is_garbled, "a ping is answered with its text"),
             other => panic!("type {other} is not the server's"),
         }
     }
 
     fn enter(&mut self, message: &Value, name: &str, token: &str) {
-        assert_eq!(self.phase, Phase::Stranger, "nobody enters twice");
+        assert_eq!(self.phase, Phase::Guest, "nobody enters twice");
         assert!(self.may_enter, "only who has the right to is let in");
         assert_eq!(name, self.person.name, "everybody enters under their own name");
         self.phase = Phase::Member;
@@ -268,9 +285,9 @@ impl Client {
         self.names_true_up_to = message["last"].as_u64().expect("last");
     }
 
-    fn hear_line(&mut self, line: &Line) {
+    fn receive_line(&mut self, line: &Line) {
         assert_eq!(self.phase, Phase::Member, "a stranger is told nothing");
-        let Line { id, name, text, event, .. } = line;
+        let Line { id, name, text, event, is_rogues, .. } = line;
         if let Some(newest) = self.newest {
             assert_eq!(*id, newest + 1, "each line once, in order, none left out");
         } else if let Some(after) = self.resumed_after {
@@ -286,7 +303,7 @@ impl Client {
                 None => {
                     assert!(self.names.contains(name), "{name} speaks and is not in");
                     assert!(
-                        text.starts_with(&format!("{name} says ")),
+                        *is_rogues || text.starts_with(&format!("{name} says ")),
                         "{name} has not said this: {text:.40}"
                     );
                 }
@@ -296,12 +313,9 @@ impl Client {
             self.unconfirmed.pop_front();
         }
     }
-
-    /// Whether no frame or response has been received in part only.
-    pub(crate) fn is_between_frames(&self) -> bool {
-        self.incoming.is_empty()
-    }
 }
 
 /// What clients of a world put into their pings.
 pub(crate) const PING_PAYLOAD: &[u8] = b"ping";
+/// The text of the pings that a page can send.
+pub(crate) const PING_TEXT: &str = "still here";

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-const KINDS: [&str; 22] = [
+pub(crate) const KINDS: [&str; 27] = [
     "address full",
     "attack",
     "bytes",
@@ -22,12 +22,17 @@ const KINDS: [&str; 22] = [
     "mail lost",
     "name changed hands",
     "name refused",
+    "offered to all",
     "place refused",
     "resume",
     "short write",
     "shutdown",
+    "slow reader",
+    "stop of a minute",
+    "storm",
     "too-many-tries",
     "unfinished",
+    "user with many connections",
     "wall clock jumped",
     "wrong code",
 ];
@@ -35,6 +40,10 @@ const KINDS: [&str; 22] = [
 impl Tally {
     pub(crate) fn count(&mut self, kind: &'static str, times: u64) {
         *self.0.entry(kind).or_default() += times;
+    }
+
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        self.0.get(kind).is_some_and(|&times| times > 0)
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
@@ -45,7 +54,7 @@ impl Tally {
 
     pub(crate) fn assert_that_all_kinds_of_days_were_lived(&self) {
         for kind in KINDS {
-            assert!(self.0.get(kind).is_some_and(|&times| times > 0), "never came: {kind} in {self:?}");
+            assert!(self.has(kind), "never came: {kind} in {self:?}");
         }
     }
 }
