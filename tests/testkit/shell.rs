@@ -42,6 +42,8 @@ pub(crate) struct Socket {
     buffered: usize,
     /// What was taken and makes no whole byte yet, in millionths.
     millionths: u64,
+    /// Bytes that it was offered last.
+    pub(crate) offered: usize,
     /// Bytes that the send buffer has taken so far.
     pub(crate) bytes_taken: usize,
     reader: Reader,
@@ -70,6 +72,7 @@ impl Shell {
             pace: None,
             buffered: 0,
             millionths: 0,
+            offered: 0,
             bytes_taken: 0,
             reader: Reader::default(),
             is_ended: false,
@@ -205,8 +208,10 @@ impl Shell {
     pub(crate) fn offer(&mut self, id: ClientId) -> Vec<u8> {
         self.writes += 1;
         let unsent = self.driver.server.unsent(id).concat();
-        let is_ended = self.sockets.get(&id).is_some_and(|socket| socket.is_ended);
-        assert!(unsent.is_empty() || !is_ended, "nothing is written after the end of writing");
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.offered = unsent.len();
+            assert!(unsent.is_empty() || !socket.is_ended, "nothing is written after the end of writing");
+        }
         unsent
     }
 

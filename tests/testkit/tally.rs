@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-pub(crate) const KINDS: [&str; 27] = [
+pub(crate) const KINDS: [&str; 28] = [
     "address full",
     "attack",
     "bytes",
@@ -28,6 +28,7 @@ pub(crate) const KINDS: [&str; 27] = [
     "short write",
     "shutdown",
     "slow reader",
+    "slow reader for a minute",
     "stop of a minute",
     "storm",
     "too-many-tries",

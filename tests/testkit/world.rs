@@ -29,8 +29,8 @@ use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::{ClientId, MailId};
 use plume::limits::{
-    ACCEPTS_PER_TURN, BACKLOG_BYTES_MIN, CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, READ_SHARE_BYTES,
-    READS_PER_TURN, REFUSALS_MAX, WRITE_SHARE_BYTES, WRITES_PER_TURN,
+    ACCEPTS_PER_TURN, BACKLOG_BYTES_MIN, CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, PROGRESS_TIMEOUT,
+    READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, WRITE_SHARE_BYTES, WRITES_PER_TURN,
 };
 use plume::log_event::LogEvent;
 use plume::login_email::Mail;
@@ -215,6 +215,7 @@ impl World {
                 break;
             }
         }
+        self.let_a_minute_pass();
         if is_shut_down_early {
             self.shut_down();
         } else {
@@ -513,10 +514,14 @@ impl World {
                 self.shell.known(id);
                 let is_steady =
                     self.clients.get(&id).is_some_and(|client| client.is_steady && !client.is_garbled);
+                // A slow reader is seen to read when its full socket is tried again and again.
+                let socket = self.shell.known(id);
+                let (is_slow, is_offered) = (socket.pace.is_some(), socket.offered > 0);
+                let was_tried = self.now().since(self.goes_on_at) >= PROGRESS_TIMEOUT;
+                // One that is lapped is offered nothing but the close, and that only once its socket has room again.
+                let is_promised = is_steady && self.is_prompt && (was_tried && is_offered || !is_slow);
                 assert!(
-                    !is_steady
-                        || !self.is_prompt
-                        || !matches!(reason, CloseReason::Silent | CloseReason::Stalled),
+                    !is_promised || !matches!(reason, CloseReason::Silent | CloseReason::Stalled),
                     "a member that reads and answers was closed: {reason}"
                 );
             }
@@ -560,6 +565,25 @@ impl World {
         self.tally.count("wrong code", u64::from(client.resets));
         self.tally.count("name refused", u64::from(client.names_refused));
         self.tally.count("closed without a word", u64::from(client.phase != Phase::Closed));
+    }
+
+    /// Nothing happens but that time passes, as an event loop sees it: slow readers read on, and whoever does not answer is closed.
+    fn let_a_minute_pass(&mut self) {
+        self.nature.calls_per_gap = 0;
+        if !self.shell.sockets.values().any(|socket| socket.pace.is_some()) {
+            return;
+        }
+        self.obey(usize::MAX);
+        for _ in 0..MINUTE_TURNS {
+            self.stop(MINUTE_STEP);
+            while let Some(id) = self.shell.dequeue() {
+                self.shell.unblock(id);
+                self.read(id, READ_SHARE_BYTES);
+            }
+            self.tick();
+            self.obey(usize::MAX);
+        }
+        self.tally.count("slow reader for a minute", 1);
     }
 
     /// All sockets work again: everybody who is in must learn everything.
@@ -632,6 +656,10 @@ impl World {
     }
 }
 
+/// Together longer than a minute, the longest wait of the server for a client that does not answer.
+const MINUTE_TURNS: u32 = 800;
+const MINUTE_STEP: Duration = Duration::from_millis(90);
+const _: () = assert!(MINUTE_STEP.as_millis() < LATE_MIN.as_millis());
 /// Together long enough for the last throttled message: turns are what a run without optimizations spends its time on.
 const REST_TURNS: u32 = 400;
 const REST_STEP: Duration = Duration::from_millis(250);
