@@ -420,6 +420,8 @@ impl Connection {
         let was_held_back = self.is_held_back();
         let took_all = self.outbox.wrote(ring, taken)?;
         self.blocked = match (self.blocked.take(), took_all) {
+            // Whoever has taken everything owes no progress: the kernel may report room only after PROGRESS_TIMEOUT.
+            (Some(_), true) if !self.has_unsent(ring) => None,
             // Only an event says that there is room for more than a probe, which goes on until it is not taken whole.
             (Some(mut blocked), took_all) if blocked.is_probed || !took_all => {
                 if taken > 0 && blocked.is_level {

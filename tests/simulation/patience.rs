@@ -11,6 +11,29 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// What does not fit into its send buffer is little, so that the first try of the full socket takes all of it. Then nothing is said,
+/// and the system reports room only when half of the buffer has drained.
+#[test]
+fn a_slow_reader_that_has_taken_everything_is_never_closed() {
+    let mut stage = Stage::new(unlimited());
+    let (talker, _) = stage.log_in("talker", HERE.into());
+    let (reader, _) = stage.log_in("reader", THERE.into());
+    stage.socket(reader).pace = Some(4_000);
+    for bytes in [60_000, 60_000, 60_000, 60_000, 30_000] {
+        stage.say(talker, &json!({"type": 1, "text": "x".repeat(bytes)}));
+    }
+    let mut has_been_full = false;
+    for second in 1..=90 {
+        if second % 20 == 0 {
+            stage.send(reader, &frame(0x89, b"ping", [1; 4]));
+        }
+        stage.run(Duration::from_secs(1), Duration::from_millis(100), |_| {});
+        assert!(stage.is_open(reader), "after {second} s: {:?}", stage.closed.get(&reader));
+        has_been_full |= stage.socket(reader).is_full;
+    }
+    assert!(has_been_full, "its socket was full");
+}
+
 /// Below the 4.4 KB/s at which half of a full send buffer drains within the time for progress.
 #[test]
 fn a_slow_reader_that_reads_steadily_is_never_closed() {

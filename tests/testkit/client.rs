@@ -4,6 +4,7 @@ use super::codec::{PONG, Received, frame};
 use super::ledger::Address;
 use plume::base::time::Moment;
 use plume::ids::ClientId;
+use plume::limits::BACKLOG_BYTES_MIN;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -14,6 +15,10 @@ pub(crate) struct Lines {
     by_id: BTreeMap<u64, Rc<Line>>,
     /// Lines that a client was the first to receive since [`Lines::take_new`].
     new: Vec<Rc<Line>>,
+    /// The newest id of each number that clients have put into a line.
+    numbers: BTreeMap<usize, u64>,
+    /// Texts that a user has said on more than one connection.
+    pub(crate) repeated: BTreeSet<String>,
     /// Names of users who have sent what may have been messages of any kind.
     pub(crate) rogues: BTreeSet<&'static str>,
 }
@@ -28,6 +33,8 @@ pub(crate) struct Line {
     event: Option<String>,
     /// Its user has sent bytes of any kind, which may have been lines.
     is_rogues: bool,
+    /// It was said on more than one connection.
+    is_repeated: bool,
 }
 
 impl Lines {
@@ -53,10 +60,26 @@ impl Lines {
         let line = Rc::new(line);
         if !self.by_id.contains_key(&line.id) {
             self.new.push(Rc::clone(&line));
+            self.check_is_new(&line);
         }
         let known = self.by_id.entry(line.id).or_insert_with(|| Rc::clone(&line));
         assert!(known.payload == line.payload, "all receive the same bytes: line {}", line.id);
         line
+    }
+}
+
+impl Lines {
+    /// A line with a `ref` is not said twice while the first stands in the ring.
+    fn check_is_new(&mut self, line: &Line) {
+        let Some(number) = line.number().filter(|_| !line.is_rogues) else { return };
+        let Some(former) = self.numbers.insert(number, line.id).filter(|&former| former < line.id) else {
+            return;
+        };
+        let between = || self.by_id.range(former..line.id).map(|(_, line)| line.payload.len());
+        // Of lines that no client has received, nobody knows how long they were.
+        let are_known = between().count() as u64 == line.id - former;
+        let bytes: usize = between().sum();
+        assert!(!are_known || bytes >= BACKLOG_BYTES_MIN / 2, "line {number} was said twice");
     }
 }
 
@@ -144,6 +167,8 @@ pub(crate) struct Client {
     names_true_up_to: u64,
     /// Texts that were sent as a member, not yet seen as lines.
     pub(crate) unconfirmed: VecDeque<String>,
+    /// Texts that its user had said before, and that it said again.
+    pub(crate) repeated: BTreeSet<String>,
     /// Has sent bytes that mean nothing or anything, which may swallow what it says after that.
     pub(crate) is_garbled: bool,
     /// Notices, each with the wait that it names.
@@ -181,6 +206,7 @@ impl Client {
             names: BTreeSet::new(),
             names_true_up_to: 0,
             unconfirmed: VecDeque::new(),
+            repeated: BTreeSet::new(),
             is_garbled: false,
             notices: Vec::new(),
             resets: 0,
@@ -247,8 +273,9 @@ impl Client {
                 Some(id) => {
                     let event = message["event"].as_str().map(str::to_owned);
                     let is_rogues = lines.rogues.contains(name);
+                    let is_repeated = lines.repeated.contains(text);
                     let (name, text, payload) = (name.to_owned(), text.to_owned(), payload.to_vec());
-                    let line = lines.add(Line { id, payload, name, text, event, is_rogues });
+                    let line = lines.add(Line { id, payload, name, text, event, is_rogues, is_repeated });
                     self.receive_line(&line);
                 }
             },
@@ -287,7 +314,10 @@ impl Client {
 
     fn receive_line(&mut self, line: &Line) {
         assert_eq!(self.phase, Phase::Member, "a stranger is told nothing");
-        let Line { id, name, text, event, is_rogues, .. } = line;
+        let Line { id, name, text, event, is_rogues, is_repeated, .. } = line;
+        if self.newest.is_some_and(|newest| *id <= newest) && self.repeated.contains(text) {
+            return;
+        }
         if let Some(newest) = self.newest {
             assert_eq!(*id, newest + 1, "each line once, in order, none left out");
         } else if let Some(after) = self.resumed_after {
@@ -309,8 +339,10 @@ impl Client {
                 }
             }
         }
-        if self.unconfirmed.front().is_some_and(|said| said == text) {
-            self.unconfirmed.pop_front();
+        // What was said again on another connection may have come to be said before what was said first.
+        let place = self.unconfirmed.iter().position(|said| said == text);
+        if let Some(place) = place.filter(|&place| place == 0 || *is_repeated) {
+            self.unconfirmed.remove(place);
         }
     }
 }

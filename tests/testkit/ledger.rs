@@ -204,7 +204,7 @@ impl Ledger {
             matches!(result, Err(MailError::QueueFull | MailError::Unreachable | MailError::Refused(_)));
         for mail in self.mails.iter_mut().filter(|mail| mail.id == id && is_lost) {
             // After that the server has given it up as late, and late ones may have arrived.
-            mail.is_given_back = now.since(mail.at.since) < MAIL_RESULT_TIMEOUT;
+            mail.is_given_back = now.since(mail.at.by) < MAIL_RESULT_TIMEOUT;
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-pub(crate) const KINDS: [&str; 28] = [
+pub(crate) const KINDS: [&str; 29] = [
     "address full",
     "attack",
     "bytes",
@@ -25,6 +25,7 @@ pub(crate) const KINDS: [&str; 28] = [
     "offered to all",
     "place refused",
     "resume",
+    "said again",
     "short write",
     "shutdown",
     "slow reader",

@@ -89,6 +89,7 @@ struct Sent {
     user: &'static str,
     address: Address,
     message_bytes: usize,
+    is_long: bool,
     at: Moment,
 }
 

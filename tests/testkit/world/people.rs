@@ -229,7 +229,8 @@ impl World {
             1 => return self.misbehave(client),
             2..6 => json!({"type": 2, "text": "again"}),
             6..12 => return self.shell.send(client.id, &frame(PING, PING_PAYLOAD, [7; 4])),
-            12..20 => json!({"type": 9, "text": PING_TEXT}),
+            12..16 => json!({"type": 9, "text": PING_TEXT}),
+            16..20 => return self.say_again(client),
             roll => {
                 // Long lines, so that the ring laps those who do not read.
                 let padding = if roll < self.nature.loudness { 60_000 } else { 0 };
@@ -248,8 +249,8 @@ impl World {
         let number = self.texts.len();
         let (user, address, at) = (client.person.name, client.address, self.now());
         let text = format!("{user} says {number} {}", "x".repeat(padding));
-        let message = format!(r#"{{"type":1,"text":"{text}"{more}}}"#);
-        self.texts.push(Sent { user, address, message_bytes: message.len(), at });
+        let message = format!(r#"{{"type":1,"text":"{text}","ref":"{number}"{more}}}"#);
+        self.texts.push(Sent { user, address, message_bytes: message.len(), is_long: padding > 0, at });
         self.text_bytes += message.len() as u64;
         client.unconfirmed.push_back(text);
         // A client to which nothing is promised may have been closed already.
@@ -257,6 +258,21 @@ impl World {
             self.offers.expect(client.id, number);
         }
         self.send(client, &message);
+    }
+
+    /// Says what its user has said last, as a page does that has not seen it: nothing is said twice, and the client may be shown
+    /// the line once more.
+    fn say_again(&mut self, client: &mut Client) {
+        let user = client.person.name;
+        let last = self.texts.iter().rposition(|sent| sent.user == user);
+        let Some(number) = last.filter(|&last| !self.texts[last].is_long && client.newest.is_some()) else {
+            return;
+        };
+        let text = format!("{user} says {number} ");
+        self.send(client, &json!({"type": 1, "text": text, "ref": number.to_string()}).to_string());
+        client.repeated.insert(text.clone());
+        self.lines.repeated.insert(text);
+        self.tally.count("said again", 1);
     }
 
     /// A client logs out, and so do all connections of its session: what they have said may be lost.
@@ -369,6 +385,9 @@ impl World {
         if let Some(socket) = self.shell.sockets.get_mut(&id) {
             socket.is_stalled &= !is_steady;
             socket.pace = pace;
+        }
+        if is_steady {
+            self.shell.drain(id, usize::MAX);
         }
         let of_user = |client: &&Client| client.phase == Phase::Member && client.person.name == user;
         let connections = self.clients.values().filter(of_user).count();
