@@ -289,6 +289,7 @@ impl World {
                 }
                 self.tally.count("storm", 1);
             }
+            2..6 if self.nature.swarm.is_some() => (0..8).for_each(|_| self.connect()),
             _ => self.connect(),
         }
     }

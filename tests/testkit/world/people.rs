@@ -109,7 +109,9 @@ impl World {
         let session = session.map(|(_, token)| token.clone());
         client.may_enter = false;
         client.typed = None;
-        let message = match (self.choices.below(20), own_code, session) {
+        let is_swarm = self.nature.swarm.is_some_and(|swarm| swarm.name == client.person.name);
+        let roll = if is_swarm && session.is_some() { RESUME } else { self.choices.below(20) };
+        let message = match (roll, own_code, session) {
             (0..6, Some(at), _) if client.flow_token.is_some() => {
                 let (_, code) = self.codes.remove(at);
                 let flow = client.flow_token.take().expect("just looked");
@@ -117,7 +119,7 @@ impl World {
                 client.typed = Some((code.clone(), flow.clone()));
                 json!({"type": 2, "text": code, "flow": flow})
             }
-            (6..12, _, Some(token)) => {
+            (RESUME..12, _, Some(token)) => {
                 self.tally.count("resume", 1);
                 client.may_enter = true;
                 client.resumed_after = self.lines.newest().filter(|_| self.choices.chance(500));
@@ -392,7 +394,7 @@ impl World {
         let of_user = |client: &&Client| client.phase == Phase::Member && client.person.name == user;
         let connections = self.clients.values().filter(of_user).count();
         self.tally.count("slow reader", u64::from(is_slow));
-        self.tally.count("user with many connections", u64::from(connections == 32));
+        self.tally.count("user with many connections", u64::from(connections == MANY));
     }
 
     fn pick<T: Clone>(&mut self, of: impl Fn(&Self) -> &Vec<T>) -> Option<T> {
@@ -411,5 +413,9 @@ impl World {
     }
 }
 
+/// More connections than other users come to have.
+const MANY: usize = 24;
+/// Of the rolls of a guest who would like to enter, the first for a session token.
+const RESUME: u64 = 6;
 /// A session token in base64: a slot of 4 bytes and 16 random ones.
 const TOKEN_CHARS: usize = 27;
