@@ -279,7 +279,7 @@ impl World {
             0 => (0..ACCEPTS_PER_TURN).for_each(|_| self.connect()),
             // They come and go as fast as the loop accepts them.
             1 if self.nature.places.is_siege() => {
-                for _ in 0..2 * ACCEPTS_PER_TURN {
+                for _ in 0..10 * ACCEPTS_PER_TURN {
                     self.connect();
                     let newest = self.clients.keys().max_by_key(|id| id.serial()).copied();
                     if let Some(id) = newest {

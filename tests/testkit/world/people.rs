@@ -110,7 +110,14 @@ impl World {
         client.may_enter = false;
         client.typed = None;
         let is_swarm = self.nature.swarm.is_some_and(|swarm| swarm.name == client.person.name);
-        let roll = if is_swarm && session.is_some() { RESUME } else { self.choices.below(20) };
+        let roll = match self.choices.below(20) {
+            _ if is_swarm && session.is_some() => RESUME,
+            // What comes from one network asks for codes and tries them as fast as it can.
+            roll @ RESUME.. if self.nature.places.is_siege() => {
+                [WRONG_CODE, HELLO][usize::from(roll % 2 == 0)]
+            }
+            roll => roll,
+        };
         let message = match (roll, own_code, session) {
             (0..6, Some(at), _) if client.flow_token.is_some() => {
                 let (_, code) = self.codes.remove(at);
@@ -130,7 +137,7 @@ impl World {
                     None => json!({"type": 7, "text": token}),
                 }
             }
-            (12, ..) => json!({"type": 2, "text": "000000"}),
+            (WRONG_CODE, ..) => json!({"type": 2, "text": "000000"}),
             (13, ..) => json!({"type": 7, "text": "AAAAAAAAAAAAAAAAAAAAAAAAAAA"}),
             (14, ..) => json!({"type": 1, "text": "a stranger speaks"}),
             (15, ..) => return self.misbehave(client),
@@ -417,5 +424,9 @@ impl World {
 const MANY: usize = 24;
 /// Of the rolls of a guest who would like to enter, the first for a session token.
 const RESUME: u64 = 6;
+/// The one for a code that was not sent.
+const WRONG_CODE: u64 = 12;
+/// One for a code.
+const HELLO: u64 = 16;
 /// A session token in base64: a slot of 4 bytes and 16 random ones.
 const TOKEN_CHARS: usize = 27;
