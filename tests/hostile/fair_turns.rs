@@ -91,14 +91,14 @@ fn guests_that_ping_do_not_hold_up_the_room() {
             (own, 0)
         })
         .collect();
+    // One at a time: a pong for each of them in each turn is what matters, and not how many pings the processor can read.
     let ping = frame(0x89, b"");
-    let pings = ping.repeat(1_000);
     let mut answers = vec![0; 16 << 10];
     let begun = Instant::now();
     while begun.elapsed() < ATTACK {
         for (guest, begun_bytes) in &mut guests {
             // Each fails while there is nothing to do. A ping that was written in part goes on where it ended.
-            if let Ok(written) = guest.write(&pings[*begun_bytes..]) {
+            if let Ok(written) = guest.write(&ping[*begun_bytes..]) {
                 *begun_bytes = (*begun_bytes + written) % ping.len();
             }
             let _empty = guest.read(&mut answers);
