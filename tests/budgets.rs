@@ -3,11 +3,10 @@
 //! Those that look at the built binary need a release build: `cargo test --release --test budgets -- --include-ignored`.
 #![cfg(target_os = "linux")]
 
-use plume::base::time::{Moment, Now};
-use plume::http::assets::Assets;
-use plume::http::site::Site;
-use plume::ids::ClientId;
-use plume::server::{Input, Output, Server};
+#[path = "testkit/mod.rs"]
+#[expect(dead_code, reason = "the simulation uses the rest")]
+mod testkit;
+
 use plume::settings::Settings;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -18,10 +17,13 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+use testkit::codec::{PING, TEXT, first_frame, frame, message, upgrade};
+use testkit::driver::{Delivered, Driver};
 
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const BINARY_BYTES_MAX: u64 = 3 << 20;
 const REST_BYTES_MAX: u64 = (3 << 20) + (512 << 10);
 const IDLE_MEMBER_BYTES_MAX: u64 = 450;
@@ -61,9 +63,9 @@ fn an_idle_member_is_small() {
     plume.check_members(rest, "quiet from the start");
 
     // As long as the longest line, and no line: ten thousand of those for ten thousand members are not for a test.
-    let message = masked(&format!(r#"{{"type":1,"text":"","more":"{}"}}"#, "-".repeat(64 << 10)));
+    let long = message(&format!(r#"{{"type":1,"text":"","more":"{}"}}"#, "-".repeat(64 << 10)));
     for member in &mut members {
-        member.write_all(&message).expect("the server reads");
+        member.write_all(&long).expect("the server reads");
         answer_of(member);
     }
     plume.check_members(rest, "after a message of 64 KiB each");
@@ -75,7 +77,7 @@ fn a_busy_server_asks_little_of_the_system() {
     let mut plume = Plume::start();
     let (mut talker, token) = plume.log_in();
     let mut members: Vec<TcpStream> = (0..CROWD).map(|_| plume.resume(&token)).collect();
-    let line = masked(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(100)));
+    let line = message(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(100)));
     // The talker stays until all is heard: its end would discard what the server has not read yet.
     let talking = thread::spawn(move || {
         talker.write_all(&line.repeat(LINES)).expect("the server reads");
@@ -92,23 +94,31 @@ fn a_busy_server_asks_little_of_the_system() {
 
 #[test]
 fn a_delivery_allocates_nothing_and_a_line_next_to_nothing() {
-    let mut house = House::new(100);
-    let line = masked(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(100)));
+    let mut driver = Driver::new(Settings { messages_per_second: 0, ..Settings::default() });
+    let talker = driver.open(0, LOCALHOST);
+    let token = driver.log_in(talker, "ada");
+    for slot in 1..100 {
+        let id = driver.open(slot, LOCALHOST);
+        driver.receive(id, &message(&format!(r#"{{"type":7,"text":"{token}"}}"#)));
+        driver.deliver();
+    }
+    let everyone = Delivered { writes: 100, closes: 0 };
+    let line = message(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(100)));
     // The ring goes round at least once, so that nothing grows any more.
     for _ in 0..40_000 {
-        house.post(&line);
-        house.deliver();
+        driver.receive(talker, &line);
+        assert_eq!(driver.deliver(), everyone);
     }
     let mut posting = usize::MAX;
     let mut delivering = usize::MAX;
     for _ in 0..100 {
         // Other threads allocate too, now and then; an allocation of ours would be there each time.
         let heap = Region::new(HEAP);
-        house.post(&line);
+        driver.receive(talker, &line);
         let change = heap.change();
         posting = posting.min(change.allocations + change.reallocations);
         let heap = Region::new(HEAP);
-        house.deliver();
+        driver.deliver();
         let change = heap.change();
         delivering = delivering.min(change.allocations + change.reallocations);
     }
@@ -163,16 +173,16 @@ impl Plume {
     fn upgraded(&self) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("the server listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket has the option");
-        stream.write_all(UPGRADE).expect("the server reads");
+        stream.write_all(&upgrade("")).expect("the server reads");
         answer_until(&mut stream, "\r\n\r\n");
         stream
     }
 
     fn log_in(&mut self) -> (TcpStream, String) {
         let mut stream = self.upgraded();
-        stream.write_all(&masked(r#"{"type":0,"text":"ada\nada@example.org"}"#)).expect("the server reads");
+        stream.write_all(&message(r#"{"type":0,"text":"ada\nada@example.org"}"#)).expect("the server reads");
         let code = self.wait_for("login code for @ada: ");
-        stream.write_all(&masked(&format!(r#"{{"type":2,"text":"{code}"}}"#))).expect("the server reads");
+        stream.write_all(&message(&format!(r#"{{"type":2,"text":"{code}"}}"#))).expect("the server reads");
         let ack = answer_until(&mut stream, "entered chat");
         let (_, rest) =
             ack.split_once(r#"{"type":3,"user":{"name":"ada"},"text":""#).expect("the code is right");
@@ -181,7 +191,7 @@ impl Plume {
 
     fn resume(&self, token: &str) -> TcpStream {
         let mut stream = self.upgraded();
-        let resume = masked(&format!(r#"{{"type":7,"text":"{token}","after":9007199254740991}}"#));
+        let resume = message(&format!(r#"{{"type":7,"text":"{token}","after":9007199254740991}}"#));
         stream.write_all(&resume).expect("the server reads");
         answer_until(&mut stream, r#""last":"#);
         stream
@@ -206,7 +216,7 @@ impl Drop for Plume {
 
 /// Waits until the server has read all that was sent: it answers a ping.
 fn answer_of(stream: &mut TcpStream) {
-    stream.write_all(&[0x89, 0x80, 0, 0, 0, 0]).expect("the server reads");
+    stream.write_all(&frame(PING, b"", [0; 4])).expect("the server reads");
     let mut pong = [0; 2];
     stream.read_exact(&mut pong).expect("the server answers");
     assert_eq!(pong, [0x8a, 0], "a pong and nothing else");
@@ -227,24 +237,13 @@ fn hear_lines(members: &mut [TcpStream], lines: usize) {
                 ended => panic!("a member was cut off: {ended:?}"),
             }
             let mut used = 0;
-            while let Some((is_line, len)) = first_frame(&bytes[used..]) {
+            while let Some((first, _, len)) = first_frame(&bytes[used..]) {
                 used += len;
-                *count += usize::from(is_line);
+                *count += usize::from(first == TEXT);
             }
             bytes.drain(..used);
         }
     }
-}
-
-/// Whether the first frame is a text, and how long it is, if it is all there. Nothing here is longer than 64 KiB.
-fn first_frame(bytes: &[u8]) -> Option<(bool, usize)> {
-    let len = match *bytes {
-        [_, 0x7e, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
-        [_, 0x7e, ..] => return None,
-        [_, len, ..] => 2 + usize::from(len),
-        _ => return None,
-    };
-    (len <= bytes.len()).then_some((bytes[0] == 0x81, len))
 }
 
 fn answer_until(stream: &mut TcpStream, part: &str) -> String {
@@ -266,97 +265,3 @@ fn raise_file_limit() {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
         .expect("the limit may be raised as far as the system allows");
 }
-
-/// A server without sockets, whose members take everything at once.
-struct House {
-    server: Server,
-    codes: Vec<String>,
-    said: Vec<u8>,
-}
-
-impl House {
-    fn new(members: usize) -> Self {
-        let settings = Settings { messages_per_second: 0, ..Settings::default() };
-        let site = Site::new(Assets::built_in(&settings.name), Vec::new());
-        let mut house =
-            Self { server: Server::new(settings, site, [0; 32]), codes: Vec::new(), said: Vec::new() };
-        house.arrive(0);
-        house.hear(0, &masked(r#"{"type":0,"text":"ada\nada@example.org"}"#));
-        house.deliver();
-        let code = house.codes.pop().expect("a hello makes a code");
-        house.hear(0, &masked(&format!(r#"{{"type":2,"text":"{code}"}}"#)));
-        house.said = house.server.unsent(id_of(0)).concat();
-        house.deliver();
-        let ack = String::from_utf8_lossy(&house.said);
-        let (_, rest) = ack.split_once(r#""text":""#).expect("a code lets its owner in");
-        let token = rest.split('"').next().unwrap_or_default();
-        let resume = masked(&format!(r#"{{"type":7,"text":"{token}"}}"#));
-        for member in 1..members {
-            house.arrive(member);
-            house.hear(member, &resume);
-            house.deliver();
-        }
-        house
-    }
-
-    fn arrive(&mut self, member: usize) {
-        self.tell(Input::Accepted { id: id_of(member), peer: IpAddr::V4(Ipv4Addr::LOCALHOST) });
-        self.hear(member, UPGRADE);
-        self.deliver();
-    }
-
-    fn post(&mut self, line: &[u8]) {
-        self.hear(0, line);
-    }
-
-    fn deliver(&mut self) {
-        while let Some(output) = self.server.poll() {
-            match output {
-                Output::Write(id) => {
-                    let bytes = self.server.unsent(id).iter().map(|slice| slice.len()).sum();
-                    self.tell(Input::Wrote { id, bytes });
-                }
-                Output::Mail(mail) => self.codes.push(mail.code),
-                Output::Read(_) | Output::LogEvent(_) => {}
-                Output::Close(_) | Output::EndWriting(_) | Output::Stopped => {
-                    panic!("nobody leaves: {output:?}")
-                }
-            }
-        }
-    }
-
-    fn hear(&mut self, member: usize, bytes: &[u8]) {
-        self.tell(Input::Received { id: id_of(member), bytes });
-    }
-
-    fn tell(&mut self, input: Input<'_>) {
-        self.server.handle(Now { moment: Moment::from_ms(0), wall_ms: 0 }, input);
-    }
-}
-
-fn id_of(member: usize) -> ClientId {
-    ClientId::new(member, member as u64)
-}
-
-/// A text frame of a client, with a mask of zeros.
-fn masked(json: &str) -> Vec<u8> {
-    let mut frame = vec![0x81];
-    match json.len() {
-        len @ 0..126 => frame.push(0x80 | u8::try_from(len).expect("it is small")),
-        len @ 126..0x1_0000 => {
-            frame.push(0xfe);
-            frame.extend(u16::try_from(len).expect("it is small").to_be_bytes());
-        }
-        len => {
-            frame.push(0xff);
-            frame.extend((len as u64).to_be_bytes());
-        }
-    }
-    frame.extend([0; 4]);
-    frame.extend_from_slice(json.as_bytes());
-    frame
-}
-
-const UPGRADE: &[u8] =
-    b"GET /connect HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

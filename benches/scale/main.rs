@@ -10,12 +10,16 @@
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
 
 mod house;
+#[path = "../../tests/testkit/mod.rs"]
+#[expect(dead_code, reason = "tests use the rest")]
+mod testkit;
 
-use house::{House, masked};
+use house::House;
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::time::{Duration, Instant};
+use testkit::codec::message;
 
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -40,20 +44,20 @@ fn measure(members: usize) -> Figures {
     let mut house = House::new();
     let heap = Region::new(HEAP);
     while house.len() < members {
-        house.enter();
+        house.add_member();
     }
     let heap_bytes = live_bytes(&heap) / (members - 1) as f64;
-    let line = masked(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(TEXT_BYTES)));
+    let line = message(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(TEXT_BYTES)));
     let post = fastest(|| {
         let posts = per_call(POSTS, || house.post(&line));
-        house.say_all();
+        house.deliver();
         posts
     });
     let heap = Region::new(HEAP);
     let deliver = fastest(|| {
         house.post(&line);
         let start = Instant::now();
-        let writes = house.say_all();
+        let writes = house.deliver();
         assert_eq!(writes, members, "one write for each member");
         ns(start.elapsed()) / members as f64
     });
@@ -61,12 +65,12 @@ fn measure(members: usize) -> Figures {
     let ping = fastest(|| {
         let start = Instant::now();
         house.wait(PING_AFTER);
-        let writes = house.say_all();
+        let writes = house.deliver();
         assert_eq!(writes, members, "one ping for each member");
         house.pong();
         ns(start.elapsed()) / members as f64
     });
-    let accept = per_call(NEWCOMERS, || house.enter());
+    let accept = per_call(NEWCOMERS, || house.add_member());
     let alone = alone(members, &line);
     Figures { members, values: [heap_bytes, accept, post, deliver, ping, alone, allocations] }
 }
@@ -75,12 +79,12 @@ fn measure(members: usize) -> Figures {
 fn alone(connections: usize, line: &[u8]) -> f64 {
     let mut house = House::new();
     for _ in 1..connections {
-        house.stand_outside();
+        house.add_guest();
     }
     fastest(|| {
         per_call(POSTS, || {
             house.post(line);
-            assert_eq!(house.say_all(), 1, "nobody else hears it");
+            assert_eq!(house.deliver(), 1, "nobody else hears it");
         })
     })
 }

@@ -6,8 +6,8 @@
 use libfuzzer_sys::{Corpus, fuzz_target};
 use plume::message::{self, ClientMessage, Line, ServerMessage, types};
 use plume::websocket::TextFrame;
-use plume_fuzz::frames;
 use plume_fuzz::limits::limited;
+use plume_fuzz::{TEXT, first_frame};
 use serde_json::{Value, json};
 
 fuzz_target!(|input: &[u8]| -> Corpus {
@@ -68,8 +68,8 @@ fn check_round_trip(text: &str) {
     let line = Line { time: 5, name: text, text: &spoken, event: None, reference: reference.as_deref() };
     let mut frame = TextFrame::default();
     let frame = frame.build(|out| ServerMessage::line(7, &line).write(out));
-    let (first, json, _) = frames::from_server(frame).expect("a whole frame");
-    assert_eq!(first, frames::TEXT);
+    let (first, json, _) = first_frame(frame).expect("a whole frame");
+    assert_eq!(first, TEXT);
     let heard: Value = serde_json::from_slice(json).expect("JSON");
     let said = json!({ "type": types::TEXT, "id": 7, "time": 5, "user": { "name": text }, "text": text, "ref": text });
     assert_eq!(heard, said);

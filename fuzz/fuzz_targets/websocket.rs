@@ -5,9 +5,9 @@
 use libfuzzer_sys::fuzz_target;
 use plume::limits::GUEST_MESSAGE_BYTES_MAX;
 use plume::websocket::{Codec, Decoder, Event};
-use plume_fuzz::frames;
 use plume_fuzz::limits::limited;
 use plume_fuzz::pieces::read_in_all_ways;
+use plume_fuzz::{CLOSE, PONG, first_frame};
 
 fuzz_target!(|input: &[u8]| limited(|| check(input)));
 
@@ -20,8 +20,8 @@ fn check(input: &[u8]) {
     for (_, event) in read_in_all_ways(input, reader, |event| matches!(event, Err(_) | Ok(Event::Close(_)))) {
         match event {
             Ok(Event::Message(message)) => assert!(message.len() <= GUEST_MESSAGE_BYTES_MAX, "too long"),
-            Ok(Event::Ping(answer)) => check_answer(frames::PONG, &answer),
-            Ok(Event::Close(answer)) => check_answer(frames::CLOSE, &answer),
+            Ok(Event::Ping(answer)) => check_answer(PONG, &answer),
+            Ok(Event::Close(answer)) => check_answer(CLOSE, &answer),
             Ok(Event::Pong | Event::Fragment) | Err(_) => {}
         }
     }
@@ -29,7 +29,7 @@ fn check(input: &[u8]) {
 
 /// The answer to a control frame is one finished frame.
 fn check_answer(first: u8, answer: &[u8]) {
-    let (answer_first, payload, used) = frames::from_server(answer).expect("a whole frame");
+    let (answer_first, payload, used) = first_frame(answer).expect("a whole frame");
     assert_eq!((answer_first, used), (first, answer.len()));
     assert!(payload.len() <= 125, "control frames are short");
 }

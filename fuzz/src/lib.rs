@@ -4,15 +4,42 @@
 //! cargo fuzz run --sanitizer none http_head -- -dict=fuzz/dict/http.dict -max_len=20000
 //! cargo fuzz run --sanitizer none websocket -- -dict=fuzz/dict/websocket.dict -max_len=10000
 //! cargo fuzz run --sanitizer none client_message -- -dict=fuzz/dict/json.dict
-//! cargo fuzz run --sanitizer none server -- -max_len=1500 -len_control=20
+//! cargo fuzz run --sanitizer none server -- -max_len=4000 -len_control=20
 //! ```
 //! Time and memory of an input are limited by `limits.rs`. This grows `fuzz/corpus/TARGET/`; git keeps only what has a
-//! speaking name there. `cargo fuzz fmt --sanitizer none server FILE` tells in words what happens in a script.
+//! name of its own there. The target `server` is the simulation, whose choices are the bytes of the input; its corpus is made of
+//! recorded lives: `PLUME_SIM_CORPUS=fuzz/corpus/server cargo test --test simulation recorded`.
 
-pub mod frames;
 pub mod limits;
-mod peer;
 pub mod pieces;
-pub mod script;
-pub mod transcript;
-pub mod world;
+#[path = "../../tests/testkit/mod.rs"]
+#[expect(dead_code, reason = "tests and benches use the rest")]
+mod testkit;
+
+use testkit::choices::Choices;
+use testkit::codec::{self, Reader, Received};
+use testkit::world::World;
+
+pub use testkit::codec::{CLOSE, PONG, TEXT};
+
+/// A life of a server in a world whose choices are these bytes.
+pub fn live(bytes: &[u8]) {
+    World::new(Choices::of_bytes(bytes)).live(STEPS_MAX);
+}
+
+/// Asserts that a server has sent one whole response.
+pub fn check_response(bytes: &[u8]) {
+    let mut reader = Reader::default();
+    let received = reader.read(bytes);
+    assert!(matches!(received[..], [Received::Response(_)]) && reader.is_whole(), "one whole response");
+}
+
+/// The first byte, the payload and the length of the frame that a server has put at the start of `bytes`. `None`: it is
+/// not all there.
+#[must_use]
+pub fn first_frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+    codec::first_frame(bytes)
+}
+
+/// Longer lives only cost time.
+const STEPS_MAX: u32 = 300;

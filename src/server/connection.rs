@@ -148,6 +148,9 @@ impl Connection {
     pub(crate) fn wrote(&mut self, now: Moment, taken: usize, log: &Ring) -> Result<(), Torn> {
         let took_all = self.outbox.wrote(log, taken)?;
         self.full = match (self.full.take(), took_all) {
+            // A peer that has taken everything owes no progress: the kernel may report room only after
+            // PROGRESS_TIMEOUT.
+            (Some(_), true) if !self.outbox.has_unsent(log) => None,
             // Only an event says that there is room for more than a probe, which goes on until it is not taken whole.
             (Some(mut full), took_all) if full.is_probed || !took_all => {
                 if taken > 0 && full.is_level {

@@ -1,7 +1,7 @@
 //! Liveness: whatever other clients do, each line is offered to each member within a bound, and a newcomer is accepted within one.
 
-use crate::frames::frame;
-use crate::shell::Shell;
+use crate::stage::Stage;
+use crate::testkit::codec::frame;
 use plume::ids::ClientId;
 use plume::limits::ACCEPTS_PER_TURN;
 use plume::settings::{MailBudget, Settings};
@@ -13,19 +13,19 @@ use std::time::Duration;
 /// pings, and one login with many connections that talks as fast as it may. The lines are those of honest members.
 #[test]
 fn each_line_is_offered_to_each_member_within_two_writes_for_each_member() {
-    let mut shell = Shell::new(Settings { history_lines: 0, ..Settings::default() });
+    let mut stage = Stage::new(Settings { history_lines: 0, ..Settings::default() });
     let mut members = Vec::new();
     for n in 0..MEMBERS {
-        members.push(shell.log_in(&format!("member{n}"), address(1, n)).0);
+        members.push(stage.log_in(&format!("member{n}"), address(1, n)).0);
     }
-    let (first, token) = shell.log_in("everywhere", address(2, 0));
+    let (first, token) = stage.log_in("everywhere", address(2, 0));
     let everywhere: Vec<ClientId> =
-        (1..CONNECTIONS_OF_ONE).map(|n| shell.resume(&token, address(2, n))).chain([first]).collect();
-    let pinger = shell.log_in("pinger", address(3, 0)).0;
-    let pipeliners: Vec<ClientId> = (0..PIPELINERS).map(|n| shell.accept(address(4, n))).collect();
-    let guests: Vec<ClientId> = (0..GUESTS).map(|n| shell.upgrade(address(5, n))).collect();
-    shell.offers.members = members.iter().copied().collect();
-    shell.offers.members.extend(everywhere.iter().copied().chain([pinger]));
+        (1..CONNECTIONS_OF_ONE).map(|n| stage.resume(&token, address(2, n))).chain([first]).collect();
+    let pinger = stage.log_in("pinger", address(3, 0)).0;
+    let pipeliners: Vec<ClientId> = (0..PIPELINERS).map(|n| stage.accept(address(4, n))).collect();
+    let guests: Vec<ClientId> = (0..GUESTS).map(|n| stage.upgrade(address(5, n))).collect();
+    stage.offers.members = members.iter().copied().collect();
+    stage.offers.members.extend(everywhere.iter().copied().chain([pinger]));
     let requests = b"GET /nothing HTTP/1.1\r\nHost: plume.test\r\n\r\n".repeat(READ_BYTES / 44);
     let pings = frame(0x89, b"", [7; 4]).repeat(READ_BYTES / 6);
     let ping_messages = frame(0x81, br#"{"type":9,"text":"x"}"#, [7; 4]).repeat(20);
@@ -33,51 +33,50 @@ fn each_line_is_offered_to_each_member_within_two_writes_for_each_member() {
         let busy = [(&pipeliners[..], &requests), (&guests, &pings), (&[pinger], &ping_messages)];
         for (ids, bytes) in busy {
             for &id in ids {
-                if shell.unread(id) < READ_BYTES {
-                    shell.send(id, bytes);
+                if stage.unread(id) < READ_BYTES {
+                    stage.send(id, bytes);
                 }
             }
         }
         for (n, &id) in everywhere.iter().enumerate() {
-            if shell.unread(id) == 0 {
-                shell.say(id, &json!({"type": 1, "text": format!("noise {turn} {n}")}));
+            if stage.unread(id) == 0 {
+                stage.say(id, &json!({"type": 1, "text": format!("noise {turn} {n}")}));
             }
         }
         // Below the rate, or the lines would rightly wait for it.
         if turn % 60 == 0 {
             let talker = members[turn % members.len()];
-            let text = format!("line {turn} of an honest member.");
-            shell.say(talker, &json!({"type": 1, "text": text}));
-            shell.offers.expect(talker, &text);
+            stage.say(talker, &json!({"type": 1, "text": "a line", "ref": turn.to_string()}));
+            stage.offers.expect(talker, turn);
         }
-        shell.turn();
+        stage.turn();
     }
-    shell.run(Duration::from_millis(200), Duration::ZERO, |_| {});
-    assert!(shell.offers.are_complete(), "all lines were offered");
+    stage.run(Duration::from_millis(200), Duration::ZERO, |_| {});
+    assert!(stage.offers.are_complete(), "all lines were offered");
     for id in members {
-        assert!(shell.is_open(id), "an honest member was closed: {:?}", shell.closed.get(&id));
+        assert!(stage.is_open(id), "an honest member was closed: {:?}", stage.closed.get(&id));
     }
 }
 
 /// One address connects as fast as the loop accepts and never ends its side; a client of another address connects, again and again.
 #[test]
 fn a_newcomer_is_accepted_however_fast_another_address_connects() {
-    let mut shell =
-        Shell::new(Settings { connections_max: 100, connections_per_address: 10, ..Settings::default() });
+    let mut stage =
+        Stage::new(Settings { connections_max: 100, connections_per_address: 10, ..Settings::default() });
     for round in 0..20 {
-        let flood = |shell: &mut Shell| {
-            while shell.dialing() < FLOOD {
-                shell.dial(address(6, 0));
+        let flood = |stage: &mut Stage| {
+            while stage.dialing() < FLOOD {
+                stage.dial(address(6, 0));
             }
         };
-        flood(&mut shell);
+        flood(&mut stage);
         let newcomer = address(7, round);
-        shell.dial(newcomer);
-        let dialed_at = shell.turns();
-        while !shell.accepted.iter().any(|&(peer, _)| peer == newcomer) {
-            flood(&mut shell);
-            shell.turn();
-            let waited = shell.turns() - dialed_at;
+        stage.dial(newcomer);
+        let dialed_at = stage.turns();
+        while !stage.accepted.contains(&newcomer) {
+            flood(&mut stage);
+            stage.turn();
+            let waited = stage.turns() - dialed_at;
             assert!(waited <= ACCEPT_TURNS_MAX, "a newcomer was not accepted within {waited} turns");
         }
     }
@@ -90,7 +89,7 @@ fn an_honest_login_gets_its_code_within_a_wait_for_each_attacking_network() {
     const EVERY: Duration = Duration::from_secs(4);
     for networks in [1, NETWORKS_WITHOUT_WAIT, 40] {
         let mail_budget = Some(MailBudget { every: EVERY, burst: 15 });
-        let mut shell = Shell::new(Settings { mail_budget, ..Settings::default() });
+        let mut stage = Stage::new(Settings { mail_budget, ..Settings::default() });
         let hello = |name: &str| json!({"type": 0, "text": format!("{name}\n{name}@example.org")});
         let bound = match networks {
             0..=NETWORKS_WITHOUT_WAIT => Duration::from_secs(1),
@@ -99,38 +98,38 @@ fn an_honest_login_gets_its_code_within_a_wait_for_each_attacking_network() {
         for minute in 0..20 {
             // All networks ask just before the honest person does.
             for network in 0..networks {
-                let attacker = shell.upgrade([90, 0, low(network), low(minute)].into());
+                let attacker = stage.upgrade([90, 0, low(network), low(minute)].into());
                 for mail in 0..3 {
-                    shell.say(attacker, &hello(&format!("m{network}x{minute}x{mail}")));
+                    stage.say(attacker, &hello(&format!("m{network}x{minute}x{mail}")));
                 }
-                shell.turn();
-                shell.hang_up(attacker);
+                stage.turn();
+                stage.hang_up(attacker);
             }
             let name = format!("honest{minute}");
-            let honest = shell.upgrade(address(8, minute));
-            let asked_at = shell.now();
-            shell.say(honest, &hello(&name));
+            let honest = stage.upgrade(address(8, minute));
+            let asked_at = stage.now();
+            stage.say(honest, &hello(&name));
             // It asks again when it was told to.
             let mut answers = 0;
-            shell.run(bound.max(Duration::from_mins(1)), Duration::from_millis(100), |shell| {
-                let is_answered = shell.socket(honest).messages.len() > answers;
-                if let Some((at, answer)) = shell.socket(honest).messages.last()
+            stage.run(bound.max(Duration::from_mins(1)), Duration::from_millis(100), |stage| {
+                let is_answered = stage.inbox(honest).messages.len() > answers;
+                if let Some((at, answer)) = stage.inbox(honest).messages.last()
                     && let Some(retry) = answer["retry"].as_u64()
                     && is_answered
                 {
                     let retry_at = at.after(Duration::from_secs(retry));
-                    if shell.now() >= retry_at {
+                    if stage.now() >= retry_at {
                         answers += 1;
-                        shell.say(honest, &hello(&name));
+                        stage.say(honest, &hello(&name));
                     }
                 }
-                let has_code = shell.has_code(&format!("{name}@example.org"));
-                let waited = shell.now().since(asked_at);
+                let has_code = stage.has_code(&format!("{name}@example.org"));
+                let waited = stage.now().since(asked_at);
                 assert!(has_code || waited <= bound, "{networks} networks: no code within {waited:?}");
             });
-            let has_code = shell.has_code(&format!("{name}@example.org"));
+            let has_code = stage.has_code(&format!("{name}@example.org"));
             assert!(has_code, "{networks} networks: no code within {bound:?}");
-            shell.hang_up(honest);
+            stage.hang_up(honest);
         }
     }
 }

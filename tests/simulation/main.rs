@@ -6,24 +6,26 @@
 
 #![expect(clippy::print_stdout, reason = "a failure names its seed, a run what it lived through")]
 
-mod client;
-mod frames;
-mod ledger;
 mod liveness;
 mod patience;
-mod shell;
+mod stage;
 mod tables;
-mod tally;
-mod world;
+#[path = "../testkit/mod.rs"]
+mod testkit;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tally::Tally;
-use world::World;
+use testkit::choices::Choices;
+use testkit::tally::{KINDS, Tally};
+use testkit::world::World;
 
 /// Seeds in an ordinary test run.
 const SEEDS: u64 = 256;
 const STEPS: u32 = 600;
+/// Steps of a life that is recorded for the fuzz target.
+const RECORDED_STEPS: u32 = 60;
 
 #[test]
 fn whatever_happens_the_promises_hold() {
@@ -60,12 +62,38 @@ fn whatever_happens_the_promises_hold() {
 
 #[test]
 fn a_seed_is_a_run_byte_for_byte() {
-    let (first, second) = (World::new(7).live(STEPS), World::new(7).live(STEPS));
-    assert_eq!(first, second);
+    let live = || World::new(Choices::of_seed(7)).live(STEPS);
+    assert_eq!(live(), live());
+}
+
+/// With `PLUME_SIM_CORPUS` the shortest of the lives that have seen a kind of day becomes an input of the fuzz target.
+#[test]
+fn a_recorded_life_is_the_same_life() {
+    let corpus = std::env::var("PLUME_SIM_CORPUS").ok();
+    let mut shortest: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    for seed in 0..if corpus.is_some() { 2_000 } else { 16 } {
+        let mut world = World::new(Choices::of_seed(seed));
+        let tally = world.live(RECORDED_STEPS);
+        let record = world.record().to_vec();
+        if seed < 16 {
+            let again = World::new(Choices::of_bytes(&record)).live(RECORDED_STEPS);
+            assert_eq!(tally, again, "seed {seed}");
+        }
+        for kind in KINDS.into_iter().filter(|kind| tally.has(kind)) {
+            let former = shortest.entry(kind).or_insert_with(|| record.clone());
+            if record.len() < former.len() {
+                former.clone_from(&record);
+            }
+        }
+    }
+    for (kind, record) in corpus.iter().flat_map(|_| &shortest) {
+        let path = Path::new(corpus.as_deref().unwrap_or_default()).join(kind.replace(' ', "-"));
+        std::fs::write(path, record).expect("the folder is there");
+    }
 }
 
 fn live(seed: u64) -> Tally {
-    let mut world = World::new(seed);
+    let mut world = World::new(Choices::of_seed(seed));
     match catch_unwind(AssertUnwindSafe(|| world.live(STEPS))) {
         Ok(tally) => tally,
         Err(panic) => {

@@ -1,0 +1,125 @@
+//! A server without sockets: its clock, the ids of its connections, and its emails. Whatever is written is taken at once.
+
+use super::codec::{message, upgrade};
+use plume::base::time::{Moment, Now};
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::ids::ClientId;
+use plume::server::{Input, Output, Server};
+use plume::settings::Settings;
+use std::net::IpAddr;
+
+pub(crate) struct Driver {
+    pub(crate) server: Server,
+    pub(crate) now: Now,
+    next_serial: u64,
+    /// The request for a WebSocket, which a bench sends a million times.
+    upgrade: Vec<u8>,
+    /// Codes that were emailed, each with its address.
+    pub(crate) codes: Vec<(String, String)>,
+}
+
+/// What a server has said at once.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    pub(crate) writes: usize,
+    /// Connections that were closed.
+    pub(crate) closes: usize,
+}
+
+impl Driver {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let site = Site::new(Assets::built_in(&settings.name), Vec::new());
+        Self::with_site(settings, site, [0; 32])
+    }
+
+    pub(crate) fn with_site(settings: Settings, site: Site, seed: [u8; 32]) -> Self {
+        Self {
+            server: Server::new(settings, site, seed),
+            now: Now { moment: Moment::from_ms(0), wall_ms: 0 },
+            next_serial: 0,
+            upgrade: upgrade(""),
+            codes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn handle(&mut self, input: Input<'_>) {
+        self.server.handle(self.now, input);
+    }
+
+    pub(crate) fn receive(&mut self, id: ClientId, bytes: &[u8]) {
+        self.handle(Input::Received { id, bytes });
+    }
+
+    /// A connection is accepted. Nothing else has its slot.
+    pub(crate) fn accept(&mut self, slot: usize, peer: IpAddr) -> ClientId {
+        let id = ClientId::new(slot, self.next_serial);
+        self.next_serial += 1;
+        self.handle(Input::Accepted { id, peer });
+        id
+    }
+
+    /// A connection becomes a WebSocket.
+    pub(crate) fn open(&mut self, slot: usize, peer: IpAddr) -> ClientId {
+        let id = self.accept(slot, peer);
+        let upgrade = std::mem::take(&mut self.upgrade);
+        self.receive(id, &upgrade);
+        self.upgrade = upgrade;
+        self.deliver();
+        id
+    }
+
+    /// A user logs in with a code. Gives the session token.
+    pub(crate) fn log_in(&mut self, id: ClientId, name: &str) -> String {
+        self.receive(id, &message(&format!(r#"{{"type":0,"text":"{name}\n{name}@example.org"}}"#)));
+        self.deliver();
+        let (_, code) = self.codes.pop().expect("a hello makes a code");
+        self.receive(id, &message(&format!(r#"{{"type":2,"text":"{code}"}}"#)));
+        let ack = String::from_utf8_lossy(&self.server.unsent(id).concat()).into_owned();
+        self.deliver();
+        let (_, rest) = ack.split_once(r#""text":""#).expect("a code lets its owner in");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    }
+
+    /// Does all that the server asks for.
+    pub(crate) fn deliver(&mut self) -> Delivered {
+        let mut delivered = Delivered::default();
+        while let Some(output) = self.server.poll() {
+            match output {
+                Output::Write(id) => {
+                    let bytes = self.server.unsent(id).iter().map(|slice| slice.len()).sum();
+                    self.handle(Input::Wrote { id, bytes });
+                    delivered.writes += 1;
+                }
+                Output::Mail(mail) => {
+                    self.handle(Input::MailDone { mail: mail.id, result: Ok(()) });
+                    self.codes.push((mail.to, mail.code));
+                }
+                Output::Close(_) => delivered.closes += 1,
+                Output::Read(_) | Output::LogEvent(_) | Output::EndWriting(_) => {}
+                Output::Stopped => panic!("nobody has stopped it"),
+            }
+        }
+        delivered
+    }
+
+    /// How many there are of something that is limited.
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.server.usage().iter().find(|usage| usage.what == what).expect("it is counted").now
+    }
+
+    /// Asserts that nothing exceeds its limit.
+    pub(crate) fn check_usage(&self) {
+        for usage in self.server.usage() {
+            assert!(usage.now <= usage.most, "{usage:?}");
+        }
+    }
+
+    /// Asserts that nothing is left: no entry in any table, nothing to wait for.
+    pub(crate) fn check_empty(&self) {
+        assert_eq!(self.server.next_deadline(), None, "nothing is left to do");
+        for usage in self.server.usage() {
+            assert_eq!(usage.now, 0, "nothing is left: {usage:?}");
+        }
+    }
+}

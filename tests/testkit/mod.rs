@@ -1,0 +1,17 @@
+//! What tests, benches and fuzz targets share: a server in memory with everything around it.
+//!
+//! - [`codec`]: the client's side of the bytes, written apart from the server's.
+//! - [`driver`]: a server, its clock and its emails, whose sockets take everything at once.
+//! - [`shell`]: the event loop in memory, with sockets that have buffers and limits, on top of the driver.
+//! - [`world`]: people and faults around a shell. Its choices come from a seed or from the bytes of a fuzz target
+//!   ([`choices`]), what each client must be sent is checked by [`client`], and what all of them may have by [`ledger`].
+
+pub(crate) mod choices;
+pub(crate) mod client;
+pub(crate) mod codec;
+pub(crate) mod driver;
+pub(crate) mod ledger;
+pub(crate) mod offers;
+pub(crate) mod shell;
+pub(crate) mod tally;
+pub(crate) mod world;
