@@ -437,7 +437,8 @@ impl World {
         for received in received {
             self.receive(id, received);
         }
-        self.update_offers(id, taken == unsent.len(), unsent.len());
+        // A full socket that takes a few bytes is still full.
+        self.update_offers(id, taken == unsent.len() && !is_probe, unsent.len());
         self.offers.check(self.shell.writes, bound);
         if taken > 0 && was_member {
             self.flood();
