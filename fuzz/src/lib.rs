@@ -20,7 +20,12 @@ use testkit::choices::Choices;
 use testkit::codec::{self, Reader, Received};
 use testkit::world::World;
 
-pub use testkit::codec::{CLOSE, PONG, TEXT};
+/// The first byte of a whole text message.
+pub const TEXT: u8 = codec::TEXT;
+/// The first byte of a close.
+pub const CLOSE: u8 = codec::CLOSE;
+/// The first byte of a pong.
+pub const PONG: u8 = codec::PONG;
 
 /// A life of a server in a world whose choices are these bytes.
 pub fn live(bytes: &[u8]) {

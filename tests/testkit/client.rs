@@ -159,6 +159,8 @@ pub(crate) struct Client {
     pub(crate) session: Option<String>,
     /// Has logged out.
     pub(crate) has_left: bool,
+    /// It or another connection of its session has logged out.
+    pub(crate) is_leaving: bool,
     pub(crate) close_code: Option<u16>,
     /// The newest line that was seen, and the first that is expected after a resume.
     pub(crate) newest: Option<u64>,
@@ -200,6 +202,7 @@ impl Client {
             flow_token: None,
             session: None,
             has_left: false,
+            is_leaving: false,
             close_code: None,
             newest: None,
             resumed_after: None,

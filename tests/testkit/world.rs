@@ -148,16 +148,19 @@ impl World {
     pub(crate) fn new(mut choices: Choices) -> Self {
         let mut server_seed = [0; 32];
         server_seed[..8].copy_from_slice(&choices.below(u64::MAX).to_be_bytes());
-        let every = Duration::from_secs(choices.pick(&[4, 4, 1, 0]));
-        let budget = MailBudget { every, burst: choices.pick(&[15, 15, 3]) };
         let nature = Nature::choose(&mut choices);
+        // Where all come from one network, its windows matter, which are not reached where emails are few.
+        let (waits, has_budget) =
+            if nature.places.is_siege() { ([4, 0, 0, 0], 800) } else { ([4, 4, 1, 0], 400) };
+        let every = Duration::from_secs(choices.pick(&waits));
+        let budget = MailBudget { every, burst: choices.pick(&[15, 15, 3]) };
         let is_swarm = nature.swarm.is_some();
         let settings = Settings {
             backlog_bytes: BACKLOG_BYTES_MIN,
             history_lines: choices.index(60),
             leave_grace: Duration::from_secs(choices.below(20)),
             messages_per_second: choices.pick(&[10, 1, 0, 0, 0]),
-            mail_budget: choices.chance(400).then_some(budget),
+            mail_budget: choices.chance(has_budget).then_some(budget),
             connections_max: if is_swarm { 90 } else { 4 + choices.index(36) },
             connections_per_address: if is_swarm { 64 } else { 2 + choices.index(18) },
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
@@ -434,7 +437,8 @@ impl World {
         for received in received {
             self.receive(id, received);
         }
-        self.update_offers(id, taken == unsent.len(), unsent.len());
+        // A full socket that takes a few bytes is still full.
+        self.update_offers(id, taken == unsent.len() && !is_probe, unsent.len());
         self.offers.check(self.shell.writes, bound);
         if taken > 0 && was_member {
             self.flood();
@@ -446,14 +450,18 @@ impl World {
     /// Lines are promised to members that take everything at once, from when they have caught up.
     fn update_offers(&mut self, id: ClientId, is_taken: bool, unsent: usize) {
         let Some(client) = self.clients.get(&id) else { return };
-        let is_fast =
-            self.shell.sockets.get(&id).is_some_and(|socket| !socket.is_stalled && socket.pace.is_none());
+        let is_fast = self
+            .shell
+            .sockets
+            .get(&id)
+            .is_some_and(|socket| !socket.is_stalled && !socket.has_ended && socket.pace.is_none());
         if !is_taken {
             self.offers.excuse(id);
         } else if client.phase == Phase::Member
             && is_fast
             && !client.is_garbled
             && !client.has_left
+            && !client.is_leaving
             && !self.is_shut_down
             && unsent < WRITE_SHARE_BYTES / 2
         {

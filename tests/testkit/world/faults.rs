@@ -189,6 +189,7 @@ impl World {
         self.with_client(|world, client| {
             client.is_steady = false;
             world.shell.end(client.id);
+            world.offers.excuse(client.id);
         });
     }
 

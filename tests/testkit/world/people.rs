@@ -287,7 +287,8 @@ impl World {
     /// A client logs out, and so do all connections of its session: what they have said may be lost.
     pub(super) fn leave(&mut self, id: ClientId, session: Option<&str>) {
         self.offers.excuse(id);
-        for client in self.clients.values().filter(|client| client.session.as_deref() == session) {
+        for client in self.clients.values_mut().filter(|client| client.session.as_deref() == session) {
+            client.is_leaving = true;
             self.offers.excuse(client.id);
         }
     }
