@@ -23,7 +23,7 @@ use std::time::Duration;
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const BINARY_BYTES_MAX: u64 = (31 << 20) / 10;
-const REST_BYTES_MAX: u64 = (34 << 20) / 10;
+const REST_BYTES_MAX: u64 = (3 << 20) + (512 << 10);
 const IDLE_MEMBER_BYTES_MAX: u64 = 450;
 const MEMBERS: u64 = 10_000;
 /// Members who hear all, and lines that the ring holds at once, so that nobody is lapped.

@@ -11,7 +11,7 @@ use crate::server::connection::Connection;
 use std::net::IpAddr;
 
 impl Server {
-    pub(crate) fn accept(&mut self, id: ClientId, origin: Origin) {
+    pub(crate) fn accept(&mut self, id: ClientId, peer: IpAddr, origin: Origin) {
         // The socket that had the slot is closed, or this one would not have it.
         if let Some(former) = self.clients.in_slot_of(id) {
             self.remove(former, CloseReason::PeerGone);
@@ -19,7 +19,7 @@ impl Server {
         let mut connection = Connection::new(self.now.moment);
         let (role, address) = match self.make_room(id, origin) {
             Ok(address) => (Role::Http(origin), address),
-            Err(reason) if self.clients.refuse(id, network(origin.address())) => {
+            Err(reason) if self.clients.refuse(id, network(peer)) => {
                 connection.refuse(&self.room.log, self.now.moment, Refusal::Full, reason);
                 (Role::Refused, None)
             }
