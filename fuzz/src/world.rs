@@ -508,7 +508,9 @@ impl World {
             | LogEvent::Full(id)
             | LogEvent::AddressFull(id)
             | LogEvent::UnknownProxy(id)
-            | LogEvent::SilentProxy(id) => drop(self.peer(id)),
+            | LogEvent::SilentProxy(id)
+            | LogEvent::ForeignOrigin(id)
+            | LogEvent::UpgradeRemoved(id) => drop(self.peer(id)),
             LogEvent::MailFailed(mail, _) => assert!(self.mails.iter().any(|&(known, _)| known == mail)),
             LogEvent::OutOfFiles
             | LogEvent::AcceptFailed { .. }
