@@ -32,7 +32,9 @@ fn check(input: &[u8]) {
         let mut response = Vec::new();
         match head {
             Ok(request) => {
-                if let Answer::Responded { body, .. } = SITE.answer(&request, Peer::TrustedProxy, &mut response) {
+                if let Answer::Responded { body, .. } =
+                    SITE.answer(&request, Peer::TrustedProxy, &mut response)
+                {
                     response.extend_from_slice(&body);
                 }
             }
