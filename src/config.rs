@@ -189,6 +189,7 @@ pub fn parse(
     read: impl Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Command, ConfigError> {
     let args: Vec<String> = args.collect();
+    let vars: Vec<(String, String)> = vars.collect();
     // No value starts with a dash, so these words are never another flag's value.
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         return Ok(Command::Print(help()));
@@ -202,11 +203,10 @@ pub fn parse(
     match args.first().map(String::as_str) {
         Some("doctor") => {
             let Flags { settings, own, site } = read_flags(args, Some(&DOCTOR_FLAGS))?;
-            let vars: Vec<_> = vars.collect();
             let is_setting =
                 |(name, _): &(String, String)| SETTINGS.iter().any(|setting| setting.variable == name);
             let has_settings = settings.iter().any(Option::is_some) || vars.iter().any(is_setting);
-            let config = Box::new(configure(settings, vars.into_iter(), &read));
+            let config = Box::new(configure(settings, vars, &read));
             commands::doctor(has_settings, site.as_deref(), own).map(|doctor| Command::Doctor(config, doctor))
         }
         Some("health") => {
@@ -223,7 +223,7 @@ pub fn parse(
 
 fn configure(
     flags: AllGiven,
-    vars: impl Iterator<Item = (String, String)>,
+    vars: Vec<(String, String)>,
     read: &impl Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, ConfigError> {
     let mut given = read_variables(vars)?;
@@ -257,7 +257,7 @@ struct Given {
 /// The given values, in the order of [`SETTINGS`].
 type AllGiven = Vec<Option<Given>>;
 
-fn read_variables(vars: impl Iterator<Item = (String, String)>) -> Result<AllGiven, ConfigError> {
+fn read_variables(vars: Vec<(String, String)>) -> Result<AllGiven, ConfigError> {
     let mut all: AllGiven = SETTINGS.iter().map(|_| None).collect();
     for (name, value) in vars {
         match SETTINGS.iter().position(|setting| setting.variable == name) {

@@ -65,7 +65,7 @@ use crate::users::Users;
 use crate::users::names::UserId;
 use crate::websocket::{Codec, TextFrame};
 use client::Client;
-use client_addresses::{ClientAddresses, Origin};
+use client_addresses::{ClientAddresses, LOOPBACK, Origin};
 use clients::Clients;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -228,8 +228,8 @@ impl Server {
         }
         self.forget_expired();
         match input {
-            Input::Accepted { id, peer } => self.accept(id, self.addresses.origin(peer)),
-            Input::AcceptedProxy(id) => self.accept(id, Origin::LOCAL_PROXY),
+            Input::Accepted { id, peer } => self.accept(id, peer, self.addresses.origin(peer)),
+            Input::AcceptedProxy(id) => self.accept(id, LOOPBACK, Origin::Proxy(LOOPBACK)),
             Input::Received { id, bytes } => self.receive(id, bytes),
             Input::Writable(id) => self.unblock(id),
             Input::PeerEnded(id) => self.peer_ended(id),

@@ -24,7 +24,7 @@ use testkit::driver::{Delivered, Driver};
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const BINARY_BYTES_MAX: u64 = 3 << 20;
+const BINARY_BYTES_MAX: u64 = (31 << 20) / 10;
 const REST_BYTES_MAX: u64 = (3 << 20) + (512 << 10);
 const IDLE_MEMBER_BYTES_MAX: u64 = 450;
 const MEMBERS: u64 = 10_000;

@@ -10,14 +10,14 @@ use crate::log_event::LogEvent;
 use std::net::IpAddr;
 
 impl Server {
-    pub(crate) fn accept(&mut self, id: ClientId, origin: Origin) {
+    pub(crate) fn accept(&mut self, id: ClientId, peer: IpAddr, origin: Origin) {
         // The socket that had the slot is closed, or this one would not have it.
         if let Some(former) = self.clients.in_slot_of(id) {
             self.remove(former, CloseReason::PeerGone);
         }
         let (address, refused) = match self.make_room(id, origin) {
             Ok(address) => (address, None),
-            Err(reason) if self.clients.refuse(id, network(origin.address())) => (None, Some(reason)),
+            Err(reason) if self.clients.refuse(id, network(peer)) => (None, Some(reason)),
             Err(_) => return self.outputs.push_back(Output::Close(id)),
         };
         self.clients.insert(Client::new(id, self.now.moment, origin, address));

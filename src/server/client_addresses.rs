@@ -84,19 +84,6 @@ pub(crate) enum Origin {
     Local,
 }
 
-impl Origin {
-    /// A proxy that connects over a Unix socket. Clients that it does not name share the limits of this machine.
-    pub(crate) const LOCAL_PROXY: Self = Self::Proxy(LOOPBACK);
-
-    /// The address that a connection comes from.
-    pub(crate) const fn address(self) -> IpAddr {
-        match self {
-            Self::Client(address) | Self::Proxy(address) => address,
-            Self::Local => LOOPBACK,
-        }
-    }
-}
-
 /// Which client a trusted proxy speaks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Forwarded {
@@ -257,7 +244,8 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// The address of a proxy that connects over a Unix socket: clients that it does not name share the limits of this machine.
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SLASH_64: u128 = !0 << 64;
 const ARRIVALS: Rate = Rate::within(ARRIVALS_WINDOW, ARRIVALS_PER_ADDRESS);
 const TRIES: WindowLimit = WindowLimit { events_max: TRIES_PER_ADDRESS, window: TRIES_WINDOW };
