@@ -28,10 +28,15 @@ fn is_ignorable(char: char) -> bool {
     skeleton(char.encode_utf8(&mut [0; 4])).next().is_none()
 }
 
-/// The text without invisible characters around it, such as no-break spaces, zero-width spaces and marks of direction
-/// that come with pasted text.
+/// The text without the spaces, zero-width spaces and marks of direction around it that come with pasted text. Control
+/// characters other than white space stay: they are no accident.
 pub(crate) fn trim_invisible(text: &str) -> &str {
-    text.trim_matches(|char| !is_visible(char))
+    text.trim_matches(is_pasted_along)
+}
+
+/// Whether a character takes space or none, and says nothing: white space, a format character, a filler.
+pub(crate) fn is_pasted_along(char: char) -> bool {
+    char.is_whitespace() || (!char.is_control() && !is_visible(char))
 }
 
 /// Full-width forms of ASCII (U+FF01 to U+FF5E) as ASCII, and the ideographic space as a space: what an East Asian
@@ -107,6 +112,7 @@ mod tests {
     fn invisible_characters_are_trimmed_and_full_width_ones_folded() {
         assert_eq!(trim_invisible("\u{feff}\u{a0} a\u{200b}b\u{200e}\u{202c}\n"), "a\u{200b}b");
         assert_eq!(trim_invisible("\u{200b}"), "");
+        assert_eq!(trim_invisible("a\u{0}"), "a\u{0}");
         let folded: String = "ａＺ０＠．～\u{3000}ü。".chars().map(fold_full_width).collect();
         assert_eq!(folded, "aZ0@.~ ü。");
     }

@@ -10,7 +10,7 @@
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::time::Moment;
-use crate::base::visible::{fold_full_width, is_visible};
+use crate::base::visible::{fold_full_width, is_pasted_along};
 use crate::ids::ClientId;
 use crate::limits::{
     CODE_CHAR_BITS, CODE_CHARS, CODE_TRIES, CODES_MAX, FLOWS_MAX, FLOWS_PER_CODE_MAX, GUESSED_ADDRESSES_MAX,
@@ -60,7 +60,7 @@ impl Code {
     /// digits that they look like.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
         let mut code = Self { chars: [0; LONG_CODE_CHARS], len: 0 };
-        for typed in typed.chars().map(fold_full_width).filter(|&char| is_visible(char)) {
+        for typed in typed.chars().map(fold_full_width).filter(|&char| !is_pasted_along(char)) {
             let char = match u8::try_from(typed).ok()?.to_ascii_uppercase() {
                 b'O' => b'0',
                 b'I' | b'L' => b'1',

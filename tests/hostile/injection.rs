@@ -17,7 +17,7 @@ fn html_and_links_in_a_name_are_text_in_the_mail() {
         ("%recipient.email% {{Eve}}", "recipient email Eve"),
         ("win at https://evil.example/x?y", "win at https evil example x y"),
         ("www.evil.example", "www evil example"),
-        ("eve@evil.example", "eve evil example"),
+        ("eve@evil", "eve evil"),
         ("evil\u{3002}example", "evil example"),
     ];
     for (n, (name, escaped)) in rows.iter().enumerate() {
@@ -167,7 +167,7 @@ fn characters_that_turn_the_direction_come_into_no_name() {
         assert!(matches!(answer["type"].as_u64(), Some(5 | 6)), "{char:?}: {answer}");
     }
     let mut ada = Client::login(&server, "Ada");
-    let text: String = turning.iter().chain(&hidden).collect();
+    let text: String = turning.iter().chain(&hidden).chain(&['x']).collect();
     ada.say(&text);
     crate::onlooker::hear(&mut ada, &text);
     onlooker.finish();
