@@ -7,6 +7,7 @@ use crate::testkit::client::{Asked, Client, PING_PAYLOAD, PING_TEXT, Phase};
 use crate::testkit::codec::{CLOSE, PING, PONG, Received, TEXT, frame, upgrade};
 use crate::testkit::ledger::Stamp;
 use plume::ids::ClientId;
+use plume::limits::SESSION_TTL;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -274,7 +275,10 @@ impl World {
     fn say_again(&mut self, client: &mut Client) {
         let user = client.person.name;
         let last = self.texts.iter().rposition(|sent| sent.user == user);
-        let Some(number) = last.filter(|&last| !self.texts[last].is_long && client.newest.is_some()) else {
+        // After that its user may be another one to the server, of the same name.
+        let is_recent = |sent: &Sent| self.now().since(sent.at) < SESSION_TTL && !sent.is_long;
+        let Some(number) = last.filter(|&last| is_recent(&self.texts[last]) && client.newest.is_some())
+        else {
             return;
         };
         let text = format!("{user} says {number} ");
