@@ -1,15 +1,15 @@
-//! Build script: sets linker options, and prepares the files of `static/` for embedding. Joins the page's modules,
-//! strips comments and indentation, compresses the result, and writes it with a table that `src/http/assets.rs`
-//! includes.
+//! Build script: sets linker options, and prepares the files of `static/` for embedding. Joins the page's
+//! modules, strips comments and indentation, compresses the result, and writes it with a table that
+//! `src/http/assets.rs` includes.
 //!
-//! Nothing is parsed. Modules are joined line by line, in the order in which a browser would run them; they need no
-//! imports, because no two share a name. Then `build/shorten.rs` gives short names to what they declare. The build
-//! fails on a source whose meaning this could change. The sources also run unchanged: `PLUME_STATIC=static` serves
-//! them.
+//! Nothing is parsed. Modules are joined line by line, in the order in which a browser would run them; they
+//! need no imports, because no two share a name. Then `build/shorten.rs` gives short names to what they
+//! declare. The build fails on a source whose meaning this could change. The sources also run unchanged:
+//! `PLUME_STATIC=static` serves them.
 //!
-//! Crates that do more were looked at: `oxc_minifier` saves another kilobyte, but doubles the number of crates and
-//! takes 150 s to compile; `swc_ecma_minifier` is larger still; `minify-js` has had no release for years; and
-//! `minifier` only drops white space.
+//! Crates that do more were looked at: `oxc_minifier` saves another kilobyte, but doubles the number of
+//! crates and takes 150 s to compile; `swc_ecma_minifier` is larger still; `minify-js` has had no release for
+//! years; and `minifier` only drops white space.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -47,7 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(format!("{path}: what kind of file is this?").into()),
         };
         let body = body.as_bytes();
-        // Only the running server knows the site name, so the bytes up to its last placeholder are not compressed.
+        // Only the running server knows the site name, so the bytes up to its last placeholder are not
+        // compressed.
         let tail = if is_template(path) {
             find_last(body, NAME_PLACE).map_or(0, |at| at + NAME_PLACE.len())
         } else {
@@ -66,8 +67,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Lets the linker pack relative relocations (`DT_RELR`) if the C library that the binary is built for supports them:
-/// a quarter of a megabyte less to load. glibc does since 2.36 (its NEWS of 2022-08-02); cross builds go without.
+/// Lets the linker pack relative relocations (`DT_RELR`) if the C library that the binary is built for
+/// supports them: a quarter of a megabyte less to load. glibc does since 2.36 (its NEWS of 2022-08-02); cross
+/// builds go without.
 fn pack_relocations() {
     let is_native = env::var("HOST").is_ok_and(|host| env::var("TARGET").is_ok_and(|target| target == host));
     if is_native && glibc_version().is_some_and(|version| version >= (2, 36)) {
@@ -82,7 +84,8 @@ fn glibc_version() -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Writes the emoji sequences of the RGI set (UTS 51), without variation selectors and skin tones, one in a line.
+/// Writes the emoji sequences of the RGI set (UTS 51), without variation selectors and skin tones, one in a
+/// line.
 fn write_emoji() -> Result<(), Box<dyn Error>> {
     let is_kept = |char: &char| !matches!(char, '\u{fe0e}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
     let with_skin_tones =

@@ -1,11 +1,14 @@
-//! Shortens a script: drops white space, gives short names to what it declares, and puts constants where they are used.
+//! Shortens a script: drops white space, gives short names to what it declares, and puts constants where they
+//! are used.
 //!
-//! A name is replaced everywhere by one that occurs nowhere, so all scopes stay as they are and none has to be known.
-//! That takes telling names of variables from names of properties: a name that is a property in one place is kept in
-//! all. Strings, templates' texts, regular expressions and whatever the script does not declare, such as `document`,
-//! are not touched. A name that is declared must not be used as a browser's global elsewhere.
+//! A name is replaced everywhere by one that occurs nowhere, so all scopes stay as they are and none has to
+//! be known. That takes telling names of variables from names of properties: a name that is a property in one
+//! place is kept in all. Strings, templates' texts, regular expressions and whatever the script does not
+//! declare, such as `document`, are not touched. A name that is declared must not be used as a browser's
+//! global elsewhere.
 //!
-//! A constant has a name in capitals and is a number, a string, or an object of these that is never used as a whole.
+//! A constant has a name in capitals and is a number, a string, or an object of these that is never used as a
+//! whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -211,7 +214,8 @@ impl<'a> Constant<'a> {
         (text(end + 1) == ";" && !values.is_empty()).then_some(Self { declared: at..end + 2, values })
     }
 
-    /// The value that is meant by the name at this token, and how many tokens say so. `None`: another is meant, or none.
+    /// The value that is meant by the name at this token, and how many tokens say so. `None`: another is
+    /// meant, or none.
     fn value_at(&self, tokens: &[Token<'a>], at: usize) -> Option<(&'a str, usize)> {
         let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
         let (before, after) = (text(at.wrapping_sub(1)), text(at + 1));

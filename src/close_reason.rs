@@ -1,4 +1,5 @@
-//! Why connections end: a closed list of reasons, each with its close code and its word in the log. Plain data.
+//! Why connections end: a closed list of reasons, each with its close code and its word in the log. Plain
+//! data.
 
 use std::fmt;
 
@@ -46,7 +47,8 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// The WebSocket close code (RFC 6455, section 7.4; 4008 is Plume's own), or `None` where no close frame is sent.
+    /// The WebSocket close code (RFC 6455, section 7.4; 4008 is Plume's own), or `None` where no close frame
+    /// is sent.
     #[must_use]
     pub const fn code(self) -> Option<u16> {
         match self {

@@ -1,11 +1,13 @@
-//! `plume doctor` and `plume health`: checks of the settings, the email and the site, as a visitor's browser would see
-//! it. Owns its connections; shares nothing with a running server.
+//! `plume doctor` and `plume health`: checks of the settings, the email and the site, as a visitor's browser
+//! would see it. Owns its connections; shares nothing with a running server.
 //!
-//! Each check is one line with `ok`, `warn` or `FAIL` and, where something is wrong, what to do. No line contains a
-//! secret: keys are sent and never shown, and an address with a password is rejected before it gets here.
+//! Each check is one line with `ok`, `warn` or `FAIL` and, where something is wrong, what to do. No line
+//! contains a secret: keys are sent and never shown, and an address with a password is rejected before it
+//! gets here.
 //!
-//! Parts: `connection` (sockets, TLS), `http` (requests), `page` (the page and what it loads), `websocket` (the chat's
-//! connection), `forwarding` (whose address counts), `email` (the provider), `report` (lines and exit code).
+//! Parts: `connection` (sockets, TLS), `http` (requests), `page` (the page and what it loads), `websocket`
+//! (the chat's connection), `forwarding` (whose address counts), `email` (the provider), `report` (lines and
+//! exit code).
 
 mod connection;
 mod email;
@@ -25,8 +27,8 @@ use report::Report;
 use std::io::Write;
 use std::time::Duration;
 
-/// Checks everything in order, and writes a line for each check to `out`. `config` is complete, as if it were to run,
-/// or says why it cannot.
+/// Checks everything in order, and writes a line for each check to `out`. `config` is complete, as if it were
+/// to run, or says why it cannot.
 pub fn run(config: &Result<Config, String>, order: &Doctor, out: &mut dyn Write) -> Verdict {
     let mut report = Report::new(out);
     if order.has_settings || order.url.is_none() || order.mail_to.is_some() {

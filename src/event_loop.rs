@@ -1,6 +1,7 @@
 //! The event loop around the sans-I/O server: turns readiness into inputs and outputs into system calls. Owns
-//! sockets, clocks and signals, and is the only user of mio; it decides nothing about clients and never parses a
-//! byte. Its parts: `listener` (where connections come from) and `stream` (a connection over TCP or a Unix socket).
+//! sockets, clocks and signals, and is the only user of mio; it decides nothing about clients and never
+//! parses a byte. Its parts: `listener` (where connections come from) and `stream` (a connection over TCP or
+//! a Unix socket).
 //!
 //! One thread, one loop. Each turn:
 //! 1. poll: sleep until an event or the next deadline;
@@ -10,11 +11,11 @@
 //! 5. tick: after the reads, so that no client is judged for silence while its bytes are unread;
 //! 6. carry out the server's outputs; after a share of writes start the next turn without sleeping;
 //! 7. report to the service manager, if that is due;
-//! 8. accept new connections, even when the server is full: it refuses those over the limit, so that they do not fill
-//!    the listen backlog and delay other clients.
+//! 8. accept new connections, even when the server is full: it refuses those over the limit, so that they do
+//!    not fill the listen backlog and delay other clients.
 //!
-//! Work is derived from state, never armed by hand: a socket is served while it is readable and the server wants to
-//! read it, or when it is writable again after it was full.
+//! Work is derived from state, never armed by hand: a socket is served while it is readable and the server
+//! wants to read it, or when it is writable again after it was full.
 
 mod listener;
 mod stream;
@@ -80,13 +81,13 @@ struct Socket {
     id: ClientId,
     is_readable: bool,
     is_writable: bool,
-    /// Whether a short read does not prove that the socket is empty: the peer's FIN has arrived or is on its way, or
-    /// the peer has sent urgent data, at whose mark a read ends early (tcp(7)), or it is a Unix socket. Once set, each
-    /// read continues until it would block.
+    /// Whether a short read does not prove that the socket is empty: the peer's FIN has arrived or is on its
+    /// way, or the peer has sent urgent data, at whose mark a read ends early (tcp(7)), or it is a Unix
+    /// socket. Once set, each read continues until it would block.
     reads_until_blocked: bool,
     is_queued: bool,
-    /// The socket is full, and its unsent limit is raised by one packet so that it can be filled completely and
-    /// probed.
+    /// The socket is full, and its unsent limit is raised by one packet so that it can be filled completely
+    /// and probed.
     is_probed: bool,
 }
 
@@ -215,8 +216,8 @@ impl EventLoop {
 
     fn take_signals(&mut self) {
         let signals: Vec<i32> = self.signals.pending().collect();
-        // By convention SIGHUP reloads the configuration. Plume has nothing to reload, and must not end because of
-        // it.
+        // By convention SIGHUP reloads the configuration. Plume has nothing to reload, and must not end
+        // because of it.
         if signals.iter().any(|&signal| signal != SIGHUP) {
             self.listener = None;
             self.service_manager.stopping(self.clock.now().moment);
@@ -318,8 +319,8 @@ impl EventLoop {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return self.tell(Input::Broken(id)),
         };
-        // epoll(7): after a short write there is an event when there is room again. A full socket that takes the few
-        // bytes of a probe has not become writable by that.
+        // epoll(7): after a short write there is an event when there is room again. A full socket that takes
+        // the few bytes of a probe has not become writable by that.
         socket.is_writable &= bytes == offered;
         self.tell(Input::Wrote { id, bytes });
     }
@@ -363,8 +364,8 @@ impl EventLoop {
         false
     }
 
-    /// Whether to call accept(2). Also when the server is full: it refuses connections over the limit, so that no
-    /// client waits in the backlog behind connections that will be refused.
+    /// Whether to call accept(2). Also when the server is full: it refuses connections over the limit, so
+    /// that no client waits in the backlog behind connections that will be refused.
     fn can_accept(&self) -> bool {
         self.listener.is_some() && self.may_accept && self.accept_again.is_none()
     }
@@ -410,8 +411,9 @@ impl EventLoop {
             None => Input::AcceptedProxy(id),
         });
         if !self.server.has_connection(id) {
-            // Refused without a response. Closed here rather than on the server's output, so that a flood needs one
-            // descriptor at a time; and with a reset, so that the kernel keeps no state of it either.
+            // Refused without a response. Closed here rather than on the server's output, so that a flood
+            // needs one descriptor at a time; and with a reset, so that the kernel keeps no state of it
+            // either.
             let _gone = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             return;
         }
@@ -438,8 +440,8 @@ fn set_up(registry: &Registry, stream: &mut Stream, token: Token) -> io::Result<
     registry.register(stream, token, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
 }
 
-/// Bounds the unsent bytes that the kernel buffers for a socket. Unix sockets, whose buffers are smaller, do not have
-/// this option; systems without it buffer more for peers that do not read.
+/// Bounds the unsent bytes that the kernel buffers for a socket. Unix sockets, whose buffers are smaller, do
+/// not have this option; systems without it buffer more for peers that do not read.
 fn set_unsent_max(socket: &impl AsFd, bytes: u32) {
     let _unknown = SockRef::from(socket).set_tcp_notsent_lowat(bytes);
 }
@@ -462,7 +464,8 @@ enum AcceptError {
     OneConnection,
     /// The process or the system is out of descriptors or memory.
     Shortage,
-    /// Any other error, such as a firewall rule that forbids it: retrying at once would fail forever and spin.
+    /// Any other error, such as a firewall rule that forbids it: retrying at once would fail forever and
+    /// spin.
     Other { errno: i32 },
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The id of one connection: the slot that it shares with its socket, and a serial number that distinguishes it from
-/// all earlier connections in that slot.
+/// The id of one connection: the slot that it shares with its socket, and a serial number that distinguishes
+/// it from all earlier connections in that slot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(u64);
 

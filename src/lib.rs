@@ -1,16 +1,19 @@
-//! Plume: a tiny in-memory, real-time chat server with a web page. One binary, one thread that polls, one page.
+//! Plume: a tiny in-memory, real-time chat server with a web page. One binary, one thread that polls, one
+//! page.
 //!
 //! This page is the architecture. `tests/tidy.rs` checks what it says of crates and of dependencies.
 //!
 //! # Two ideas
-//! **The server is a sans-I/O state machine.** [`server::Server`] decides everything and touches no socket, clock, thread,
-//! environment or file. It takes [`server::Input`]s and yields [`server::Output`]s; time is an argument, and randomness comes from
-//! one seed. So the event loop, a fuzz target and a simulation drive the same server, and a run is a function of its seed.
+//! **The server is a sans-I/O state machine.** [`server::Server`] decides everything and touches no socket,
+//! clock, thread, environment or file. It takes [`server::Input`]s and yields [`server::Output`]s; time is an
+//! argument, and randomness comes from one seed. So the event loop, a fuzz target and a simulation drive the
+//! same server, and a run is a function of its seed.
 //!
-//! **The room is a log.** What the room says is encoded once, as a finished WebSocket frame, and appended to one ring buffer
-//! (`room::log`). A member is a cursor into it (`room::cursor`). Broadcasting a line is one append, whatever the number of
-//! members; delivery is at most one vectored write per member and round; history and resume are a cursor set back; a slow consumer
-//! is lapped by the ring and closed, and nobody waits for it.
+//! **The room is a log.** What the room says is encoded once, as a finished WebSocket frame, and appended to
+//! one ring buffer (`room::log`). A member is a cursor into it (`room::cursor`). Broadcasting a line is one
+//! append, whatever the number of members; delivery is at most one vectored write per member and round;
+//! history and resume are a cursor set back; a slow consumer is lapped by the ring and closed, and nobody
+//! waits for it.
 //!
 //! # The map
 //! ```text
@@ -23,39 +26,45 @@
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab token_bucket sliding_window
 //! ```
-//! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or `websocket`; the server connects
-//! them. Beside the layers stands the shared vocabulary, plain data that every part may name: [`limits`], [`settings`],
-//! [`log_event`], [`close_reason`], [`ids`], [`login_email`], [`usage`].
+//! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
+//! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that
+//! every part may name: [`limits`], [`settings`], [`log_event`], [`close_reason`], [`ids`], [`login_email`],
+//! [`usage`].
 //!
 //! # In reading order
 //! 1. [`limits`]: every size, count and wait, with its reason. Then [`base`].
-//! 2. [`http`], [`websocket`], [`message`]: bytes to requests, frames and messages, and back. [`http::request`] alone uses
-//!    httparse, [`websocket`] alone tungstenite's protocol, [`message`] alone JSON.
-//! 3. `users`: names, sessions, login codes and the email budget. `room`: what is said, who reads it, who is present.
-//! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per connection), `connection` (its
-//!    unsent bytes, silence and full socket), `clients` (the table, timers, touched clients), `lifecycle` (input, writes, and what
-//!    follows from a client's state), `deadlines`, `admission` (limits by client address), `http` (requests), `messages` (what each
-//!    costs and who it is for), `guest`, `member`, and `entry`: the decisions about users and the room, with the one place that
+//! 2. [`http`], [`websocket`], [`message`]: bytes to requests, frames and messages, and back.
+//!    [`http::request`] alone uses httparse, [`websocket`] alone tungstenite's protocol, [`message`] alone
+//!    JSON.
+//! 3. `users`: names, sessions, login codes and the email budget. `room`: what is said, who reads it, who is
+//!    present.
+//! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per
+//!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
+//!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
+//!    `admission` (limits by client address), `http` (requests), `messages` (what each costs and who it is
+//!    for), `guest`, `member`, and `entry`: the decisions about users and the room, with the one place that
 //!    carries them out.
-//! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls. [`service_manager`]: what
-//!    systemd is told.
-//! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`, `smtp`, `mailgun`
-//!    (the only user of ureq). [`logger`]: an event becomes one line on stderr, if stderr takes it at once.
-//!    [`config`]: a pure function from variables and flags to settings. [`static_dir`] and [`config::files`]: the only readers
-//!    of files.
+//! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
+//!    [`service_manager`]: what systemd is told.
+//! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`,
+//!    `smtp`, `mailgun` (the only user of ureq). [`logger`]: an event becomes one line on stderr, if stderr
+//!    takes it at once. [`config`]: a pure function from variables and flags to settings. [`static_dir`] and
+//!    [`config::files`]: the only readers of files.
 //! 7. [`doctor`]: checks settings, email and site from outside; no part of a running server.
 //!
-//! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with `PLUME_STATIC=static`. What
-//! `build.rs` embeds is the same, stripped of comments, its modules joined and compressed, so that it fits into 16 KiB on the wire.
+//! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with
+//! `PLUME_STATIC=static`. What `build.rs` embeds is the same, stripped of comments, its modules joined and
+//! compressed, so that it fits into 16 KiB on the wire.
 //!
 //! # What is deliberately absent
-//! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and any way for a slow
-//! peer, a slow email provider or a full log to make others wait. Nothing outlives the process, yet.
+//! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and
+//! any way for a slow peer, a slow email provider or a full log to make others wait. Nothing outlives the
+//! process, yet.
 //!
 //! # What cannot happen
-//! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No bytes lead to a
-//! panic: the fuzz targets and the simulation say so, and `docs/panics.md` lists the places that could, with the reason why they do
-//! not; a broken invariant of our own ends the process. No `unsafe`.
+//! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No
+//! bytes lead to a panic: the fuzz targets and the simulation say so, and `docs/panics.md` lists the places
+//! that could, with the reason why they do not; a broken invariant of our own ends the process. No `unsafe`.
 
 #![forbid(unsafe_code)]
 

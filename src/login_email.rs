@@ -44,7 +44,8 @@ pub enum MailError {
     BrokenOff,
     /// The provider responded with this status of HTTP or SMTP.
     Refused(u16),
-    /// The provider cannot take such an address: letters outside ASCII before the `@` need SMTPUTF8 (RFC 6531).
+    /// The provider cannot take such an address: letters outside ASCII before the `@` need SMTPUTF8 (RFC
+    /// 6531).
     BadAddress,
 }
 

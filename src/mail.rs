@@ -1,11 +1,12 @@
-//! Sends login emails: printed in development, handed to a provider in production. Owns the queue, the sending threads
-//! and the provider's credentials; never decides who may be sent an email.
+//! Sends login emails: printed in development, handed to a provider in production. Owns the queue, the
+//! sending threads and the provider's credentials; never decides who may be sent an email.
 //!
-//! The only user of threads. The event loop hands over an email and goes on; each email is sent on a thread of its own,
-//! at most [`MAIL_THREADS_MAX`](crate::limits::MAIL_THREADS_MAX) at once, and the others wait in a bounded queue. Its deadline counts from the moment it
-//! was accepted. A thread that is still busy then, in the system's resolver for example, is left behind: its email has
-//! failed, and it takes up its slot until it ends. Each email is tried once: whoever asked for it is still there to ask
-//! again, and a second try could bring it twice. No error contains a key, code or address.
+//! The only user of threads. The event loop hands over an email and goes on; each email is sent on a thread
+//! of its own, at most [`MAIL_THREADS_MAX`](crate::limits::MAIL_THREADS_MAX) at once, and the others wait in
+//! a bounded queue. Its deadline counts from the moment it was accepted. A thread that is still busy then, in
+//! the system's resolver for example, is left behind: its email has failed, and it takes up its slot until it
+//! ends. Each email is tried once: whoever asked for it is still there to ask again, and a second try could
+//! bring it twice. No error contains a key, code or address.
 
 mod letter;
 mod mailgun;
@@ -39,8 +40,8 @@ pub struct Mailer {
     results: Receiver<(MailId, MailResult)>,
 }
 
-/// Whether the SMTP server would take an email: connects, encrypts and logs in as for one, and sends none. Blocks for at
-/// most `MAIL_TIMEOUT`, and for what the system's resolver needs.
+/// Whether the SMTP server would take an email: connects, encrypts and logs in as for one, and sends none.
+/// Blocks for at most `MAIL_TIMEOUT`, and for what the system's resolver needs.
 ///
 /// # Errors
 /// If the transport cannot be set up.
@@ -55,8 +56,8 @@ trait Transport: Send + Sync {
 }
 
 impl Mailer {
-    /// `wake` is called, by a sending thread or within [`send`](Self::send), each time a result is ready; it must not
-    /// panic.
+    /// `wake` is called, by a sending thread or within [`send`](Self::send), each time a result is ready; it
+    /// must not panic.
     ///
     /// # Errors
     /// If the transport cannot be set up.
@@ -79,8 +80,8 @@ impl Mailer {
         Self { transport, queue: MailQueue::default(), timeout, notifier, results }
     }
 
-    /// Accepts an email; its result arrives through [`results`](Self::results), at the latest after `MAIL_TIMEOUT`. In
-    /// development its code is printed at once. Never blocks.
+    /// Accepts an email; its result arrives through [`results`](Self::results), at the latest after
+    /// `MAIL_TIMEOUT`. In development its code is printed at once. Never blocks.
     pub fn send(&mut self, mail: Mail, logger: &mut Logger) {
         let id = mail.id;
         if self.transport.is_none() {
@@ -109,8 +110,8 @@ impl Mailer {
         self.queue.next_deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Starts a thread for each email that may be sent now. Threads are not joined: dropping the mailer must not block on
-    /// a slow provider.
+    /// Starts a thread for each email that may be sent now. Threads are not joined: dropping the mailer must
+    /// not block on a slow provider.
     fn start_threads(&mut self) {
         let Some(transport) = &self.transport else { return };
         while let Some(Job { mail, deadline }) = self.queue.start() {
@@ -123,7 +124,8 @@ impl Mailer {
     }
 }
 
-/// Whether a connection failed because of TLS: a certificate that is not trusted, or a peer that does not speak it.
+/// Whether a connection failed because of TLS: a certificate that is not trusted, or a peer that does not
+/// speak it.
 fn is_tls(error: &io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }

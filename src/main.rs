@@ -1,6 +1,6 @@
-//! Starts the server: settings, file limit, listening socket, event loop. The only reader of arguments, environment
-//! and system randomness; decides nothing else. Exit code 2 is for wrong settings, which no restart heals; 1 for
-//! everything else, such as an address that another process still holds.
+//! Starts the server: settings, file limit, listening socket, event loop. The only reader of arguments,
+//! environment and system randomness; decides nothing else. Exit code 2 is for wrong settings, which no
+//! restart heals; 1 for everything else, such as an address that another process still holds.
 
 #![forbid(unsafe_code)]
 
@@ -143,7 +143,8 @@ fn passed_socket() -> Result<Option<Passed>, String> {
 fn cannot_listen(listen: &Listen, error: &io::Error) -> Failure {
     let line = format!("cannot listen on {listen}: {error}");
     match error.kind() {
-        // Ports below 1024, or a folder that is somebody else's; a path with a file; a passed socket of another kind.
+        // Ports below 1024, or a folder that is somebody else's; a path with a file; a passed socket of
+        // another kind.
         ErrorKind::PermissionDenied | ErrorKind::InvalidInput => Failure::Setting(line),
         _ => Failure::System(line),
     }

@@ -1,5 +1,6 @@
-//! The chat room: a log of encoded frames, the members' cursors into it, and who is present. Owns the log, the list
-//! of readers and presence. Handles only ids of users and connections, never users, sockets or sessions.
+//! The chat room: a log of encoded frames, the members' cursors into it, and who is present. Owns the log,
+//! the list of readers and presence. Handles only ids of users and connections, never users, sockets or
+//! sessions.
 
 pub(crate) mod cursor;
 pub(crate) mod log;
@@ -23,9 +24,9 @@ impl<U: Ord + Copy> Room<U> {
         Self { log: Ring::new(log_bytes), presence: Presence::default(), readers: Readers::default() }
     }
 
-    /// Broadcasts one line: appends its frame to the log and begins a round of writes to all readers. The one place
-    /// where a line becomes visible. Returns the line's id, or `None` if the frame does not fit into the log. A
-    /// `mark` other than zero makes the line searchable by [`Ring::marked`].
+    /// Broadcasts one line: appends its frame to the log and begins a round of writes to all readers. The one
+    /// place where a line becomes visible. Returns the line's id, or `None` if the frame does not fit into
+    /// the log. A `mark` other than zero makes the line searchable by [`Ring::marked`].
     pub(crate) fn broadcast(&mut self, frame: &[u8], mark: u32) -> Option<u64> {
         let id = self.log.append(frame, mark)?;
         self.readers.begin_round();

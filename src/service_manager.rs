@@ -1,9 +1,9 @@
-//! Reports to the service manager that started Plume (`sd_notify(3)`): ready, status, watchdog, stopping. Owns one
-//! datagram socket; without a service manager it does nothing.
+//! Reports to the service manager that started Plume (`sd_notify(3)`): ready, status, watchdog, stopping.
+//! Owns one datagram socket; without a service manager it does nothing.
 //!
-//! It never blocks: a datagram that the manager does not take at once is dropped, and the next one repeats what must
-//! not be lost. The event loop sends reports as one of its deadlines, so a watchdog that is served proves that the
-//! loop turns.
+//! It never blocks: a datagram that the manager does not take at once is dropped, and the next one repeats
+//! what must not be lost. The event loop sends reports as one of its deadlines, so a watchdog that is served
+//! proves that the loop turns.
 
 use crate::base::time::Moment;
 use crate::limits::{NOTIFY_INTERVAL_MAX, NOTIFY_INTERVAL_MIN, NOTIFY_RETRY, STATUS_WINDOW};
@@ -32,9 +32,9 @@ struct Reporter {
 }
 
 impl ServiceManager {
-    /// Prepares reports to the socket that `NOTIFY_SOCKET` names: a path, or an abstract name after `@`. `watchdog` is
-    /// the time within which the manager expects a report. The first report, which is due at once, says that the
-    /// server is ready.
+    /// Prepares reports to the socket that `NOTIFY_SOCKET` names: a path, or an abstract name after `@`.
+    /// `watchdog` is the time within which the manager expects a report. The first report, which is due at
+    /// once, says that the server is ready.
     ///
     /// # Errors
     /// If the name is neither, or the system has no socket.
@@ -64,8 +64,8 @@ impl ServiceManager {
         self.0.as_ref().map(|reporter| reporter.due)
     }
 
-    /// Sends a report if one is due. `counts` gives how many people are in the room, and the number of all its lines so
-    /// far.
+    /// Sends a report if one is due. `counts` gives how many people are in the room, and the number of all
+    /// its lines so far.
     pub fn report(&mut self, now: Moment, counts: impl FnOnce() -> (usize, u64)) {
         if let Some(reporter) = self.0.as_mut().filter(|reporter| reporter.due <= now) {
             let (people, lines) = counts();

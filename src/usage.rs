@@ -1,5 +1,5 @@
-//! Current usage of each bounded resource, next to its limit: for tests, fuzzing and measuring. No decision depends
-//! on it.
+//! Current usage of each bounded resource, next to its limit: for tests, fuzzing and measuring. No decision
+//! depends on it.
 
 /// Usage of one kind of resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,10 @@
-//! Decodes and encodes WebSocket frames (RFC 6455). Owns unfinished messages; never touches sockets, and never parses
-//! a message's content. The only user of tungstenite's protocol.
+//! Decodes and encodes WebSocket frames (RFC 6455). Owns unfinished messages; never touches sockets, and
+//! never parses a message's content. The only user of tungstenite's protocol.
 //!
-//! A tungstenite context keeps its largest buffer for good. So all connections share one context, which lives in the
-//! [`Codec`]; a connection has its own context only while it is in the middle of a message. To find message
-//! boundaries, frame headers are parsed here too, with tungstenite's own parser, and a context is never fed beyond
-//! the end of a frame.
+//! A tungstenite context keeps its largest buffer for good. So all connections share one context, which lives
+//! in the [`Codec`]; a connection has its own context only while it is in the middle of a message. To find
+//! message boundaries, frame headers are parsed here too, with tungstenite's own parser, and a context is
+//! never fed beyond the end of a frame.
 
 use std::io::{self, Cursor, Read, Write};
 use tungstenite::Message;
@@ -63,7 +63,8 @@ struct Unfinished {
     fragments: Option<usize>,
     /// Bytes received of the message, in all its fragments.
     arrived: usize,
-    /// Whether the current frame carries message data, rather than being a control frame between two fragments.
+    /// Whether the current frame carries message data, rather than being a control frame between two
+    /// fragments.
     is_data: bool,
 }
 
@@ -74,8 +75,9 @@ impl Default for Codec {
 }
 
 impl Decoder {
-    /// Takes bytes up to the end of a frame that yields an event. Returns how many it used, and the event; `None`
-    /// means that all bytes were used and more are needed. After a fault or a close nothing more may be decoded.
+    /// Takes bytes up to the end of a frame that yields an event. Returns how many it used, and the event;
+    /// `None` means that all bytes were used and more are needed. After a fault or a close nothing more may
+    /// be decoded.
     pub fn decode(
         &mut self,
         codec: &mut Codec,
@@ -102,8 +104,8 @@ impl Decoder {
         (used, None)
     }
 
-    /// The bytes received of an unfinished message, or `None` between messages. (The length announced in its headers
-    /// is reserved, but takes no memory before it arrives.)
+    /// The bytes received of an unfinished message, or `None` between messages. (The length announced in its
+    /// headers is reserved, but takes no memory before it arrives.)
     #[must_use]
     pub fn unfinished_bytes(&self) -> Option<usize> {
         self.unfinished.as_ref().map(|unfinished| unfinished.arrived)

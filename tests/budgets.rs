@@ -1,6 +1,7 @@
 //! What Plume may cost, as budgets that are no timings: bytes of the binary, resident memory, allocations.
 //!
-//! Those that look at the built binary need a release build: `cargo test --release --test budgets -- --include-ignored`.
+//! Those that look at the built binary need a release build:
+//! `cargo test --release --test budgets -- --include-ignored`.
 #![cfg(target_os = "linux")]
 
 #[path = "testkit/mod.rs"]
@@ -62,7 +63,8 @@ fn an_idle_member_is_small() {
     members.extend((1..MEMBERS).map(|_| plume.resume(&token)));
     plume.check_members(rest, "quiet from the start");
 
-    // As long as the longest line, and no line: ten thousand of those for ten thousand members are not for a test.
+    // As long as the longest line, and no line: ten thousand of those for ten thousand members are not for a
+    // test.
     let long = message(&format!(r#"{{"type":1,"text":"","more":"{}"}}"#, "-".repeat(64 << 10)));
     for member in &mut members {
         member.write_all(&long).expect("the server reads");

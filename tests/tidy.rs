@@ -1,6 +1,6 @@
-//! Checks the documents' claims about the code: the architecture page (`src/lib.rs`) as data, the settings in the
-//! README, each cited test, and the places in the core that could panic (`docs/panics.md`). Reads sources as text;
-//! never runs the server.
+//! Checks the documents' claims about the code: the architecture page (`src/lib.rs`) as data, the settings in
+//! the README, each cited test, and the places in the core that could panic (`docs/panics.md`). Reads sources
+//! as text; never runs the server.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its own files are not as it expects")]
 
@@ -24,8 +24,8 @@ const CRATES: [(&str, &[&str]); 24] = [
     ("webpki_roots", &["mail::smtp", "doctor::tls"]),
     ("serde", &["message"]),
     ("serde_json", &["message"]),
-    // Only `websocket` and the doctor's client use the protocol; other modules use tungstenite's shared bytes, and the handshake its accept
-    // key.
+    // Only `websocket` and the doctor's client use the protocol; other modules use tungstenite's shared
+    // bytes, and the handshake its accept key.
     ("tungstenite::protocol", &["websocket", "doctor::websocket"]),
     (
         "tungstenite",
@@ -64,8 +64,8 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("event_loop", &["base", "server", "mail", "logger", "config", "service_manager"]),
 ];
 
-/// Calls that change users or the room, and the only modules that may make them: entries are applied in one place.
-/// What follows from connections and from time is no entry.
+/// Calls that change users or the room, and the only modules that may make them: entries are applied in one
+/// place. What follows from connections and from time is no entry.
 const CHANGES: [(&str, &[&str]); 10] = [
     ("self.users.hello(", &["server::entry"]),
     ("self.users.auth(", &["server::entry"]),
@@ -79,7 +79,8 @@ const CHANGES: [(&str, &[&str]); 10] = [
     ("self.log.append(", &["room"]),
 ];
 
-/// Most columns of any line. rustfmt wraps code at 110; the text it leaves alone (prose, strings) is not much wider.
+/// Most columns of any line. rustfmt wraps code at 110; the text it leaves alone (prose, strings) is not much
+/// wider.
 const COLUMNS_MAX: usize = 165;
 
 #[test]

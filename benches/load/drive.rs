@@ -37,7 +37,8 @@ impl Outcome {
 }
 
 impl Load {
-    /// Says the lines and counts what comes. `aside` is called in each turn, for whoever wants to do something meanwhile.
+    /// Says the lines and counts what comes. `aside` is called in each turn, for whoever wants to do
+    /// something meanwhile.
     pub(crate) fn run(self, target: &Target, fleet: &mut Fleet, mut aside: impl FnMut()) -> Outcome {
         let members = fleet.len() as u64;
         let (said_before, delivered_before) = (fleet.said, fleet.delivered);
@@ -115,7 +116,8 @@ impl Mark {
 pub(crate) struct Search {
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
-    /// The search ends when the highest rate that was borne and the lowest that was not are this near to each other.
+    /// The search ends when the highest rate that was borne and the lowest that was not are this near to each
+    /// other.
     pub(crate) precision: f64,
 }
 

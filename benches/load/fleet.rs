@@ -1,7 +1,8 @@
 //! Many members in one thread: they log in, say lines and count what is delivered.
 //!
-//! Cheap by intent: edge-triggered polling, one large read buffer, and frames that are counted where they lie. What is kept of
-//! a member is its socket, how far its login is, and the start of a frame that has not come whole.
+//! Cheap by intent: edge-triggered polling, one large read buffer, and frames that are counted where they
+//! lie. What is kept of a member is its socket, how far its login is, and the start of a frame that has not
+//! come whole.
 
 use crate::frames::{self, Line, PING, TEXT};
 use crate::target::{Kind, Target};

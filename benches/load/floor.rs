@@ -1,8 +1,9 @@
 //! The floor: the least that a server written in Rust can do to give every line to everybody.
 //!
-//! mio, one ring of bytes, one write per client and turn. No chat, no JSON, no checks, no limits, no time: heads of
-//! requests are told apart by one word, every newcomer is let in, and what a member sends is finished frames that are copied
-//! into the ring as they are. It runs in a process of its own, started by the load.
+//! mio, one ring of bytes, one write per client and turn. No chat, no JSON, no checks, no limits, no time:
+//! heads of requests are told apart by one word, every newcomer is let in, and what a member sends is
+//! finished frames that are copied into the ring as they are. It runs in a process of its own, started by the
+//! load.
 
 use crate::frames;
 use mio::event::Event;

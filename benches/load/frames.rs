@@ -1,6 +1,7 @@
 //! WebSocket frames as the load needs them: lines with a stamp to send, and a walk over what comes back.
 //!
-//! Nothing is unmasked or parsed: a delivered line is a text frame, and its stamp stands at a fixed distance from its end.
+//! Nothing is unmasked or parsed: a delivered line is a text frame, and its stamp stands at a fixed distance
+//! from its end.
 
 /// Bytes of text in one line.
 pub(crate) const TEXT_BYTES: usize = 100;
@@ -98,7 +99,8 @@ pub(crate) fn first(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     Some((head & 0x0f, payload, start + len))
 }
 
-/// How many frames with the header of the first, which is `frame_len` long, stand at the start: lines mostly are.
+/// How many frames with the header of the first, which is `frame_len` long, stand at the start: lines mostly
+/// are.
 pub(crate) fn alike(bytes: &[u8], frame_len: usize) -> usize {
     let frames = bytes.chunks_exact(frame_len);
     frames.take_while(|frame| frame.first_chunk::<4>() == bytes.first_chunk()).count()

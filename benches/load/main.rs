@@ -1,14 +1,16 @@
 //! The built binary under load, beside a floor program in the same run: `cargo bench --bench load`.
 //!
-//! Both run as child processes, one after the other and in turns, on a core of their own; the load has the last core.
-//! For each size of the room: everybody logs in, the highest load that arrives whole is searched, and a fixed 100,000
-//! deliveries a second are looked at for their cost and latency. In the largest room a newcomer comes at rest and in a flood.
+//! Both run as child processes, one after the other and in turns, on a core of their own; the load has the
+//! last core. For each size of the room: everybody logs in, the highest load that arrives whole is searched,
+//! and a fixed 100,000 deliveries a second are looked at for their cost and latency. In the largest room a
+//! newcomer comes at rest and in a flood.
 //!
 //! - `--quick` takes one short round, for a look.
 //! - Numbers choose the sizes of the room, as in `cargo bench --bench load -- 1000`.
 //!
-//! A line is 100 bytes of text, said by one of eight members. The floor ([`floor`]) gets it as the frame that Plume would make of
-//! it, so both deliver the same bytes. What is wanted of both is the ratio: the figures themselves are the machine's.
+//! A line is 100 bytes of text, said by one of eight members. The floor ([`floor`]) gets it as the frame that
+//! Plume would make of it, so both deliver the same bytes. What is wanted of both is the ratio: the figures
+//! themselves are the machine's.
 
 #![expect(clippy::cast_precision_loss, reason = "figures are rounded when they are shown")]
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]

@@ -1,4 +1,5 @@
-//! Somebody who comes while others are being served: one login or one page at a time, and how long each takes.
+//! Somebody who comes while others are being served: one login or one page at a time, and how long each
+//! takes.
 
 use crate::fleet::{AUTH_ACK, UPGRADE, head_len, resume};
 use crate::target::Target;

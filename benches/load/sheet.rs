@@ -1,4 +1,5 @@
-//! Figures by row, for Plume and for the floor, over all rounds: a table for people, one line of JSON for programs.
+//! Figures by row, for Plume and for the floor, over all rounds: a table for people, one line of JSON for
+//! programs.
 
 use crate::target::Kind;
 use serde_json::json;

@@ -129,7 +129,8 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// The first and the last that this process may use. `None`: there is only one, or the system does not tell.
+    /// The first and the last that this process may use. `None`: there is only one, or the system does not
+    /// tell.
     pub(crate) fn choose() -> Option<Self> {
         let allowed = sched_getaffinity(None).ok()?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));

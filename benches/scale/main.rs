@@ -1,8 +1,9 @@
 //! The server as a value, without sockets, from a thousand members to a million: `cargo bench --bench scale`.
 //!
-//! What is said here is how cost grows: the heap that one more member takes, the time of one newcomer, of one line (that
-//! it becomes part of the room is one cost, that a member gets it another), and of one ping for one member. None of them may
-//! more than double on the way; what remains is the price of memory that is no longer in a cache.
+//! What is said here is how cost grows: the heap that one more member takes, the time of one newcomer, of one
+//! line (that it becomes part of the room is one cost, that a member gets it another), and of one ping for
+//! one member. None of them may more than double on the way; what remains is the price of memory that is no
+//! longer in a cache.
 //!
 //! `--quick` ends at a hundred thousand.
 

@@ -1,4 +1,5 @@
-//! A slab whose items expire: each has a key that is never used twice, and may have a moment at which it is dropped.
+//! A slab whose items expire: each has a key that is never used twice, and may have a moment at which it is
+//! dropped.
 
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
@@ -8,8 +9,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
-/// The id of an item: its slot, and a serial number, so that no id is used twice. It is typed, so that an id of one kind of item
-/// cannot be passed for an id of another.
+/// The id of an item: its slot, and a serial number, so that no id is used twice. It is typed, so that an id
+/// of one kind of item cannot be passed for an id of another.
 pub(crate) struct Id<T> {
     slot: u32,
     serial: u32,
@@ -74,7 +75,8 @@ impl<T> fmt::Debug for Id<T> {
     }
 }
 
-/// At most so many items. When it is full, the item that would expire first makes room; an item without a deadline never does.
+/// At most so many items. When it is full, the item that would expire first makes room; an item without a
+/// deadline never does.
 #[derive(Debug)]
 pub(crate) struct ExpiringSlab<T> {
     items: Slab<Item<T>>,

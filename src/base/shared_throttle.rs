@@ -17,8 +17,8 @@ impl SharedThrottle {
         self.bucket.take_in_debt(now, rate, tokens);
     }
 
-    /// When a connection may speak: `None` means now. It asks again at that time, with `has_slot` set: a slot is good as soon as
-    /// the debt is paid. Without one, the connections that have slots go first.
+    /// When a connection may speak: `None` means now. It asks again at that time, with `has_slot` set: a slot
+    /// is good as soon as the debt is paid. Without one, the connections that have slots go first.
     pub(crate) fn wait_for_turn(&mut self, now: Moment, rate: Rate, has_slot: bool) -> Option<Moment> {
         let now_us = now.as_us();
         let paid_us = self.bucket.paid_us(rate);

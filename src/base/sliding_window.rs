@@ -1,5 +1,6 @@
-//! A sliding-window limiter: at most N events within any window of time, exactly. A token bucket lets a full burst and a window of
-//! refill through together. It remembers a moment for each event, so it is for few events.
+//! A sliding-window limiter: at most N events within any window of time, exactly. A token bucket lets a full
+//! burst and a window of refill through together. It remembers a moment for each event, so it is for few
+//! events.
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::time::Moment;
@@ -26,8 +27,8 @@ impl SlidingWindow {
         freed_by.map_or(Duration::ZERO, |event| event.after(quota.window).since(now))
     }
 
-    /// Counts one more, and forgets those that count no more. Keeps no more events than the quota has, even where the caller
-    /// does not ask before: the newest decide how long to wait.
+    /// Counts one more, and forgets those that count no more. Keeps no more events than the quota has, even
+    /// where the caller does not ask before: the newest decide how long to wait.
     pub(crate) fn add(&mut self, now: Moment, quota: WindowLimit) {
         self.0.retain(|event| now.since(*event) < quota.window);
         if self.0.len() >= quota.events_max.max(1) {
@@ -44,8 +45,8 @@ impl SlidingWindow {
     }
 }
 
-/// Sliding-window counters by key, with one window for all. The number of keys is bounded: the one whose last event is oldest
-/// makes room.
+/// Sliding-window counters by key, with one window for all. The number of keys is bounded: the one whose last
+/// event is oldest makes room.
 #[derive(Debug)]
 pub(crate) struct SlidingWindows<K> {
     window: Duration,

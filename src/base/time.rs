@@ -12,8 +12,8 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
-/// A point on the monotonic clock, in microseconds since its start. Never zero, so that an optional moment costs no more memory
-/// than a moment.
+/// A point on the monotonic clock, in microseconds since its start. Never zero, so that an optional moment
+/// costs no more memory than a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(NonZeroU64);
 

@@ -3,7 +3,8 @@
 use crate::base::time::Moment;
 use std::collections::BTreeSet;
 
-/// At most one moment for each key. The owner of a key remembers its moment and hands it back when it changes.
+/// At most one moment for each key. The owner of a key remembers its moment and hands it back when it
+/// changes.
 #[derive(Debug)]
 pub(crate) struct TimerQueue<K> {
     entries: BTreeSet<(Moment, K)>,

@@ -80,8 +80,9 @@ impl TokenBucket {
         self.wait_for_token_beyond(now, rate, 0)
     }
 
-    /// How long until a whole token lies in the bucket beside `reserve` others. Where the bucket does not hold as many, it has to
-    /// be full for the time that the missing ones would take: a taker that needs no reserve comes first, whatever the burst.
+    /// How long until a whole token lies in the bucket beside `reserve` others. Where the bucket does not
+    /// hold as many, it has to be full for the time that the missing ones would take: a taker that needs no
+    /// reserve comes first, whatever the burst.
     pub(crate) fn wait_for_token_beyond(self, now: Moment, rate: Rate, reserve: u64) -> Duration {
         let needed_us = reserve.saturating_add(1).saturating_mul(rate.token_us);
         let holds_us = rate.burst.saturating_mul(rate.token_us);

@@ -22,14 +22,14 @@ pub(crate) fn is_visible(char: char) -> bool {
     !is_blank && !is_ignorable(char) && !BLANKS.contains(&char)
 }
 
-/// Default-ignorable code points (Unicode, section 5.21): fillers, joiners, variation selectors. The skeleton of UTS 39
-/// leaves out these and nothing else.
+/// Default-ignorable code points (Unicode, section 5.21): fillers, joiners, variation selectors. The skeleton
+/// of UTS 39 leaves out these and nothing else.
 fn is_ignorable(char: char) -> bool {
     skeleton(char.encode_utf8(&mut [0; 4])).next().is_none()
 }
 
-/// The text without the spaces, zero-width spaces and marks of direction around it that come with pasted text. Control
-/// characters other than white space stay: they are no accident.
+/// The text without the spaces, zero-width spaces and marks of direction around it that come with pasted
+/// text. Control characters other than white space stay: they are no accident.
 pub(crate) fn trim_invisible(text: &str) -> &str {
     text.trim_matches(is_pasted_along)
 }
@@ -39,8 +39,8 @@ pub(crate) fn is_pasted_along(char: char) -> bool {
     char.is_whitespace() || (!char.is_control() && !is_visible(char))
 }
 
-/// Full-width forms of ASCII (U+FF01 to U+FF5E) as ASCII, and the ideographic space as a space: what an East Asian
-/// keyboard enters in place of them.
+/// Full-width forms of ASCII (U+FF01 to U+FF5E) as ASCII, and the ideographic space as a space: what an East
+/// Asian keyboard enters in place of them.
 pub(crate) fn fold_full_width(char: char) -> char {
     match char {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(char) - 0xfee0).unwrap_or(char),
@@ -49,8 +49,8 @@ pub(crate) fn fold_full_width(char: char) -> char {
     }
 }
 
-/// Characters that have a category like visible ones and are drawn as nothing, or as a place for something that is not
-/// there.
+/// Characters that have a category like visible ones and are drawn as nothing, or as a place for something
+/// that is not there.
 const BLANKS: [char; 7] = [
     '\u{2800}',  // BRAILLE PATTERN BLANK
     '\u{2d7f}',  // TIFINAGH CONSONANT JOINER

@@ -317,6 +317,6 @@ fn check_certificate(connector: &Connector, authority: Option<&Path>, report: &m
     }
 }
 
-/// The part of a certificate's life in which it should have been renewed long ago: clients renew at a third of it,
-/// whether it is 90 days, six, or one.
+/// The part of a certificate's life in which it should have been renewed long ago: clients renew at a third
+/// of it, whether it is 90 days, six, or one.
 const CERTIFICATE_LIFE_MIN: f64 = 1.0 / 6.0;

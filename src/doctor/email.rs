@@ -1,4 +1,5 @@
-//! The email provider: whether it knows the key and the domain, without sending anything; and one email, if asked for.
+//! The email provider: whether it knows the key and the domain, without sending anything; and one email, if
+//! asked for.
 
 use super::connection::{Connector, Place};
 use super::http;

@@ -1,7 +1,8 @@
 //! Whose address counts: whether a visitor who claims other addresses escapes the limits of its own.
 //!
-//! It opens connections, each of which claims another address in X-Forwarded-For, until one is refused: by then the
-//! limits of this machine's own address have held. If none is refused, claimed addresses are believed, or no limit holds.
+//! It opens connections, each of which claims another address in X-Forwarded-For, until one is refused: by
+//! then the limits of this machine's own address have held. If none is refused, claimed addresses are
+//! believed, or no limit holds.
 
 use super::connection::Connector;
 use super::report::{Report, Verdict};
@@ -75,8 +76,8 @@ enum Outcome {
     Unknown,
 }
 
-/// Connections that are open at once: one more than the default of `PLUME_MAX_PER_ADDRESS`, and far fewer than a proxy
-/// has. Where that was raised, the limit of arrivals in a minute refuses a later one.
+/// Connections that are open at once: one more than the default of `PLUME_MAX_PER_ADDRESS`, and far fewer
+/// than a proxy has. Where that was raised, the limit of arrivals in a minute refuses a later one.
 const HELD_MAX: usize = 65;
 /// Time for all of these connections.
 const WITHIN: Duration = Duration::from_mins(1);

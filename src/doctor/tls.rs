@@ -55,8 +55,9 @@ impl TimeProvider for Clock {
     }
 }
 
-/// Which part of its life a certificate has left: one at its beginning, zero at its end. `handshake` tries one with the
-/// trust that it is given; the errors of one before and of one after all times tell when that life begins and ends.
+/// Which part of its life a certificate has left: one at its beginning, zero at its end. `handshake` tries
+/// one with the trust that it is given; the errors of one before and of one after all times tell when that
+/// life begins and ends.
 pub(super) fn life_left(
     authority: Option<&Path>,
     mut handshake: impl FnMut(Trust) -> Option<TlsError>,
@@ -152,7 +153,8 @@ impl From<io::Error> for TlsError {
     }
 }
 
-/// After every date that a certificate can have: 9999-12-31T23:59:59Z, and a second more (RFC 5280, section 4.1.2.5).
+/// After every date that a certificate can have: 9999-12-31T23:59:59Z, and a second more (RFC 5280, section
+/// 4.1.2.5).
 const END_OF_TIME: Duration = Duration::from_secs(253_402_300_801);
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ pub(super) enum OpenError {
     Other(String),
 }
 
-/// Checks the WebSocket with the page's Origin and without one, a ping, and a silence. Gives whether it opens.
+/// Checks the WebSocket with the page's Origin and without one, a ping, and a silence. Gives whether it
+/// opens.
 pub(super) fn check(
     connector: &Connector,
     url: &Url,

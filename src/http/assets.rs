@@ -1,5 +1,5 @@
-//! The page's files, in memory. Owns their bytes, cache rules and Content-Security-Policy. Never reads a file: the
-//! built-in page is embedded in the binary, and the files of `PLUME_STATIC` are passed in at start.
+//! The page's files, in memory. Owns their bytes, cache rules and Content-Security-Policy. Never reads a
+//! file: the built-in page is embedded in the binary, and the files of `PLUME_STATIC` are passed in at start.
 
 use std::fmt::{self, Write as _};
 use tungstenite::Bytes;
@@ -28,7 +28,8 @@ pub struct Asset {
 pub struct Representation {
     /// The bytes, shared by all responses.
     pub body: Bytes,
-    /// The ETag field, with its quotes: a strong validator (RFC 9110, section 8.8.1), so each form needs its own.
+    /// The ETag field, with its quotes: a strong validator (RFC 9110, section 8.8.1), so each form needs its
+    /// own.
     pub etag: String,
     /// The Content-Encoding field.
     pub encoding: Option<&'static str>,
@@ -131,8 +132,8 @@ impl Assets {
         })))
     }
 
-    /// The file at exactly this path. Lookups never reach the file system, so no spelling of a path can traverse out
-    /// of the directory.
+    /// The file at exactly this path. Lookups never reach the file system, so no spelling of a path can
+    /// traverse out of the directory.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<&Asset> {
         let at = self.table.binary_search_by(|(known, _)| known.as_str().cmp(path)).ok()?;
@@ -159,9 +160,9 @@ fn asset(path: &str, body: Bytes, gzip: Option<Vec<u8>>, source: Source) -> Asse
     let (cache_control, content_security_policy) = match (source, content_type == HTML) {
         (Source::BuiltIn, true) => (REVALIDATED, Some(POLICY)),
         (Source::BuiltIn, false) => (KEPT_BRIEFLY, None),
-        // A directory is served to work on the page, and a change must show at once. It gets no policy: its content
-        // is the operator's choice, and a page written without one in mind, with inline scripts or fonts from other
-        // sites, must work unchanged; the first Plume's page is meant to be served this way.
+        // A directory is served to work on the page, and a change must show at once. It gets no policy: its
+        // content is the operator's choice, and a page written without one in mind, with inline scripts or
+        // fonts from other sites, must work unchanged; the first Plume's page is meant to be served this way.
         (Source::Folder, true | false) => (REVALIDATED, None),
     };
     let gzip = gzip.filter(|gzip| gzip.len() + GZIP_GAIN_BYTES_MIN <= body.len());
@@ -174,8 +175,8 @@ fn asset(path: &str, body: Bytes, gzip: Option<Vec<u8>>, source: Source) -> Asse
     }
 }
 
-/// Fills the placeholders of a template; returns any other file unchanged. Files are served as UTF-8, so a browser
-/// would show invalid bytes as U+FFFD in any case.
+/// Fills the placeholders of a template; returns any other file unchanged. Files are served as UTF-8, so a
+/// browser would show invalid bytes as U+FFFD in any case.
 fn filled(path: &str, body: Bytes, values: PageValues<'_>) -> Bytes {
     let name = match path {
         INDEX => escape(values.site_name),
@@ -217,8 +218,8 @@ fn escape_json(text: &str) -> String {
     escaped
 }
 
-/// Assembles a gzip file (RFC 1952) from `head` and the part compressed at build time. The head contains the site
-/// name and goes in as a stored block (RFC 1951, section 3.2.4), so no compressor is needed at run time.
+/// Assembles a gzip file (RFC 1952) from `head` and the part compressed at build time. The head contains the
+/// site name and goes in as a stored block (RFC 1951, section 3.2.4), so no compressor is needed at run time.
 fn gzip(head: &[u8], packed: &[u8], whole: &[u8]) -> Vec<u8> {
     // Header: no flags, no time, best compression, unknown system.
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
@@ -259,9 +260,9 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// 64-bit FNV-1a of the content. A tag only has to distinguish the few versions of one file that a browser may still
-/// cache, and an operator who chooses the bytes has no reason to make them collide: 64 bits of a hash that is not
-/// cryptographic are enough.
+/// 64-bit FNV-1a of the content. A tag only has to distinguish the few versions of one file that a browser
+/// may still cache, and an operator who chooses the bytes has no reason to make them collide: 64 bits of a
+/// hash that is not cryptographic are enough.
 fn etag(body: &[u8]) -> String {
     let hash =
         body.iter().fold(FNV_OFFSET_BASIS, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
@@ -278,13 +279,13 @@ const HTML: &str = "text/html; charset=utf-8";
 
 /// Cached, but revalidated before each use (RFC 9111, section 5.2.2.4).
 const REVALIDATED: &str = "no-cache";
-/// For the files of the built-in page. Their names do not change with their content, so after an update the new page
-/// may load old modules; that ends within a minute, and stale files are not used even when the server is unreachable.
-/// A longer time would gain little: revalidating costs one 304 per file.
+/// For the files of the built-in page. Their names do not change with their content, so after an update the
+/// new page may load old modules; that ends within a minute, and stale files are not used even when the
+/// server is unreachable. A longer time would gain little: revalidating costs one 304 per file.
 const KEPT_BRIEFLY: &str = "max-age=60, must-revalidate";
 
-/// The built-in page loads only its own files, and nothing in it is inline. `'self'` in connect-src covers the
-/// WebSocket on the same host and port (CSP level 3; browsers since Chrome 71 and Safari 16).
+/// The built-in page loads only its own files, and nothing in it is inline. `'self'` in connect-src covers
+/// the WebSocket on the same host and port (CSP level 3; browsers since Chrome 71 and Safari 16).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -421,12 +422,13 @@ mod tests {
 
     /// All files together, uncompressed.
     const PAGE_BYTES_MAX: usize = 44 << 10;
-    /// Script and style sheet in gzip with their response heads, which a browser asks for after the index: 17,376 bytes
-    /// arrive within the second round trip.
+    /// Script and style sheet in gzip with their response heads, which a browser asks for after the index:
+    /// 17,376 bytes arrive within the second round trip.
     const SECOND_FLIGHT_BYTES_MAX: usize = 17_000;
     /// A response head, at most.
     const RESPONSE_HEAD_BYTES: usize = 500;
-    /// All files together, in gzip. Ten TCP segments, the usual initial congestion window, hold 14 KiB: nearly all of it.
+    /// All files together, in gzip. Ten TCP segments, the usual initial congestion window, hold 14 KiB:
+    /// nearly all of it.
     const WIRE_BYTES_MAX: usize = 16 << 10;
 
     #[test]

@@ -1,8 +1,9 @@
-//! Incremental parser of HTTP/1.x request heads, independent of how the bytes are split (RFC 9110, RFC 9112). Owns
-//! the bytes of an unfinished head; never chooses a response (`site.rs` does).
+//! Incremental parser of HTTP/1.x request heads, independent of how the bytes are split (RFC 9110, RFC 9112).
+//! Owns the bytes of an unfinished head; never chooses a response (`site.rs` does).
 //!
-//! The only user of httparse. No request to Plume has a body, so a request is its head; one that announces a body is
-//! rejected unread. That rules out request smuggling, where two parsers disagree on where a request ends.
+//! The only user of httparse. No request to Plume has a body, so a request is its head; one that announces a
+//! body is rejected unread. That rules out request smuggling, where two parsers disagree on where a request
+//! ends.
 
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX};
 use std::net::Ipv6Addr;
@@ -18,8 +19,8 @@ pub struct HeadReader {
 impl HeadReader {
     /// Takes bytes up to and including the end of one head, or up to the first byte that no head can contain.
     ///
-    /// Returns how many bytes were used, and the outcome; `None` means that all were used and more are needed. After
-    /// an error the rest of the bytes has no meaning: the connection must be closed.
+    /// Returns how many bytes were used, and the outcome; `None` means that all were used and more are
+    /// needed. After an error the rest of the bytes has no meaning: the connection must be closed.
     pub fn read(&mut self, bytes: &[u8]) -> (usize, Option<Result<Request, RequestError>>) {
         let mut begin = 0;
         for (used, &byte) in (1..).zip(bytes) {
@@ -58,8 +59,8 @@ impl HeadReader {
     }
 }
 
-/// State of the scan for the end of a head, after the last byte. It is all the scan remembers, so each byte is
-/// scanned once.
+/// State of the scan for the end of a head, after the last byte. It is all the scan remembers, so each byte
+/// is scanned once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
     /// Before a head.
@@ -86,9 +87,9 @@ enum Place {
 }
 
 impl Place {
-    /// Rejects control characters and a line feed without its CR at once: clients that send them (TLS to the wrong
-    /// port, a hand-written client) may never send the empty line that ends a head, and would wait for a response
-    /// until the timeout.
+    /// Rejects control characters and a line feed without its CR at once: clients that send them (TLS to the
+    /// wrong port, a hand-written client) may never send the empty line that ends a head, and would wait for
+    /// a response until the timeout.
     const fn after(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::Between, b'\r') => Self::BetweenCr,
@@ -146,8 +147,8 @@ impl From<httparse::Error> for RequestError {
 pub struct Request {
     /// The request method.
     pub method: Method,
-    /// The path of the target, without the query, as sent: nothing is decoded or resolved. The page's files have
-    /// plain names, so no other spelling can match one.
+    /// The path of the target, without the query, as sent: nothing is decoded or resolved. The page's files
+    /// have plain names, so no other spelling can match one.
     pub path: String,
     /// The client's HTTP version.
     pub version: Version,
@@ -163,8 +164,9 @@ pub struct Request {
     pub accepts_gzip: bool,
     /// A request to upgrade to a WebSocket.
     pub upgrade: Option<Upgrade>,
-    /// Whether the request has a Sec-WebSocket-Key. With a key but without [`Self::upgrade`], a proxy has removed the
-    /// upgrade, which is between it and its peer only (RFC 9110, section 7.6.1), and has passed on the rest.
+    /// Whether the request has a Sec-WebSocket-Key. With a key but without [`Self::upgrade`], a proxy has
+    /// removed the upgrade, which is between it and its peer only (RFC 9110, section 7.6.1), and has passed
+    /// on the rest.
     pub has_websocket_key: bool,
     /// Client addresses as reported by proxies: `X-Forwarded-For`, all its lines joined.
     pub forwarded_for: Option<String>,
@@ -259,8 +261,8 @@ impl Request {
     }
 }
 
-/// The header fields that Plume uses. Several lines of one name are joined with commas (RFC 9110, section 5.3), as
-/// lists require; fields that allow one value only (Host, Content-Length) become invalid by it.
+/// The header fields that Plume uses. Several lines of one name are joined with commas (RFC 9110, section
+/// 5.3), as lists require; fields that allow one value only (Host, Content-Length) become invalid by it.
 #[derive(Default)]
 struct Fields {
     host: Option<String>,
@@ -296,7 +298,8 @@ impl Fields {
                 "sec-websocket-key" => &mut fields.websocket_key,
                 _ => continue,
             };
-            // All values compared with these are ASCII, so replacing invalid UTF-8 with U+FFFD cannot create a match.
+            // All values compared with these are ASCII, so replacing invalid UTF-8 with U+FFFD cannot create
+            // a match.
             let value = String::from_utf8_lossy(header.value);
             match field {
                 Some(joined) => joined.extend([", ", &value]),
@@ -317,8 +320,8 @@ fn has_token(list: &str, token: &str) -> bool {
     list.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
-/// Whether a list of encodings (RFC 9110, section 12.5.3) accepts gzip, with no lower weight than the uncompressed
-/// form if that is listed.
+/// Whether a list of encodings (RFC 9110, section 12.5.3) accepts gzip, with no lower weight than the
+/// uncompressed form if that is listed.
 fn prefers_gzip(list: &str) -> bool {
     let weight_of = |names: &[&str]| {
         let mut codings = list.split(',').map(|item| item.split_once(';').unwrap_or((item, "q=1")));
@@ -341,8 +344,8 @@ fn thousandths(weight: &str) -> Option<u16> {
     thousandths.filter(|_| is_weight)
 }
 
-/// Splits a target in origin form or absolute form (RFC 9112, section 3.2) into authority and path; the query is
-/// dropped.
+/// Splits a target in origin form or absolute form (RFC 9112, section 3.2) into authority and path; the query
+/// is dropped.
 fn split_target(target: &str) -> Option<(Option<Authority>, &str)> {
     // A target has no fragment, and browsers percent-encode all characters outside ASCII.
     if !target.is_ascii() || target.contains('#') {

@@ -1,5 +1,5 @@
-//! Routes a request to its response, and encodes it. Owns the page's files and the list of allowed origins. Never
-//! reads a clock, so responses have no Date field (RFC 9110, section 6.6.1).
+//! Routes a request to its response, and encodes it. Owns the page's files and the list of allowed origins.
+//! Never reads a clock, so responses have no Date field (RFC 9110, section 6.6.1).
 
 use crate::http::assets::{Asset, Assets};
 use crate::http::request::{Authority, Method, Request, RequestError, Upgrade, Version, WHOLE_SERVER};
@@ -25,7 +25,8 @@ pub enum Answer {
         status: u16,
         /// Whether another request may follow; otherwise the connection closes after this response.
         keep_alive: bool,
-        /// Content to send after the bytes written so far: a file that all responses share. Empty if there is none.
+        /// Content to send after the bytes written so far: a file that all responses share. Empty if there is
+        /// none.
         body: Bytes,
         /// What the request shows about a proxy, if that was the reason for the status.
         fault: Option<ProxyFault>,
@@ -35,7 +36,8 @@ pub enum Answer {
 /// A setting of a proxy, or of Plume behind it, without which no page can connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyFault {
-    /// The Origin is neither the Host nor allowed: the proxy does not pass the Host on, or a foreign page connects.
+    /// The Origin is neither the Host nor allowed: the proxy does not pass the Host on, or a foreign page
+    /// connects.
     ForeignOrigin,
     /// A WebSocket handshake without its Upgrade: the proxy does not pass that on.
     UpgradeRemoved,
@@ -63,8 +65,8 @@ pub enum Peer {
 }
 
 impl Site {
-    /// A site of these files, whose WebSocket is also open to pages of these origins (`scheme://host[:port]`, in
-    /// lower case, without default ports, as browsers write them).
+    /// A site of these files, whose WebSocket is also open to pages of these origins (`scheme://host[:port]`,
+    /// in lower case, without default ports, as browsers write them).
     #[must_use]
     pub const fn new(assets: Assets, origins: Vec<String>) -> Self {
         Self { assets, origins }
@@ -122,8 +124,8 @@ impl Site {
         Answer::Upgraded
     }
 
-    /// Whether the request's origin, if it has one, may connect. Browsers let any page open a WebSocket to any
-    /// server, so the server has to check the origin (RFC 6455, section 10.2).
+    /// Whether the request's origin, if it has one, may connect. Browsers let any page open a WebSocket to
+    /// any server, so the server has to check the origin (RFC 6455, section 10.2).
     fn admits(&self, request: &Request, peer: Peer) -> bool {
         request.origin.as_ref().is_none_or(|origin| {
             let origin = origin.to_ascii_lowercase();
@@ -134,16 +136,17 @@ impl Site {
     }
 }
 
-/// Whether `origin` is the host that a proxy was asked for. Each proxy on the way may have added one. No page can send
-/// this field with a handshake, so it does not matter who wrote which part.
+/// Whether `origin` is the host that a proxy was asked for. Each proxy on the way may have added one. No page
+/// can send this field with a handshake, so it does not matter who wrote which part.
 fn is_forwarded(origin: &str, forwarded_host: Option<&str>) -> bool {
     let hosts = forwarded_host.unwrap_or_default().split(',');
     hosts.filter_map(|host| Authority::parse(host.trim())).any(|host| is_own(origin, &host))
 }
 
-/// Whether `origin` (in lower case) names this host and port. A host without a port has any port: browsers leave out
-/// only default ones, but some proxies remove the others, such as nginx with `$host`. The origin's scheme supplies its
-/// default port; schemes are not compared, because a proxy may terminate TLS in front of this server.
+/// Whether `origin` (in lower case) names this host and port. A host without a port has any port: browsers
+/// leave out only default ones, but some proxies remove the others, such as nginx with `$host`. The origin's
+/// scheme supplies its default port; schemes are not compared, because a proxy may terminate TLS in front of
+/// this server.
 fn is_own(origin: &str, host: &Authority) -> bool {
     let (authority, port_default) = if let Some(authority) = origin.strip_prefix("http://") {
         (authority, 80)
@@ -187,15 +190,16 @@ fn send(asset: &Asset, request: &Request, out: &mut Vec<u8>) -> Answer {
     response.field("Content-Type", asset.content_type).end(Some(Content::Shared(&form.body)), Some(request))
 }
 
-/// Whether If-None-Match lists this tag, by weak comparison (RFC 9110, sections 13.1.2 and 8.8.3.2). Other tags may
-/// contain commas, but ours do not, and no fragment of another tag between two commas has both quotes.
+/// Whether If-None-Match lists this tag, by weak comparison (RFC 9110, sections 13.1.2 and 8.8.3.2). Other
+/// tags may contain commas, but ours do not, and no fragment of another tag between two commas has both
+/// quotes.
 fn names_tag(tags: &str, etag: &str) -> bool {
     tags.trim() == "*"
         || tags.split(',').map(str::trim).any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// Answers a method that gets no content: OPTIONS with the methods that are allowed (RFC 9110, section 9.3.7), as some
-/// health checks use it, and others with the same as an error.
+/// Answers a method that gets no content: OPTIONS with the methods that are allowed (RFC 9110, section
+/// 9.3.7), as some health checks use it, and others with the same as an error.
 fn no_content(method: Method, request: &Request, allow: &str, out: &mut Vec<u8>) -> Answer {
     if method == Method::Options {
         return Response::begin(Status::NoContent, out).field("Allow", allow).end(None, Some(request));
@@ -302,8 +306,8 @@ impl<'o> Response<'o> {
             .end(Some(Content::Text(text)), request)
     }
 
-    /// Ends with this content, which a HEAD response omits, or with none. Without a parsed request the connection
-    /// cannot be kept.
+    /// Ends with this content, which a HEAD response omits, or with none. Without a parsed request the
+    /// connection cannot be kept.
     fn end(mut self, content: Option<Content<'_>>, request: Option<&Request>) -> Answer {
         if let Some(content) = content {
             self = self.field("Content-Length", &content.len().to_string());

@@ -7,8 +7,9 @@ pub(super) fn subject(mail: &Mail) -> String {
     format!("Your Plume login code: {}", mail.code)
 }
 
-/// The code comes first, alone on its line. The rest is our own text except for the name, which anyone may have
-/// chosen. No other word is as long as a code, so that the page finds the code in the whole email when it is pasted.
+/// The code comes first, alone on its line. The rest is our own text except for the name, which anyone may
+/// have chosen. No other word is as long as a code, so that the page finds the code in the whole email when
+/// it is pasted.
 pub(super) fn plain_text(site_name: &str, mail: &Mail) -> String {
     let code = &mail.code;
     let asked_for =
@@ -35,11 +36,11 @@ pub(super) fn html_text(site_name: &str, mail: &Mail) -> String {
     )
 }
 
-/// The name as the email may show it: as data, with nothing that a mail client turns into a link, since anyone can
-/// request an email to any address. Characters that join the parts of an address become spaces: `.`, `:`, `/`, `@`,
-/// their look-alikes such as the Chinese full stop, which is valid in domain names, and all other punctuation but a
-/// few marks. A name is omitted if it has as many digits as a telephone number, is too long for a line, or has no
-/// characters left.
+/// The name as the email may show it: as data, with nothing that a mail client turns into a link, since
+/// anyone can request an email to any address. Characters that join the parts of an address become spaces:
+/// `.`, `:`, `/`, `@`, their look-alikes such as the Chinese full stop, which is valid in domain names, and
+/// all other punctuation but a few marks. A name is omitted if it has as many digits as a telephone number,
+/// is too long for a line, or has no characters left.
 fn shown_name(name: &str) -> Option<String> {
     let digits = name.chars().filter(|char| char.is_numeric()).count();
     let spaced: String = name.chars().map(|char| if is_shown(char) { char } else { ' ' }).collect();

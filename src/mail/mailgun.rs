@@ -24,14 +24,14 @@ pub(super) struct MailgunTransport {
 impl MailgunTransport {
     pub(super) fn new(mailgun: &Mailgun) -> Self {
         let config = ureq::Agent::config_builder()
-            // Otherwise ureq reads the proxy from the environment, and configuration comes from `PLUME_` settings
-            // only.
+            // Otherwise ureq reads the proxy from the environment, and configuration comes from `PLUME_`
+            // settings only.
             .proxy(None)
             // A redirect could send the code to another host.
             .max_redirects(0)
             .http_status_as_error(false)
-            // Emails are rare, and sending one on a kept connection that the provider has closed meanwhile would lose
-            // it.
+            // Emails are rare, and sending one on a kept connection that the provider has closed meanwhile
+            // would lose it.
             .max_idle_connections(0)
             .max_response_header_size(ANSWER_BYTES_MAX)
             .input_buffer_size(ANSWER_BYTES_MAX)
@@ -102,8 +102,8 @@ fn reason(error: &ureq::Error) -> MailError {
     }
 }
 
-/// Resolves a host name on the sending thread, which may be left behind if the system's resolver takes too long. ureq's
-/// own resolver does so on another thread, and panics if the system cannot start one.
+/// Resolves a host name on the sending thread, which may be left behind if the system's resolver takes too
+/// long. ureq's own resolver does so on another thread, and panics if the system cannot start one.
 #[derive(Debug)]
 struct HostLookUp;
 
@@ -127,5 +127,6 @@ impl Resolver for HostLookUp {
     }
 }
 
-/// Limit for the head of the provider's response, and for the connection's buffers, in bytes: far more than needed.
+/// Limit for the head of the provider's response, and for the connection's buffers, in bytes: far more than
+/// needed.
 const ANSWER_BYTES_MAX: usize = 16 << 10;

@@ -1,5 +1,6 @@
-//! The form of an email: header fields (RFC 5322), encoded words (RFC 2047), and its text twice, plain and as HTML (RFC
-//! 2046). All of it is ASCII, except for a recipient's address that is not. A pure function of its fields.
+//! The form of an email: header fields (RFC 5322), encoded words (RFC 2047), and its text twice, plain and as
+//! HTML (RFC 2046). All of it is ASCII, except for a recipient's address that is not. A pure function of its
+//! fields.
 
 use crate::config::Sender;
 use data_encoding::{BASE64, BASE64_MIME};
@@ -51,7 +52,8 @@ impl Message<'_> {
     }
 }
 
-/// A text and the name of its encoding. Base64 only where it must be: spam filters take plain text in it for disguised.
+/// A text and the name of its encoding. Base64 only where it must be: spam filters take plain text in it for
+/// disguised.
 fn body(text: &str) -> (&'static str, String) {
     if text.is_ascii() && text.lines().all(|line| line.len() <= LINE_BYTES_MAX) {
         return ("7bit", text.lines().flat_map(|line| [line, "\r\n"]).collect());

@@ -1,5 +1,5 @@
-//! Which emails wait, which are being sent, and when each has timed out. A state machine without threads or clocks:
-//! [`Mailer`](super::Mailer) runs the threads and tells it the time.
+//! Which emails wait, which are being sent, and when each has timed out. A state machine without threads or
+//! clocks: [`Mailer`](super::Mailer) runs the threads and tells it the time.
 
 use crate::ids::MailId;
 use crate::limits::{MAIL_QUEUE_MAX, MAIL_THREADS_MAX};
@@ -16,7 +16,8 @@ pub(super) struct Job {
 
 #[derive(Default)]
 pub(super) struct MailQueue {
-    /// Emails without a thread, oldest first. All have the same timeout, so they are in order of their deadlines, too.
+    /// Emails without a thread, oldest first. All have the same timeout, so they are in order of their
+    /// deadlines, too.
     waiting: VecDeque<Job>,
     /// At most [`MAIL_THREADS_MAX`].
     threads: Vec<Thread>,
@@ -25,7 +26,8 @@ pub(super) struct MailQueue {
 /// A thread that sends an email.
 struct Thread {
     mail: MailId,
-    /// `None` once the email has failed as late: the thread is left behind, and takes up its slot until it ends.
+    /// `None` once the email has failed as late: the thread is left behind, and takes up its slot until it
+    /// ends.
     deadline: Option<Instant>,
 }
 
@@ -42,7 +44,8 @@ impl MailQueue {
         Ok(())
     }
 
-    /// The next email to send, if there is room for its thread. From now on the thread counts, until [`end`](Self::end).
+    /// The next email to send, if there is room for its thread. From now on the thread counts, until
+    /// [`end`](Self::end).
     pub(super) fn start(&mut self) -> Option<Job> {
         if self.threads.len() >= MAIL_THREADS_MAX {
             return None;
@@ -52,8 +55,8 @@ impl MailQueue {
         Some(job)
     }
 
-    /// Frees the slot of the email's thread, if it had one. Returns whether its result counts: it does not if the email
-    /// has already failed as late.
+    /// Frees the slot of the email's thread, if it had one. Returns whether its result counts: it does not if
+    /// the email has already failed as late.
     pub(super) fn end(&mut self, mail: MailId) -> bool {
         let Some(slot) = self.threads.iter().position(|thread| thread.mail == mail) else { return true };
         self.threads.swap_remove(slot).deadline.is_some()

@@ -1,8 +1,8 @@
 //! Hands emails to an SMTP server (RFC 5321), over TLS (RFC 3207, RFC 8314) and with AUTH (RFC 4954).
 //!
-//! Each email has a connection of its own. Before each read and write the socket's timeout is set to what is left until the
-//! email's deadline, so a server that answers byte by byte holds the thread no longer than a silent one. Replies are
-//! bounded, too.
+//! Each email has a connection of its own. Before each read and write the socket's timeout is set to what is
+//! left until the email's deadline, so a server that answers byte by byte holds the thread no longer than a
+//! silent one. Replies are bounded, too.
 
 use super::message::Message;
 use super::{Transport, is_tls, letter};
@@ -264,7 +264,8 @@ impl Session {
             Some(Mechanism::Plain) => {
                 let response = encode(&format!("\0{user}\0{password}"));
                 let command = format!("AUTH PLAIN {response}");
-                // A longer line would be too long for a command (RFC 4954, section 4): the response follows by itself.
+                // A longer line would be too long for a command (RFC 4954, section 4): the response follows
+                // by itself.
                 if command.len() + CRLF.len() <= COMMAND_BYTES_MAX {
                     self.command(&command, SUCCESS)
                 } else {
@@ -439,8 +440,8 @@ impl Reply {
     }
 }
 
-/// A message of CRLF lines as DATA transfers it: a dot in front of each line that begins with one (RFC 5321, section
-/// 4.5.2), and a dot alone on the last line.
+/// A message of CRLF lines as DATA transfers it: a dot in front of each line that begins with one (RFC 5321,
+/// section 4.5.2), and a dot alone on the last line.
 fn stuffed(message: &str) -> String {
     let mut stuffed = String::with_capacity(message.len() + 64);
     for line in message.lines() {

@@ -1,13 +1,13 @@
-//! The outbox of one connection: its private frames, and its cursor into the room's log. Owns unsent bytes and
-//! positions; never touches sockets, and never looks inside a frame.
+//! The outbox of one connection: its private frames, and its cursor into the room's log. Owns unsent bytes
+//! and positions; never touches sockets, and never looks inside a frame.
 //!
-//! Bytes leave in this order: the staged bytes (the rest of a half-sent frame of the room, then private frames), then
-//! the shared body of an HTTP response, then the ring from the cursor up to the position of the next private frame. A
-//! ping and pongs are staged only when nothing else is, that is, between two frames.
+//! Bytes leave in this order: the staged bytes (the rest of a half-sent frame of the room, then private
+//! frames), then the shared body of an HTTP response, then the ring from the cursor up to the position of the
+//! next private frame. A ping and pongs are staged only when nothing else is, that is, between two frames.
 //!
-//! Anything may happen between [`Outbox::unsent`] and [`Outbox::wrote`]: the ring may grow and lap the cursor, the
-//! connection may end. So `wrote` accounts for a write by what was offered, never by the state at the time of the
-//! call.
+//! Anything may happen between [`Outbox::unsent`] and [`Outbox::wrote`]: the ring may grow and lap the
+//! cursor, the connection may end. So `wrote` accounts for a write by what was offered, never by the state at
+//! the time of the call.
 
 use crate::limits::PONG_BYTES_MAX;
 use crate::room::log::{Position, Ring};
@@ -21,15 +21,16 @@ pub(crate) struct Outbox {
     staged_sent: u32,
     /// Bytes at the front of `staged` that are the rest of a frame of the room.
     room_rest: u32,
-    /// The unsent part of the one shared body, sent after `staged`. Boxed, because only HTTP connections have one,
-    /// and only briefly.
+    /// The unsent part of the one shared body, sent after `staged`. Boxed, because only HTTP connections have
+    /// one, and only briefly.
     body: Option<Box<Bytes>>,
     /// Position in the ring, always between two frames.
     cursor: Position,
-    /// Whether this connection reads the ring. When it stops, the cursor is kept for a write that has not been
-    /// accounted for yet.
+    /// Whether this connection reads the ring. When it stops, the cursor is kept for a write that has not
+    /// been accounted for yet.
     is_reader: bool,
-    /// Private frames that wait until the cursor reaches their position, in order of positions; usually `None`.
+    /// Private frames that wait until the cursor reaches their position, in order of positions; usually
+    /// `None`.
     #[expect(clippy::box_collection, reason = "an idle member is three words smaller")]
     later: Option<Box<VecDeque<Later>>>,
     /// Unsent pongs. Boxed, for most connections have none.
@@ -78,15 +79,15 @@ impl Outbox {
         }
     }
 
-    /// Queues a shared body after all other private bytes, without a copy. For HTTP only: an HTTP connection never
-    /// reads the ring, so no frame of the room can fall inside the body.
+    /// Queues a shared body after all other private bytes, without a copy. For HTTP only: an HTTP connection
+    /// never reads the ring, so no frame of the room can fall inside the body.
     pub(crate) fn push_body(&mut self, body: Bytes) {
         self.stage_body();
         self.body = Some(Box::new(body)).filter(|body| !body.is_empty());
     }
 
-    /// Queues a private frame at a position in the ring. Private frames keep their order: one that already waits at a
-    /// later position is sent first.
+    /// Queues a private frame at a position in the ring. Private frames keep their order: one that already
+    /// waits at a later position is sent first.
     pub(crate) fn push_at(&mut self, place: Position, frame: &[u8]) {
         let later = self.later.get_or_insert_default();
         let place = later.back().map_or(place, |&(last, _)| last.max(place));
@@ -119,8 +120,8 @@ impl Outbox {
         self.ping_due = true;
     }
 
-    /// Queues an encoded pong for the next frame boundary. While [`PONG_BYTES_MAX`] are unsent, a further pong replaces
-    /// the newest (RFC 6455, section 5.5.3).
+    /// Queues an encoded pong for the next frame boundary. While [`PONG_BYTES_MAX`] are unsent, a further
+    /// pong replaces the newest (RFC 6455, section 5.5.3).
     pub(crate) fn pong(&mut self, frame: &[u8]) {
         let pongs = self.pongs.get_or_insert_default();
         if pongs.frames.len() + frame.len() > PONG_BYTES_MAX {
@@ -142,15 +143,15 @@ impl Outbox {
             || self.pongs.is_some()
     }
 
-    /// Unsent private bytes. The rest of a frame of the room does not count: the client did not request it, so it
-    /// must not use up the budget for replies.
+    /// Unsent private bytes. The rest of a frame of the room does not count: the client did not request it,
+    /// so it must not use up the budget for replies.
     pub(crate) fn private_bytes(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| body.len());
         self.staged.len() - self.staged_sent.max(self.room_rest) as usize + body + self.later_bytes()
     }
 
-    /// Bytes held in memory for this connection alone: private bytes and the rest of a frame of the room, but not a
-    /// shared body.
+    /// Bytes held in memory for this connection alone: private bytes and the rest of a frame of the room, but
+    /// not a shared body.
     pub(crate) fn held_bytes(&self) -> usize {
         self.staged.len() - self.staged_sent as usize + self.later_bytes()
     }
@@ -181,8 +182,8 @@ impl Outbox {
         [staged, first, second]
     }
 
-    /// Accounts for the first `taken` of the bytes offered by the last `unsent`. Returns whether all of them were
-    /// taken.
+    /// Accounts for the first `taken` of the bytes offered by the last `unsent`. Returns whether all of them
+    /// were taken.
     ///
     /// # Errors
     /// [`Torn`] if they end within a frame whose rest has been overwritten.
@@ -210,8 +211,8 @@ impl Outbox {
         Ok(taken == offer.staged + offer.rest)
     }
 
-    /// Copies the rest of a shared body to the end of `staged`, so that more bytes can follow it. The copy is small:
-    /// a client with many unsent bytes is not read, so no further response is queued for it.
+    /// Copies the rest of a shared body to the end of `staged`, so that more bytes can follow it. The copy is
+    /// small: a client with many unsent bytes is not read, so no further response is queued for it.
     fn stage_body(&mut self) {
         if let Some(body) = self.body.take() {
             self.staged.extend_from_slice(&body);

@@ -1,9 +1,9 @@
-//! The room's log: one ring buffer of encoded frames. Owns bytes, frame starts and ids; never parses a frame, and
-//! knows no reader.
+//! The room's log: one ring buffer of encoded frames. Owns bytes, frame starts and ids; never parses a frame,
+//! and knows no reader.
 //!
-//! Every frame has an id; ids are consecutive integers from 1. A reader is a [`Position`], always at the start of a
-//! frame or at the end of the ring. When the ring is full, the oldest frames are overwritten: a position before
-//! [`Ring::oldest`] has been lapped.
+//! Every frame has an id; ids are consecutive integers from 1. A reader is a [`Position`], always at the
+//! start of a frame or at the end of the ring. When the ring is full, the oldest frames are overwritten: a
+//! position before [`Ring::oldest`] has been lapped.
 
 use std::collections::VecDeque;
 
@@ -46,8 +46,8 @@ impl Ring {
         }
     }
 
-    /// Appends an encoded frame and returns its id, or `None` if the frame is empty or longer than the ring. Marks
-    /// need not be unique: callers compare the bytes of [`Ring::marked`] frames. Zero means no mark.
+    /// Appends an encoded frame and returns its id, or `None` if the frame is empty or longer than the ring.
+    /// Marks need not be unique: callers compare the bytes of [`Ring::marked`] frames. Zero means no mark.
     pub(crate) fn append(&mut self, frame: &[u8], mark: u32) -> Option<u64> {
         if frame.is_empty() || frame.len() > self.bytes.len() {
             return None;
@@ -100,7 +100,8 @@ impl Ring {
         self.oldest_id + self.starts.partition_point(|&start| start < position) as u64
     }
 
-    /// The frames with a mark and their starts, newest first; searches only the newest [`MARKED_FRAMES_MAX`] frames.
+    /// The frames with a mark and their starts, newest first; searches only the newest [`MARKED_FRAMES_MAX`]
+    /// frames.
     pub(crate) fn marked(&self, mark: u32) -> impl Iterator<Item = (Position, Slices<'_>)> {
         let oldest = self.marks.len().saturating_sub(MARKED_FRAMES_MAX);
         let places =
@@ -119,8 +120,8 @@ impl Ring {
         Some(self.starts.get(skipped).copied().unwrap_or(self.end))
     }
 
-    /// The bytes from one position to another, at most `bytes_max`; empty if the positions are out of order or
-    /// outside the ring.
+    /// The bytes from one position to another, at most `bytes_max`; empty if the positions are out of order
+    /// or outside the ring.
     pub(crate) fn slices(&self, from: Position, to: Position, bytes_max: usize) -> Slices<'_> {
         if !(self.oldest() <= from && from <= to && to <= self.end) {
             return [&[], &[]];
@@ -156,8 +157,8 @@ impl Ring {
     }
 }
 
-/// How many of the newest frames a search for a mark visits. The frame of a line has more than 64 bytes, so this
-/// covers all frames of the default ring of 4 MiB; a full search takes a few microseconds.
+/// How many of the newest frames a search for a mark visits. The frame of a line has more than 64 bytes, so
+/// this covers all frames of the default ring of 4 MiB; a full search takes a few microseconds.
 const MARKED_FRAMES_MAX: usize = 1 << 16;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Presence: which users are in the room, and since when. Owns names, order of entering and the leave grace. Never
-//! touches connections: the server reports a user's first and last one.
+//! Presence: which users are in the room, and since when. Owns names, order of entering and the leave grace.
+//! Never touches connections: the server reports a user's first and last one.
 //!
-//! A user whose last connection ends stays present for a grace period, so that a page reload does not broadcast
-//! "left" and "entered".
+//! A user whose last connection ends stays present for a grace period, so that a page reload does not
+//! broadcast "left" and "entered".
 
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
@@ -37,8 +37,8 @@ impl<U: Ord + Copy> Default for Presence<U> {
 }
 
 impl<U: Ord + Copy> Presence<U> {
-    /// A connection of the user has joined. Returns whether the user enters: a further connection, or a return within
-    /// the grace, does not count as entering.
+    /// A connection of the user has joined. Returns whether the user enters: a further connection, or a
+    /// return within the grace, does not count as entering.
     pub(crate) fn arrive(&mut self, user: U, name: &Rc<str>) -> bool {
         if let Some(present) = self.present.get_mut(&user) {
             self.grace.set(user, &mut present.grace_ends, None);

@@ -1,9 +1,9 @@
-//! The room's readers, and the order in which they are written to. Owns connection ids and the position of the
-//! current round of writes; never touches a connection or its unsent bytes.
+//! The room's readers, and the order in which they are written to. Owns connection ids and the position of
+//! the current round of writes; never touches a connection or its unsent bytes.
 //!
-//! A broadcast line begins a round: each member is polled once for unsent bytes. Lines that arrive during a round
-//! schedule one more round after it, so batches grow under load and no member is polled more than once for the same
-//! lines.
+//! A broadcast line begins a round: each member is polled once for unsent bytes. Lines that arrive during a
+//! round schedule one more round after it, so batches grow under load and no member is polled more than once
+//! for the same lines.
 
 use crate::ids::ClientId;
 

@@ -1,5 +1,5 @@
-//! A page in the manner of the first Plume's, served from a folder: written against the types 0 to 5 and nothing else,
-//! with its script inline.
+//! A page in the manner of the first Plume's, served from a folder: written against the types 0 to 5 and
+//! nothing else, with its script inline.
 
 use crate::support::{Bot, Chromium, Page, Plume, TempDir};
 use std::fs;

@@ -16,7 +16,8 @@ fn a_thousand_lines_do_not_move_the_reader() {
     ada.page.wheel("#log", -600);
     ada.page.wait(&format!("{DISTANCE} > 500"));
     settle(&ada.page);
-    // Near the top of what is in sight: 700 more lines must not be enough to drop it, but they are for many before.
+    // Near the top of what is in sight: 700 more lines must not be enough to drop it, but they are for many
+    // before.
     ada.page.eval(
         "{ const top = document.querySelector('#log').getBoundingClientRect().top;
             window.anchor = [...document.querySelectorAll('#log .line')]

@@ -161,6 +161,6 @@ fn check_time(page: &Page<'_>, what: &str) {
 
 /// As many as made a newcomer wait for more than a minute.
 const LINES: usize = 13;
-/// An idle machine takes a tenth of a second or two, and a busy one ten times as long. Without bounds, thirteen piles of marks took
-/// 38 seconds and more, three for each.
+/// An idle machine takes a tenth of a second or two, and a busy one ten times as long. Without bounds,
+/// thirteen piles of marks took 38 seconds and more, three for each.
 const BUSY_MS_MAX: f64 = 5_000.0;

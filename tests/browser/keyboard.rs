@@ -56,8 +56,8 @@ fn tab_reaches_everything_in_order_and_shows_where_it_is() {
     check_tab_order(&ada.page, &["people-button", "leave", "log", "text", "send"]);
 }
 
-/// Goes once round with Tab: every control that can be seen is on the way, in the order of the document, those of
-/// `expected` among them, and each shows that it has the focus.
+/// Goes once round with Tab: every control that can be seen is on the way, in the order of the document,
+/// those of `expected` among them, and each shows that it has the focus.
 #[track_caller]
 fn check_tab_order(page: &Page<'_>, expected: &[&str]) {
     let there = page.eval(

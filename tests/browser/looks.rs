@@ -57,8 +57,8 @@ fn check_contrast(page: &Page<'_>) {
     }
 }
 
-/// All texts (and placeholders) that can be seen and have less contrast than 4.5, which is what WCAG 2 asks for at
-/// level AA. Colours are painted on a canvas to learn what they are, whatever notation they have.
+/// All texts (and placeholders) that can be seen and have less contrast than 4.5, which is what WCAG 2 asks
+/// for at level AA. Colours are painted on a canvas to learn what they are, whatever notation they have.
 const WEAK_TEXTS: &str = r"{
     const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
     const paint = (color, alpha) => {

@@ -1,5 +1,5 @@
-//! Connections that end, devices that are offline, servers that go away: what a person sees, and that no line is lost
-//! or said twice.
+//! Connections that end, devices that are offline, servers that go away: what a person sees, and that no line
+//! is lost or said twice.
 
 use crate::support::{Chromium, Person, Plume, Relay, Way};
 

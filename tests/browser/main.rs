@@ -1,8 +1,8 @@
 //! The page in a real browser, against the built binary, as a person would use it.
 //!
-//! These tests need Chromium (`chromium` in the path, or whatever `CHROMIUM` names), so a plain `cargo test` leaves
-//! them out: `cargo test --test browser -- --ignored`. Each starts a server and a browser of its own, and at its end
-//! the console of every page must be silent.
+//! These tests need Chromium (`chromium` in the path, or whatever `CHROMIUM` names), so a plain `cargo test`
+//! leaves them out: `cargo test --test browser -- --ignored`. Each starts a server and a browser of its own,
+//! and at its end the console of every page must be silent.
 //!
 //! The pictures of the README are taken by one of them:
 //! `SCREENSHOTS=docs/screenshots cargo test --test browser -- --ignored screenshots`.

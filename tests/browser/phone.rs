@@ -66,8 +66,8 @@ fn on_a_phone_the_people_are_behind_a_button() {
     ada.page.wait("!document.querySelector('#people').checkVisibility()");
 }
 
-/// On two phones, with and without a keyboard over half of the screen, nothing is wider than the screen, and what is
-/// `needed` is in sight.
+/// On two phones, with and without a keyboard over half of the screen, nothing is wider than the screen, and
+/// what is `needed` is in sight.
 #[track_caller]
 fn check_fit(page: &Page<'_>, needed: &[&str]) {
     for (width, height) in [(390, 844), (320, 640), (390, 450), (320, 340)] {
@@ -79,8 +79,8 @@ fn check_fit(page: &Page<'_>, needed: &[&str]) {
     page.phone(390, 844);
 }
 
-/// What is wrong, in words. The forms may be scrolled where a keyboard leaves them little room; the room may not, for
-/// its log is what scrolls.
+/// What is wrong, in words. The forms may be scrolled where a keyboard leaves them little room; the room may
+/// not, for its log is what scrolls.
 const FAULTS: &str = "(width, height, needed) => {
     const faults = [];
     const page = document.scrollingElement;

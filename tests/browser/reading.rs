@@ -1,5 +1,5 @@
-//! What a line shows is what it is: links lead where they say, each line and all code has its own direction, and a copy
-//! reads as the log does.
+//! What a line shows is what it is: links lead where they say, each line and all code has its own direction,
+//! and a copy reads as the log does.
 
 use crate::support::{Bot, Chromium, Person, Plume};
 use serde_json::{Value, json};
@@ -43,7 +43,8 @@ fn links_lead_where_they_say() {
     }
 }
 
-/// Where the first and the last letter of each row of the newest line stand: true where it reads from left to right.
+/// Where the first and the last letter of each row of the newest line stand: true where it reads from left to
+/// right.
 const DIRECTIONS: &str = "{
     const text = document.querySelector('#log .line:last-child .text');
     const places = [];

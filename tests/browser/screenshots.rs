@@ -5,8 +5,8 @@ use crate::support::{Bot, Chromium, Person, Plume};
 use std::path::PathBuf;
 use std::{env, fs};
 
-/// Writes the pictures into the folder that `SCREENSHOTS` names, or out of the way where none is named: then it only
-/// makes sure that it could.
+/// Writes the pictures into the folder that `SCREENSHOTS` names, or out of the way where none is named: then
+/// it only makes sure that it could.
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn screenshots() {

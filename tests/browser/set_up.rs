@@ -1,9 +1,11 @@
-//! Where Plume lives and what is around it: below a path, behind a proxy that is set up wrongly, in an old browser.
+//! Where Plume lives and what is around it: below a path, behind a proxy that is set up wrongly, in an old
+//! browser.
 
 use crate::support::{Chromium, Person, Plume, Relay};
 use serde_json::json;
 
-/// Passes on what is below `/chat/`, without that, as `proxy_pass http://plume/;` does; the rest is not Plume's.
+/// Passes on what is below `/chat/`, without that, as `proxy_pass http://plume/;` does; the rest is not
+/// Plume's.
 fn strip_path(head: &mut Vec<u8>) {
     let target = b"GET /chat/";
     let rest = if head.starts_with(target) {

@@ -37,7 +37,8 @@ fn twenty_wrong_tries_a_minute_however_the_address_is_dressed() {
     assert_eq!(looked_at, 20, "within a minute");
     assert!(may_try(&server, "203.0.113.6"), "the neighbour");
     assert!(may_try(&server, "203.0.113.5, 203.0.113.7"), "who names the victim to the left");
-    // Who is in is not harmed by what others try from the same address, and nor is a right token's owner elsewhere.
+    // Who is in is not harmed by what others try from the same address, and nor is a right token's owner
+    // elsewhere.
     onlooker.finish();
 }
 
@@ -119,7 +120,8 @@ fn an_address_with_too_many_connections_keeps_nobody_else_out() {
     onlooker.finish();
 }
 
-/// Whether somebody is let in whose address is told in these lines; what it said itself stands above what the proxy added.
+/// Whether somebody is let in whose address is told in these lines; what it said itself stands above what the
+/// proxy added.
 fn admitted_by_lines(server: &Plume, lines: &[String]) -> Option<TcpStream> {
     let fields: Vec<_> = lines.iter().map(|line| ["X-Forwarded-For: ", line, "\r\n"].concat()).collect();
     let request = format!("{}\r\n{}\r\n", handshake().trim_end(), fields.concat());

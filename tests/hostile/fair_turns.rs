@@ -1,4 +1,5 @@
-//! Nobody gets more than a share of the server: not by pipelines, pings or fragments, not by many connections.
+//! Nobody gets more than a share of the server: not by pipelines, pings or fragments, not by many
+//! connections.
 
 use crate::onlooker::{Onlooker, hear};
 use crate::raw::connect;
@@ -32,7 +33,8 @@ impl Attack {
         let mut reader = stream.try_clone().expect("a socket can be cloned");
         let mut writer = stream;
         let mut answers = vec![0; 64 << 10];
-        // What was written in part goes on where it ended, or the server would close a connection that talks nonsense.
+        // What was written in part goes on where it ended, or the server would close a connection that talks
+        // nonsense.
         let mut begun_bytes = 0;
         let write = move || {
             begun_bytes = (begun_bytes + writer.write(&bytes[begun_bytes..])?) % bytes.len();
@@ -75,8 +77,9 @@ fn pipelines_that_are_read_do_not_hold_up_the_room() {
     onlooker.finish();
 }
 
-/// More guests than the server writes to in one turn, so that their pongs alone could fill each turn. One thread serves them
-/// all: it leaves the server a core of its own, and the guests have something to be answered in each turn.
+/// More guests than the server writes to in one turn, so that their pongs alone could fill each turn. One
+/// thread serves them all: it leaves the server a core of its own, and the guests have something to be
+/// answered in each turn.
 #[test]
 fn guests_that_ping_do_not_hold_up_the_room() {
     const GUESTS: usize = 96;
@@ -91,13 +94,15 @@ fn guests_that_ping_do_not_hold_up_the_room() {
             (own, 0)
         })
         .collect();
-    // One at a time: a pong for each of them in each turn is what matters, and not how many pings the processor can read.
+    // One at a time: a pong for each of them in each turn is what matters, and not how many pings the
+    // processor can read.
     let ping = frame(0x89, b"");
     let mut answers = vec![0; 16 << 10];
     let begun = Instant::now();
     while begun.elapsed() < ATTACK {
         for (guest, begun_bytes) in &mut guests {
-            // Each fails while there is nothing to do. A ping that was written in part goes on where it ended.
+            // Each fails while there is nothing to do. A ping that was written in part goes on where it
+            // ended.
             if let Ok(written) = guest.write(&ping[*begun_bytes..]) {
                 *begun_bytes = (*begun_bytes + written) % ping.len();
             }

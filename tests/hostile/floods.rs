@@ -1,4 +1,5 @@
-//! One address that connects thousands of times in a second: it keeps nobody else out, and does not fill the log.
+//! One address that connects thousands of times in a second: it keeps nobody else out, and does not fill the
+//! log.
 
 use crate::onlooker::Onlooker;
 use crate::raw::handshake;
@@ -18,7 +19,8 @@ const FLOOD_FOR: Duration = Duration::from_secs(5);
 const FLOOD_HELD: usize = 400;
 /// What others do during the flood may take this long.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
-/// Between two connections: thousands come in a second, and yet a server without optimizations has time to look at each.
+/// Between two connections: thousands come in a second, and yet a server without optimizations has time to
+/// look at each.
 const FLOOD_PACE: Duration = Duration::from_micros(100);
 
 /// A connection from this source address, or the error where the server resets it at once.
@@ -44,7 +46,8 @@ impl Drop for EndsFlood<'_> {
     }
 }
 
-/// Connects from one address thousands of times in a second, says `words` on each connection, and holds the first, while `meanwhile` runs.
+/// Connects from one address thousands of times in a second, says `words` on each connection, and holds the
+/// first, while `meanwhile` runs.
 fn flood(source: IpAddr, server: SocketAddr, words: &[u8], meanwhile: impl FnOnce()) {
     let is_over = AtomicBool::new(false);
     let connected = AtomicUsize::new(0);
@@ -128,8 +131,8 @@ fn a_flood_by_way_of_a_proxy_keeps_nobody_else_out() {
     onlooker.finish();
 }
 
-/// Needs a network with more addresses than this machine's own, which have no limits: a namespace with nothing but a loopback
-/// device. Where the system grants none to users, this test shows nothing and says so.
+/// Needs a network with more addresses than this machine's own, which have no limits: a namespace with
+/// nothing but a loopback device. Where the system grants none to users, this test shows nothing and says so.
 #[test]
 fn a_flood_of_an_address_over_its_limit_keeps_nobody_else_out() {
     const INSIDE: &str = "PLUME_TEST_IN_NAMESPACE";

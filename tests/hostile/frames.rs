@@ -1,5 +1,5 @@
-//! What the Autobahn test suite asks of a WebSocket server, in its groups 1 to 7 and 10, as far as a chat can be asked: what
-//! it has echoed there is a line of the room here.
+//! What the Autobahn test suite asks of a WebSocket server, in its groups 1 to 7 and 10, as far as a chat can
+//! be asked: what it has echoed there is a line of the room here.
 
 use crate::onlooker::Onlooker;
 use crate::support::{Client, Event, Plume, frame};
@@ -14,8 +14,8 @@ enum Seen {
 
 use Seen::{Close, Line, Pong};
 
-/// A case: its number in the suite, what is sent, and what is to be seen. What stands behind [`pause`] is sent when all but
-/// the close has been seen.
+/// A case: its number in the suite, what is sent, and what is to be seen. What stands behind [`pause`] is
+/// sent when all but the close has been seen.
 type Case = (String, Vec<Vec<u8>>, Vec<Seen>);
 
 /// A place in a case where the suite would wait for the echo.

@@ -1,4 +1,5 @@
-//! Guesses: of codes, of flow tokens, of session tokens. They let nobody in, and they take nothing from anybody.
+//! Guesses: of codes, of flow tokens, of session tokens. They let nobody in, and they take nothing from
+//! anybody.
 
 use crate::onlooker::Onlooker;
 use crate::support::{Client, Event, Plume};
@@ -68,7 +69,8 @@ fn a_code_is_good_in_its_own_flow_alone() {
     let server = Plume::start(&[]);
     let onlooker = Onlooker::join(&server);
     let (mut ada, mut bob) = (ask(&server, "Ada"), ask(&server, "Bob"));
-    // Bob's code in Ada's flow and the other way round, from elsewhere: it costs a try of the flow that it is tried in.
+    // Bob's code in Ada's flow and the other way round, from elsewhere: it costs a try of the flow that it is
+    // tried in.
     for (flow, code) in [(&ada.flow, &bob.code), (&bob.flow, &ada.code)] {
         let mut client = Client::open(&server);
         client.auth_in(flow, code);

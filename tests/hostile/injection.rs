@@ -4,7 +4,8 @@ use crate::onlooker::Onlooker;
 use crate::support::{Client, FakeMailgun, Plume};
 use serde_json::json;
 
-/// A name may hold what means something in HTML, or what mail clients make a link of; in the mail it means nothing.
+/// A name may hold what means something in HTML, or what mail clients make a link of; in the mail it means
+/// nothing.
 #[test]
 fn html_and_links_in_a_name_are_text_in_the_mail() {
     let mailgun = FakeMailgun::start(&[]);
@@ -48,7 +49,8 @@ fn html_and_links_in_a_name_are_text_in_the_mail() {
     }
 }
 
-/// What would be more than one recipient, another header or another field is no address, and no mail goes out.
+/// What would be more than one recipient, another header or another field is no address, and no mail goes
+/// out.
 #[test]
 fn no_line_end_comes_into_a_subject_or_a_recipient() {
     let mailgun = FakeMailgun::start(&[]);
@@ -80,7 +82,8 @@ fn no_line_end_comes_into_a_subject_or_a_recipient() {
         assert_eq!(notice["reason"], "bad-email", "{email:?}: {notice}");
     }
     for name in ["Eve\r\nBcc: all@example.org", "Eve\rSubject: x", "Eve\u{0b}X", "Eve\u{85}X"] {
-        // The name ends at the first line end; white space within it is a space, and nothing else is left of it.
+        // The name ends at the first line end; white space within it is a space, and nothing else is left of
+        // it.
         client.hello_as(name, "eve@example.org");
         let answer = client.message();
         let shown = answer["user"]["name"].as_str().unwrap_or_default();
@@ -131,7 +134,8 @@ fn the_log_has_one_line_for_each_event_and_moves_no_cursor() {
     assert!(!log.contains(['\u{2028}', '\u{2029}']), "{log:?}");
 }
 
-/// A name turns no direction and hides nothing; a text may, and comes as it was said: the page shows it apart.
+/// A name turns no direction and hides nothing; a text may, and comes as it was said: the page shows it
+/// apart.
 #[test]
 fn characters_that_turn_the_direction_come_into_no_name() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);

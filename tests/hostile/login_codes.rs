@@ -1,5 +1,5 @@
-//! Requests for login codes that are meant to keep others out: they use up the budgets of a mailbox, of the server, and the tries
-//! of a code. Whoever owns the mailbox comes in all the same.
+//! Requests for login codes that are meant to keep others out: they use up the budgets of a mailbox, of the
+//! server, and the tries of a code. Whoever owns the mailbox comes in all the same.
 
 use crate::onlooker::Onlooker;
 use crate::support::{Client, FakeMailgun, Plume};
@@ -150,8 +150,8 @@ fn withstand(&Attack { who, address, granted_max, within }: &Attack) {
     assert!(granted <= granted_max, "{who}: {granted} codes");
 }
 
-/// At full speed, from many connections: the guesses of a day succeed with less than one in a million, and they keep the owner
-/// not out.
+/// At full speed, from many connections: the guesses of a day succeed with less than one in a million, and
+/// they keep the owner not out.
 #[test]
 fn an_address_bears_a_thousand_guesses_a_day_and_its_owner_comes_in() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);

@@ -1,7 +1,8 @@
-//! The built binary among people who mean it no good, and on days when everything goes wrong. In each test an [`Onlooker`] is in
-//! the room, and what it says has to be heard all the time.
+//! The built binary among people who mean it no good, and on days when everything goes wrong. In each test an
+//! [`Onlooker`] is in the room, and what it says has to be heard all the time.
 //!
-//! Each file is named for what it shows. What takes longer than a quarter of a minute runs when asked: `-- --ignored`.
+//! Each file is named for what it shows. What takes longer than a quarter of a minute runs when asked:
+//! `-- --ignored`.
 //!
 //! [`Onlooker`]: onlooker::Onlooker
 

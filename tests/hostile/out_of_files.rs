@@ -1,4 +1,5 @@
-//! No descriptor is left, or no place: those who are in stay in, nothing spins, and all is well once somebody goes.
+//! No descriptor is left, or no place: those who are in stay in, nothing spins, and all is well once somebody
+//! goes.
 
 use crate::onlooker::{Onlooker, hear};
 use crate::support::{Client, Http, Plume, wait_for};

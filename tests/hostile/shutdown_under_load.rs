@@ -1,4 +1,5 @@
-//! SIGTERM in the middle of everything: whoever's socket takes it is told, and the server is gone within five seconds.
+//! SIGTERM in the middle of everything: whoever's socket takes it is told, and the server is gone within five
+//! seconds.
 
 use crate::onlooker::{Onlooker, hear};
 use crate::raw::{Stalled, connect};

@@ -88,7 +88,8 @@ fn a_head_in_one_byte_packets_costs_as_much_as_it_is_long() {
     let onlooker = Onlooker::join(&server);
     let short = cost(&server, 16, 1 << 10);
     let long = cost(&server, 1, 16 << 10);
-    // As many bytes in as many packets. Reading from the start with each byte would cost sixteen times as much.
+    // As many bytes in as many packets. Reading from the start with each byte would cost sixteen times as
+    // much.
     assert!(long < short * 3 + Duration::from_millis(150), "{long:?} for one head, {short:?} for sixteen");
     assert!(long < Duration::from_millis(1_500), "{long:?} of processor time");
     onlooker.finish();

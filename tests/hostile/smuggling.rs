@@ -1,4 +1,5 @@
-//! Requests that two readers could cut in two ways. Each is refused as a whole: nothing within it is answered.
+//! Requests that two readers could cut in two ways. Each is refused as a whole: nothing within it is
+//! answered.
 
 use crate::onlooker::Onlooker;
 use crate::raw::{answers, shown, statuses};

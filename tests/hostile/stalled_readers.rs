@@ -131,7 +131,8 @@ fn who_asks_for_the_page_again_and_again_and_never_reads_it_costs_nothing() {
             let mut stream = connect(&server);
             set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
             stream.set_nonblocking(true).expect("a socket has the option");
-            // As many requests as the socket takes: the server stops to read them, so it is full at some time.
+            // As many requests as the socket takes: the server stops to read them, so it is full at some
+            // time.
             let requests = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(40_000);
             let sent = stream.write(requests.as_bytes());
             assert!(sent.is_ok_and(|bytes| bytes > 0), "it takes at least some");

@@ -1,4 +1,5 @@
-//! Files of a folder that is served: they are sent from where they lie, and never copied for who asks for them.
+//! Files of a folder that is served: they are sent from where they lie, and never copied for who asks for
+//! them.
 
 use crate::onlooker::Onlooker;
 use crate::raw::{connect, read_to_end};

@@ -1,5 +1,5 @@
-//! The process is stopped again and again, as a hypervisor does: whatever becomes due in the middle of a write, the server lives on, and no
-//! stream is garbled.
+//! The process is stopped again and again, as a hypervisor does: whatever becomes due in the middle of a
+//! write, the server lives on, and no stream is garbled.
 
 use crate::onlooker::{Onlooker, hear};
 use crate::raw::connect;

@@ -1,4 +1,5 @@
-//! Ways to spell a path out of the folder of the page. There is no way: files are found by their names, in memory.
+//! Ways to spell a path out of the folder of the page. There is no way: files are found by their names, in
+//! memory.
 
 use crate::onlooker::Onlooker;
 use crate::raw::answers;
@@ -6,7 +7,8 @@ use crate::support::Plume;
 use std::fs;
 use std::path::PathBuf;
 
-/// Each leads to `secret.txt` beside the folder, to a file of the system, or to one that is hidden, for some reader of paths.
+/// Each leads to `secret.txt` beside the folder, to a file of the system, or to one that is hidden, for some
+/// reader of paths.
 const SPELLINGS: [&str; 38] = [
     "/../secret.txt",
     "/static/../secret.txt",

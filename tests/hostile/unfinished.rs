@@ -1,4 +1,5 @@
-//! Frames and messages that announce much, never end, or are nothing: they cost their sender more than the server.
+//! Frames and messages that announce much, never end, or are nothing: they cost their sender more than the
+//! server.
 
 use crate::onlooker::{Onlooker, hear, hear_close};
 use crate::raw::connect;

@@ -60,7 +60,8 @@ impl Watched {
     /// The processor time that it has used, in steps of 10 ms.
     pub(crate) fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process)).expect("the process is ours");
-        // The name of the program stands in parentheses; proc(5) counts from it: utime is field 14, stime field 15.
+        // The name of the program stands in parentheses; proc(5) counts from it: utime is field 14, stime
+        // field 15.
         let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
         let ticks = fields.split_whitespace().skip(11).take(2);
         let ticks: u64 = ticks.map(|field| field.parse::<u64>().expect("a number")).sum();

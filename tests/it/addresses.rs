@@ -1,4 +1,5 @@
-//! Limits for each client address, which a trusted proxy tells; an address of this machine has none of its own.
+//! Limits for each client address, which a trusted proxy tells; an address of this machine has none of its
+//! own.
 
 use crate::support::{Client, FakeMailgun, Plume, wait_for};
 

@@ -310,7 +310,8 @@ fn a_name_that_looks_like_a_taken_one_is_refused() {
 #[test]
 fn capitals_of_another_script_that_look_like_a_taken_name_are_refused() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);
-    // The second is Cyrillic, Greek, or Cyrillic in lower case, which looks like the first once it is written in capitals.
+    // The second is Cyrillic, Greek, or Cyrillic in lower case, which looks like the first once it is written
+    // in capitals.
     for (n, (name, other)) in
         [("Bob", "ВОВ"), ("Tom", "ТОМ"), ("Kate", "ΚΑΤΕ"), ("КАРА", "kapa"), ("Hob", "ноь"), ("вов2", "BOB2")]
             .into_iter()

@@ -1,7 +1,8 @@
-//! Login emails through SMTP servers that people have: aiosmtpd with TLS, AUTH and an authority of its own, and `OpenSMTPD`.
+//! Login emails through SMTP servers that people have: aiosmtpd with TLS, AUTH and an authority of its own,
+//! and `OpenSMTPD`.
 //!
-//! Ignored, because they are not on every machine: Debian's python3-aiosmtpd, and its opensmtpd unpacked into the folder
-//! `OPENSMTPD_PACKAGE`, to be run as root.
+//! Ignored, because they are not on every machine: Debian's python3-aiosmtpd, and its opensmtpd unpacked into
+//! the folder `OPENSMTPD_PACKAGE`, to be run as root.
 
 use crate::support::{Client, FakeSmtp, Offer, Plume, SENDER, fixture, wait_for};
 use serde_json::Value;

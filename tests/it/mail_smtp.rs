@@ -1,4 +1,5 @@
-//! Login emails by SMTP: what is said to the server, when it is encrypted, and what each fault is called in the log.
+//! Login emails by SMTP: what is said to the server, when it is encrypted, and what each fault is called in
+//! the log.
 
 use crate::support::{
     Act, Client, FakeSmtp, Offer, Plume, Received, SENDER, Tls, fixture, production, wait_for,

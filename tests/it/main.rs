@@ -1,5 +1,5 @@
-//! The built binary, held to `PROTOCOL.md` and to its settings from outside: with a real WebSocket client, plain
-//! HTTP, a mail provider that fails on demand, signals, and a real clock.
+//! The built binary, held to `PROTOCOL.md` and to its settings from outside: with a real WebSocket client,
+//! plain HTTP, a mail provider that fails on demand, signals, and a real clock.
 
 mod addresses;
 mod doctor;

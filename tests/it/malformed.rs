@@ -1,4 +1,5 @@
-//! What is not a message, not UTF-8, too big or not even a WebSocket: each ends its own connection, and no other.
+//! What is not a message, not UTF-8, too big or not even a WebSocket: each ends its own connection, and no
+//! other.
 
 use crate::support::{Client, Event, Plume, frame};
 use serde_json::json;

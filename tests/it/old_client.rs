@@ -1,5 +1,5 @@
-//! The page of the first Plume, of 2020: it knows the types 0 to 5, asks and answers on one socket, reads the names
-//! and texts of what it knows, and keeps quiet about the rest.
+//! The page of the first Plume, of 2020: it knows the types 0 to 5, asks and answers on one socket, reads the
+//! names and texts of what it knows, and keeps quiet about the rest.
 
 use crate::support::{Client, Event, Plume};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! The waits of the protocol that no setting shortens. They take a minute, and so do these tests: they run when asked.
+//! The waits of the protocol that no setting shortens. They take a minute, and so do these tests: they run
+//! when asked.
 
 use crate::support::{Client, Event, Http, Plume};
 use rustix::net::sockopt::set_socket_recv_buffer_size;

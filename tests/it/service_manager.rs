@@ -1,4 +1,5 @@
-//! What a service manager such as systemd does for the server and learns from it: a passed socket, readiness, status, watchdog.
+//! What a service manager such as systemd does for the server and learns from it: a passed socket, readiness,
+//! status, watchdog.
 
 use crate::support::{Client, Http, PATIENCE, Plume, refused_with_sockets, wait_for};
 use std::io::{Read, Write};

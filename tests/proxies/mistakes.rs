@@ -5,7 +5,8 @@ use crate::proxy::{Kind, Proxy};
 use crate::support::Plume;
 use crate::visitor::Visitor;
 
-/// One mistake: what is changed in the example, what Plume trusts, how a visitor fares, and what the warning names.
+/// One mistake: what is changed in the example, what Plume trusts, how a visitor fares, and what the warning
+/// names.
 struct Mistake {
     kind: Kind,
     edits: &'static [(&'static str, &'static str)],

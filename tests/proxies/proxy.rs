@@ -184,7 +184,8 @@ pub(crate) fn certificate(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificates").join(name)
 }
 
-/// Writes the example, with ports and paths of this machine, and what stands around it in Debian's configuration.
+/// Writes the example, with ports and paths of this machine, and what stands around it in Debian's
+/// configuration.
 fn write_config(
     kind: Kind,
     folder: &Path,

@@ -1,8 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Reads chunk after chunk, until the bytes end or an error occurs. Each outcome has the position after its last
-/// byte.
+/// Reads chunk after chunk, until the bytes end or an error occurs. Each outcome has the position after its
+/// last byte.
 fn read_all<'c>(chunks: impl Iterator<Item = &'c [u8]>) -> Vec<(usize, Result<Request, RequestError>)> {
     let mut reader = HeadReader::default();
     let mut outcomes = Vec::new();

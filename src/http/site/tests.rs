@@ -30,8 +30,8 @@ fn answer(site: &Site, peer: Peer, head: &str) -> (Answer, String) {
     (answer, text.strip_prefix("before").expect("what stood there stays").to_owned())
 }
 
-/// Checks one row. `row` is a head with `|` for CRLF. `expected` is the status, `stay` or `end`, and parts of the
-/// response, separated by ` / `, each of which must occur, or must not if it begins with `!`.
+/// Checks one row. `row` is a head with `|` for CRLF. `expected` is the status, `stay` or `end`, and parts of
+/// the response, separated by ` / `, each of which must occur, or must not if it begins with `!`.
 fn check(site: &Site, row: &str, expected: &str) {
     let (answer, text) = answer(site, Peer::Other, row);
     let mut pieces = expected.split(" / ");

@@ -57,7 +57,8 @@ impl Chromium {
         self.devtools.borrow_mut().take_complaints()
     }
 
-    /// Says that the server could not be reached until now, and that the browser was right to complain about it.
+    /// Says that the server could not be reached until now, and that the browser was right to complain about
+    /// it.
     pub(crate) fn forgive_network(&self) {
         self.devtools.borrow_mut().forgive_network();
     }
@@ -123,16 +124,17 @@ impl Drop for Process {
     }
 }
 
-/// A shell that becomes the browser, after it has left somebody behind who ends them all when stdin ends: it does with
-/// the test, even where that is interrupted and cleans nothing up. (Behind `&`, stdin would be empty at once.)
+/// A shell that becomes the browser, after it has left somebody behind who ends them all when stdin ends: it
+/// does with the test, even where that is interrupted and cleans nothing up. (Behind `&`, stdin would be
+/// empty at once.)
 const BOUND_TO_STDIN: &str =
     r#"exec 3<&0; { read -r _; kill -KILL 0; } <&3 & exec "$0" "$@" 3<&- </dev/null"#;
 /// What the browser says itself, in its folder.
 const STDERR: &str = "stderr.txt";
 /// `/devtools/browser/` and a UUID.
 const DEVTOOLS_PATH_BYTES: usize = 18 + 36;
-/// Headless, on a port of its own choice, without a sandbox (which containers do not allow) and without anything that
-/// talks to other hosts; and with pages that nobody looks at as lively as the others.
+/// Headless, on a port of its own choice, without a sandbox (which containers do not allow) and without
+/// anything that talks to other hosts; and with pages that nobody looks at as lively as the others.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",

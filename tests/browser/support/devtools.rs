@@ -1,5 +1,5 @@
-//! The Chrome `DevTools` Protocol over one WebSocket: JSON calls with their answers, and what pages complain about in
-//! between. Knows nothing of pages but the name of their session.
+//! The Chrome `DevTools` Protocol over one WebSocket: JSON calls with their answers, and what pages complain
+//! about in between. Knows nothing of pages but the name of their session.
 
 use super::PATIENCE;
 use serde_json::{Value, json};
@@ -32,7 +32,8 @@ impl Devtools {
         Self { socket, last_id: 0, complaints: Vec::new() }
     }
 
-    /// Calls `method` of the browser, or of a page where a session is named. An error is the browser's own words.
+    /// Calls `method` of the browser, or of a page where a session is named. An error is the browser's own
+    /// words.
     pub(crate) fn call(&mut self, session: &str, method: &str, params: &Value) -> Result<Value, String> {
         self.last_id += 1;
         let mut call = json!({"id": self.last_id, "method": method, "params": params});

@@ -1,5 +1,5 @@
-//! What the tests stand on: the running server, a browser, the pages in it, people who use them, bots that need none,
-//! and a line between that can be cut. Every wait has a deadline.
+//! What the tests stand on: the running server, a browser, the pages in it, people who use them, bots that
+//! need none, and a line between that can be cut. Every wait has a deadline.
 
 mod bot;
 mod chromium;
@@ -45,8 +45,8 @@ pub(crate) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// A folder of its own, gone when it goes out of scope. Its path is short, for Chromium puts sockets into it, whose
-/// paths have a limit of about 100 bytes.
+/// A folder of its own, gone when it goes out of scope. Its path is short, for Chromium puts sockets into it,
+/// whose paths have a limit of about 100 bytes.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -65,7 +65,8 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // Processes of a killed browser may still be writing for a moment. What cannot be removed is no test's failure.
+        // Processes of a killed browser may still be writing for a moment. What cannot be removed is no
+        // test's failure.
         let deadline = Instant::now() + Duration::from_secs(5);
         while fs::remove_dir_all(&self.0).is_err() && self.0.exists() && Instant::now() < deadline {
             thread::sleep(GLANCE);

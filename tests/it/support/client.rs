@@ -316,8 +316,8 @@ impl Client {
     }
 }
 
-/// A frame as a client sends it: the first byte (FIN and opcode), the length, and a mask of zeros, which changes
-/// nothing of the payload.
+/// A frame as a client sends it: the first byte (FIN and opcode), the length, and a mask of zeros, which
+/// changes nothing of the payload.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {

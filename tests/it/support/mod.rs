@@ -1,4 +1,5 @@
-//! What the tests stand on: the running server, a client, plain HTTP, and a mail provider that does as it is told.
+//! What the tests stand on: the running server, a client, plain HTTP, and a mail provider that does as it is
+//! told.
 //!
 //! Every wait has a deadline, and whatever came instead of what was awaited is printed.
 

@@ -47,7 +47,8 @@ struct StderrState {
 }
 
 impl Plume {
-    /// Starts a server on a free port, with an empty environment but for `variables`, and waits until it listens.
+    /// Starts a server on a free port, with an empty environment but for `variables`, and waits until it
+    /// listens.
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         Self::start_with(variables, &[])
     }

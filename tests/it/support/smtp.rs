@@ -40,8 +40,8 @@ pub(crate) enum Tls {
     Implicit,
 }
 
-/// What it does on one connection when this command comes: `CONNECT`, `TLS`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`,
-/// `DATA`, `.` or `QUIT`. `OK` is none that comes.
+/// What it does on one connection when this command comes: `CONNECT`, `TLS`, `EHLO`, `STARTTLS`, `AUTH`,
+/// `MAIL`, `RCPT`, `DATA`, `.` or `QUIT`. `OK` is none that comes.
 pub(crate) type Fault = (&'static str, Act);
 
 #[derive(Debug, Clone, Copy)]
