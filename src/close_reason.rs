@@ -8,6 +8,8 @@ use std::fmt;
 pub enum CloseReason {
     /// The member logged out.
     Left,
+    /// A moderator removed the user.
+    Removed,
     /// The peer closed the connection cleanly.
     PeerClosed,
     /// The peer disappeared, or the connection broke.
@@ -55,7 +57,9 @@ impl CloseReason {
             Self::Left => Some(1000),
             Self::ProtocolError => Some(1002),
             Self::NotUtf8 => Some(1007),
-            Self::Malformed | Self::GuestTooLong | Self::TooManyTries | Self::TooFast => Some(1008),
+            Self::Removed | Self::Malformed | Self::GuestTooLong | Self::TooManyTries | Self::TooFast => {
+                Some(1008)
+            }
             Self::TooBig => Some(1009),
             Self::Restarting => Some(1012),
             Self::AddressFull | Self::Unfinished => Some(1013),
@@ -75,6 +79,7 @@ impl CloseReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Left => "left",
+            Self::Removed => "removed",
             Self::PeerClosed => "peer-closed",
             Self::PeerGone => "peer-gone",
             Self::Malformed => "malformed",

@@ -23,7 +23,7 @@ use commands::DOCTOR_FLAGS;
 pub use commands::{Doctor, Health};
 use mail::{DOMAIN, FROM, KEY, MailDraft, SMTP, SMTP_CA};
 use settings::Fallback::{Value, Words};
-use settings::{API_BASE, HELP_HEAD, MAN_HEAD, MAN_TAIL, PREFIX, SETTINGS, Setting};
+use settings::{ALLOW, API_BASE, DENY, HELP_HEAD, MAN_HEAD, MAN_TAIL, MODERATORS, PREFIX, SETTINGS, Setting};
 use std::fmt::{self, Display, Write as _};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -239,8 +239,8 @@ fn configure(
             (None, Words(_)) => continue,
         };
         if let Err(must_be) = (setting.set)(&mut draft, &value) {
-            // An API address may contain a key too, as in https://api:KEY@host.
-            let secret = [KEY, SMTP].contains(&setting.variable)
+            // Addresses of people are in no log. An API address may contain a key too, as in https://api:KEY@host.
+            let secret = [KEY, SMTP, MODERATORS, ALLOW, DENY].contains(&setting.variable)
                 || (setting.variable == API_BASE && value.contains('@'));
             return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
         }

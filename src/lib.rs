@@ -21,7 +21,7 @@
 //!  main, config, static_dir                      |
 //!  service_manager, doctor                       |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
-//!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits user_name email
+//!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits rules user_name email
 //!  logger (stderr)                               |       +-> http       request site assets
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab token_bucket sliding_window
@@ -36,14 +36,14 @@
 //! 2. [`http`], [`websocket`], [`message`]: bytes to requests, frames and messages, and back.
 //!    [`http::request`] alone uses httparse, [`websocket`] alone tungstenite's protocol, [`message`] alone
 //!    JSON.
-//! 3. `users`: names, sessions, login codes and the email budget. `room`: what is said, who reads it, who is
-//!    present.
+//! 3. `users`: names, sessions, login codes, the email budget, and the rules of the room. `room`: what is
+//!    said, who reads it, who is present.
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
 //!    `admission` (limits by client address), `http` (requests), `messages` (what each costs and who it is
-//!    for), `guest`, `member`, and `entry`: the decisions about users and the room, with the one place that
-//!    carries them out.
+//!    for), `guest`, `member`, `commands` (lines that begin with a slash), and `entry`: the decisions about
+//!    users and the room, with the one place that carries them out.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    [`service_manager`]: what systemd is told.
 //! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`,

@@ -293,6 +293,38 @@ pub const LOG_REMINDER_LINES_MAX: u32 = 1;
 const _: () = assert!(LOG_REMINDER_LINES_MAX <= LOG_STRANGER_LINES_MAX);
 const _: () = assert!(LOG_STRANGER_LINES_MAX <= LOG_MEMBER_LINES_MAX);
 
+// Moderation.
+
+/// Longest reason that a moderator gives, in bytes: a sentence.
+pub const REASON_BYTES_MAX: usize = 200;
+/// Longest topic, in bytes: it stays above the log on every screen.
+pub const TOPIC_BYTES_MAX: usize = 500;
+/// Bans kept. None is evicted: above it, a ban is refused.
+pub const BANS_MAX: usize = 10_000;
+/// Mutes kept. None is evicted before its time: above it, a mute is refused.
+pub const MUTES_MAX: usize = 1_000;
+/// Bans listed by `/bans`: as many as a person reads.
+pub const BANS_TOLD_MAX: usize = 100;
+/// How long a mute lasts where no time is given.
+pub const MUTE_DEFAULT: Duration = Duration::from_mins(10);
+/// Longest mute; who should be silent for longer is banned.
+pub const MUTE_MAX: Duration = Duration::from_hours(30 * 24);
+/// Longest time of a ban that has one; one without lasts as long as the server.
+pub const BAN_MAX: Duration = Duration::from_hours(3_650 * 24);
+/// Longest time between two lines of one person in slow mode.
+pub const SLOW_MAX: Duration = Duration::from_hours(6);
+/// Mailboxes whose newest line is remembered in slow mode; the oldest are evicted first.
+pub const SPOKEN_MAX: usize = NAMES_MAX;
+/// Longest lock, and how long one lasts where no time is given: a room that is forgotten opens again.
+pub const LOCK_MAX: Duration = Duration::from_hours(24);
+const _: () =
+    assert!(MUTE_DEFAULT.as_secs() <= MUTE_MAX.as_secs() && MUTE_MAX.as_secs() <= BAN_MAX.as_secs());
+const _: () = assert!(
+    LINE_OVERHEAD_BYTES + JSON_GROWTH * 2 * (TOPIC_BYTES_MAX + REASON_BYTES_MAX + NAME_BYTES_MAX)
+        < LINE_FRAME_BYTES_MAX,
+    "an act with its sentence is shorter than the longest line"
+);
+
 // The doctor.
 
 /// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many.

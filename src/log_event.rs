@@ -37,6 +37,8 @@ pub enum LogEvent {
     WrongTry(ClientId),
     /// A session token was invalid or had expired.
     WrongToken(ClientId),
+    /// An email address was not admitted.
+    NotAdmitted(ClientId),
     /// A login email was requested beyond the budget.
     MailLimited(ClientId),
     /// A login email could not be sent.
@@ -108,6 +110,7 @@ impl LogEvent {
             Self::MailLimited(_)
             | Self::Full(_)
             | Self::WrongTry(_)
+            | Self::NotAdmitted(_)
             | Self::AddressFull(_)
             | Self::UnknownProxy(_)
             | Self::SilentProxy(_)
@@ -139,6 +142,7 @@ impl LogEvent {
             Self::LoggedIn(_) => "logged-in",
             Self::Resumed(_) => "resumed",
             Self::WrongTry(_) => "wrong-try",
+            Self::NotAdmitted(_) => "not-admitted",
             Self::WrongToken(_) => "wrong-token",
             Self::MailLimited(_) => "mail-limited",
             Self::MailFailed(..) => "mail-failed",
@@ -167,6 +171,7 @@ impl LogEvent {
     pub const fn lines_max(&self) -> Option<u32> {
         match self {
             Self::WrongTry(_)
+            | Self::NotAdmitted(_)
             | Self::WrongToken(_)
             | Self::MailLimited(_)
             | Self::MailFailed(..)

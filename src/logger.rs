@@ -205,6 +205,7 @@ fn text(note: &LogEvent) -> String {
         | LogEvent::LoggedIn(connection)
         | LogEvent::Resumed(connection)
         | LogEvent::WrongTry(connection)
+        | LogEvent::NotAdmitted(connection)
         | LogEvent::WrongToken(connection)
         | LogEvent::MailLimited(connection)
         | LogEvent::Full(connection)
@@ -306,6 +307,7 @@ mod tests {
             (LogEvent::LoggedIn(connection), "<6>", "event=logged-in connection=12"),
             (LogEvent::Resumed(connection), "<6>", "event=resumed connection=12"),
             (LogEvent::WrongTry(connection), "<4>", "event=wrong-try connection=12"),
+            (LogEvent::NotAdmitted(connection), "<4>", "event=not-admitted connection=12"),
             (LogEvent::WrongToken(connection), "<6>", "event=wrong-token connection=12"),
             (LogEvent::MailLimited(connection), "<4>", "event=mail-limited connection=12"),
             (

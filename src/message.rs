@@ -204,6 +204,14 @@ pub struct ServerMessage<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow: Option<u64>,
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -232,9 +240,35 @@ pub struct Line<'a> {
     pub name: &'a str,
     /// The text.
     pub text: &'a str,
-    /// `enter` or `leave`, if the line announces that.
+    /// What the line announces: `enter`, `leave`, or a moderator's act.
     pub event: Option<&'static str>,
     /// The sender's correlation id.
+    pub reference: Option<&'a str>,
+    /// What programs need to know of a moderator's act.
+    pub details: Details<'a>,
+}
+
+/// Details of a moderator's act, each only where it has a meaning.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Details<'a> {
+    /// The name of the user, or the `@domain`, that the act is about.
+    pub who: Option<&'a str>,
+    /// When it ends, in milliseconds since 1970-01-01 UTC.
+    pub until: Option<u64>,
+    /// The topic; empty if it was removed.
+    pub topic: Option<&'a str>,
+    /// Seconds between two lines of one person; zero if slow mode is off.
+    pub slow: Option<u64>,
+}
+
+/// What a private answer to a line or command carries.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Answer<'a> {
+    /// Why it is refused, in a word for programs.
+    pub reason: Option<&'static str>,
+    /// Seconds after which it may be tried again.
+    pub retry: Option<u64>,
+    /// The correlation id of the line that it answers.
     pub reference: Option<&'a str>,
 }
 
@@ -251,6 +285,18 @@ pub struct Welcome<'a> {
     pub names: Vec<&'a str>,
     /// The id of the newest line that `count` and `names` account for.
     pub last: u64,
+    /// Whether the new member is a moderator.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub moderator: bool,
+    /// The topic of the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<&'a str>,
+    /// Seconds between two lines of one person in slow mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow: Option<u64>,
+    /// Seconds for which the new member is still muted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted: Option<u64>,
 }
 
 impl<'a> ServerMessage<'a> {
@@ -262,6 +308,10 @@ impl<'a> ServerMessage<'a> {
             user: User { name },
             text,
             event: None,
+            who: None,
+            until: None,
+            topic: None,
+            slow: None,
             reference: None,
             left: None,
             chars: None,
@@ -281,8 +331,19 @@ impl<'a> ServerMessage<'a> {
     /// A chat line of the room, with its id.
     #[must_use]
     pub fn line(id: u64, line: &Line<'a>) -> Self {
-        let Line { time, name, text, event, reference } = *line;
-        Self { id: Some(id), time: Some(time), event, reference, ..Self::new(types::TEXT, name, text) }
+        let Line { time, name, text, event, reference, details } = *line;
+        let Details { who, until, topic, slow } = details;
+        Self {
+            id: Some(id),
+            time: Some(time),
+            event,
+            who,
+            until,
+            topic,
+            slow,
+            reference,
+            ..Self::new(types::TEXT, name, text)
+        }
     }
 
     /// The reply to a ping.
@@ -295,6 +356,13 @@ impl<'a> ServerMessage<'a> {
     #[must_use]
     pub fn aside(time: u64, name: &'a str, text: &'a str) -> Self {
         Self { time: Some(time), ..Self::new(types::TEXT, name, text) }
+    }
+
+    /// The private answer to a line or command of one client.
+    #[must_use]
+    pub fn answer(time: u64, name: &'a str, text: &'a str, answer: Answer<'a>) -> Self {
+        let Answer { reason, retry, reference } = answer;
+        Self { reference, reason, retry, ..Self::aside(time, name, text) }
     }
 
     /// Confirms a login, with the session token.
@@ -311,8 +379,18 @@ impl<'a> ServerMessage<'a> {
 
     /// Not admitted under this name.
     #[must_use]
-    pub fn may_not_enter(name: &'a str, reason: &'static str) -> Self {
-        Self { reason: Some(reason), ..Self::new(types::MAY_NOT_ENTER, name, "") }
+    pub fn may_not_enter(name: &'a str, refusal: Refusal) -> Self {
+        let (reason, text, retry) = match refusal {
+            Refusal::NotAdmitted => {
+                ("not-admitted", "This chat is not open to that email address. Ask its moderators.", None)
+            }
+            Refusal::Locked(seconds) => {
+                ("locked", "This chat takes no newcomers now. Please try again later.", Some(seconds))
+            }
+            Refusal::NameTaken => ("name-taken", "", None),
+            Refusal::TooManyNames => ("too-many-names", "", None),
+        };
+        Self { reason: Some(reason), retry, ..Self::new(types::MAY_NOT_ENTER, name, text) }
     }
 
     /// A notice from the server.
@@ -326,6 +404,19 @@ impl<'a> ServerMessage<'a> {
     pub fn write(&self, out: &mut Vec<u8>) {
         serde_json::to_writer(out, self).expect("strings and numbers always become JSON");
     }
+}
+
+/// Why somebody is not admitted under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The email address may not come in.
+    NotAdmitted,
+    /// No newcomers; retry after so many seconds.
+    Locked(u64),
+    /// The name belongs to another address.
+    NameTaken,
+    /// The mailbox owns as many names as it may.
+    TooManyNames,
 }
 
 /// A notice to one client.
@@ -491,9 +582,21 @@ mod tests {
 
     #[test]
     fn what_the_server_says() {
-        let line =
-            |text: &'static str, event, reference| Line { time: 5, name: "ada", text, event, reference };
-        let welcome = Welcome { run: "r", version: "v", count: 1, names: vec!["ada"], last: 7 };
+        let line = |text: &'static str, event, reference| Line {
+            time: 5,
+            name: "ada",
+            text,
+            event,
+            reference,
+            details: Details::default(),
+        };
+        let details = Details { who: Some("bob"), until: Some(9), topic: Some(""), slow: Some(0) };
+        let act = Line { details, ..line("did", Some("kick"), None) };
+        let welcome = |moderator, topic, slow, muted| {
+            let (run, version, names) = ("r", "v", vec!["ada"]);
+            Welcome { run, version, count: 1, names, last: 7, moderator, topic, slow, muted }
+        };
+        let answer = Answer { reason: Some("slow"), retry: Some(3), reference: Some("r1") };
         let rows = [
             (ServerMessage::hello("ada", "t", None), r#"{"type":0,"user":{"name":"ada"},"text":"t"}"#),
             (
@@ -514,13 +617,29 @@ mod tests {
                 r#"{"type":1,"id":8,"time":5,"user":{"name":"ada"},"text":"entered chat","event":"enter"}"#,
             ),
             (
-                ServerMessage::auth_ack("ada", "t", welcome),
+                ServerMessage::auth_ack("ada", "t", welcome(false, None, None, None)),
                 r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":["ada"],"last":7}"#,
+            ),
+            (
+                ServerMessage::auth_ack("ada", "t", welcome(true, Some("tea"), Some(5), Some(6))),
+                r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":["ada"],"last":7,"moderator":true,"topic":"tea","slow":5,"muted":6}"#,
+            ),
+            (
+                ServerMessage::line(8, &act),
+                r#"{"type":1,"id":8,"time":5,"user":{"name":"ada"},"text":"did","event":"kick","who":"bob","until":9,"topic":"","slow":0}"#,
+            ),
+            (
+                ServerMessage::answer(5, "plumebot", "no", answer),
+                r#"{"type":1,"time":5,"user":{"name":"plumebot"},"text":"no","ref":"r1","reason":"slow","retry":3}"#,
             ),
             (ServerMessage::auth_rst(4), r#"{"type":4,"user":{"name":""},"text":"","left":4}"#),
             (
-                ServerMessage::may_not_enter("ada", "name-taken"),
+                ServerMessage::may_not_enter("ada", Refusal::NameTaken),
                 r#"{"type":5,"user":{"name":"ada"},"text":"","reason":"name-taken"}"#,
+            ),
+            (
+                ServerMessage::may_not_enter("ada", Refusal::Locked(9)),
+                r#"{"type":5,"user":{"name":"ada"},"text":"This chat takes no newcomers now. Please try again later.","reason":"locked","retry":9}"#,
             ),
             (
                 ServerMessage::notice(Notice::MailLimited(9)),

@@ -37,6 +37,7 @@ mod admission;
 mod client;
 mod client_addresses;
 mod clients;
+mod commands;
 mod connection;
 mod deadlines;
 mod entry;

@@ -32,6 +32,14 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins that may connect besides the server's own: `scheme://host[:port]`, in lower case.
     pub origins: Vec<String>,
+    /// Email addresses of the moderators.
+    pub moderators: Vec<String>,
+    /// Email addresses that may come in besides the moderators', or `@domain` or `@.domain`; `None`: all may.
+    pub allow: Option<Vec<String>>,
+    /// Email addresses that may not, in the same form. They win over `allow`.
+    pub deny: Vec<String>,
+    /// The topic of the room at start.
+    pub topic: Option<String>,
 }
 
 /// The email budget of the whole server.
@@ -92,6 +100,10 @@ impl Default for Settings {
             connections_per_address: 64,
             trusted_proxies: Vec::new(),
             origins: Vec::new(),
+            moderators: Vec::new(),
+            allow: None,
+            deny: Vec::new(),
+            topic: None,
         }
     }
 }

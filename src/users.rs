@@ -1,11 +1,13 @@
 //! Users: names, sessions, login codes and the email budget. Knows no bytes on a wire, no HTTP, no sockets, and not the room.
 
+pub(crate) mod address_pattern;
 pub(crate) mod email;
 mod emoji;
 pub(crate) mod logins;
 pub(crate) mod mail_limits;
 pub(crate) mod names;
 pub(crate) mod network_shares;
+pub(crate) mod rules;
 pub(crate) mod sessions;
 pub(crate) mod user_name;
 
@@ -19,15 +21,18 @@ use crate::limits::{
 use crate::login_email::{Mail, MailError};
 use crate::settings::Settings;
 use crate::usage::Usage;
-use email::Email;
+use address_pattern::AddressPattern;
+use email::{Email, EmailKey};
 use logins::{Begun, FlowId, LoginAttempt, Logins};
 use mail_limits::{MailLimits, Wanted};
 use names::{NameError, Names, UserId};
 use network_shares::network_of;
 use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
+use rules::{Rule, Rules, Silence, TableFull};
 use sessions::{SessionId, Sessions, Token};
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Duration;
 use user_name::{UserName, UserNameError};
 
@@ -38,6 +43,7 @@ pub(crate) struct Users {
     sessions: Sessions,
     logins: Logins,
     mail_limits: MailLimits,
+    rules: Rules,
     rng: ChaCha20Rng,
     run: String,
 }
@@ -102,6 +108,10 @@ pub(crate) enum HelloError {
     BadName(UserNameError),
     /// Not an address.
     BadEmail,
+    /// The address is not admitted; with the name, if it was one.
+    NotAdmitted(Option<UserName>),
+    /// The room is locked for newcomers; how long.
+    Locked(UserName, Duration),
     /// The address may not have the name.
     MayNotEnter(UserName, NameError),
     /// Too much mail; how long to wait.
@@ -129,8 +139,21 @@ pub(crate) enum AuthError {
         /// Tries left; at zero there is no code any more.
         left: u8,
     },
+    /// Meanwhile the address was banned.
+    NotAdmitted(UserName),
+    /// Meanwhile the room was locked for newcomers; how long.
+    Locked(UserName, Duration),
     /// Meanwhile the name was taken, or the mailbox has taken other names.
     MayNotEnter(UserName, NameError),
+}
+
+/// Why a session is not resumed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ResumeError {
+    /// The token is not valid.
+    Invalid,
+    /// The address is not admitted.
+    NotAdmitted(UserName),
 }
 
 impl Users {
@@ -144,6 +167,7 @@ impl Users {
             sessions: Sessions::default(),
             logins: Logins::new(settings.code_ttl),
             mail_limits: MailLimits::new(mail_rate),
+            rules: Rules::new(settings),
             rng,
             run,
         }
@@ -163,6 +187,8 @@ impl Users {
 
     /// A connection asks for a code.
     ///
+    /// The door comes first: a stranger learns nothing of a closed room, and no email goes out.
+    ///
     /// The budgets come before the name: whether it is taken is told only to a client address that was counted for asking,
     /// and only where a mail would have gone out or a code is live.
     ///
@@ -177,8 +203,13 @@ impl Users {
         randomness: Randomness,
     ) -> Result<Hello, HelloError> {
         let Asker { connection, address, former, mails } = asker;
-        let name = UserName::parse(name).map_err(HelloError::BadName)?;
-        let email = Email::parse(email).ok_or(HelloError::BadEmail)?;
+        let name = UserName::parse(name);
+        let email = Email::parse(email);
+        if email.as_ref().is_some_and(|email| !self.rules.admits(now, &email.key())) {
+            return Err(HelloError::NotAdmitted(name.ok()));
+        }
+        let name = name.map_err(HelloError::BadName)?;
+        let email = email.ok_or(HelloError::BadEmail)?;
         let wait = self.mail_limits.wait_to_ask(now, address);
         if !wait.is_zero() {
             return Err(HelloError::MailLimited(wait));
@@ -191,6 +222,9 @@ impl Users {
             return Err(HelloError::MailLimited(wait));
         }
         self.mail_limits.count_ask(now, address);
+        if let Some(wait) = self.wait_as_newcomer(now, &name, &email) {
+            return Err(HelloError::Locked(name, wait));
+        }
         if let Err(refusal) = self.names.check(&name, &email) {
             return Err(HelloError::MayNotEnter(name, refusal));
         }
@@ -211,6 +245,13 @@ impl Users {
             Delivery::Mail(Mail { id, to, name, code })
         };
         Ok(Hello { flow, flow_token, name, code_chars: code.unusual_chars(), delivery })
+    }
+
+    /// How long the address has to wait because it would be new under this name in a locked room.
+    fn wait_as_newcomer(&self, now: Moment, name: &UserName, email: &Email) -> Option<Duration> {
+        let wait = self.rules.wait_for_unlock(now)?;
+        let may_enter = self.rules.is_moderator(&email.key()) || self.names.owns(name, email);
+        (!may_enter).then_some(wait)
     }
 
     /// A flow is over.
@@ -236,6 +277,12 @@ impl Users {
         };
         let Some(flow) = flow else { return Err(AuthError::Wrong { left: 0 }) };
         let flow = self.logins.try_code(now, flow, code).map_err(|left| AuthError::Wrong { left })?;
+        if !self.rules.admits(now, &flow.email.key()) {
+            return Err(AuthError::NotAdmitted(flow.name));
+        }
+        if let Some(wait) = self.wait_as_newcomer(now, &flow.name, &flow.email) {
+            return Err(AuthError::Locked(flow.name, wait));
+        }
         let user = match self.names.claim(&flow.name, &flow.email) {
             Ok(user) => user,
             Err(refusal) => return Err(AuthError::MayNotEnter(flow.name, refusal)),
@@ -251,17 +298,109 @@ impl Users {
         Token::read(written).is_some()
     }
 
-    /// Resumes a session by its token. `None`: it is not valid.
-    pub(crate) fn resume(&mut self, token: &str) -> Option<Entered> {
-        let (session, user) = self.sessions.find(token)?;
-        let name = self.names.get(user)?.clone();
-        Some(Entered { session, user, token: token.to_owned(), name })
+    /// Resumes a session by its token.
+    ///
+    /// # Errors
+    /// If it is not valid, or its user is not admitted any more.
+    pub(crate) fn resume(&mut self, now: Moment, token: &str) -> Result<Entered, ResumeError> {
+        let (session, user) = self.sessions.find(token).ok_or(ResumeError::Invalid)?;
+        let name = self.names.get(user).ok_or(ResumeError::Invalid)?.clone();
+        if !self.names.email(user).is_some_and(|email| self.rules.admits(now, email)) {
+            return Err(ResumeError::NotAdmitted(name));
+        }
+        Ok(Entered { session, user, token: token.to_owned(), name })
     }
 
     /// The user of a session, and its name. `None`: the session has ended, which one with a connection has not.
     pub(crate) fn speaker(&self, session: SessionId) -> Option<(UserId, &UserName)> {
         let user = self.sessions.user(session)?;
         Some((user, self.names.get(user)?))
+    }
+
+    /// The rules of the room.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Changes the rules.
+    ///
+    /// # Errors
+    /// If there are too many bans or mutes.
+    pub(crate) fn set_rule(&mut self, now: Moment, rule: Rule) -> Result<(), TableFull> {
+        self.rules.set(now, rule)
+    }
+
+    /// Whether the user's address is a moderator's.
+    pub(crate) fn is_moderator(&self, user: UserId) -> bool {
+        self.names.email(user).is_some_and(|email| self.rules.is_moderator(email))
+    }
+
+    /// Why a user may not say a line now.
+    pub(crate) fn silence(&self, now: Moment, user: UserId) -> Option<Silence> {
+        self.rules.silence(now, self.names.email(user)?)
+    }
+
+    /// A user said a line, which slow mode counts.
+    pub(crate) fn count_line(&mut self, now: Moment, user: UserId) {
+        if let Some(email) = self.names.email(user) {
+            self.rules.count_line(now, email);
+        }
+    }
+
+    /// How long the user is still muted.
+    pub(crate) fn mute_left(&self, now: Moment, user: UserId) -> Option<Duration> {
+        match self.silence(now, user)? {
+            Silence::Muted(wait) => Some(wait),
+            Silence::Slow(_) => None,
+        }
+    }
+
+    /// The known user whom a name means.
+    pub(crate) fn named(&self, name: &UserName) -> Option<UserId> {
+        self.names.named(name)
+    }
+
+    /// The name of a known user.
+    pub(crate) fn name(&self, user: UserId) -> Option<Rc<str>> {
+        self.names.get(user).map(UserName::shared)
+    }
+
+    /// The address of a known user.
+    pub(crate) fn email(&self, user: UserId) -> Option<&str> {
+        self.names.email(user).map(EmailKey::as_str)
+    }
+
+    /// The mailbox of a known user.
+    pub(crate) fn mailbox(&self, user: UserId) -> Option<EmailKey> {
+        self.names.email(user).map(EmailKey::mailbox)
+    }
+
+    /// The first known name of the address, or else of its mailbox.
+    pub(crate) fn name_of_mailbox(&self, email: &EmailKey) -> Option<Rc<str>> {
+        let users = self.names.of_mailbox(&email.mailbox());
+        let exact = users.iter().find(|&&user| self.names.email(user) == Some(email));
+        exact.or(users.first()).and_then(|&user| self.name(user))
+    }
+
+    /// How many connections a user has.
+    pub(crate) fn connections(&self, user: UserId) -> usize {
+        self.names.connections(user)
+    }
+
+    /// The sessions of a user.
+    pub(crate) fn sessions_of(&self, user: UserId) -> Vec<SessionId> {
+        self.sessions.of(user)
+    }
+
+    /// Known users whom a ban with this pattern is for: moderators are safe from it.
+    pub(crate) fn banned_by(&self, pattern: &AddressPattern) -> Vec<UserId> {
+        let is_meant = |email: &EmailKey| match pattern {
+            AddressPattern::Address(mailbox) => email.mailbox() == *mailbox,
+            AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_) => pattern.matches(email),
+        };
+        let users = self.names.addresses();
+        let banned = users.filter(|(_, email)| is_meant(email) && !self.rules.is_moderator(email));
+        banned.map(|(user, _)| user).collect()
     }
 
     /// How fast a user talks, over all connections.

@@ -57,7 +57,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("server", &["base", "room", "users", "http", "websocket", "message"]),
     ("logger", &["base"]),
     ("mail", &["logger", "config"]),
-    ("config", &[]),
+    ("config", &["base", "users"]),
     ("static_dir", &[]),
     ("service_manager", &["base"]),
     ("doctor", &["config", "mail", "logger"]),
@@ -66,12 +66,15 @@ const LAYERS: [(&str, &[&str]); 14] = [
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one
 /// place. What follows from connections and from time is no entry.
-const CHANGES: [(&str, &[&str]); 10] = [
+const CHANGES: [(&str, &[&str]); 12] = [
     ("self.users.hello(", &["server::entry"]),
     ("self.users.auth(", &["server::entry"]),
     ("self.users.resume(", &["server::entry"]),
     ("self.users.connect(", &["server::entry"]),
     ("self.users.log_out(", &["server::entry"]),
+    ("self.users.set_rule(", &["server::entry"]),
+    // A part of the entry of a line.
+    ("self.users.count_line(", &["server::member"]),
     ("self.users.mail_done(", &["server::entry"]),
     ("presence.arrive(", &["server::entry"]),
     ("presence.remove(", &["server::entry"]),

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use plume::message::{self, ClientMessage, Line, ServerMessage, types};
+use plume::message::{self, ClientMessage, Details, Line, ServerMessage, types};
 use plume::websocket::TextFrame;
 use plume_fuzz::limits::limited;
 use plume_fuzz::{TEXT, first_frame};
@@ -65,7 +65,7 @@ fn check_round_trip(text: &str) {
         panic!("a text is a text");
     };
     assert_eq!((spoken.as_ref(), reference.as_deref()), (text, Some(text)));
-    let line = Line { time: 5, name: text, text: &spoken, event: None, reference: reference.as_deref() };
+    let line = Line { time: 5, name: text, text: &spoken, event: None, reference: reference.as_deref(), details: Details::default() };
     let mut frame = TextFrame::default();
     let frame = frame.build(|out| ServerMessage::line(7, &line).write(out));
     let (first, json, _) = first_frame(frame).expect("a whole frame");

@@ -128,6 +128,12 @@ impl<T> ExpiringSlab<T> {
         self.items.get(slot as usize).map(|item| (Id::new(slot, item.serial), &item.value))
     }
 
+    /// All items with their ids, in order of their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
+        let numbered = self.items.iter().filter_map(|(slot, item)| Some((u32::try_from(slot).ok()?, item)));
+        numbered.map(|(slot, item)| (Id::new(slot, item.serial), &item.value))
+    }
+
     /// Changes when an item expires.
     pub(crate) fn set_expiry(&mut self, id: Id<T>, expires: Option<Moment>) {
         let item = self.items.get_mut(id.slot as usize).filter(|item| item.serial == id.serial);

@@ -2,8 +2,8 @@
 
 use super::mail::{DOMAIN, FROM, KEY, KEY_FILE, SMTP, SMTP_CA, SMTP_FILE};
 use super::values::{
-    Checked, api_base, api_key, domain, level, listen, networks, origins, production, put, seconds,
-    site_name, size, whole,
+    Checked, address_patterns, addresses, api_base, api_key, domain, level, listen, networks, origins,
+    production, put, seconds, site_name, size, topic, whole,
 };
 use super::{Draft, sender, smtp_url};
 use crate::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, SILENCE_MAX};
@@ -123,6 +123,30 @@ pub(super) static SETTINGS: &[Setting] = &[
         default: Words("none"),
         meaning: "Proxies whose X-Forwarded-For is believed: addresses or networks of proxies alone, by commas.",
         set: |draft, value| put(&mut draft.config.settings.trusted_proxies, networks(value)),
+    },
+    Setting {
+        variable: MODERATORS,
+        default: Words("none"),
+        meaning: "Email addresses of the moderators, separated by commas. They are always admitted.",
+        set: |draft, value| put(&mut draft.config.settings.moderators, addresses(value)),
+    },
+    Setting {
+        variable: ALLOW,
+        default: Words("everybody"),
+        meaning: "Who else may come in: addresses, @example.org, or @.example.org (and below), by commas.",
+        set: |draft, value| put(&mut draft.config.settings.allow, address_patterns(value).map(Some)),
+    },
+    Setting {
+        variable: DENY,
+        default: Words("none"),
+        meaning: "Who may not, in the same form; it wins over PLUME_ALLOW.",
+        set: |draft, value| put(&mut draft.config.settings.deny, address_patterns(value)),
+    },
+    Setting {
+        variable: "PLUME_TOPIC",
+        default: Words("none"),
+        meaning: "Topic of the room at start; moderators change it with /topic.",
+        set: |draft, value| put(&mut draft.config.settings.topic, topic(value).map(Some)),
     },
     Setting {
         variable: "PLUME_LOG",
@@ -272,6 +296,9 @@ Settings of the service, one a line: NAME=VALUE.
 
 /// Who starts with this and is not in the table is a slip of the pen.
 pub(super) const PREFIX: &str = "PLUME_";
+pub(super) const MODERATORS: &str = "PLUME_MODERATORS";
+pub(super) const ALLOW: &str = "PLUME_ALLOW";
+pub(super) const DENY: &str = "PLUME_DENY";
 pub(super) const API_BASE: &str = "MAILGUN_API_BASE";
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// A code by mail that is good for longer than a day is a password.

@@ -20,13 +20,16 @@ impl Display for Summary<'_> {
         write!(
             f,
             "mode={mode} mail={mail} page={page} connections={} per_address={} rate={} history={} \
-             trusted_proxies={} origins={}",
+             trusted_proxies={} origins={} moderators={} allow={} deny={}",
             settings.connections_max,
             settings.connections_per_address,
             settings.messages_per_second,
             settings.history_lines,
             settings.trusted_proxies.len(),
             settings.origins.len(),
+            settings.moderators.len(),
+            settings.allow.as_ref().map_or(0, Vec::len),
+            settings.deny.len(),
         )
     }
 }

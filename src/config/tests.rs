@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::SITE_NAME_BYTES_MAX;
+use crate::limits::{SITE_NAME_BYTES_MAX, TOPIC_BYTES_MAX};
 
 type Vars<'a> = &'a [(&'a str, &'a str)];
 
@@ -325,6 +325,10 @@ fn read(variable: &str, value: &str) -> Option<String> {
         "PLUME_LISTEN" => config.listen.to_string(),
         "PLUME_NAME" => config.settings.name,
         "PLUME_ORIGINS" => config.settings.origins.join(" "),
+        "PLUME_MODERATORS" => config.settings.moderators.join(" "),
+        "PLUME_ALLOW" => config.settings.allow?.join(" "),
+        "PLUME_DENY" => config.settings.deny.join(" "),
+        "PLUME_TOPIC" => config.settings.topic?,
         "PLUME_MAIL_FROM" => mailgun.from.to_string(),
         "MAILGUN_DOMAIN" => mailgun.domain,
         API_BASE => mailgun.api_base,
@@ -334,10 +338,43 @@ fn read(variable: &str, value: &str) -> Option<String> {
 }
 
 #[test]
+fn a_wrong_list_of_addresses_is_named_by_number_and_not_shown() {
+    for variable in ["PLUME_MODERATORS", "PLUME_ALLOW", "PLUME_DENY"] {
+        let error = run(&[], &[(variable, "ada@example.org, SECRET@, bob@example.org")]).expect_err(variable);
+        let error = error.to_string();
+        assert!(error.starts_with(variable) && error.ends_with("; number 2 is none"), "{error}");
+        assert!(!error.contains("SECRET"), "{error}");
+    }
+}
+
+#[test]
 fn words_and_addresses() {
     let long_name = "n".repeat(SITE_NAME_BYTES_MAX + 1);
     let long_path = format!("unix:/{}", "p".repeat(200));
+    let long_topic = "t".repeat(TOPIC_BYTES_MAX + 1);
     for (variable, value, want) in [
+        (
+            "PLUME_MODERATORS",
+            "Ada@Example.org, ,bob@b\u{fc}cher.example",
+            Some("ada@example.org bob@xn--bcher-kva.example"),
+        ),
+        ("PLUME_MODERATORS", "ada@example.org @example.org", None),
+        ("PLUME_MODERATORS", "@example.org", None),
+        ("PLUME_MODERATORS", "ada", None),
+        ("PLUME_MODERATORS", ",", None),
+        (
+            "PLUME_ALLOW",
+            "ada@example.org,@Example.com, @.example.net",
+            Some("ada@example.org @example.com @.example.net"),
+        ),
+        ("PLUME_ALLOW", "example.org", None),
+        ("PLUME_ALLOW", " , ", None),
+        ("PLUME_DENY", "@.example.net", Some("@.example.net")),
+        ("PLUME_DENY", "invited", None),
+        ("PLUME_TOPIC", " Tea at four ", Some("Tea at four")),
+        ("PLUME_TOPIC", " ", None),
+        ("PLUME_TOPIC", "a\nb", None),
+        ("PLUME_TOPIC", &long_topic, None),
         ("PLUME_LISTEN", "[::1]:4884", Some("http://[::1]:4884")),
         ("PLUME_LISTEN", "0.0.0.0:0", Some("http://0.0.0.0:0")),
         ("PLUME_LISTEN", "localhost:80", Some("http://127.0.0.1:80")),

@@ -2,8 +2,10 @@
 //! functions; they know no setting by name.
 
 use super::{Listen, UNIX};
-use crate::limits::SITE_NAME_BYTES_MAX;
+use crate::base::visible::has_visible;
+use crate::limits::{SITE_NAME_BYTES_MAX, TOPIC_BYTES_MAX};
 use crate::log_event::Level;
+use crate::users::address_pattern::AddressPattern;
 use ipnet::IpNet;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr};
@@ -99,6 +101,37 @@ pub(super) fn origins(value: &str) -> Checked<Vec<String>> {
         .map(|origin| origin.map(|(origin, _)| origin))
         .collect::<Option<_>>()
         .ok_or_else(|| "origins such as https://plume.chat, separated by commas, without paths".to_owned())
+}
+
+/// Parses email addresses, separated by commas: at least one.
+pub(super) fn addresses(value: &str) -> Checked<Vec<String>> {
+    let is_address = |pattern: &AddressPattern| matches!(pattern, AddressPattern::Address(_));
+    patterns(value, is_address, "email addresses such as ada@example.org")
+}
+
+/// Parses email addresses and domains, separated by commas: at least one. A setting that has only commas would
+/// otherwise shut everyone out.
+pub(super) fn address_patterns(value: &str) -> Checked<Vec<String>> {
+    patterns(value, |_| true, "email addresses, @example.org, or @.example.org for it and all below")
+}
+
+/// The error names the entry by its number: it may be a person's address with a slip of the pen in it.
+fn patterns(value: &str, is_allowed: impl Fn(&AddressPattern) -> bool, what: &str) -> Checked<Vec<String>> {
+    let parts = value.split(',').map(str::trim).zip(1..).filter(|(part, _)| !part.is_empty());
+    let parse = |(part, number): (&str, usize)| {
+        let pattern = AddressPattern::parse(part).filter(&is_allowed);
+        let must_be = || format!("{what}, separated by commas; number {number} is none");
+        pattern.map(|pattern| pattern.to_string()).ok_or_else(must_be)
+    };
+    let patterns = parts.map(parse).collect::<Checked<Vec<_>>>()?;
+    if patterns.is_empty() { Err(format!("{what}, separated by commas")) } else { Ok(patterns) }
+}
+
+pub(super) fn topic(value: &str) -> Checked<String> {
+    let topic = value.trim();
+    let good = has_visible(topic) && topic.len() <= TOPIC_BYTES_MAX && !topic.contains(char::is_control);
+    let must_be = || format!("a sentence of at most {TOPIC_BYTES_MAX} bytes without control characters");
+    good.then(|| topic.to_owned()).ok_or_else(must_be)
 }
 
 pub(super) fn networks(value: &str) -> Checked<Vec<IpNet>> {

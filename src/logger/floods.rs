@@ -90,6 +90,7 @@ mod tests {
         let closed = CloseReason::Silent;
         let rows = [
             (LogEvent::WrongTry(id), Some(LOG_STRANGER_LINES_MAX)),
+            (LogEvent::NotAdmitted(id), Some(LOG_STRANGER_LINES_MAX)),
             (LogEvent::MailLimited(id), Some(LOG_STRANGER_LINES_MAX)),
             (LogEvent::MailFailed(MailId(0), MailError::Late), Some(LOG_STRANGER_LINES_MAX)),
             (LogEvent::GuestClosed(id, closed), Some(LOG_STRANGER_LINES_MAX)),

@@ -22,6 +22,7 @@ pub(crate) struct Presence<U> {
 struct Present {
     name: Rc<str>,
     order: u64,
+    since: Moment,
     grace_ends: Option<Moment>,
 }
 
@@ -39,14 +40,14 @@ impl<U: Ord + Copy> Default for Presence<U> {
 impl<U: Ord + Copy> Presence<U> {
     /// A connection of the user has joined. Returns whether the user enters: a further connection, or a
     /// return within the grace, does not count as entering.
-    pub(crate) fn arrive(&mut self, user: U, name: &Rc<str>) -> bool {
+    pub(crate) fn arrive(&mut self, now: Moment, user: U, name: &Rc<str>) -> bool {
         if let Some(present) = self.present.get_mut(&user) {
             self.grace.set(user, &mut present.grace_ends, None);
             return false;
         }
         let order = self.next_order;
         self.next_order += 1;
-        self.present.insert(user, Present { name: name.clone(), order, grace_ends: None });
+        self.present.insert(user, Present { name: name.clone(), order, since: now, grace_ends: None });
         self.by_order.insert(order, user);
         true
     }
@@ -61,6 +62,11 @@ impl<U: Ord + Copy> Presence<U> {
     /// Whether the user is present without a connection.
     pub(crate) fn is_in_grace(&self, user: U) -> bool {
         self.present.get(&user).is_some_and(|present| present.grace_ends.is_some())
+    }
+
+    /// Since when the user is present.
+    pub(crate) fn since(&self, user: U) -> Option<Moment> {
+        self.present.get(&user).map(|present| present.since)
     }
 
     /// A user whose grace has expired, once.
@@ -102,12 +108,14 @@ mod tests {
         let name = |typed: &str| Rc::<str>::from(typed);
         let at = Moment::from_ms;
         let mut room = Presence::default();
-        assert!(room.arrive(ada, &name("ada")));
-        assert!(room.arrive(bob, &name("bob")));
+        assert!(room.arrive(at(0), ada, &name("ada")));
+        assert!(room.arrive(at(0), bob, &name("bob")));
         room.begin_grace(ada, at(10));
         assert_eq!(room.count(), 2, "still in, for the others");
-        assert!(!room.arrive(ada, &name("ada")));
+        assert!(!room.arrive(at(0), ada, &name("ada")));
         assert_eq!(room.next_deadline(), None);
+        assert!(!room.arrive(at(5), ada, &name("ada")));
+        assert_eq!((room.since(ada), room.since('c')), (Some(at(0)), None), "since the first arrival");
 
         room.begin_grace(ada, at(20));
         assert_eq!(room.pop_expired(at(19)), None);
@@ -115,7 +123,7 @@ mod tests {
         assert_eq!(room.pop_expired(at(20)), None);
         assert_eq!(room.remove(ada), Some(name("ada")));
         assert_eq!(room.remove(ada), None);
-        assert!(room.arrive(ada, &name("ada")));
+        assert!(room.arrive(at(0), ada, &name("ada")));
         assert_eq!(room.names().collect::<Vec<_>>(), ["bob", "ada"], "in order of entering");
 
         assert!(!room.is_in_grace(bob), "a connection is left");

@@ -8,12 +8,16 @@
 //! address. Neither is expiry, which follows from time.
 
 use super::Server;
+use super::commands::{Act, Failure};
 use super::guest::Seen;
+use super::member::mark;
 use crate::base::time::Now;
+use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId};
 use crate::login_email::MailError;
 use crate::users::logins::FlowId;
 use crate::users::names::UserId;
+use crate::users::rules::TableFull;
 use crate::users::sessions::SessionId;
 use crate::users::{Asker, Entered, Randomness};
 
@@ -40,6 +44,8 @@ pub(crate) enum Entry<'a> {
     Logout { session: SessionId },
     /// A member says a line.
     Say { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
+    /// A moderator acts.
+    Act { from: ClientId, session: SessionId, act: &'a Act, reference: Option<&'a str> },
     /// The result of sending a login email.
     EmailDone { mail: MailId, result: Result<(), MailError> },
 }
@@ -65,8 +71,8 @@ impl Server {
                 self.answer_auth(from, result);
             }
             Entry::Resume { from, token, seen } => {
-                let entered = self.users.resume(token);
-                self.answer_resume(from, token, entered.as_ref(), seen);
+                let result = self.users.resume(at.moment, token);
+                self.answer_resume(from, token, result, seen);
             }
             Entry::Arrive { from, entered, seen } => self.apply_arrive(at, from, entered, seen),
             Entry::Depart { user } => {
@@ -75,6 +81,9 @@ impl Server {
                 }
             }
             Entry::Logout { session } => self.apply_logout(session),
+            Entry::Act { from, session, act, reference } => {
+                self.apply_act(at, from, session, act, reference);
+            }
             Entry::EmailDone { mail, result } => {
                 let waiting = self.users.mail_done(mail, result);
                 self.notify_failed_email(&waiting);
@@ -85,7 +94,7 @@ impl Server {
     fn apply_arrive(&mut self, at: Now, from: ClientId, entered: &Entered, seen: Seen) {
         let before = self.room.log.end();
         self.users.connect(entered.session, entered.user);
-        let is_new = self.room.presence.arrive(entered.user, &entered.name.shared());
+        let is_new = self.room.presence.arrive(at.moment, entered.user, &entered.name.shared());
         if is_new {
             self.post_event(at, entered.name.as_str(), "entered chat", "enter");
         }
@@ -93,10 +102,38 @@ impl Server {
     }
 
     fn apply_logout(&mut self, session: SessionId) {
-        self.close_session(session);
+        for id in self.connections_of(session) {
+            self.close(id, CloseReason::Left);
+        }
+        self.end_session(session);
+    }
+
+    /// Ends a session that has no connection any more. If it was the last of a present user, the room learns it at once.
+    fn end_session(&mut self, session: SessionId) {
         let user = self.users.log_out(session);
         if let Some(user) = user.filter(|&user| self.room.presence.is_in_grace(user)) {
             self.submit(&Entry::Depart { user });
+        }
+    }
+
+    fn apply_act(&mut self, at: Now, from: ClientId, session: SessionId, act: &Act, reference: Option<&str>) {
+        let Some((user, name)) = self.users.speaker(session) else { return };
+        let name = name.shared();
+        if let Some(rule) = act.rule.clone()
+            && let Err(TableFull) = self.users.set_rule(at.moment, rule)
+        {
+            return self.refuse_line(from, Failure::TooMany, reference);
+        }
+        let mark = reference.map_or(0, |reference| mark(user, reference));
+        self.post_act(at, &name, act, reference, mark);
+        for &removed in &act.removed {
+            for session in self.users.sessions_of(removed) {
+                for id in self.connections_of(session) {
+                    self.tell_removed(id, &name, act);
+                    self.close(id, CloseReason::Removed);
+                }
+                self.end_session(session);
+            }
         }
     }
 }

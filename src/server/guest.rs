@@ -8,12 +8,13 @@ use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
 use crate::limits::{CONNECTION_TRIES, HISTORY_BYTES_MAX, NAMES_TOLD_MAX, WRONG_TRY_PAUSE};
 use crate::log_event::LogEvent;
-use crate::message::{Hello, Notice, ServerMessage, Welcome};
+use crate::message::{Hello, Notice, Refusal, ServerMessage, Welcome};
 use crate::room::log::Position;
 use crate::users::logins::FlowId;
 use crate::users::names::{BOT_NAME, NameError};
 use crate::users::sessions::SessionId;
-use crate::users::{self, Asker, AuthError, Delivery, Entered, HelloError, Users};
+use crate::users::user_name::UserName;
+use crate::users::{self, Asker, AuthError, Delivery, Entered, HelloError, ResumeError, Users};
 use std::time::Duration;
 
 /// The lines that a new member has seen already.
@@ -70,8 +71,15 @@ impl Server {
             }
             Err(HelloError::BadName(error)) => self.notify(id, Notice::BadName(error.sentence())),
             Err(HelloError::BadEmail) => self.notify(id, Notice::BadEmail),
+            Err(HelloError::NotAdmitted(name)) => {
+                self.not_admitted(id, name.as_ref().map_or("", UserName::as_str));
+            }
+            Err(HelloError::Locked(name, wait)) => {
+                self.locked(id, &name, wait);
+                self.count_try(id, Try::Name);
+            }
             Err(HelloError::MayNotEnter(name, refusal)) => {
-                self.send(id, &ServerMessage::may_not_enter(name.as_str(), reason_word(refusal)));
+                self.send(id, &ServerMessage::may_not_enter(name.as_str(), refusal.into()));
                 self.count_try(id, Try::Name);
             }
             Err(HelloError::MailLimited(wait)) => self.limit_mail(id, wait),
@@ -104,10 +112,27 @@ impl Server {
             // bounds how many codes are tried, so this limit only has to slow that down.
             Err(AuthError::Wrong { left }) if self.has_try(id, Try::Code) => self.wrong_code(id, left),
             Err(AuthError::Wrong { .. }) => self.end_tries(id),
+            Err(AuthError::NotAdmitted(name)) => self.not_admitted(id, name.as_str()),
+            Err(AuthError::Locked(name, wait)) => self.locked(id, &name, wait),
             Err(AuthError::MayNotEnter(name, refusal)) => {
-                self.send(id, &ServerMessage::may_not_enter(name.as_str(), reason_word(refusal)));
+                self.send(id, &ServerMessage::may_not_enter(name.as_str(), refusal.into()));
             }
         }
+    }
+
+    /// Refuses an address at the door. It counts like a wrong code, so that the lists cannot be probed.
+    fn not_admitted(&mut self, id: ClientId, name: &str) {
+        if !self.has_try(id, Try::Code) {
+            return self.end_tries(id);
+        }
+        self.note(LogEvent::NotAdmitted(id));
+        self.count_try(id, Try::Code);
+        self.reject(id, &ServerMessage::may_not_enter(name, Refusal::NotAdmitted));
+    }
+
+    fn locked(&mut self, id: ClientId, name: &UserName, wait: Duration) {
+        let refusal = Refusal::Locked(whole_seconds(wait));
+        self.send(id, &ServerMessage::may_not_enter(name.as_str(), refusal));
     }
 
     pub(crate) fn resume(&mut self, id: ClientId, token: &str, run: Option<&str>, after: Option<u64>) {
@@ -119,10 +144,21 @@ impl Server {
         self.submit(&Entry::Resume { from: id, token, seen });
     }
 
-    pub(super) fn answer_resume(&mut self, id: ClientId, token: &str, entered: Option<&Entered>, seen: Seen) {
-        let Some(entered) = entered else { return self.wrong_token(id, token) };
-        self.note(LogEvent::Resumed(id));
-        self.submit(&Entry::Arrive { from: id, entered, seen });
+    pub(super) fn answer_resume(
+        &mut self,
+        id: ClientId,
+        token: &str,
+        result: Result<Entered, ResumeError>,
+        seen: Seen,
+    ) {
+        match result {
+            Ok(entered) => {
+                self.note(LogEvent::Resumed(id));
+                self.submit(&Entry::Arrive { from: id, entered: &entered, seen });
+            }
+            Err(ResumeError::Invalid) => self.wrong_token(id, token),
+            Err(ResumeError::NotAdmitted(name)) => self.not_admitted(id, name.as_str()),
+        }
     }
 
     /// Whether the client's address has a try of this kind left.
@@ -140,7 +176,7 @@ impl Server {
     fn wrong_code(&mut self, id: ClientId, left: u8) {
         self.note(LogEvent::WrongTry(id));
         self.count_try(id, Try::Code);
-        self.reject(id, left);
+        self.reject(id, &ServerMessage::auth_rst(left));
     }
 
     /// A session token that is not valid. After a restart all tokens are, of as many people as share a client address; and
@@ -153,11 +189,11 @@ impl Server {
             self.count_try(id, Try::Token);
         }
         self.note(LogEvent::WrongToken(id));
-        self.reject(id, 0);
+        self.reject(id, &ServerMessage::auth_rst(0));
     }
 
-    /// Answers a wrong code or token, and holds up the connection that sent it.
-    fn reject(&mut self, id: ClientId, left: u8) {
+    /// Answers a wrong code or token, or an address that is not admitted, and holds up the connection that sent it.
+    fn reject(&mut self, id: ClientId, answer: &ServerMessage<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Some(guest) = client.guest() else { return };
         guest.wrong_tries = guest.wrong_tries.saturating_add(1);
@@ -165,7 +201,7 @@ impl Server {
         if !is_last {
             client.connection.read_throttle.pause(self.now.moment.after(WRONG_TRY_PAUSE));
         }
-        self.send(id, &ServerMessage::auth_rst(left));
+        self.send(id, answer);
         if is_last {
             self.end_tries(id);
         }
@@ -197,12 +233,17 @@ impl Server {
         }
         client.join(Membership { session: entered.session, user: entered.user, start });
         self.room.join(id);
+        let topic = self.users.rules().topic();
         let welcome = Welcome {
             run: self.users.run(),
             version: env!("CARGO_PKG_VERSION"),
             count: self.room.presence.count(),
             names: self.room.presence.names().take(NAMES_TOLD_MAX).collect(),
             last: self.room.log.newest_id(),
+            moderator: self.users.is_moderator(entered.user),
+            topic: topic.as_deref(),
+            slow: self.users.rules().slow().map(whole_seconds),
+            muted: self.users.mute_left(self.now.moment, entered.user).map(whole_seconds),
         };
         let mut send_at = |place, message: &ServerMessage<'_>| {
             client.connection.outbox.push_at(place, self.frame.build(|out| message.write(out)));
@@ -242,15 +283,16 @@ impl Server {
     }
 }
 
-/// The `reason` of a refused name, for programs.
-fn reason_word(refusal: NameError) -> &'static str {
-    match refusal {
-        NameError::Taken => "name-taken",
-        NameError::TooManyNames => "too-many-names",
+impl From<NameError> for Refusal {
+    fn from(error: NameError) -> Self {
+        match error {
+            NameError::Taken => Self::NameTaken,
+            NameError::TooManyNames => Self::TooManyNames,
+        }
     }
 }
 
 /// A wait in seconds, rounded up, so that after it there is nothing left to wait.
-fn whole_seconds(wait: Duration) -> u64 {
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -8,7 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::log_event::LogEvent;
-use crate::message::{Line, Notice, ServerMessage};
+use crate::message::{Details, Line, Notice, ServerMessage};
 
 impl Server {
     pub(super) fn receive(&mut self, id: ClientId, bytes: &[u8]) {
@@ -172,6 +172,9 @@ impl Server {
 
     pub(super) fn post_event(&mut self, at: Now, name: &str, text: &str, event: &'static str) {
         let time = at.wall_ms;
-        self.post(&Line { time, name, text, event: Some(event), reference: None }, 0);
+        self.post(
+            &Line { time, name, text, event: Some(event), reference: None, details: Details::default() },
+            0,
+        );
     }
 }

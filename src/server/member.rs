@@ -2,13 +2,13 @@
 
 use super::Server;
 use super::client::Client;
+use super::commands::{self, Failure, Parsed};
 use super::entry::Entry;
 use crate::base::time::Now;
 use crate::base::visible::has_visible;
-use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
 use crate::limits::{REF_BYTES_MAX, TEXT_BYTES_MAX};
-use crate::message::{self, Line, Notice};
+use crate::message::{self, Details, Line, Notice};
 use crate::room::log::Position;
 use crate::users::names::UserId;
 use crate::users::sessions::SessionId;
@@ -21,9 +21,16 @@ impl Server {
         if !has_visible(text) {
             return;
         }
-        let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         let reference =
             reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
+        let text = match commands::parse(text) {
+            Parsed::Line(text) => text,
+            Parsed::Command(command, arguments) => {
+                return self.command(id, session, (command, arguments), reference);
+            }
+            Parsed::Unknown => return self.refuse_line(id, Failure::NoCommand, reference),
+        };
+        let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         self.submit(&Entry::Say { from: id, session, text: fits, reference });
         if fits.len() < text.len() {
             self.notify(id, Notice::TooLong);
@@ -40,13 +47,32 @@ impl Server {
     ) {
         let Some((user, name)) = self.users.speaker(session) else { return };
         let name = name.shared();
-        let mark = reference.map_or(0, |reference| mark(user, reference));
-        if let Some(reference) = reference
-            && let Some((place, frame)) = self.said_before(mark, &name, reference)
-        {
-            return self.say_again(from, place, &frame);
+        if self.is_said_again(from, user, &name, reference) {
+            return;
         }
-        self.post(&Line { time: at.wall_ms, name: &name, text, event: None, reference }, mark);
+        if let Some(silence) = self.users.silence(at.moment, user) {
+            return self.refuse_line(from, Failure::Silence(silence), reference);
+        }
+        let mark = reference.map_or(0, |reference| mark(user, reference));
+        let details = Details::default();
+        self.post(&Line { time: at.wall_ms, name: &name, text, event: None, reference, details }, mark);
+        self.users.count_line(at.moment, user);
+    }
+
+    /// Whether a line of the user with this `ref` stands in the ring. The client gets it again.
+    pub(super) fn is_said_again(
+        &mut self,
+        from: ClientId,
+        user: UserId,
+        name: &str,
+        reference: Option<&str>,
+    ) -> bool {
+        let Some(reference) = reference else { return false };
+        let Some((place, frame)) = self.said_before(mark(user, reference), name, reference) else {
+            return false;
+        };
+        self.say_again(from, place, &frame);
+        true
     }
 
     /// The line of a user that has this `ref`, as long as it stands in the ring.
@@ -66,21 +92,18 @@ impl Server {
         }
     }
 
-    /// Closes all connections of a session.
-    pub(super) fn close_session(&mut self, session: SessionId) {
+    /// The connections of a session.
+    pub(super) fn connections_of(&self, session: SessionId) -> Vec<ClientId> {
         let of_session = |id: &&ClientId| {
             let member = self.clients.get(**id).and_then(Client::membership);
             member.is_some_and(|member| member.session == session)
         };
-        let leaving: Vec<ClientId> = self.room.readers().iter().filter(of_session).copied().collect();
-        for id in leaving {
-            self.close(id, CloseReason::Left);
-        }
+        self.room.readers().iter().filter(of_session).copied().collect()
     }
 }
 
 /// What a line is found by that has a `ref`. Others may have the same.
-fn mark(user: UserId, reference: &str) -> u32 {
+pub(super) fn mark(user: UserId, reference: &str) -> u32 {
     let mut hasher = DefaultHasher::new();
     (user, reference).hash(&mut hasher);
     u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX).max(1)

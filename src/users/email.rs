@@ -67,6 +67,16 @@ impl Email {
 }
 
 impl EmailKey {
+    /// The address in the case in which it is compared.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The domain, in its ASCII form.
+    pub(crate) fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
     /// The key of the mailbox: the address without the `+tag` of a sub-address (RFC 5233). It counts what one person has; it
     /// does not decide what belongs to whom, for not every provider delivers sub-addresses to one mailbox.
     pub(crate) fn mailbox(&self) -> Self {

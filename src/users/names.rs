@@ -71,6 +71,11 @@ impl Names {
         users.any(|user| user.email == email.key())
     }
 
+    /// Whether the name belongs to this address.
+    pub(crate) fn owns(&self, name: &UserName, email: &Email) -> bool {
+        self.find(name, email).is_ok_and(|owner| owner.is_some())
+    }
+
     /// Makes the name belong to this address.
     ///
     /// The caller connects the user at once, or the name would never be free again.
@@ -132,6 +137,31 @@ impl Names {
     /// The name of a user who is still known.
     pub(crate) fn get(&self, user: UserId) -> Option<&UserName> {
         self.users.get(user).map(|user| &user.name)
+    }
+
+    /// The address of a user who is still known.
+    pub(crate) fn email(&self, user: UserId) -> Option<&EmailKey> {
+        self.users.get(user).map(|user| &user.email)
+    }
+
+    /// The user whom a name means: whose name it is, or looks like.
+    pub(crate) fn named(&self, name: &UserName) -> Option<UserId> {
+        name.keys().iter().find_map(|key| self.by_name.get(key)).copied()
+    }
+
+    /// The users of a mailbox, the one who came first at the beginning.
+    pub(crate) fn of_mailbox(&self, mailbox: &EmailKey) -> &[UserId] {
+        self.by_mailbox.get(mailbox).map_or(&[], Vec::as_slice)
+    }
+
+    /// All users who are known, with their addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (UserId, &EmailKey)> {
+        self.users.iter().map(|(id, user)| (id, &user.email))
+    }
+
+    /// How many connections a user has.
+    pub(crate) fn connections(&self, user: UserId) -> usize {
+        self.users.get(user).map_or(0, |user| user.connections)
     }
 
     /// How fast a user talks.

@@ -98,6 +98,11 @@ impl Sessions {
         self.sessions.get(id).map(|session| session.user)
     }
 
+    /// The sessions of a user.
+    pub(crate) fn of(&self, user: UserId) -> Vec<SessionId> {
+        self.sessions.iter().filter(|(_, session)| session.user == user).map(|(id, _)| id).collect()
+    }
+
     /// Notes the id of the first line that a session was shown.
     pub(crate) fn set_first_seen(&mut self, id: SessionId, line: u64) {
         if let Some(session) = self.sessions.get_mut(id) {

@@ -541,6 +541,7 @@ impl World {
             | LogEvent::LoggedIn(id)
             | LogEvent::Resumed(id)
             | LogEvent::WrongTry(id)
+            | LogEvent::NotAdmitted(id)
             | LogEvent::WrongToken(id)
             | LogEvent::MailLimited(id)
             | LogEvent::GuestClosed(id, _)

@@ -1,0 +1,524 @@
+//! Commands: what a member's `/word` asks for, whether it may be done, and its answer. An act is an entry, carried out in
+//! `entry`; here nothing changes.
+
+mod grammar;
+
+use super::Server;
+use super::entry::Entry;
+use super::guest::whole_seconds;
+use crate::base::time::{Moment, Now};
+use crate::base::visible::has_visible;
+use crate::ids::ClientId;
+use crate::limits::{
+    BAN_MAX, BANS_TOLD_MAX, LOCK_MAX, MUTE_DEFAULT, MUTE_MAX, REASON_BYTES_MAX, SLOW_MAX, TOPIC_BYTES_MAX,
+};
+use crate::message::{Answer, Details, Line, ServerMessage};
+use crate::users::address_pattern::AddressPattern;
+use crate::users::names::{BOT_NAME, UserId};
+use crate::users::rules::{Ban, Rule, Silence};
+use crate::users::sessions::SessionId;
+use crate::users::user_name::UserName;
+use grammar::{
+    BadTime, COMMANDS, Command, ReasonTooLong, in_words, one_line, reason, roughly, take_name, take_time,
+    take_word,
+};
+pub(super) use grammar::{Parsed, parse};
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A moderator's act, and what the room is told of it.
+#[derive(Debug)]
+pub(crate) struct Act {
+    /// Its word for programs.
+    event: &'static str,
+    /// Its sentence, behind the moderator's name.
+    text: String,
+    /// Whom it is about.
+    who: Option<Rc<str>>,
+    /// When it ends.
+    until: Option<Moment>,
+    /// The rule that it sets.
+    pub(super) rule: Option<Rule>,
+    /// Users whose sessions it ends.
+    pub(super) removed: Vec<UserId>,
+    /// What was done to these.
+    done: &'static str,
+    /// For how long, and why.
+    circumstances: String,
+}
+
+/// Why a command or a line is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    NoCommand,
+    BadCommand(Command),
+    NotModerator,
+    NoSuchName,
+    IsModerator,
+    /// Not a time up to this one.
+    BadTime(Duration),
+    TooMany,
+    ReasonTooLong,
+    TopicTooLong,
+    Silence(Silence),
+}
+
+/// What comes of a command that is not refused.
+enum Outcome {
+    /// An answer to the sender alone.
+    Private(String),
+    Act(Act),
+}
+
+/// Whom a ban is for.
+struct Target {
+    pattern: AddressPattern,
+    /// The name under which the target is known, or the domain.
+    who: Option<Rc<str>>,
+    /// What the room calls the target: no address.
+    shown: String,
+}
+
+impl Server {
+    /// Carries out a command of a member, or says why not.
+    pub(super) fn command(
+        &mut self,
+        id: ClientId,
+        session: SessionId,
+        (command, arguments): (Command, &str),
+        reference: Option<&str>,
+    ) {
+        let Some((user, name)) = self.users.speaker(session) else { return };
+        let name = name.shared();
+        if self.is_said_again(id, user, &name, reference) {
+            return;
+        }
+        match self.outcome(user, command, arguments) {
+            Ok(Outcome::Private(text)) => {
+                self.answer_privately(id, &text, Answer { reference, ..Answer::default() });
+            }
+            Ok(Outcome::Act(act)) => self.submit(&Entry::Act { from: id, session, act: &act, reference }),
+            Err(failure) => self.refuse_line(id, failure, reference),
+        }
+    }
+
+    /// Says privately why a command or a line is refused.
+    pub(super) fn refuse_line(&mut self, id: ClientId, failure: Failure, reference: Option<&str>) {
+        let answer = Answer { reason: Some(failure.reason()), retry: failure.retry(), reference };
+        self.answer_privately(id, &failure.sentence(), answer);
+    }
+
+    fn answer_privately(&mut self, id: ClientId, text: &str, answer: Answer<'_>) {
+        self.send(id, &ServerMessage::answer(self.now.wall_ms, BOT_NAME, text, answer));
+    }
+
+    fn outcome(&self, user: UserId, command: Command, arguments: &str) -> Result<Outcome, Failure> {
+        let is_moderator = self.users.is_moderator(user);
+        let is_for_all = command.row().is_some_and(|row| row.is_for_all);
+        if !is_moderator && !is_for_all {
+            return Err(Failure::NotModerator);
+        }
+        let no_more = |rest: &str| if rest.is_empty() { Ok(()) } else { Err(Failure::BadCommand(command)) };
+        let needed = || if arguments.is_empty() { Err(Failure::BadCommand(command)) } else { Ok(()) };
+        match command {
+            Command::Help => no_more(arguments).map(|()| Outcome::Private(help(is_moderator))),
+            Command::Topic if arguments.is_empty() => {
+                let topic = self.users.rules().topic();
+                let text = topic.map_or("There is no topic.".to_owned(), |topic| format!("Topic: {topic}"));
+                Ok(Outcome::Private(text))
+            }
+            Command::Topic if !is_moderator => Err(Failure::NotModerator),
+            Command::Topic => self.topic(arguments),
+            Command::Who => {
+                needed()?;
+                let (user, rest) = self.take_user(arguments)?;
+                no_more(rest)?;
+                Ok(Outcome::Private(self.who(user, is_moderator)))
+            }
+            Command::Kick => {
+                needed()?;
+                let (user, rest) = self.take_target(arguments)?;
+                let why = reason(rest)?;
+                Ok(Outcome::Act(self.kick(user, &why)))
+            }
+            Command::Mute => {
+                needed()?;
+                let (user, rest) = self.take_target(arguments)?;
+                let (time, rest) = take_time(rest, MUTE_MAX).map_err(|BadTime| Failure::BadTime(MUTE_MAX))?;
+                let why = reason(rest)?;
+                self.mute(user, time.unwrap_or(MUTE_DEFAULT), &why)
+            }
+            Command::Unmute => {
+                needed()?;
+                let (user, rest) = self.take_user(arguments)?;
+                no_more(rest)?;
+                self.unmute(user)
+            }
+            Command::Ban => {
+                needed()?;
+                let (target, rest) = self.take_ban_target(arguments)?;
+                let (time, rest) = take_time(rest, BAN_MAX).map_err(|BadTime| Failure::BadTime(BAN_MAX))?;
+                let why = reason(rest)?;
+                Ok(Outcome::Act(self.ban(target, time, &why)))
+            }
+            Command::Unban => {
+                needed()?;
+                self.unban(arguments)
+            }
+            Command::Bans => no_more(arguments).map(|()| Outcome::Private(self.bans())),
+            Command::Slow => {
+                needed()?;
+                self.slow(arguments)
+            }
+            Command::Lock => {
+                let (time, rest) =
+                    take_time(arguments, LOCK_MAX).map_err(|BadTime| Failure::BadTime(LOCK_MAX))?;
+                no_more(rest)?;
+                Ok(Outcome::Act(self.lock(time.unwrap_or(LOCK_MAX))))
+            }
+            Command::Unlock => {
+                no_more(arguments)?;
+                Ok(self.unlock())
+            }
+        }
+    }
+
+    /// Takes the name of a known user.
+    fn take_user<'a>(&self, arguments: &'a str) -> Result<(UserId, &'a str), Failure> {
+        let find = |run: &str| self.users.named(&UserName::parse(run).ok()?);
+        take_name(arguments, find).ok_or(Failure::NoSuchName)
+    }
+
+    /// The same for an act that moderators are safe from.
+    fn take_target<'a>(&self, arguments: &'a str) -> Result<(UserId, &'a str), Failure> {
+        let (user, rest) = self.take_user(arguments)?;
+        if self.users.is_moderator(user) { Err(Failure::IsModerator) } else { Ok((user, rest)) }
+    }
+
+    /// A name comes first: whoever is called like a domain must not get the whole domain banned.
+    fn take_ban_target<'a>(&self, arguments: &'a str) -> Result<(Target, &'a str), Failure> {
+        match self.take_target(arguments) {
+            Ok((user, rest)) => {
+                let target = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
+                let who = self.users.name(user);
+                let shown = who.as_deref().map_or("an address".to_owned(), |name| format!("@{name}"));
+                return Ok((Target { pattern: AddressPattern::Address(target), who, shown }, rest));
+            }
+            Err(Failure::NoSuchName) => {}
+            Err(failure) => return Err(failure),
+        }
+        let (word, rest) = take_word(arguments);
+        Ok((self.address_target(word)?, rest))
+    }
+
+    fn address_target(&self, word: &str) -> Result<Target, Failure> {
+        match AddressPattern::parse(word).ok_or(Failure::NoSuchName)? {
+            AddressPattern::Address(email) if self.users.rules().is_moderator(&email) => {
+                Err(Failure::IsModerator)
+            }
+            AddressPattern::Address(email) => {
+                let who = self.users.name_of_mailbox(&email);
+                let pattern = AddressPattern::Address(email.mailbox());
+                Ok(Target { pattern, who, shown: "an address".to_owned() })
+            }
+            pattern @ (AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_)) => {
+                let shown = pattern.to_string();
+                Ok(Target { pattern, who: Some(shown.as_str().into()), shown })
+            }
+        }
+    }
+
+    fn who(&self, user: UserId, is_moderator: bool) -> String {
+        let mut text = self.users.name(user).map_or(String::new(), |name| format!("@{name}"));
+        // Writing to a string does not fail.
+        if let Some(email) = self.users.email(user).filter(|_| is_moderator) {
+            let _ = write!(text, " ({email})");
+        }
+        let connections = match self.users.connections(user) {
+            1 => "1 connection".to_owned(),
+            connections => format!("{connections} connections"),
+        };
+        let _ = match self.room.presence.since(user) {
+            Some(since) => {
+                let time = roughly(self.now.moment.since(since));
+                write!(text, " has been here for {time}, with {connections}.")
+            }
+            None => write!(text, " is not here."),
+        };
+        text
+    }
+
+    fn kick(&self, user: UserId, why: &str) -> Act {
+        let who = self.users.name(user);
+        let text = about(&format!("kicked @{}", who.as_deref().unwrap_or_default()), None, why);
+        let circumstances = about("", None, why);
+        Act { who, removed: vec![user], done: "kicked", circumstances, ..Act::new("kick", text) }
+    }
+
+    fn mute(&self, user: UserId, time: Duration, why: &str) -> Result<Outcome, Failure> {
+        let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
+        let who = self.users.name(user);
+        let until = self.now.moment.after(time);
+        let text = about(&format!("muted @{}", who.as_deref().unwrap_or_default()), Some(time), why);
+        let rule = Some(Rule::Mute(mailbox, until));
+        Ok(Outcome::Act(Act { who, until: Some(until), rule, ..Act::new("mute", text) }))
+    }
+
+    fn unmute(&self, user: UserId) -> Result<Outcome, Failure> {
+        let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
+        let who = self.users.name(user);
+        let name = who.as_deref().unwrap_or_default();
+        if self.users.rules().mute_left(self.now.moment, &mailbox).is_none() {
+            return Ok(Outcome::Private(format!("@{name} is not muted.")));
+        }
+        let text = format!("unmuted @{name}");
+        Ok(Outcome::Act(Act { who, rule: Some(Rule::Unmute(mailbox)), ..Act::new("unmute", text) }))
+    }
+
+    fn ban(&self, target: Target, time: Option<Duration>, why: &str) -> Act {
+        let Target { pattern, who, shown } = target;
+        let until = time.map(|time| self.now.moment.after(time));
+        let text = about(&format!("banned {shown}"), time, why);
+        let removed = self.users.banned_by(&pattern);
+        // Where the target is a domain, there is no name to find the ban by.
+        let is_address = matches!(pattern, AddressPattern::Address(_));
+        let name = who.clone().filter(|_| is_address);
+        let rule = Some(Rule::Ban(pattern, Ban { until, name }));
+        let circumstances = about("", time, why);
+        Act { who, until, rule, removed, done: "banned", circumstances, ..Act::new("ban", text) }
+    }
+
+    fn unban(&self, arguments: &str) -> Result<Outcome, Failure> {
+        let rules = self.users.rules();
+        let now = self.now.moment;
+        let known = self.take_user(arguments).ok();
+        let of_known = known.and_then(|(user, rest)| {
+            let pattern = AddressPattern::Address(self.users.mailbox(user)?);
+            let who = self.users.name(user)?;
+            rules.ban_of(now, &pattern)?;
+            rest.is_empty().then(|| Target { pattern, shown: format!("@{who}"), who: Some(who) })
+        });
+        // The banned may be forgotten as a user by now.
+        let of_forgotten = || {
+            let typed = UserName::parse(arguments).ok()?.as_str().to_lowercase();
+            let is_named = |ban: &Ban| ban.name.as_ref().is_some_and(|name| name.to_lowercase() == typed);
+            let (pattern, ban) = rules.bans(now).find(|(_, ban)| is_named(ban))?;
+            let shown = format!("@{}", ban.name.as_deref().unwrap_or_default());
+            Some(Target { pattern: pattern.clone(), who: ban.name.clone(), shown })
+        };
+        let Target { pattern, who, shown } = match of_known.or_else(of_forgotten) {
+            Some(target) => target,
+            None if arguments.contains('@') && !arguments.contains(char::is_whitespace) => {
+                match (self.address_target(arguments), known) {
+                    (Ok(target), _) => target,
+                    (Err(_), Some(_)) => return Ok(Outcome::Private(NO_BAN.to_owned())),
+                    (Err(failure), None) => return Err(failure),
+                }
+            }
+            None => match known {
+                Some((_, "")) => return Ok(Outcome::Private(NO_BAN.to_owned())),
+                Some(_) => return Err(Failure::BadCommand(Command::Unban)),
+                None => return Err(Failure::NoSuchName),
+            },
+        };
+        if rules.ban_of(now, &pattern).is_none() {
+            return Ok(Outcome::Private(NO_BAN.to_owned()));
+        }
+        let act = Act::new("unban", format!("unbanned {shown}"));
+        Ok(Outcome::Act(Act { who, rule: Some(Rule::Unban(pattern)), ..act }))
+    }
+
+    fn bans(&self) -> String {
+        let now = self.now.moment;
+        let bans: Vec<_> = self.users.rules().bans(now).collect();
+        let mut text = match bans.len() {
+            0 => return "There are no bans.".to_owned(),
+            1 => "1 ban:".to_owned(),
+            count => format!("{count} bans:"),
+        };
+        for (pattern, ban) in bans.iter().take(BANS_TOLD_MAX) {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\n{pattern}");
+            if let Some(name) = &ban.name {
+                let _ = write!(text, " (@{name})");
+            }
+            if let Some(until) = ban.until {
+                let _ = write!(text, ", for another {}", in_words(until.since(now)));
+            }
+        }
+        if bans.len() > BANS_TOLD_MAX {
+            text.push_str("\n...");
+        }
+        text
+    }
+
+    fn slow(&self, arguments: &str) -> Result<Outcome, Failure> {
+        let bad_time = Failure::BadTime(SLOW_MAX);
+        if arguments == "off" {
+            if self.users.rules().slow().is_none() {
+                return Ok(Outcome::Private("Slow mode is off.".to_owned()));
+            }
+            let act = Act::new("slow", "turned slow mode off".to_owned());
+            return Ok(Outcome::Act(Act { rule: Some(Rule::Slow(None)), ..act }));
+        }
+        if arguments.contains(char::is_whitespace) {
+            return Err(Failure::BadCommand(Command::Slow));
+        }
+        let is_number = arguments.bytes().all(|byte| byte.is_ascii_digit());
+        let typed = if is_number { format!("{arguments}s") } else { arguments.to_owned() };
+        let (time, _) = take_time(&typed, SLOW_MAX).map_err(|BadTime| bad_time)?;
+        let time = time.ok_or(bad_time)?;
+        let act =
+            Act::new("slow", format!("turned slow mode on: one line per person every {}", in_words(time)));
+        Ok(Outcome::Act(Act { rule: Some(Rule::Slow(Some(time))), ..act }))
+    }
+
+    fn lock(&self, time: Duration) -> Act {
+        let until = self.now.moment.after(time);
+        let act = Act::new("lock", about("locked the room", Some(time), ""));
+        Act { until: Some(until), rule: Some(Rule::Lock(Some(until))), ..act }
+    }
+
+    fn unlock(&self) -> Outcome {
+        if self.users.rules().wait_for_unlock(self.now.moment).is_none() {
+            return Outcome::Private("The room is not locked.".to_owned());
+        }
+        let act = Act::new("unlock", "unlocked the room".to_owned());
+        Outcome::Act(Act { rule: Some(Rule::Lock(None)), ..act })
+    }
+
+    fn topic(&self, arguments: &str) -> Result<Outcome, Failure> {
+        let topic = one_line(arguments);
+        if topic.len() > TOPIC_BYTES_MAX {
+            return Err(Failure::TopicTooLong);
+        }
+        if topic != "-" && has_visible(&topic) {
+            let act = Act::new("topic", format!("set the topic: {topic}"));
+            return Ok(Outcome::Act(Act { rule: Some(Rule::Topic(Some(topic.into()))), ..act }));
+        }
+        if self.users.rules().topic().is_none() {
+            return Ok(Outcome::Private("There is no topic.".to_owned()));
+        }
+        let act = Act::new("topic", "removed the topic".to_owned());
+        Ok(Outcome::Act(Act { rule: Some(Rule::Topic(None)), ..act }))
+    }
+
+    /// Broadcasts an act that was carried out.
+    pub(super) fn post_act(&mut self, at: Now, name: &str, act: &Act, reference: Option<&str>, mark: u32) {
+        let (topic, slow) = match &act.rule {
+            Some(Rule::Topic(topic)) => (Some(topic.as_deref().unwrap_or_default()), None),
+            Some(Rule::Slow(slow)) => (None, Some(slow.map_or(0, whole_seconds))),
+            Some(Rule::Mute(..) | Rule::Unmute(_) | Rule::Ban(..) | Rule::Unban(_) | Rule::Lock(_))
+            | None => (None, None),
+        };
+        let until = act.until.map(|until| {
+            let left = u64::try_from(until.since(at.moment).as_millis()).unwrap_or(u64::MAX);
+            at.wall_ms.saturating_add(left)
+        });
+        let details = Details { who: act.who.as_deref(), until, topic, slow };
+        let (time, text, event) = (at.wall_ms, &*act.text, Some(act.event));
+        self.post(&Line { time, name, text, event, reference, details }, mark);
+    }
+
+    /// Tells a connection why it ends.
+    pub(super) fn tell_removed(&mut self, id: ClientId, moderator: &str, act: &Act) {
+        let text = format!("You were {} by @{moderator}{}", act.done, act.circumstances);
+        self.answer_privately(id, &text, Answer::default());
+    }
+}
+
+impl Act {
+    fn new(event: &'static str, text: String) -> Self {
+        Self {
+            event,
+            text,
+            who: None,
+            until: None,
+            rule: None,
+            removed: Vec::new(),
+            done: "removed",
+            circumstances: String::new(),
+        }
+    }
+}
+
+impl From<ReasonTooLong> for Failure {
+    fn from(_: ReasonTooLong) -> Self {
+        Self::ReasonTooLong
+    }
+}
+
+impl Failure {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::NoCommand => "no-command",
+            Self::BadCommand(_) => "bad-command",
+            Self::NotModerator => "not-moderator",
+            Self::NoSuchName => "no-such-name",
+            Self::IsModerator => "is-moderator",
+            Self::BadTime(_) => "bad-time",
+            Self::TooMany => "too-many",
+            Self::ReasonTooLong | Self::TopicTooLong => "too-long",
+            Self::Silence(Silence::Muted(_)) => "muted",
+            Self::Silence(Silence::Slow(_)) => "slow",
+        }
+    }
+
+    fn sentence(self) -> String {
+        match self {
+            Self::NoCommand => {
+                "There is no such command; see /help. To say a line that begins with /, begin it with //."
+                    .to_owned()
+            }
+            Self::BadCommand(command) => {
+                format!("Usage: {}", command.row().map_or("/help", |row| row.usage))
+            }
+            Self::NotModerator => "Only moderators can do that.".to_owned(),
+            Self::NoSuchName => "Nobody is known by that name.".to_owned(),
+            Self::IsModerator => "That is a moderator.".to_owned(),
+            Self::BadTime(most) => {
+                format!("That is not a time such as 30s, 10m, 2h or 7d, of at most {}.", in_words(most))
+            }
+            Self::TooMany => "There are too many of these already. Lift some first.".to_owned(),
+            Self::ReasonTooLong => format!("A reason has at most {REASON_BYTES_MAX} bytes."),
+            Self::TopicTooLong => format!("A topic has at most {TOPIC_BYTES_MAX} bytes."),
+            Self::Silence(Silence::Muted(wait)) => {
+                format!("You are muted for another {}. Your line was not sent.", in_words(wait))
+            }
+            Self::Silence(Silence::Slow(wait)) => {
+                format!("Slow mode is on: you can write again in {}. Your line was not sent.", in_words(wait))
+            }
+        }
+    }
+
+    fn retry(self) -> Option<u64> {
+        match self {
+            Self::Silence(Silence::Muted(wait) | Silence::Slow(wait)) => Some(whole_seconds(wait)),
+            Self::NoCommand
+            | Self::BadCommand(_)
+            | Self::NotModerator
+            | Self::NoSuchName
+            | Self::IsModerator
+            | Self::BadTime(_)
+            | Self::TooMany
+            | Self::ReasonTooLong
+            | Self::TopicTooLong => None,
+        }
+    }
+}
+
+fn help(is_moderator: bool) -> String {
+    let rows = COMMANDS.iter().filter(|row| row.is_for_all || is_moderator);
+    let lines: Vec<String> = rows.map(|row| format!("{}: {}", row.usage, row.effect)).collect();
+    lines.join("\n")
+}
+
+/// A sentence about an act, with its time and its reason.
+fn about(what: &str, time: Option<Duration>, why: &str) -> String {
+    let time = time.map_or(String::new(), |time| format!(" for {}", in_words(time)));
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    format!("{what}{time}{why}")
+}
+
+const NO_BAN: &str = "There is no such ban; see /bans.";

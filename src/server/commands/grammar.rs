@@ -1,0 +1,302 @@
+//! The grammar of commands: which texts are commands, and their parts. Pure functions; know no users and no rules.
+
+use crate::base::visible::has_visible;
+use crate::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX};
+use std::time::Duration;
+
+/// What a member's text is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parsed<'a> {
+    /// A line of the room.
+    Line(&'a str),
+    /// A command, and what follows its word.
+    Command(Command, &'a str),
+    /// A command that does not exist. It is never said: it may be a slip, with a secret behind it.
+    Unknown,
+}
+
+/// A command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Topic,
+    Who,
+    Kick,
+    Mute,
+    Unmute,
+    Ban,
+    Unban,
+    Bans,
+    Slow,
+    Lock,
+    Unlock,
+}
+
+/// A command's row in [`COMMANDS`].
+pub(crate) struct Row {
+    pub(crate) word: &'static str,
+    pub(crate) command: Command,
+    /// Whether all may use it. (`/topic` with a text is for moderators alone.)
+    pub(crate) is_for_all: bool,
+    /// How it is written.
+    pub(crate) usage: &'static str,
+    /// What it does.
+    pub(crate) effect: &'static str,
+}
+
+/// A time that is none, or too long.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadTime;
+
+/// A reason over [`REASON_BYTES_MAX`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ReasonTooLong;
+
+impl Command {
+    /// Its row in [`COMMANDS`].
+    pub(crate) fn row(self) -> Option<&'static Row> {
+        COMMANDS.iter().find(|row| row.command == self)
+    }
+}
+
+/// Tells commands from lines. A command is a slash and a short word of small letters; `//x` says `/x`, `/me` is a line,
+/// and so is a path such as `/usr/bin`.
+pub(crate) fn parse(text: &str) -> Parsed<'_> {
+    let Some(rest) = text.trim_start().strip_prefix('/') else { return Parsed::Line(text) };
+    if rest.starts_with('/') {
+        return Parsed::Line(rest);
+    }
+    let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let is_word = (1..=WORD_CHARS_MAX).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase());
+    if !is_word || word == "me" {
+        return Parsed::Line(text);
+    }
+    let row = COMMANDS.iter().find(|row| row.word == word);
+    row.map_or(Parsed::Unknown, |row| Parsed::Command(row.command, rest.trim()))
+}
+
+/// Takes the longest run of words from the first that `find` knows. Gives what was found, and the rest.
+pub(crate) fn take_name<T>(text: &str, find: impl Fn(&str) -> Option<T>) -> Option<(T, &str)> {
+    let ends = text.char_indices().filter(|(_, char)| char.is_whitespace()).map(|(at, _)| at);
+    let ends = ends.chain([text.len()]).take_while(|&end| end <= NAME_TYPED_BYTES_MAX);
+    let runs: Vec<(&str, &str)> = ends.filter_map(|end| text.split_at_checked(end)).collect();
+    // A run that ends in white space is the same as the one before it.
+    let mut runs = runs.into_iter().rev().filter(|(run, _)| !run.ends_with(char::is_whitespace));
+    runs.find_map(|(run, rest)| Some((find(run)?, rest.trim_start())))
+}
+
+/// Takes the first word.
+pub(crate) fn take_word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (word, rest.trim_start())
+}
+
+/// Takes a time such as `30s`, `10m`, `2h` or `7d`, if the text begins with one. An ordinal (`2nd`) begins a reason.
+///
+/// # Errors
+/// If the first word begins like a time and is none, or is zero or over `most`.
+pub(crate) fn take_time(text: &str, most: Duration) -> Result<(Option<Duration>, &str), BadTime> {
+    let (word, rest) = take_word(text);
+    let unit = word.trim_start_matches(|char: char| char.is_ascii_digit());
+    let digits = word.strip_suffix(unit).unwrap_or_default();
+    let is_reason = digits.is_empty()
+        || ["st", "nd", "rd", "th"].contains(&unit)
+        || !unit.chars().all(char::is_alphanumeric);
+    if is_reason {
+        return Ok((None, text));
+    }
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err(BadTime),
+    };
+    let time = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
+    let time = time.map(Duration::from_secs).filter(|time| !time.is_zero() && *time <= most);
+    time.map(|time| (Some(time), rest)).ok_or(BadTime)
+}
+
+/// The text of a reason, on one line; empty where nothing can be seen.
+///
+/// # Errors
+/// If it is too long.
+pub(crate) fn reason(text: &str) -> Result<String, ReasonTooLong> {
+    let reason = if has_visible(text) { one_line(text) } else { String::new() };
+    if reason.len() > REASON_BYTES_MAX { Err(ReasonTooLong) } else { Ok(reason) }
+}
+
+/// The words of a text with single spaces between them.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A time in words, in the largest unit that it is a multiple of; a started second counts.
+pub(crate) fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
+    let unit = UNITS.iter().find(|(length, _)| seconds >= *length && seconds % *length == 0);
+    count_of(seconds, unit)
+}
+
+/// A time in words, in the largest unit that it holds once.
+pub(crate) fn roughly(time: Duration) -> String {
+    let seconds = time.as_secs();
+    count_of(seconds, UNITS.iter().find(|(length, _)| seconds >= *length))
+}
+
+fn count_of(seconds: u64, unit: Option<&(u64, &str)>) -> String {
+    let (length, name) = unit.copied().unwrap_or((1, "second"));
+    let count = seconds.checked_div(length).unwrap_or(seconds);
+    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
+}
+
+const UNITS: [(u64, &str); 4] = [(24 * 60 * 60, "day"), (60 * 60, "hour"), (60, "minute"), (1, "second")];
+
+const fn all(word: &'static str, command: Command, usage: &'static str, effect: &'static str) -> Row {
+    Row { word, command, is_for_all: true, usage, effect }
+}
+
+const fn moderator(word: &'static str, command: Command, usage: &'static str, effect: &'static str) -> Row {
+    Row { word, command, is_for_all: false, usage, effect }
+}
+
+/// Every command, in the order of `/help`.
+pub(crate) const COMMANDS: [Row; 12] = [
+    all("help", Command::Help, "/help", "lists the commands"),
+    all(
+        "topic",
+        Command::Topic,
+        "/topic",
+        "shows the topic; moderators set it with /topic TEXT and remove it with /topic -",
+    ),
+    all("who", Command::Who, "/who NAME", "says how long someone has been here"),
+    moderator("kick", Command::Kick, "/kick NAME [WHY]", "logs someone out"),
+    moderator(
+        "mute",
+        Command::Mute,
+        "/mute NAME [FOR] [WHY]",
+        "refuses someone's lines for 10m or as long as you say: 30s 10m 2h 7d",
+    ),
+    moderator("unmute", Command::Unmute, "/unmute NAME", "ends a mute"),
+    moderator(
+        "ban",
+        Command::Ban,
+        "/ban NAME|ADDRESS|@domain [FOR] [WHY]",
+        "logs someone out and lets them in no more",
+    ),
+    moderator("unban", Command::Unban, "/unban NAME|ADDRESS|@domain", "lifts a ban"),
+    moderator("bans", Command::Bans, "/bans", "lists the bans"),
+    moderator("slow", Command::Slow, "/slow SECONDS|off", "allows each person one line in that time"),
+    moderator("lock", Command::Lock, "/lock [FOR]", "lets no newcomers in"),
+    moderator("unlock", Command::Unlock, "/unlock", "lets newcomers in again"),
+];
+
+/// Longest word of a command.
+const WORD_CHARS_MAX: usize = 12;
+/// Longest text that is looked up as a name: the longest name, and its `@`.
+const NAME_TYPED_BYTES_MAX: usize = NAME_BYTES_MAX + 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_texts_are_commands() {
+        let line = Parsed::Line;
+        let rows = [
+            ("hello", line("hello")),
+            ("", line("")),
+            ("a /kick bob", line("a /kick bob")),
+            ("/", line("/")),
+            ("/ kick", line("/ kick")),
+            ("/usr/bin", line("/usr/bin")),
+            ("/kick/bob", line("/kick/bob")),
+            ("/me waves", line("/me waves")),
+            ("/Kick bob", line("/Kick bob")),
+            ("/abcdefghijklm", line("/abcdefghijklm")),
+            ("/kick-bob", line("/kick-bob")),
+            ("//kick bob", line("/kick bob")),
+            (" //", line("/")),
+            ("/abcdefghijkl", Parsed::Unknown),
+            ("/hunter secret", Parsed::Unknown),
+            ("/kicks bob", Parsed::Unknown),
+            ("/kick", Parsed::Command(Command::Kick, "")),
+            (" \r\n\t/kick  bob \n", Parsed::Command(Command::Kick, "bob")),
+            ("/kick\u{a0}bob", Parsed::Command(Command::Kick, "bob")),
+            ("/mute\nbob\r\n5m", Parsed::Command(Command::Mute, "bob\r\n5m")),
+        ];
+        for (text, parsed) in rows {
+            assert_eq!(parse(text), parsed, "{text:?}");
+        }
+        for row in &COMMANDS {
+            assert_eq!(parse(&format!("/{}", row.word)), Parsed::Command(row.command, ""));
+            assert!(row.usage.starts_with(&format!("/{}", row.word)), "{}", row.usage);
+            assert_eq!(row.command.row().map(|row| row.word), Some(row.word));
+        }
+        let long = format!("/kick {}", "x ".repeat(1 << 15));
+        assert!(matches!(parse(&long), Parsed::Command(Command::Kick, _)));
+        assert_eq!(take_name(&long, |_| None::<()>), None);
+    }
+
+    #[test]
+    fn a_name_is_the_longest_run_of_words_that_is_known() {
+        let find = |run: &str| ["bob", "@bob", "bob smith jr"].contains(&run).then(|| run.len());
+        let rows = [
+            ("bob", Some((3, ""))),
+            ("@bob  10m", Some((4, "10m"))),
+            ("bob smith", Some((3, "smith"))),
+            ("bob smith jr  is rude", Some((12, "is rude"))),
+            ("bob\nsmith", Some((3, "smith"))),
+            ("eve bob", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(take_name(text, find), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_a_time_and_what_begins_a_reason() {
+        let seconds = |seconds, rest| Ok((Some(Duration::from_secs(seconds)), rest));
+        let rows = [
+            ("30s", seconds(30, "")),
+            ("10m  too loud", seconds(600, "too loud")),
+            ("2h", seconds(7_200, "")),
+            ("7d", seconds(604_800, "")),
+            ("8d", Err(BadTime)),
+            ("0s", Err(BadTime)),
+            ("10", Err(BadTime)),
+            ("5min", Err(BadTime)),
+            ("2H", Err(BadTime)),
+            ("99999999999999999999d", Err(BadTime)),
+            ("999999999999999999d", Err(BadTime)),
+            ("2nd warning", Ok((None, "2nd warning"))),
+            ("3: no", Ok((None, "3: no"))),
+            ("m", Ok((None, "m"))),
+            ("-5m", Ok((None, "-5m"))),
+            ("", Ok((None, ""))),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(take_time(text, Duration::from_hours(7 * 24)), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line_and_a_time_is_words() {
+        assert_eq!(reason(" a\r\n b "), Ok("a b".to_owned()));
+        assert_eq!(reason("\u{200b}"), Ok(String::new()));
+        assert_eq!(reason(&"x".repeat(REASON_BYTES_MAX + 1)), Err(ReasonTooLong));
+        assert!(reason(&"x".repeat(REASON_BYTES_MAX)).is_ok());
+        for (seconds, exact, rough) in [
+            (0, "0 seconds", "0 seconds"),
+            (1, "1 second", "1 second"),
+            (90, "90 seconds", "1 minute"),
+            (3_600, "1 hour", "1 hour"),
+            (90_000, "25 hours", "1 day"),
+            (172_800, "2 days", "2 days"),
+        ] {
+            let time = Duration::from_secs(seconds);
+            assert_eq!((&*in_words(time), &*roughly(time)), (exact, rough));
+        }
+    }
+}

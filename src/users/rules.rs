@@ -1,0 +1,376 @@
+//! The rules of the room: who may come in, who may talk, how often, and the topic. Plain state with one owner,
+//! `Users`; what has expired counts as gone, and makes room when room is needed.
+
+use crate::base::time::Moment;
+use crate::limits::{BANS_MAX, MUTES_MAX, SPOKEN_MAX};
+use crate::settings::Settings;
+use crate::users::address_pattern::AddressPattern;
+use crate::users::email::{Email, EmailKey};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The rules of the room. The settings that they begin with are checked: what is no address there is left out.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    moderators: BTreeSet<EmailKey>,
+    /// `None`: all may come in.
+    allow: Option<Vec<AddressPattern>>,
+    deny: Vec<AddressPattern>,
+    bans: BTreeMap<AddressPattern, Ban>,
+    /// Muted mailboxes, and until when.
+    mutes: BTreeMap<EmailKey, Moment>,
+    slow: Option<Duration>,
+    spoken: Spoken,
+    /// No newcomers until then.
+    locked_until: Option<Moment>,
+    topic: Option<Rc<str>>,
+}
+
+/// A ban.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ban {
+    /// When it ends; `None`: when it is lifted.
+    pub(crate) until: Option<Moment>,
+    /// The name under which the banned was known.
+    pub(crate) name: Option<Rc<str>>,
+}
+
+/// A change of the rules.
+#[derive(Debug, Clone)]
+pub(crate) enum Rule {
+    /// Mutes a mailbox until then.
+    Mute(EmailKey, Moment),
+    Unmute(EmailKey),
+    Ban(AddressPattern, Ban),
+    Unban(AddressPattern),
+    /// The least time between two lines of one person; `None`: slow mode is off.
+    Slow(Option<Duration>),
+    /// No newcomers until then.
+    Lock(Option<Moment>),
+    Topic(Option<Rc<str>>),
+}
+
+/// Why a line is refused, and how long this holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// The mailbox is muted.
+    Muted(Duration),
+    /// Slow mode: its last line is too fresh.
+    Slow(Duration),
+}
+
+/// There are as many bans or mutes as there may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TableFull;
+
+/// The newest line of each mailbox in slow mode, oldest first.
+#[derive(Debug, Default)]
+struct Spoken {
+    at: BTreeMap<EmailKey, Moment>,
+    order: VecDeque<(Moment, EmailKey)>,
+}
+
+impl Rules {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let patterns = |typed: &[String]| -> Vec<AddressPattern> {
+            typed.iter().filter_map(|typed| AddressPattern::parse(typed)).collect()
+        };
+        Self {
+            moderators: settings
+                .moderators
+                .iter()
+                .filter_map(|typed| Email::parse(typed))
+                .map(|e| e.key())
+                .collect(),
+            allow: settings.allow.as_deref().map(patterns),
+            deny: patterns(&settings.deny),
+            bans: BTreeMap::new(),
+            mutes: BTreeMap::new(),
+            slow: None,
+            spoken: Spoken::default(),
+            locked_until: None,
+            topic: settings.topic.as_deref().map(Rc::from),
+        }
+    }
+
+    /// Changes the rules.
+    ///
+    /// # Errors
+    /// If there are too many bans or mutes.
+    pub(crate) fn set(&mut self, now: Moment, rule: Rule) -> Result<(), TableFull> {
+        match rule {
+            Rule::Mute(mailbox, until) => return self.mute(now, mailbox, until),
+            Rule::Unmute(mailbox) => {
+                self.mutes.remove(&mailbox);
+            }
+            Rule::Ban(pattern, ban) => return self.ban(now, pattern, ban),
+            Rule::Unban(pattern) => {
+                self.bans.remove(&pattern);
+            }
+            Rule::Slow(slow) => {
+                self.slow = slow;
+                // Moments that were noted for another time between lines would not leave in order.
+                self.spoken = Spoken::default();
+            }
+            Rule::Lock(until) => self.locked_until = until,
+            Rule::Topic(topic) => self.topic = topic,
+        }
+        Ok(())
+    }
+
+    /// Whether the address is a moderator's: exactly, but for its case.
+    pub(crate) fn is_moderator(&self, email: &EmailKey) -> bool {
+        self.moderators.contains(email)
+    }
+
+    /// Whether the address may come in.
+    pub(crate) fn admits(&self, now: Moment, email: &EmailKey) -> bool {
+        let is_in = |patterns: &[AddressPattern]| patterns.iter().any(|pattern| pattern.matches(email));
+        self.is_moderator(email)
+            || !is_in(&self.deny)
+                && self.allow.as_deref().is_none_or(is_in)
+                && self.ban_on(now, email).is_none()
+    }
+
+    /// How long newcomers have to wait.
+    pub(crate) fn wait_for_unlock(&self, now: Moment) -> Option<Duration> {
+        left(now, self.locked_until?)
+    }
+
+    /// Why the address may not say a line now.
+    pub(crate) fn silence(&self, now: Moment, email: &EmailKey) -> Option<Silence> {
+        if (self.mutes.is_empty() && self.slow.is_none()) || self.is_moderator(email) {
+            return None;
+        }
+        let mailbox = email.mailbox();
+        if let Some(wait) = self.mute_left(now, &mailbox) {
+            return Some(Silence::Muted(wait));
+        }
+        let next = self.spoken.at.get(&mailbox)?.after(self.slow?);
+        left(now, next).map(Silence::Slow)
+    }
+
+    /// A line was said, which slow mode counts.
+    pub(crate) fn count_line(&mut self, now: Moment, email: &EmailKey) {
+        if let Some(slow) = self.slow
+            && !self.is_moderator(email)
+        {
+            self.spoken.add(now, email.mailbox(), slow);
+        }
+    }
+
+    /// How long the mailbox is still muted.
+    pub(crate) fn mute_left(&self, now: Moment, mailbox: &EmailKey) -> Option<Duration> {
+        left(now, *self.mutes.get(mailbox)?)
+    }
+
+    /// Mutes a mailbox, instead of an earlier mute.
+    ///
+    /// # Errors
+    /// If there are too many.
+    fn mute(&mut self, now: Moment, mailbox: EmailKey, until: Moment) -> Result<(), TableFull> {
+        if self.mutes.len() >= MUTES_MAX && !self.mutes.contains_key(&mailbox) {
+            self.mutes.retain(|_, until| *until > now);
+            if self.mutes.len() >= MUTES_MAX {
+                return Err(TableFull);
+            }
+        }
+        self.mutes.insert(mailbox, until);
+        Ok(())
+    }
+
+    /// Bans whom the pattern means, instead of an earlier ban on the same.
+    ///
+    /// # Errors
+    /// If there are too many.
+    fn ban(&mut self, now: Moment, pattern: AddressPattern, ban: Ban) -> Result<(), TableFull> {
+        if self.bans.len() >= BANS_MAX && !self.bans.contains_key(&pattern) {
+            self.bans.retain(|_, ban| ban.holds(now));
+            if self.bans.len() >= BANS_MAX {
+                return Err(TableFull);
+            }
+        }
+        self.bans.insert(pattern, ban);
+        Ok(())
+    }
+
+    /// The ban with exactly this pattern.
+    pub(crate) fn ban_of(&self, now: Moment, pattern: &AddressPattern) -> Option<&Ban> {
+        self.bans.get(pattern).filter(|ban| ban.holds(now))
+    }
+
+    /// The bans that hold.
+    pub(crate) fn bans(&self, now: Moment) -> impl Iterator<Item = (&AddressPattern, &Ban)> {
+        self.bans.iter().filter(move |(_, ban)| ban.holds(now))
+    }
+
+    /// The time between two lines of one person.
+    pub(crate) fn slow(&self) -> Option<Duration> {
+        self.slow
+    }
+
+    pub(crate) fn topic(&self) -> Option<Rc<str>> {
+        self.topic.clone()
+    }
+
+    /// A ban that the address is under. Looked up by each domain above it: there may be many bans.
+    fn ban_on(&self, now: Moment, email: &EmailKey) -> Option<&Ban> {
+        let domain = email.domain();
+        let above = domain.match_indices('.').filter_map(|(dot, _)| domain.get(dot + 1..));
+        let below = [domain].into_iter().chain(above);
+        let below = below.map(|domain| AddressPattern::DomainAndBelow(domain.into()));
+        let own = [AddressPattern::Address(email.mailbox()), AddressPattern::Domain(domain.into())];
+        own.into_iter().chain(below).find_map(|pattern| self.bans.get(&pattern).filter(|ban| ban.holds(now)))
+    }
+}
+
+impl Ban {
+    fn holds(&self, now: Moment) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
+impl Spoken {
+    fn add(&mut self, now: Moment, mailbox: EmailKey, slow: Duration) {
+        while let Some((at, _)) = self.order.front()
+            && (at.after(slow) <= now || self.order.len() >= SPOKEN_MAX)
+        {
+            if let Some((at, mailbox)) = self.order.pop_front()
+                && self.at.get(&mailbox) == Some(&at)
+            {
+                self.at.remove(&mailbox);
+            }
+        }
+        self.at.insert(mailbox.clone(), now);
+        self.order.push_back((now, mailbox));
+    }
+}
+
+/// What is left until then, if anything.
+fn left(now: Moment, until: Moment) -> Option<Duration> {
+    (until > now).then(|| until.since(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(typed: &str) -> EmailKey {
+        Email::parse(typed).unwrap().key()
+    }
+
+    fn pattern(typed: &str) -> AddressPattern {
+        AddressPattern::parse(typed).unwrap()
+    }
+
+    fn rules(moderators: &[&str], allow: Option<&[&str]>, deny: &[&str]) -> Rules {
+        let owned = |typed: &[&str]| typed.iter().map(|&typed| typed.to_owned()).collect::<Vec<_>>();
+        Rules::new(&Settings {
+            moderators: owned(moderators),
+            allow: allow.map(owned),
+            deny: owned(deny),
+            ..Settings::default()
+        })
+    }
+
+    #[test]
+    fn the_door_is_open_to_whom_the_settings_name() {
+        let now = Moment::from_ms(0);
+        let rows: [(Option<&[&str]>, &[&str], &str, bool); 10] = [
+            (None, &[], "bob@example.org", true),
+            (None, &["@example.org"], "bob@example.org", false),
+            (None, &["@example.org"], "Ada@example.org", true),
+            (None, &["bob@example.org"], "bob+x@example.org", true),
+            (Some(&["@example.com"]), &[], "bob@example.org", false),
+            (Some(&["@example.com"]), &[], "bob@example.com", true),
+            (Some(&["@example.com"]), &[], "ada@example.org", true),
+            (Some(&["@example.com"]), &[], "ada+x@example.org", false),
+            (Some(&["@.example.com"]), &["eve@a.example.com"], "bob@a.example.com", true),
+            (Some(&["@.example.com"]), &["eve@a.example.com"], "eve@a.example.com", false),
+        ];
+        for (allow, deny, email, is_admitted) in rows {
+            let rules = rules(&["ada@example.org"], allow, deny);
+            assert_eq!(rules.admits(now, &key(email)), is_admitted, "{allow:?} {deny:?} {email}");
+        }
+    }
+
+    #[test]
+    fn a_ban_is_a_mailboxs_or_a_domains_and_ends() {
+        let at = Moment::from_ms;
+        let mut rules = rules(&["ada@example.org"], None, &[]);
+        let ban = |until| Ban { until, name: None };
+        for typed in ["bob@example.org", "@example.com", "@.example.net"] {
+            rules.ban(at(0), pattern(typed), ban(Some(at(9)))).unwrap();
+        }
+        let rows = [
+            ("bob@example.org", false),
+            ("bob+second@example.org", false),
+            ("bobby@example.org", true),
+            ("eve@example.com", false),
+            ("eve@a.example.com", true),
+            ("eve@example.net", false),
+            ("eve@b.a.example.net", false),
+        ];
+        for (email, is_admitted) in rows {
+            assert_eq!(rules.admits(at(8), &key(email)), is_admitted, "{email}");
+            assert!(rules.admits(at(9), &key(email)), "{email}");
+        }
+        rules.ban(at(0), pattern("@example.org"), ban(None)).unwrap();
+        assert!(rules.admits(at(9), &key("ada@example.org")), "moderators come in");
+        assert!(!rules.admits(at(1 << 40), &key("bobby@example.org")));
+        rules.set(at(0), Rule::Unban(pattern("@example.org"))).unwrap();
+        assert!(rules.admits(at(9), &key("bobby@example.org")));
+    }
+
+    #[test]
+    fn a_full_table_refuses_and_evicts_only_what_is_over() {
+        let at = Moment::from_ms;
+        let mut rules = rules(&[], None, &[]);
+        let email = |n: usize| key(&format!("p{n}@example.org"));
+        for n in 0..BANS_MAX {
+            let until = if n == 0 { at(5) } else { at(9) };
+            let ban = Ban { until: Some(until), name: None };
+            assert_eq!(rules.ban(at(0), AddressPattern::Address(email(n)), ban), Ok(()));
+        }
+        let one_more = || (AddressPattern::Address(email(BANS_MAX)), Ban { until: None, name: None });
+        let (pattern, ban) = one_more();
+        assert_eq!(rules.ban(at(4), pattern, ban), Err(TableFull));
+        assert!(!rules.admits(at(4), &email(0)));
+        let (pattern, ban) = one_more();
+        assert_eq!(rules.ban(at(5), pattern, ban), Ok(()));
+        for n in 0..MUTES_MAX {
+            assert_eq!(rules.mute(at(0), email(n), at(9)), Ok(()));
+        }
+        assert_eq!(rules.mute(at(0), email(MUTES_MAX), at(9)), Err(TableFull));
+        assert_eq!(rules.mute(at(0), email(0), at(10)), Ok(()));
+        assert_eq!(rules.mute(at(9), email(MUTES_MAX), at(10)), Ok(()));
+    }
+
+    #[test]
+    fn a_mute_and_slow_mode_are_a_mailboxs_and_not_a_moderators() {
+        let at = Moment::from_ms;
+        let ms = Duration::from_millis;
+        let mut rules = rules(&["ada@example.org"], None, &[]);
+        let (ada, bob, second) = (key("ada@example.org"), key("bob@example.org"), key("bob+x@example.org"));
+        rules.set(at(0), Rule::Slow(Some(ms(10)))).unwrap();
+        for email in [&ada, &bob] {
+            assert_eq!(rules.silence(at(0), email), None);
+            rules.count_line(at(0), email);
+        }
+        assert_eq!(rules.silence(at(4), &second), Some(Silence::Slow(ms(6))));
+        assert_eq!((rules.silence(at(4), &ada), rules.silence(at(10), &bob)), (None, None));
+        rules.mute(at(0), bob.clone(), at(20)).unwrap();
+        rules.mute(at(0), ada.clone(), at(20)).unwrap();
+        assert_eq!(rules.silence(at(4), &second), Some(Silence::Muted(ms(16))));
+        assert_eq!((rules.silence(at(4), &ada), rules.silence(at(20), &bob)), (None, None));
+        rules.set(at(4), Rule::Unmute(bob.clone())).unwrap();
+        rules.set(at(0), Rule::Slow(None)).unwrap();
+        assert_eq!(rules.silence(at(4), &bob), None);
+        rules.set(at(0), Rule::Slow(Some(ms(10)))).unwrap();
+        for n in 0..50 {
+            rules.count_line(at(10 * n), &key(&format!("p{n}@example.org")));
+        }
+        assert_eq!((rules.spoken.at.len(), rules.spoken.order.len()), (1, 1), "no more than slow mode needs");
+    }
+}
