@@ -133,7 +133,7 @@ impl Nature {
                 _ => 900,
             },
             places,
-            people: choices.pick(&[8, PEOPLE.len()]),
+            people: choices.pick(&[4, 8, PEOPLE.len()]),
             swarm,
             steadiness: choices.pick(&[0, 300, 700]),
             mail_faults: choices.pick(&[0, 250, 500]),
@@ -151,7 +151,7 @@ impl World {
         let nature = Nature::choose(&mut choices);
         // Where all come from one network, its windows matter, which are not reached where emails are few.
         let (waits, has_budget) =
-            if nature.places.is_siege() { ([4, 0, 0, 0], 800) } else { ([4, 4, 1, 0], 400) };
+            if nature.places.is_siege() { ([4, 0, 0, 0], 600) } else { ([4, 4, 1, 0], 400) };
         let every = Duration::from_secs(choices.pick(&waits));
         let budget = MailBudget { every, burst: choices.pick(&[15, 15, 3]) };
         let is_swarm = nature.swarm.is_some();
@@ -684,12 +684,12 @@ const OFFER_WRITES_MORE: u64 = 4;
 const PEOPLE: [Person; 15] = [
     person("ada", "ada@example.org", "ada"),
     person("bob", "bob@example.org", "bob"),
+    person("A.D.A", "eve+mallory@example.org", "ada"),
+    person("b0b", "trudy@example.org", "bob"),
     person("eve", "eve@example.org", "eve"),
     person("joe", "joe@example.org", "joe"),
     person("kim", "kim@example.org", "kim"),
     person("lea", "ada+lea@example.org", "lea"),
-    person("A.D.A", "eve+mallory@example.org", "ada"),
-    person("b0b", "trudy@example.org", "bob"),
     person("pia", "ada+pia@example.org", "pia"),
     person("ned", "ada+ned@example.org", "ned"),
     person("ole", "ole@example.org", "ole"),
