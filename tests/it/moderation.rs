@@ -509,7 +509,7 @@ fn the_tenth_refusal_at_the_door_ends_the_connection() {
     let server = Plume::start(&[("PLUME_ALLOW", "@example.com"), ("PLUME_TRUSTED_PROXIES", "127.0.0.1")]);
     let mut clients: Vec<Client> = (0..3).map(|_| Client::open_for(&server, "203.0.113.5")).collect();
     let (last, rest) = clients.split_last_mut().expect("three");
-    for client in rest {
+    for client in rest.iter_mut() {
         for _ in 0..10 {
             client.hello("Eve");
         }
