@@ -621,8 +621,8 @@ mod tests {
                 r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":["ada"],"last":7}"#,
             ),
             (
-                ServerMessage::auth_ack("ada", "t", welcome(true, Some("tea"), Some(5), Some(6))),
-                r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":["ada"],"last":7,"moderator":true,"topic":"tea","slow":5,"muted":6}"#,
+                ServerMessage::auth_ack("ada", "t", welcome(true, Some("x"), Some(5), Some(6))),
+                r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":["ada"],"last":7,"moderator":true,"topic":"x","slow":5,"muted":6}"#,
             ),
             (
                 ServerMessage::line(8, &act),

@@ -134,7 +134,7 @@ pub(crate) fn one_line(text: &str) -> String {
 /// A time in words, in the largest unit that it is a multiple of; a started second counts.
 pub(crate) fn in_words(time: Duration) -> String {
     let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-    let unit = UNITS.iter().find(|(length, _)| seconds >= *length && seconds % *length == 0);
+    let unit = UNITS.iter().find(|(length, _)| seconds >= *length && seconds.is_multiple_of(*length));
     count_of(seconds, unit)
 }
 
