@@ -348,6 +348,7 @@ fn a_wrong_list_of_addresses_is_named_by_number_and_not_shown() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn words_and_addresses() {
     let long_name = "n".repeat(SITE_NAME_BYTES_MAX + 1);
     let long_path = format!("unix:/{}", "p".repeat(200));

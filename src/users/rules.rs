@@ -274,10 +274,12 @@ mod tests {
         })
     }
 
+    type Row<'a> = (Option<&'a [&'a str]>, &'a [&'a str], &'a str, bool);
+
     #[test]
     fn the_door_is_open_to_whom_the_settings_name() {
         let now = Moment::from_ms(0);
-        let rows: [(Option<&[&str]>, &[&str], &str, bool); 10] = [
+        let rows: [Row<'_>; 10] = [
             (None, &[], "bob@example.org", true),
             (None, &["@example.org"], "bob@example.org", false),
             (None, &["@example.org"], "Ada@example.org", true),

@@ -134,7 +134,7 @@ pub(crate) fn one_line(text: &str) -> String {
 /// A time in words, in the largest unit that it is a multiple of; a started second counts.
 pub(crate) fn in_words(time: Duration) -> String {
     let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-    let unit = UNITS.iter().find(|(length, _)| seconds >= *length && seconds % *length == 0);
+    let unit = UNITS.iter().find(|(length, _)| seconds >= *length && seconds.is_multiple_of(*length));
     count_of(seconds, unit)
 }
 
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_name_is_the_longest_run_of_words_that_is_known() {
-        let find = |run: &str| ["bob", "@bob", "bob smith jr"].contains(&run).then(|| run.len());
+        let find = |run: &str| ["bob", "@bob", "bob smith jr"].contains(&run).then_some(run.len());
         let rows = [
             ("bob", Some((3, ""))),
             ("@bob  10m", Some((4, "10m"))),
