@@ -623,8 +623,8 @@ mod tests {
                 r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":["ada"],"last":7}"#,
             ),
             (
-                ServerMessage::auth_ack("ada", "t", welcome(true, Some(""), Some(5), Some(6))),
-                r#"{"type":3,"user":{"name":"ada"},"text":"t","run":"r","version":"v","count":1,"names":[],"last":7,"moderator":true,"topic":"","slow":5,"muted":6}"#,
+                ServerMessage::auth_ack("al", "t", welcome(true, Some(""), Some(5), Some(6))),
+                r#"{"type":3,"user":{"name":"al"},"text":"t","run":"r","version":"v","count":1,"names":[],"last":7,"moderator":true,"topic":"","slow":5,"muted":6}"#,
             ),
             (
                 ServerMessage::line(8, &act),
