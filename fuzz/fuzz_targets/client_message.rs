@@ -65,7 +65,14 @@ fn check_round_trip(text: &str) {
         panic!("a text is a text");
     };
     assert_eq!((spoken.as_ref(), reference.as_deref()), (text, Some(text)));
-    let line = Line { time: 5, name: text, text: &spoken, event: None, reference: reference.as_deref(), details: Details::default() };
+    let line = Line {
+        time: 5,
+        name: text,
+        text: &spoken,
+        event: None,
+        reference: reference.as_deref(),
+        details: Details::default(),
+    };
     let mut frame = TextFrame::default();
     let frame = frame.build(|out| ServerMessage::line(7, &line).write(out));
     let (first, json, _) = first_frame(frame).expect("a whole frame");
