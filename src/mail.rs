@@ -5,8 +5,8 @@
 //! of its own, at most [`MAIL_THREADS_MAX`](crate::limits::MAIL_THREADS_MAX) at once, and the others wait in
 //! a bounded queue. Its deadline counts from the moment it was accepted. A thread that is still busy then, in
 //! the system's resolver for example, is left behind: its email has failed, and it takes up its slot until it
-//! ends. Each email is tried once: whoever asked for it is still there to ask again, and a second try could
-//! bring it twice. No error contains a key, code or address.
+//! ends. Each email is tried once: the user is still there to ask again, and a second try could deliver it
+//! twice. No error contains a key, code or address.
 
 mod letter;
 mod mailgun;

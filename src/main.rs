@@ -143,8 +143,8 @@ fn passed_socket() -> Result<Option<Passed>, String> {
 fn cannot_listen(listen: &Listen, error: &io::Error) -> Failure {
     let line = format!("cannot listen on {listen}: {error}");
     match error.kind() {
-        // Ports below 1024, or a folder that is somebody else's; a path with a file; a passed socket of
-        // another kind.
+        // A port below 1024 or a folder without permission; a path that is a file; a passed socket of another
+        // kind.
         ErrorKind::PermissionDenied | ErrorKind::InvalidInput => Failure::Setting(line),
         _ => Failure::System(line),
     }

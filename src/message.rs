@@ -379,16 +379,16 @@ impl<'a> ServerMessage<'a> {
 
     /// Not admitted under this name.
     #[must_use]
-    pub fn may_not_enter(name: &'a str, refusal: Refusal) -> Self {
+    pub fn may_not_enter(name: &'a str, refusal: MayNotEnter) -> Self {
         let (reason, text, retry) = match refusal {
-            Refusal::NotAdmitted => {
+            MayNotEnter::NotAdmitted => {
                 ("not-admitted", "This chat is not open to that email address. Ask its moderators.", None)
             }
-            Refusal::Locked(seconds) => {
+            MayNotEnter::Locked(seconds) => {
                 ("locked", "This chat takes no newcomers now. Please try again later.", Some(seconds))
             }
-            Refusal::NameTaken => ("name-taken", "", None),
-            Refusal::TooManyNames => ("too-many-names", "", None),
+            MayNotEnter::NameTaken => ("name-taken", "", None),
+            MayNotEnter::TooManyNames => ("too-many-names", "", None),
         };
         Self { reason: Some(reason), retry, ..Self::new(types::MAY_NOT_ENTER, name, text) }
     }
@@ -406,9 +406,9 @@ impl<'a> ServerMessage<'a> {
     }
 }
 
-/// Why somebody is not admitted under a name.
+/// Why a guest may not enter under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum MayNotEnter {
     /// The email address may not come in.
     NotAdmitted,
     /// No newcomers; retry after so many seconds.
@@ -636,11 +636,11 @@ mod tests {
             ),
             (ServerMessage::auth_rst(4), r#"{"type":4,"user":{"name":""},"text":"","left":4}"#),
             (
-                ServerMessage::may_not_enter("ada", Refusal::NameTaken),
+                ServerMessage::may_not_enter("ada", MayNotEnter::NameTaken),
                 r#"{"type":5,"user":{"name":"ada"},"text":"","reason":"name-taken"}"#,
             ),
             (
-                ServerMessage::may_not_enter("ada", Refusal::Locked(9)),
+                ServerMessage::may_not_enter("ada", MayNotEnter::Locked(9)),
                 r#"{"type":5,"user":{"name":"ada"},"text":"This chat takes no newcomers now. Please try again later.","reason":"locked","retry":9}"#,
             ),
             (

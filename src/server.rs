@@ -74,69 +74,71 @@ use std::net::IpAddr;
 /// An event for the server.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// There is a new connection. Its serial was never used; a connection that had its slot is gone. One that is refused without an
-    /// answer is unknown to the server at once ([`Server::has_connection`]), and [`Output::Close`] follows as for any other.
+    /// A new connection. Its serial was never used, and the former connection of its slot is gone. If it is refused
+    /// without a response, the server does not know it afterwards ([`Server::has_connection`]), and [`Output::Close`]
+    /// follows as for any other.
     Accepted {
         /// The connection.
         id: ClientId,
         /// The address of the peer.
         peer: IpAddr,
     },
-    /// The same for a connection over a Unix socket: the peer is a proxy on this machine, and trusted.
+    /// A new connection over a Unix socket: the peer is a trusted proxy on this machine.
     AcceptedProxy(ClientId),
-    /// A peer has sent bytes.
+    /// The peer has sent bytes.
     Received {
         /// The connection.
         id: ClientId,
         /// At most one read's share.
         bytes: &'a [u8],
     },
-    /// A socket took so many of the bytes that were offered last. Fewer than all: it is full until [`Input::Writable`].
+    /// The socket took some of the bytes that were offered last. If not all of them, it is full until
+    /// [`Input::Writable`].
     Wrote {
         /// The connection.
         id: ClientId,
         /// How many bytes.
         bytes: usize,
     },
-    /// A socket that was full takes bytes again.
+    /// A full socket has room again.
     Writable(ClientId),
-    /// A peer will send nothing more.
+    /// The peer will send nothing more.
     PeerEnded(ClientId),
-    /// A connection is broken.
+    /// The connection is broken.
     Broken(ClientId),
-    /// What became of a mail.
+    /// The result of sending an email.
     MailDone {
-        /// The mail.
+        /// The email.
         mail: MailId,
-        /// Whether it went out.
+        /// Whether it was sent.
         result: Result<(), MailError>,
     },
-    /// Time has passed, and what peers had sent by then was read, as far as a turn's share goes.
+    /// Time has passed, and the shell has read what peers had sent by then, up to a turn's share.
     Tick,
-    /// Everyone is to be told that the server stops. The shell accepts nobody from then on.
+    /// Begin a graceful shutdown. The shell accepts no connection from then on.
     Shutdown,
 }
 
 /// An action for the shell, or an event for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    /// This connection has unsent bytes. Now and then that is said of a full socket, which then is offered a few bytes.
+    /// The connection has unsent bytes. Also said of a full socket from time to time, to probe it with a few bytes.
     Write(ClientId),
-    /// This connection may be read again.
+    /// The connection may be read again.
     Read(ClientId),
-    /// Nothing more will be written: end this side.
+    /// Nothing more will be written: shut down the sending side.
     EndWriting(ClientId),
     /// Close the socket. The server has forgotten the connection.
     Close(ClientId),
-    /// Send this mail, and tell what becomes of it.
+    /// Send this email, and report the result.
     Mail(Mail),
-    /// Something for the log.
+    /// An event for the log.
     LogEvent(LogEvent),
-    /// The server has stopped after [`Input::Shutdown`].
+    /// The shutdown is complete.
     Stopped,
 }
 
-/// The whole of Plume's decisions.
+/// All decisions of Plume; see the module's documentation for how to drive it.
 #[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 pub struct Server {
     settings: Settings,
@@ -163,11 +165,10 @@ pub struct Server {
     unknown_messages: u64,
 }
 
-/// How far the server is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Serving,
-    /// Everyone was told; by then the last bytes are out or lost.
+    /// Everyone is notified; at this time the connections that are left are closed.
     Stopping(Moment),
     Stopped,
 }
@@ -202,7 +203,7 @@ impl Server {
         }
     }
 
-    /// Tells the server something. `now` never goes back. What concerns a connection that the server has closed is ignored.
+    /// Handles an input. `now` never goes back. Inputs of a connection that the server has closed are ignored.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         if self.life == Life::Stopped {
             return;
@@ -242,7 +243,7 @@ impl Server {
         self.settle();
     }
 
-    /// The next thing that the server says.
+    /// The next output, if there is one.
     pub fn poll(&mut self) -> Option<Output> {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
@@ -260,7 +261,7 @@ impl Server {
         None
     }
 
-    /// The bytes that a connection's socket should take now, in order; none where there is nothing to write.
+    /// The bytes to write to a connection's socket now, in order; empty if there are none.
     pub fn unsent(&mut self, id: ClientId) -> Unsent<'_> {
         match self.clients.get_untouched(id) {
             Some(client) => client.connection.unsent(&self.room.log),
@@ -286,7 +287,7 @@ impl Server {
         self.clients.get(id).is_some()
     }
 
-    /// When the server has to be told of the time at the latest.
+    /// The next time at which [`Input::Tick`] must be handled, if there is one.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
         let stop = match self.life {

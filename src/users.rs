@@ -468,9 +468,9 @@ impl Users {
     }
 
     /// What is kept of users, beside its limit.
-    pub(crate) fn usage(&self) -> [Usage; 9] {
+    pub(crate) fn usage(&self) -> Vec<Usage> {
         let (networks, networks_max) = self.mail_limits.networks();
-        [
+        let mut counts = vec![
             Usage::new("names", self.names.len(), NAMES_MAX),
             Usage::new("sessions", self.sessions.len(), SESSIONS_MAX),
             Usage::new("codes", self.logins.codes(), CODES_MAX),
@@ -481,6 +481,8 @@ impl Users {
             Usage::new("asking networks", networks, networks_max),
             // Both go within seconds, and the budget for mail, where mail is really sent, bounds how many come.
             Usage::new("mails on their way", self.mail_limits.on_their_way(), usize::MAX),
-        ]
+        ];
+        counts.extend(self.rules.usage());
+        counts
     }
 }

@@ -37,7 +37,7 @@ impl Sender {
     }
 }
 
-/// As it stands in a header field, in UTF-8: the name is quoted if it is not only of atoms (RFC 5322, section 3.2.3).
+/// The value of a header field, in UTF-8. A name with anything but atoms is quoted (RFC 5322, section 3.2.3).
 impl fmt::Display for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(name) = &self.name else { return f.write_str(&self.address) };

@@ -256,7 +256,7 @@ fn commands_take_settings_options_and_one_site() {
         matches!(run(&["doctor", "--wait=1"], &[("HOME", "/")]), Ok(Command::Doctor(_, it)) if !it.has_settings)
     );
     assert_eq!(config.expect("the settings are good").settings.name, "x");
-    // Wrong settings are what it is there to report.
+    // The doctor reports wrong settings, so they do not end its start.
     let Ok(Command::Doctor(config, doctor)) = run(&["doctor", "--ping=x"], &vars) else {
         panic!("no doctor")
     };

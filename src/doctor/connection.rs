@@ -291,7 +291,7 @@ pub(super) fn check(
         report.warn(
             "tls",
             &format!(
-                "none: whoever is on the way reads codes and lines of {}; put a proxy with TLS before it",
+                "none: anyone on the network path can read the codes and lines of {}; put a proxy with TLS in front of it",
                 url.host
             ),
         );

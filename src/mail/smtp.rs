@@ -4,12 +4,15 @@
 //! left until the email's deadline, so a server that answers byte by byte holds the thread no longer than a
 //! silent one. Replies are bounded, too.
 
+mod reply;
+
 use super::message::Message;
 use super::{Transport, is_tls, letter};
 use crate::config::{Smtp, SmtpLogin, SmtpTls};
 use crate::limits::{MAIL_SERVER_ADDRESSES_MAX, SMTP_QUIT_TIMEOUT, SMTP_REPLY_BYTES_MAX};
 use crate::login_email::{Mail, MailError, MailResult};
 use data_encoding::BASE64;
+use reply::{Reply, ReplyError};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -96,7 +99,7 @@ impl SmtpTransport {
 
 impl Transport for SmtpTransport {
     fn send(&self, mail: &Mail, deadline: Instant) -> MailResult {
-        // `to` has been checked, but what stands between `<` and `>` of a command must be safe whoever calls.
+        // `to` was checked when it was parsed. Checked again, because here it becomes part of a command.
         if !mail.to.chars().all(|char| !char.is_whitespace() && !char.is_control() && !"<>".contains(char)) {
             return Err(MailError::BadAddress);
         }
@@ -389,57 +392,6 @@ impl Offers {
     }
 }
 
-/// A reply of one or more lines.
-#[derive(Debug, PartialEq, Eq)]
-struct Reply {
-    /// Three digits.
-    code: u16,
-    /// The lines without their codes.
-    text: String,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum ReplyError {
-    Incomplete,
-    Malformed,
-}
-
-impl Reply {
-    /// Parses the reply at the start of `bytes` (RFC 5321, section 4.2), and returns its length, too.
-    fn parse(bytes: &[u8]) -> Result<(Self, usize), ReplyError> {
-        let mut text = String::new();
-        let mut length = 0;
-        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            length += line.len();
-            let (content, is_complete) = match line.strip_suffix(b"\n") {
-                Some(content) => (content.strip_suffix(b"\r").unwrap_or(content), true),
-                None => (line, false),
-            };
-            let digits = content.get(..3).unwrap_or(content);
-            if !digits.iter().all(u8::is_ascii_digit) {
-                return Err(ReplyError::Malformed);
-            }
-            if !is_complete {
-                return Err(ReplyError::Incomplete);
-            }
-            let code = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-            let code = code.filter(|code| (200..600).contains(code)).ok_or(ReplyError::Malformed)?;
-            let (is_last, rest) = match content.get(3..).unwrap_or_default() {
-                [] => (true, &[][..]),
-                [b' ', rest @ ..] => (true, rest),
-                [b'-', rest @ ..] => (false, rest),
-                _ => return Err(ReplyError::Malformed),
-            };
-            text.push_str(&String::from_utf8_lossy(rest));
-            if is_last {
-                return Ok((Self { code, text }, length));
-            }
-            text.push('\n');
-        }
-        Err(ReplyError::Incomplete)
-    }
-}
-
 /// A message of CRLF lines as DATA transfers it: a dot in front of each line that begins with one (RFC 5321,
 /// section 4.5.2), and a dot alone on the last line.
 fn stuffed(message: &str) -> String {
@@ -465,40 +417,6 @@ const COMMAND_BYTES_MAX: usize = 512;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn reply(code: u16, text: &str) -> Reply {
-        Reply { code, text: text.to_owned() }
-    }
-
-    #[test]
-    fn replies_are_parsed_to_their_last_line() {
-        let rows = [
-            ("250 OK\r\n", Ok((reply(250, "OK"), 8))),
-            ("250 OK\n", Ok((reply(250, "OK"), 7))),
-            ("250\r\n", Ok((reply(250, ""), 5))),
-            ("250-a\r\n250 b\r\nrest", Ok((reply(250, "a\nb"), 14))),
-            ("250-\r\n250 \r\n", Ok((reply(250, "\n"), 12))),
-            ("550 5.1.1 No\r\n", Ok((reply(550, "5.1.1 No"), 14))),
-            ("", Err(ReplyError::Incomplete)),
-            ("2", Err(ReplyError::Incomplete)),
-            ("250 OK", Err(ReplyError::Incomplete)),
-            ("250 OK\r", Err(ReplyError::Incomplete)),
-            ("250-OK\r\n", Err(ReplyError::Incomplete)),
-            ("250-OK\r\n25", Err(ReplyError::Incomplete)),
-            ("\r\n", Err(ReplyError::Malformed)),
-            ("25\r\n", Err(ReplyError::Malformed)),
-            ("250_OK\r\n", Err(ReplyError::Malformed)),
-            ("2500 OK\r\n", Err(ReplyError::Malformed)),
-            ("199 OK\r\n", Err(ReplyError::Malformed)),
-            ("600 OK\r\n", Err(ReplyError::Malformed)),
-            ("HTTP/1.1 400 Bad Request\r\n", Err(ReplyError::Malformed)),
-            ("H", Err(ReplyError::Malformed)),
-            ("250-OK\r\nX", Err(ReplyError::Malformed)),
-        ];
-        for (text, want) in rows {
-            assert_eq!(Reply::parse(text.as_bytes()), want, "{text:?}");
-        }
-    }
 
     #[test]
     fn offers_are_found_in_any_case_and_order() {

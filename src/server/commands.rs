@@ -1,6 +1,7 @@
 //! Commands: what a member's `/word` asks for, whether it may be done, and its answer. An act is an entry, carried out in
 //! `entry`; here nothing changes.
 
+mod failure;
 mod grammar;
 
 use super::Server;
@@ -9,18 +10,16 @@ use super::guest::whole_seconds;
 use crate::base::time::{Moment, Now};
 use crate::base::visible::has_visible;
 use crate::ids::ClientId;
-use crate::limits::{
-    BAN_MAX, BANS_TOLD_MAX, LOCK_MAX, MUTE_DEFAULT, MUTE_MAX, REASON_BYTES_MAX, SLOW_MAX, TOPIC_BYTES_MAX,
-};
+use crate::limits::{BAN_MAX, BANS_TOLD_MAX, LOCK_MAX, MUTE_DEFAULT, MUTE_MAX, SLOW_MAX, TOPIC_BYTES_MAX};
 use crate::message::{Answer, Details, Line, ServerMessage};
 use crate::users::address_pattern::AddressPattern;
 use crate::users::names::{BOT_NAME, UserId};
-use crate::users::rules::{Ban, Rule, Silence};
+use crate::users::rules::{Ban, Rule};
 use crate::users::sessions::SessionId;
 use crate::users::user_name::UserName;
+pub(super) use failure::Failure;
 use grammar::{
-    BadTime, COMMANDS, Command, ReasonTooLong, in_words, one_line, reason, roughly, take_name, take_time,
-    take_word,
+    BadTime, COMMANDS, Command, in_words, one_line, reason, roughly, take_name, take_time, take_word,
 };
 pub(super) use grammar::{Parsed, parse};
 use std::fmt::Write as _;
@@ -40,28 +39,17 @@ pub(crate) struct Act {
     until: Option<Moment>,
     /// The rule that it sets.
     pub(super) rule: Option<Rule>,
-    /// Users whose sessions it ends.
-    pub(super) removed: Vec<UserId>,
-    /// What was done to these.
+    pub(super) removal: Option<Removal>,
+}
+
+/// Whose sessions an act ends.
+#[derive(Debug)]
+pub(crate) struct Removal {
+    pub(super) users: Vec<UserId>,
+    /// What was done to them.
     done: &'static str,
     /// For how long, and why.
     circumstances: String,
-}
-
-/// Why a command or a line is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
-    NoCommand,
-    BadCommand(Command),
-    NotModerator,
-    NoSuchName,
-    IsModerator,
-    /// Not a time up to this one.
-    BadTime(Duration),
-    TooMany,
-    ReasonTooLong,
-    TopicTooLong,
-    Silence(Silence),
 }
 
 /// What comes of a command that is not refused.
@@ -196,7 +184,7 @@ impl Server {
         if self.users.is_moderator(user) { Err(Failure::IsModerator) } else { Ok((user, rest)) }
     }
 
-    /// A name comes first: whoever is called like a domain must not get the whole domain banned.
+    /// A name takes precedence: a user named like a domain must not get the whole domain banned.
     fn take_ban_target<'a>(&self, arguments: &'a str) -> Result<(Target, &'a str), Failure> {
         match self.take_target(arguments) {
             Ok((user, rest)) => {
@@ -252,8 +240,9 @@ impl Server {
     fn kick(&self, user: UserId, why: &str) -> Act {
         let who = self.users.name(user);
         let text = about(&format!("kicked @{}", who.as_deref().unwrap_or_default()), None, why);
-        let circumstances = about("", None, why);
-        Act { who, removed: vec![user], done: "kicked", circumstances, ..Act::new("kick", text) }
+        let removal =
+            Some(Removal { users: vec![user], done: "kicked", circumstances: about("", None, why) });
+        Act { who, removal, ..Act::new("kick", text) }
     }
 
     fn mute(&self, user: UserId, time: Duration, why: &str) -> Result<Outcome, Failure> {
@@ -280,13 +269,13 @@ impl Server {
         let Target { pattern, who, shown } = target;
         let until = time.map(|time| self.now.moment.after(time));
         let text = about(&format!("banned {shown}"), time, why);
-        let removed = self.users.banned_by(&pattern);
+        let users = self.users.banned_by(&pattern);
         // Where the target is a domain, there is no name to find the ban by.
         let is_address = matches!(pattern, AddressPattern::Address(_));
         let name = who.clone().filter(|_| is_address);
         let rule = Some(Rule::Ban(pattern, Ban { until, name }));
-        let circumstances = about("", time, why);
-        Act { who, until, rule, removed, done: "banned", circumstances, ..Act::new("ban", text) }
+        let removal = Some(Removal { users, done: "banned", circumstances: about("", time, why) });
+        Act { who, until, rule, removal, ..Act::new("ban", text) }
     }
 
     fn unban(&self, arguments: &str) -> Result<Outcome, Failure> {
@@ -421,90 +410,16 @@ impl Server {
         self.post(&Line { time, name, text, event, reference, details }, mark);
     }
 
-    /// Tells a connection why it ends.
-    pub(super) fn tell_removed(&mut self, id: ClientId, moderator: &str, act: &Act) {
-        let text = format!("You were {} by @{moderator}{}", act.done, act.circumstances);
+    /// Says privately why a connection is about to be closed.
+    pub(super) fn notify_removed(&mut self, id: ClientId, moderator: &str, removal: &Removal) {
+        let text = format!("You were {} by @{moderator}{}", removal.done, removal.circumstances);
         self.answer_privately(id, &text, Answer::default());
     }
 }
 
 impl Act {
     fn new(event: &'static str, text: String) -> Self {
-        Self {
-            event,
-            text,
-            who: None,
-            until: None,
-            rule: None,
-            removed: Vec::new(),
-            done: "removed",
-            circumstances: String::new(),
-        }
-    }
-}
-
-impl From<ReasonTooLong> for Failure {
-    fn from(_: ReasonTooLong) -> Self {
-        Self::ReasonTooLong
-    }
-}
-
-impl Failure {
-    fn reason(self) -> &'static str {
-        match self {
-            Self::NoCommand => "no-command",
-            Self::BadCommand(_) => "bad-command",
-            Self::NotModerator => "not-moderator",
-            Self::NoSuchName => "no-such-name",
-            Self::IsModerator => "is-moderator",
-            Self::BadTime(_) => "bad-time",
-            Self::TooMany => "too-many",
-            Self::ReasonTooLong | Self::TopicTooLong => "too-long",
-            Self::Silence(Silence::Muted(_)) => "muted",
-            Self::Silence(Silence::Slow(_)) => "slow",
-        }
-    }
-
-    fn sentence(self) -> String {
-        match self {
-            Self::NoCommand => {
-                "There is no such command; see /help. To say a line that begins with /, begin it with //."
-                    .to_owned()
-            }
-            Self::BadCommand(command) => {
-                format!("Usage: {}", command.row().map_or("/help", |row| row.usage))
-            }
-            Self::NotModerator => "Only moderators can do that.".to_owned(),
-            Self::NoSuchName => "Nobody is known by that name.".to_owned(),
-            Self::IsModerator => "That is a moderator.".to_owned(),
-            Self::BadTime(most) => {
-                format!("That is not a time such as 30s, 10m, 2h or 7d, of at most {}.", in_words(most))
-            }
-            Self::TooMany => "There are too many of these already. Lift some first.".to_owned(),
-            Self::ReasonTooLong => format!("A reason has at most {REASON_BYTES_MAX} bytes."),
-            Self::TopicTooLong => format!("A topic has at most {TOPIC_BYTES_MAX} bytes."),
-            Self::Silence(Silence::Muted(wait)) => {
-                format!("You are muted for another {}. Your line was not sent.", in_words(wait))
-            }
-            Self::Silence(Silence::Slow(wait)) => {
-                format!("Slow mode is on: you can write again in {}. Your line was not sent.", in_words(wait))
-            }
-        }
-    }
-
-    fn retry(self) -> Option<u64> {
-        match self {
-            Self::Silence(Silence::Muted(wait) | Silence::Slow(wait)) => Some(whole_seconds(wait)),
-            Self::NoCommand
-            | Self::BadCommand(_)
-            | Self::NotModerator
-            | Self::NoSuchName
-            | Self::IsModerator
-            | Self::BadTime(_)
-            | Self::TooMany
-            | Self::ReasonTooLong
-            | Self::TopicTooLong => None,
-        }
+        Self { event, text, who: None, until: None, rule: None, removal: None }
     }
 }
 

@@ -85,7 +85,7 @@ impl Server {
         if let Err(error) = result {
             self.note(LogEvent::MailFailed(mail, error));
         }
-        self.submit(&Entry::EmailDone { mail, result });
+        self.submit(&Entry::MailDone { mail, result });
     }
 
     pub(super) fn notify_failed_email(&mut self, waiting: &[ClientId]) {

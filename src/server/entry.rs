@@ -47,7 +47,7 @@ pub(crate) enum Entry<'a> {
     /// A moderator acts.
     Act { from: ClientId, session: SessionId, act: &'a Act, reference: Option<&'a str> },
     /// The result of sending a login email.
-    EmailDone { mail: MailId, result: Result<(), MailError> },
+    MailDone { mail: MailId, result: Result<(), MailError> },
 }
 
 impl Server {
@@ -84,7 +84,7 @@ impl Server {
             Entry::Act { from, session, act, reference } => {
                 self.apply_act(at, from, session, act, reference);
             }
-            Entry::EmailDone { mail, result } => {
+            Entry::MailDone { mail, result } => {
                 let waiting = self.users.mail_done(mail, result);
                 self.notify_failed_email(&waiting);
             }
@@ -126,14 +126,14 @@ impl Server {
         }
         let mark = reference.map_or(0, |reference| mark(user, reference));
         self.post_act(at, &name, act, reference, mark);
-        for &removed in &act.removed {
-            for session in self.users.sessions_of(removed) {
-                for id in self.connections_of(session) {
-                    self.tell_removed(id, &name, act);
-                    self.close(id, CloseReason::Removed);
-                }
-                self.end_session(session);
+        let Some(removal) = &act.removal else { return };
+        for session in removal.users.iter().flat_map(|&user| self.users.sessions_of(user)).collect::<Vec<_>>()
+        {
+            for id in self.connections_of(session) {
+                self.notify_removed(id, &name, removal);
+                self.close(id, CloseReason::Removed);
             }
+            self.end_session(session);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
 use crate::limits::{CONNECTION_TRIES, HISTORY_BYTES_MAX, NAMES_TOLD_MAX, WRONG_TRY_PAUSE};
 use crate::log_event::LogEvent;
-use crate::message::{Hello, Notice, Refusal, ServerMessage, Welcome};
+use crate::message::{Hello, MayNotEnter, Notice, ServerMessage, Welcome};
 use crate::room::log::Position;
 use crate::users::logins::FlowId;
 use crate::users::names::{BOT_NAME, NameError};
@@ -127,11 +127,11 @@ impl Server {
         }
         self.note(LogEvent::NotAdmitted(id));
         self.count_try(id, Try::Code);
-        self.reject(id, &ServerMessage::may_not_enter(name, Refusal::NotAdmitted));
+        self.reject(id, &ServerMessage::may_not_enter(name, MayNotEnter::NotAdmitted));
     }
 
     fn locked(&mut self, id: ClientId, name: &UserName, wait: Duration) {
-        let refusal = Refusal::Locked(whole_seconds(wait));
+        let refusal = MayNotEnter::Locked(whole_seconds(wait));
         self.send(id, &ServerMessage::may_not_enter(name.as_str(), refusal));
     }
 
@@ -283,7 +283,7 @@ impl Server {
     }
 }
 
-impl From<NameError> for Refusal {
+impl From<NameError> for MayNotEnter {
     fn from(error: NameError) -> Self {
         match error {
             NameError::Taken => Self::NameTaken,

@@ -21,8 +21,9 @@ impl Server {
         self.room.log.newest_id()
     }
 
-    /// Everything that grows with what peers do, beside its limit; of what each connection has, the most that one has. When
-    /// nobody is connected and everything that is kept for a while has gone, all of it is zero.
+    /// Everything that grows with what peers do, beside its limit; of what each connection has, the most that one has.
+    /// All of it is zero once nobody is connected and everything that is kept for a while has expired, except for the
+    /// rules that moderators have set.
     #[must_use]
     pub fn usage(&self) -> Vec<Usage> {
         let connections_max = self.settings.connections_max;

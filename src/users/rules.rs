@@ -4,6 +4,7 @@
 use crate::base::time::Moment;
 use crate::limits::{BANS_MAX, MUTES_MAX, SPOKEN_MAX};
 use crate::settings::Settings;
+use crate::usage::Usage;
 use crate::users::address_pattern::AddressPattern;
 use crate::users::email::{Email, EmailKey};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -212,6 +213,15 @@ impl Rules {
 
     pub(crate) fn topic(&self) -> Option<Rc<str>> {
         self.topic.clone()
+    }
+
+    /// What the rules hold, beside its limit.
+    pub(crate) fn usage(&self) -> [Usage; 3] {
+        [
+            Usage::new("bans", self.bans.len(), BANS_MAX),
+            Usage::new("mutes", self.mutes.len(), MUTES_MAX),
+            Usage::new("lines that slow mode counts", self.spoken.order.len(), SPOKEN_MAX),
+        ]
     }
 
     /// A ban that the address is under. Looked up by each domain above it: there may be many bans.
