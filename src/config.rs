@@ -1,7 +1,7 @@
 //! Parses variables and flags into a checked [`Config`], or into a one-line error.
 //!
-//! A pure function of its arguments: it never reads the environment or sockets, and files only through the function that
-//! it is given. One table, `SETTINGS`, drives parsing, defaults and `--help`.
+//! A pure function of its arguments: it never reads the environment or sockets, and files only through the
+//! function that it is given. One table, `SETTINGS`, drives parsing, defaults and `--help`.
 
 mod commands;
 pub mod files;
@@ -97,8 +97,8 @@ pub enum ConfigError {
     UnknownFlag(String),
     /// A `PLUME_` variable that does not exist.
     UnknownVariable(String),
-    /// The position, from one, of an argument that is neither a flag nor a flag's value. The argument itself is not
-    /// shown: it may be a key.
+    /// The position, from one, of an argument that is neither a flag nor a flag's value. The argument itself
+    /// is not shown: it may be a key.
     StrayArgument(usize),
     /// A flag without its value.
     MissingValue(String),
@@ -177,12 +177,12 @@ impl Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Parses `args` (without the program's own name) and `vars`. Flags take precedence over variables; an empty value
-/// selects the default. `read` reads the files that settings name, such as [`files::read`].
+/// Parses `args` (without the program's own name) and `vars`. Flags take precedence over variables; an empty
+/// value selects the default. `read` reads the files that settings name, such as [`files::read`].
 ///
 /// # Errors
-/// An unknown flag or `PLUME_` variable, an invalid value, settings that do not fit together, or a file that cannot be
-/// read.
+/// An unknown flag or `PLUME_` variable, an invalid value, settings that do not fit together, or a file that
+/// cannot be read.
 pub fn parse(
     args: impl Iterator<Item = String>,
     vars: impl Iterator<Item = (String, String)>,
@@ -239,7 +239,8 @@ fn configure(
             (None, Words(_)) => continue,
         };
         if let Err(must_be) = (setting.set)(&mut draft, &value) {
-            // Addresses of people are in no log. An API address may contain a key too, as in https://api:KEY@host.
+            // Addresses of people are in no log. An API address may contain a key too, as in
+            // https://api:KEY@host.
             let secret = [KEY, SMTP, MODERATORS, ALLOW, DENY].contains(&setting.variable)
                 || (setting.variable == API_BASE && value.contains('@'));
             return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });

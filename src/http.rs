@@ -1,5 +1,5 @@
-//! HTTP/1.1, sans-I/O: parses bytes into requests and encodes responses. Owns the parser and the page's files; never
-//! touches sockets, clocks or the file system.
+//! HTTP/1.1, sans-I/O: parses bytes into requests and encodes responses. Owns the parser and the page's
+//! files; never touches sockets, clocks or the file system.
 
 pub mod assets;
 pub mod request;

@@ -21,10 +21,12 @@
 //!  main, config, static_dir                      |
 //!  service_manager, doctor                       |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
-//!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits rules user_name email
-//!  logger (stderr)                               |       +-> http       request site assets
+//!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
+//!  logger (stderr)                               |       |              rules user_name email
+//!                                                |       +-> http       request site assets
 //!                                                |       +-> websocket  message
-//!                                                |       `-> base       time timer_queue expiring_slab token_bucket sliding_window
+//!                                                |       `-> base       time timer_queue expiring_slab
+//!                                                |                      token_bucket sliding_window
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that

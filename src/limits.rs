@@ -1,5 +1,5 @@
-//! Every size, count and timeout of the server, with its reason, asserted against the others at compile time. Plain
-//! constants: no other module defines a limit that two modules share.
+//! Every size, count and timeout of the server, with its reason, asserted against the others at compile time.
+//! Plain constants: no other module defines a limit that two modules share.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 /// Longest user name, in bytes of UTF-8: long enough for any script, short enough for one line on a phone.
 pub const NAME_BYTES_MAX: usize = 120;
-/// Nonspacing marks on one letter of a name. Vietnamese needs one or two, Thai and Arabic two, pointed Hebrew three,
-/// Burmese four, and Tibetan stacks of subjoined letters with their vowels rarely five; a name with more overlaps its
-/// neighbours on the page.
+/// Nonspacing marks on one letter of a name. Vietnamese needs one or two, Thai and Arabic two, pointed Hebrew
+/// three, Burmese four, and Tibetan stacks of subjoined letters with their vowels rarely five; a name with
+/// more overlaps its neighbours on the page.
 pub const NAME_MARKS_MAX: usize = 5;
-/// Names that one mailbox may own at a time: for work, play and a mistake. More would let one person reserve names at
-/// the expense of all other users.
+/// Names that one mailbox may own at a time: for work, play and a mistake. More would let one person reserve
+/// names at the expense of all other users.
 pub const NAMES_PER_MAILBOX_MAX: usize = 3;
 const _: () = assert!(NAMES_PER_MAILBOX_MAX > 0 && NAMES_PER_MAILBOX_MAX < NAMES_MAX);
 /// Longest email address, in bytes. RFC 5321 allows 254; addresses that people type are shorter.
 pub const EMAIL_BYTES_MAX: usize = 120;
-/// Largest file that a setting names, in bytes: a secret, or certificates. All public authorities together have a
-/// quarter of this.
+/// Largest file that a setting names, in bytes: a secret, or certificates. All public authorities together
+/// have a quarter of this.
 pub const SETTING_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Longest site name, in bytes: it appears in the page's title and in the subject of emails.
 pub const SITE_NAME_BYTES_MAX: usize = 120;
@@ -27,16 +27,16 @@ pub const SITE_NAME_BYTES_MAX: usize = 120;
 
 /// Longest text of one chat line, in bytes of UTF-8; a longer text is truncated.
 pub const TEXT_BYTES_MAX: usize = 65_536;
-/// Longest `ref` that a client may attach to a line or a ping to correlate the reply, in bytes: a random id in any
-/// notation.
+/// Longest `ref` that a client may attach to a line or a ping to correlate the reply, in bytes: a random id
+/// in any notation.
 pub const REF_BYTES_MAX: usize = 64;
-/// Longest message from a member, in bytes: the longest legal text with every byte escaped as `\u00XX`, plus the
-/// other fields.
+/// Longest message from a member, in bytes: the longest legal text with every byte escaped as `\u00XX`, plus
+/// the other fields.
 pub const MEMBER_MESSAGE_BYTES_MAX: usize = 400 << 10;
 /// Longest message from a guest, in bytes: name, address, code or token, and nothing more.
 pub const GUEST_MESSAGE_BYTES_MAX: usize = 4 << 10;
-/// Unfinished messages of all connections together, in bytes: eighty of the longest. Messages of well-behaved clients
-/// are unfinished only for a moment each.
+/// Unfinished messages of all connections together, in bytes: eighty of the longest. Messages of well-behaved
+/// clients are unfinished only for a moment each.
 pub const UNFINISHED_BYTES_MAX: usize = 32 << 20;
 const _: () = assert!(UNFINISHED_BYTES_MAX >= 64 * MEMBER_MESSAGE_BYTES_MAX);
 /// Most bytes that JSON needs for one byte of text: `\u00XX`.
@@ -49,7 +49,8 @@ pub const LINE_FRAME_BYTES_MAX: usize =
 const _: () = assert!(MEMBER_MESSAGE_BYTES_MAX > JSON_GROWTH * TEXT_BYTES_MAX, "a legal text must fit");
 const _: () = assert!(GUEST_MESSAGE_BYTES_MAX > JSON_GROWTH * (NAME_BYTES_MAX + EMAIL_BYTES_MAX + 1));
 
-/// The ring must hold this many of the longest frames, so that a single frame never laps a member that keeps reading.
+/// The ring must hold this many of the longest frames, so that a single frame never laps a member that keeps
+/// reading.
 const BACKLOG_FRAMES_MIN: usize = 4;
 /// The smallest ring, in bytes.
 pub const BACKLOG_BYTES_MIN: usize = if BACKLOG_FRAMES_MIN * LINE_FRAME_BYTES_MAX > 1 << 20 {
@@ -67,13 +68,15 @@ const _: () = assert!(HISTORY_BYTES_MAX >= LINE_FRAME_BYTES_MAX, "the newest lin
 
 // Turns of the event loop.
 
-/// Bytes read from one connection at once; also the most that the server buffers for a connection that it throttles.
+/// Bytes read from one connection at once; also the most that the server buffers for a connection that it
+/// throttles.
 pub const READ_SHARE_BYTES: usize = 16 << 10;
-/// Bytes offered to one socket at once, so that one fast reader with a long backlog does not take up a whole turn.
+/// Bytes offered to one socket at once, so that one fast reader with a long backlog does not take up a whole
+/// turn.
 pub const WRITE_SHARE_BYTES: usize = 256 << 10;
-/// Unsent bytes that the kernel buffers for one socket (`TCP_NOTSENT_LOWAT`): the ring already holds one copy of the
-/// backlog for all members. Without it, tcp(7) lets the buffer of each socket that stops reading grow to 4 MiB; busy
-/// rooms are as fast with this bound as without.
+/// Unsent bytes that the kernel buffers for one socket (`TCP_NOTSENT_LOWAT`): the ring already holds one copy
+/// of the backlog for all members. Without it, tcp(7) lets the buffer of each socket that stops reading grow
+/// to 4 MiB; busy rooms are as fast with this bound as without.
 pub const UNSENT_BYTES_MAX: u32 = 256 << 10;
 const _: () =
     assert!(UNSENT_BYTES_MAX as usize >= WRITE_SHARE_BYTES, "a socket that keeps up takes a whole share");
@@ -81,12 +84,13 @@ const _: () =
 pub const WRITES_PER_TURN: usize = 64;
 /// Sockets read in one turn before the loop goes on to write.
 pub const READS_PER_TURN: usize = 256;
-/// While sockets wait to be read, timers fire only this often: a peer's bytes should be read before the peer is
-/// judged for its silence.
+/// While sockets wait to be read, timers fire only this often: a peer's bytes should be read before the peer
+/// is judged for its silence.
 pub const TICK_INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// Connections accepted in one turn before the loop goes on.
 pub const ACCEPTS_PER_TURN: usize = 64;
-/// Stop reading from a client that has this many unsent reply bytes: it sends requests without reading the replies.
+/// Stop reading from a client that has this many unsent reply bytes: it sends requests without reading the
+/// replies.
 pub const PRIVATE_UNSENT_BYTES_MAX: usize = 4 << 10;
 
 // The service manager.
@@ -112,22 +116,23 @@ pub const REQUEST_LINE_BYTES_MAX: usize = 8 << 10;
 pub const HEADERS_MAX: usize = 64;
 /// Timeout for receiving a request head, from its first byte to its last.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for the first byte on a new connection: browsers open spare connections in advance and may never use them.
+/// Timeout for the first byte on a new connection: browsers open spare connections in advance and may never
+/// use them.
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle timeout of a persistent HTTP connection after a response.
 pub const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Value of `Retry-After` in a 503 response of a full server, in seconds.
 pub const RETRY_FULL_SECONDS: u64 = 10;
-/// Refused connections that stay open for their response (503, or 1013 on a WebSocket) at once. Above this a refused
-/// connection is reset without a response, so that a flood of connections occupies neither file descriptors nor
-/// slots.
+/// Refused connections that stay open for their response (503, or 1013 on a WebSocket) at once. Above this a
+/// refused connection is reset without a response, so that a flood of connections occupies neither file
+/// descriptors nor slots.
 pub const REFUSALS_MAX: usize = 16;
-/// Refused connections of one client network that stay open for their response at once: a browser opens up to six
-/// connections, and one response is enough to show the reason.
+/// Refused connections of one client network that stay open for their response at once: a browser opens up to
+/// six connections, and one response is enough to show the reason.
 pub const REFUSALS_PER_ADDRESS: usize = 4;
 const _: () = assert!(2 * REFUSALS_PER_ADDRESS <= REFUSALS_MAX, "one network must leave answers for others");
-/// File descriptors not used for connections: standard streams, poll, waker, signals, listener, service manager, mail;
-/// with some spare.
+/// File descriptors not used for connections: standard streams, poll, waker, signals, listener, service
+/// manager, mail; with some spare.
 pub const FILES_RESERVED: usize = 32;
 const _: () = assert!(
     FILES_RESERVED >= REFUSALS_MAX + 1 + 8 + MAIL_THREADS_MAX,
@@ -137,13 +142,13 @@ const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_M
 
 // Life of a connection.
 
-/// After an error, the server reads and drops the peer's remaining bytes for this long: closing a socket with unread
-/// bytes sends a reset, which can destroy the response in flight.
+/// After an error, the server reads and drops the peer's remaining bytes for this long: closing a socket with
+/// unread bytes sends a reset, which can destroy the response in flight.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for the peer to close the connection after a close frame.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same when the server is shutting down: a client that has all its bytes and does not answer must not delay a
-/// restart, during which nobody can connect.
+/// The same when the server is shutting down: a client that has all its bytes and does not answer must not
+/// delay a restart, during which nobody can connect.
 pub const RESTART_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const _: () = assert!(RESTART_CLOSE_TIMEOUT.as_millis() < DRAIN_TIMEOUT.as_millis());
 const _: () = assert!(2 * RESTART_CLOSE_TIMEOUT.as_millis() < SHUTDOWN_TIMEOUT.as_millis());
@@ -151,49 +156,51 @@ const _: () = assert!(2 * RESTART_CLOSE_TIMEOUT.as_millis() < SHUTDOWN_TIMEOUT.a
 pub const GUEST_TIMEOUT: Duration = Duration::from_mins(15);
 /// Silence after which a peer is considered gone.
 pub const SILENCE_MAX: Duration = Duration::from_mins(1);
-/// Slowest read rate at which a peer can still answer each ping in time: the silence deadline is extended by the time
-/// that the bytes taken by its socket meanwhile need at this rate.
+/// Slowest read rate at which a peer can still answer each ping in time: the silence deadline is extended by
+/// the time that the bytes taken by its socket meanwhile need at this rate.
 pub const STEADY_BYTES_PER_SECOND: u64 = 1 << 10;
 /// A connection that takes no byte of its unsent output for this long is closed as stalled.
 pub const PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the loop retries a full socket. The kernel reports it as writable only when half of [`UNSENT_BYTES_MAX`]
-/// has drained, which takes a slow but steady reader longer than [`PROGRESS_TIMEOUT`].
+/// How often the loop retries a full socket. The kernel reports it as writable only when half of
+/// [`UNSENT_BYTES_MAX`] has drained, which takes a slow but steady reader longer than [`PROGRESS_TIMEOUT`].
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
-/// Bytes offered by one such probe. Probing continues as long as they are taken, so that each byte the peer takes
-/// makes room that the next probe finds.
+/// Bytes offered by one such probe. Probing continues as long as they are taken, so that each byte the peer
+/// takes makes room that the next probe finds.
 pub const PROBE_BYTES: usize = 512;
-/// Largest packet of the kernel. A write may overfill a socket by this much, and the socket then takes nothing until
-/// that has drained. A probed socket may hold this much more, or a slow reader would look stalled.
+/// Largest packet of the kernel. A write may overfill a socket by this much, and the socket then takes
+/// nothing until that has drained. A probed socket may hold this much more, or a slow reader would look
+/// stalled.
 pub const PACKET_BYTES_MAX: u32 = 64 << 10;
 const _: () = assert!(PROBE_EVERY.as_millis() * 4 < PROGRESS_TIMEOUT.as_millis());
-/// A tick this much later than its deadline shows that the process was suspended, and that bytes which peers sent
-/// meanwhile are still unread.
+/// A tick this much later than its deadline shows that the process was suspended, and that bytes which peers
+/// sent meanwhile are still unread.
 pub const LATE_MIN: Duration = Duration::from_millis(100);
 /// After such a late tick, no peer is closed for silence for this long, while its bytes are read.
 pub const CATCH_UP: Duration = Duration::from_secs(2);
-/// A further late tick within this time grants no further [`CATCH_UP`]: a server that is always late must still close
-/// silent clients.
+/// A further late tick within this time grants no further [`CATCH_UP`]: a server that is always late must
+/// still close silent clients.
 pub const CATCH_UP_AGAIN: Duration = Duration::from_secs(10);
 /// A user that stays over its message rate for this long without a pause is closed for sending too fast.
 pub const BEHIND_MAX: Duration = Duration::from_secs(30);
 /// A throttled user that sends nothing for this long after its token debt is paid counts as having paused.
 pub const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// Messages that a throttled user must have sent before it can be closed for sending too fast: a single legal message
-/// can cost more than [`BEHIND_MAX`], and a few pasted texts are no flood.
+/// Messages that a throttled user must have sent before it can be closed for sending too fast: a single legal
+/// message can cost more than [`BEHIND_MAX`], and a few pasted texts are no flood.
 pub const BEHIND_MESSAGES_MIN: u32 = 5;
-/// Frames per second on one connection that complete no message (pings, pongs, fragments). 2,730 empty ones fit into
-/// one read.
+/// Frames per second on one connection that complete no message (pings, pongs, fragments). 2,730 empty ones
+/// fit into one read.
 pub const FRAMES_PER_SECOND: u64 = 4_000;
 /// Burst of such frames after a pause: the longest text in fragments of 64 bytes.
 pub const FRAMES_BURST: u64 = 1_024;
 const _: () = assert!(FRAMES_BURST * 64 >= TEXT_BYTES_MAX as u64);
-/// Unsent pongs of one connection, in bytes: ten of the longest (125 bytes of payload and a header of 2). Ten pings in
-/// one packet get ten pongs, as Autobahn's case 2.10 and some peers expect.
+/// Unsent pongs of one connection, in bytes: ten of the longest (125 bytes of payload and a header of 2). Ten
+/// pings in one packet get ten pongs, as Autobahn's case 2.10 and some peers expect.
 pub const PONG_BYTES_MAX: usize = 10 * (125 + 2);
-/// A client address may send as fast as this many users: people share addresses, and one person has many connections.
+/// A client address may send as fast as this many users: people share addresses, and one person has many
+/// connections.
 pub const USERS_PER_ADDRESS: u64 = 8;
-/// Bytes of a message covered by each token: the first token pays for the first so many bytes, each further token for
-/// as many more.
+/// Bytes of a message covered by each token: the first token pays for the first so many bytes, each further
+/// token for as many more.
 pub const TOKEN_BYTES: u64 = 1_024;
 /// Time to drain unsent bytes in a graceful shutdown.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -204,24 +211,24 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 pub const CODE_CHARS: usize = 6;
 /// Bytes of the secret in a token: 128 bits.
 pub const SECRET_BYTES: usize = 16;
-/// Length of a login code for an email address under a guessing attack: no feasible number of guesses comes near 32
-/// to the power of 12.
+/// Length of a login code for an email address under a guessing attack: no feasible number of guesses comes
+/// near 32 to the power of 12.
 pub const LONG_CODE_CHARS: usize = 12;
 /// Wrong tries allowed to a flow, that is, to one request for a code.
 pub const CODE_TRIES: u8 = 5;
-/// Flows that may wait for one code. A person has a few tabs and devices; above that the client network with the most
-/// flows loses its oldest one.
+/// Flows that may wait for one code. A person has a few tabs and devices; above that the client network with
+/// the most flows loses its oldest one.
 pub const FLOWS_PER_CODE_MAX: usize = 16;
-/// Wrong tries at codes of [`CODE_CHARS`] characters for one email address within any [`GUESSES_WINDOW`]. Each
-/// succeeds with a chance of 1 in 32^6, so all guesses of a day at one address together succeed with a chance below
-/// one in a million. When the rest of this budget no longer covers all tries of one more flow, the next code has
-/// [`LONG_CODE_CHARS`] characters: refusing the flow instead would let a guest's guesses lock out the owner, and the
-/// two cannot be distinguished before the code is typed.
+/// Wrong tries at codes of [`CODE_CHARS`] characters for one email address within any [`GUESSES_WINDOW`].
+/// Each succeeds with a chance of 1 in 32^6, so all guesses of a day at one address together succeed with a
+/// chance below one in a million. When the rest of this budget no longer covers all tries of one more flow,
+/// the next code has [`LONG_CODE_CHARS`] characters: refusing the flow instead would let a guest's guesses
+/// lock out the owner, and the two cannot be distinguished before the code is typed.
 pub const GUESSES_PER_ADDRESS_MAX: u32 = 1_000;
 /// See [`GUESSES_PER_ADDRESS_MAX`].
 pub const GUESSES_WINDOW: Duration = Duration::from_hours(24);
-/// Email addresses whose wrong tries are counted. The oldest are evicted first, so erasing the count of one address
-/// takes as many wrong tries at others.
+/// Email addresses whose wrong tries are counted. The oldest are evicted first, so erasing the count of one
+/// address takes as many wrong tries at others.
 pub const GUESSED_ADDRESSES_MAX: usize = 100_000;
 /// Bits of one character of a code: it is one of 32.
 pub const CODE_CHAR_BITS: usize = 5;
@@ -252,15 +259,15 @@ pub const NAMES_TOLD_MAX: usize = 200;
 
 // Client addresses.
 
-/// New connections from one client address per [`ARRIVALS_WINDOW`], and the burst after a pause: a page takes a
-/// handful, and people share addresses.
+/// New connections from one client address per [`ARRIVALS_WINDOW`], and the burst after a pause: a page takes
+/// a handful, and people share addresses.
 pub const ARRIVALS_PER_ADDRESS: u64 = 300;
 /// See [`ARRIVALS_PER_ADDRESS`].
 pub const ARRIVALS_WINDOW: Duration = Duration::from_mins(1);
 /// Wrong codes from one client address within any [`TRIES_WINDOW`]. This only slows guessing down
-/// ([`GUESSES_PER_ADDRESS_MAX`] bounds it), so above it a correct code is still accepted: people share addresses.
-/// Malformed session tokens, and names that were reported as taken, have separate limits of the same size.
-/// Well-formed tokens have none: 128 bits cannot be guessed.
+/// ([`GUESSES_PER_ADDRESS_MAX`] bounds it), so above it a correct code is still accepted: people share
+/// addresses. Malformed session tokens, and names that were reported as taken, have separate limits of the
+/// same size. Well-formed tokens have none: 128 bits cannot be guessed.
 pub const TRIES_PER_ADDRESS: usize = 20;
 /// See [`TRIES_PER_ADDRESS`].
 pub const TRIES_WINDOW: Duration = Duration::from_mins(1);
@@ -271,22 +278,23 @@ pub const ADDRESS_MEMORY: Duration = Duration::from_mins(10);
 const _: () = assert!(ADDRESS_MEMORY.as_millis() >= ARRIVALS_WINDOW.as_millis());
 const _: () = assert!(ADDRESS_MEMORY.as_millis() >= TRIES_WINDOW.as_millis());
 
-/// Trusted IPv4 networks with a shorter prefix cause a warning at start: 256 addresses hold any fleet of proxies, and
-/// a wider network (a /8 or /16 of private addresses) may contain clients, which could then choose the address they
-/// count under.
+/// Trusted IPv4 networks with a shorter prefix cause a warning at start: 256 addresses hold any fleet of
+/// proxies, and a wider network (a /8 or /16 of private addresses) may contain clients, which could then
+/// choose the address they count under.
 pub const TRUSTED_IPV4_PREFIX_MIN: u8 = 24;
 /// The same for IPv6: a /64 is one link.
 pub const TRUSTED_IPV6_PREFIX_MIN: u8 = 64;
 
 // The log.
 
-/// Window of the log's rate limit: events of one kind over their limit are counted, and reported as one line at its
-/// end.
+/// Window of the log's rate limit: events of one kind over their limit are counted, and reported as one line
+/// at its end.
 pub const LOG_WINDOW: Duration = Duration::from_mins(1);
-/// Log lines per [`LOG_WINDOW`] for one kind of event that any client can cause at will: enough to see that it
-/// happens and on which connections. At up to 100 bytes a line that is 3 MB a day.
+/// Log lines per [`LOG_WINDOW`] for one kind of event that any client can cause at will: enough to see that
+/// it happens and on which connections. At up to 100 bytes a line that is 3 MB a day.
 pub const LOG_STRANGER_LINES_MAX: u32 = 20;
-/// Log lines per [`LOG_WINDOW`] for members that join and leave: ten a second, more than a busy room produces.
+/// Log lines per [`LOG_WINDOW`] for members that join and leave: ten a second, more than a busy room
+/// produces.
 pub const LOG_MEMBER_LINES_MAX: u32 = 600;
 /// Log lines per [`LOG_WINDOW`] for a condition that lasts until the operator fixes it: a reminder.
 pub const LOG_REMINDER_LINES_MAX: u32 = 1;
@@ -336,11 +344,12 @@ pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED;
 pub const MAIL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time after which the server stops waiting for the result of an email.
 pub const MAIL_RESULT_TIMEOUT: Duration = Duration::from_secs(16);
-/// Emails being sent at once, each on a thread of its own; threads left behind after a timeout count until they end. So
-/// one slow answer does not hold up the next email, and a provider that never answers holds no more than this.
+/// Emails being sent at once, each on a thread of its own; threads left behind after a timeout count until
+/// they end. So one slow answer does not hold up the next email, and a provider that never answers holds no
+/// more than this.
 pub const MAIL_THREADS_MAX: usize = 4;
-/// Emails that wait for a thread; above it an email fails at once. About as many as the threads send within the timeout
-/// if each takes a second: the last of a longer queue would be late anyway.
+/// Emails that wait for a thread; above it an email fails at once. About as many as the threads send within
+/// the timeout if each takes a second: the last of a longer queue would be late anyway.
 pub const MAIL_QUEUE_MAX: usize = 64;
 const _: () = assert!(MAIL_QUEUE_MAX as u64 >= MAIL_THREADS_MAX as u64 * MAIL_TIMEOUT.as_secs());
 /// Largest reply of an SMTP server, in bytes: more than any list of extensions.
@@ -350,15 +359,15 @@ pub const SMTP_QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 const _: () = assert!(SMTP_QUIT_TIMEOUT.as_millis() < MAIL_TIMEOUT.as_millis());
 /// Addresses of an email provider's host that are tried.
 pub const MAIL_SERVER_ADDRESSES_MAX: usize = 8;
-/// Emails to one mailbox within any [`MAIL_ADDRESS_WINDOW`]; addresses that differ only in their `+tag` share a
-/// mailbox.
+/// Emails to one mailbox within any [`MAIL_ADDRESS_WINDOW`]; addresses that differ only in their `+tag` share
+/// a mailbox.
 pub const MAILS_PER_ADDRESS: usize = 3;
-/// New codes that an address may be sent within any [`MAIL_ADDRESS_WINDOW`] even when requests by other people have
-/// used up [`MAILS_PER_ADDRESS`]: reserved for addresses without a tag and addresses that own a name. So other
-/// people's requests, under whatever tag, leave the owner with a live code or with an email that brings one. The
-/// second is for a code that has drawn too many guesses, or for a second device just after the first. At most
-/// `MAILS_PER_ADDRESS + NEW_CODES_RESERVED` emails reach a mailbox within a window (and as many more for each further
-/// address of it that owns a name).
+/// New codes that an address may be sent within any [`MAIL_ADDRESS_WINDOW`] even when requests by other
+/// people have used up [`MAILS_PER_ADDRESS`]: reserved for addresses without a tag and addresses that own a
+/// name. So other people's requests, under whatever tag, leave the owner with a live code or with an email
+/// that brings one. The second is for a code that has drawn too many guesses, or for a second device just
+/// after the first. At most `MAILS_PER_ADDRESS + NEW_CODES_RESERVED` emails reach a mailbox within a window
+/// (and as many more for each further address of it that owns a name).
 pub const NEW_CODES_RESERVED: usize = 2;
 const _: () = assert!(NEW_CODES_RESERVED < MAILS_PER_ADDRESS);
 /// See [`MAILS_PER_ADDRESS`].
@@ -370,20 +379,20 @@ pub const MAILS_PER_CONNECTION: u8 = 3;
 pub const MAILS_PER_CLIENT_ADDRESS: usize = 10;
 /// The same for one IPv6 /56, which many providers assign to one household (RFC 6177).
 pub const MAILS_PER_SLASH_56: usize = 15;
-/// The same for one network: an IPv6 /48, the most that one site gets, or an IPv4 /24, the least that is routed by
-/// itself. A fifth of what the whole server sends in this time with its defaults.
+/// The same for one network: an IPv6 /48, the most that one site gets, or an IPv4 /24, the least that is
+/// routed by itself. A fifth of what the whole server sends in this time with its defaults.
 pub const MAILS_PER_NETWORK: usize = 30;
 const _: () =
     assert!(MAILS_PER_CLIENT_ADDRESS < MAILS_PER_SLASH_56 && MAILS_PER_SLASH_56 < MAILS_PER_NETWORK);
 /// A network (IPv6 /48, IPv4 /24) that was sent no code for this long counts as fresh, and has a share of the
-/// server's budget that other networks cannot use. The longer this is, the more networks an attacker needs: with the
-/// default budget of one email per 4 s, 900 an hour.
+/// server's budget that other networks cannot use. The longer this is, the more networks an attacker needs:
+/// with the default budget of one email per 4 s, 900 an hour.
 pub const FRESH_AFTER: Duration = Duration::from_hours(1);
 /// Reciprocal of the share of the server's burst reserved for addresses that own a name; at least one email.
 pub const OWNERS_SHARE: u64 = 8;
-/// Tenths of the burst, and at least one email more than the owners' share, that networks which are not fresh leave
-/// to fresh ones. With the default burst of 15 an office gets three codes at once, and then one each time a token is
-/// refilled.
+/// Tenths of the burst, and at least one email more than the owners' share, that networks which are not fresh
+/// leave to fresh ones. With the default burst of 15 an office gets three codes at once, and then one each
+/// time a token is refilled.
 pub const FRESH_SHARE_TENTHS: u64 = 8;
 const _: () = assert!(FRESH_SHARE_TENTHS < 10, "a network that is not fresh must get something");
 const _: () =

@@ -1,6 +1,7 @@
 //! Log events: everything an operator can learn from the log. Plain data; writes nothing.
 //!
-//! No type here can hold a code, a token, an address, a key or a name chosen by a user, so no log line can leak one.
+//! No type here can hold a code, a token, an address, a key or a name chosen by a user, so no log line can
+//! leak one.
 
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId};
@@ -55,14 +56,15 @@ pub enum LogEvent {
     AddressFull(ClientId),
     /// An untrusted proxy on this machine forwards requests: no limit by client address applies.
     UnknownProxy(ClientId),
-    /// A trusted proxy sends no usable X-Forwarded-For: all its clients share the limits of the proxy's own address.
+    /// A trusted proxy sends no usable X-Forwarded-For: all its clients share the limits of the proxy's own
+    /// address.
     SilentProxy(ClientId),
     /// A page of another origin was refused: a proxy does not pass the Host on, or the origin is not allowed.
     ForeignOrigin(ClientId),
     /// A WebSocket handshake came without its Upgrade, which a proxy did not pass on.
     UpgradeRemoved(ClientId),
-    /// Trusted networks are so wide that they may contain clients, which can then choose the address they count
-    /// under.
+    /// Trusted networks are so wide that they may contain clients, which can then choose the address they
+    /// count under.
     WideTrust {
         /// Number of such networks.
         networks: usize,
@@ -185,8 +187,8 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The first four occur once in a run; the others only at level `debug`, which is meant to show every
-            // event.
+            // The first four occur once in a run; the others only at level `debug`, which is meant to show
+            // every event.
             Self::WideTrust { .. }
             | Self::Stopping { .. }
             | Self::SystemCalls(_)

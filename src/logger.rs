@@ -1,12 +1,12 @@
-//! The logger: one [`LogEvent`] becomes one line on stderr: `event=closed connection=12 reason=lapped`. Owns the sink
-//! and the per-kind rate limits; never decides what is an event.
+//! The logger: one [`LogEvent`] becomes one line on stderr: `event=closed connection=12 reason=lapped`. Owns
+//! the sink and the per-kind rate limits; never decides what is an event.
 //!
-//! Kinds of events that clients can repeat at will are rate limited per minute; suppressed events become one line
-//! with their count.
+//! Kinds of events that clients can repeat at will are rate limited per minute; suppressed events become one
+//! line with their count.
 //!
-//! The only writer of stderr. It never blocks and never panics: a line is written only if stderr takes it at once.
-//! Dropped lines are counted, and the next line that gets through is preceded by their count. If stderr is the
-//! systemd journal, each line begins with its priority.
+//! The only writer of stderr. It never blocks and never panics: a line is written only if stderr takes it at
+//! once. Dropped lines are counted, and the next line that gets through is preceded by their count. If stderr
+//! is the systemd journal, each line begins with its priority.
 
 mod floods;
 
@@ -176,10 +176,10 @@ impl Sink {
         }
     }
 
-    /// Reopens the same terminal or pipe with non-blocking writes. Polling is not enough: a terminal that nobody
-    /// reads polls as writable while it has room for a single byte, and other processes may write to a pipe too. The
-    /// flag cannot be set on stderr itself, because the parent shell shares that file description. If reopening is
-    /// not allowed, polling must do.
+    /// Reopens the same terminal or pipe with non-blocking writes. Polling is not enough: a terminal that
+    /// nobody reads polls as writable while it has room for a single byte, and other processes may write to a
+    /// pipe too. The flag cannot be set on stderr itself, because the parent shell shares that file
+    /// description. If reopening is not allowed, polling must do.
     fn without_waiting(self) -> Self {
         let path = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

@@ -1,5 +1,5 @@
-//! The JSON messages of the wire protocol, in both directions. Owns their types and encoding; never decides how to
-//! react to a message. The only user of the JSON library.
+//! The JSON messages of the wire protocol, in both directions. Owns their types and encoding; never decides
+//! how to react to a message. The only user of the JSON library.
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -97,8 +97,8 @@ impl<'a> Hello<'a> {
     }
 }
 
-/// Parses one message. `None`: it is not JSON of the protocol's shape. A byte order mark before it is ignored (RFC 8259,
-/// section 8.1).
+/// Parses one message. `None`: it is not JSON of the protocol's shape. A byte order mark before it is ignored
+/// (RFC 8259, section 8.1).
 #[must_use]
 pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
     let json = json.strip_prefix('\u{feff}').unwrap_or(json);
@@ -321,8 +321,8 @@ impl<'a> ServerMessage<'a> {
         }
     }
 
-    /// A code is on its way to the user who will appear as `name`; it has the usual number of characters, or else
-    /// `chars`.
+    /// A code is on its way to the user who will appear as `name`; it has the usual number of characters, or
+    /// else `chars`.
     #[must_use]
     pub fn hello(name: &'a str, flow_token: &'a str, chars: Option<usize>) -> Self {
         Self { chars, ..Self::new(types::HELLO, name, flow_token) }

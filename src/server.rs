@@ -1,18 +1,19 @@
-//! The server, a sans-I/O state machine: it takes [`Input`]s and yields [`Output`]s, and touches no socket, clock, thread,
-//! environment or file. Time comes with each input; randomness comes from one seed.
+//! The server, a sans-I/O state machine: it takes [`Input`]s and yields [`Output`]s, and touches no socket,
+//! clock, thread, environment or file. Time comes with each input; randomness comes from one seed.
 //!
 //! # A turn
-//! 1. [`Server::handle`], any number of times, and at the end of it [`Input::Tick`], when what peers have sent is read: deadlines
-//!    of connections fire then and only then.
+//! 1. [`Server::handle`], any number of times, and at the end of it [`Input::Tick`], when what peers have
+//!    sent is read: deadlines of connections fire then and only then.
 //! 2. [`Server::poll`] until it gives `None`, or as long as the shell likes: it goes on where it stopped.
-//! 3. For each [`Output::Write`]: [`Server::unsent`], a write of these bytes, and [`Input::Wrote`]. It is booked by what was offered, so
-//!    that nothing which happens in between, or has become due, can make it wrong.
+//! 3. For each [`Output::Write`]: [`Server::unsent`], a write of these bytes, and [`Input::Wrote`]. It is
+//!    booked by what was offered, so that nothing which happens in between, or has become due, can make it
+//!    wrong.
 //! 4. Sleep until [`Server::next_deadline`] or the next event.
 //!
 //! # Fairness
-//! Writes of private bytes (answers, pings, the rest of a line) and writes of the room's round alternate as long as there are both,
-//! and each connection is asked once before any is asked again. So a line is offered to every member within one pass over all
-//! connections that have something to write.
+//! Writes of private bytes (answers, pings, the rest of a line) and writes of the room's round alternate as
+//! long as there are both, and each connection is asked once before any is asked again. So a line is offered
+//! to every member within one pass over all connections that have something to write.
 //!
 //! ```
 //! use plume::{base::time::{Moment, Now}, ids::ClientId, settings::Settings};
@@ -74,9 +75,9 @@ use std::net::IpAddr;
 /// An event for the server.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// A new connection. Its serial was never used, and the former connection of its slot is gone. If it is refused
-    /// without a response, the server does not know it afterwards ([`Server::has_connection`]), and [`Output::Close`]
-    /// follows as for any other.
+    /// A new connection. Its serial was never used, and the former connection of its slot is gone. If it is
+    /// refused without a response, the server does not know it afterwards ([`Server::has_connection`]), and
+    /// [`Output::Close`] follows as for any other.
     Accepted {
         /// The connection.
         id: ClientId,
@@ -122,7 +123,8 @@ pub enum Input<'a> {
 /// An action for the shell, or an event for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    /// The connection has unsent bytes. Also said of a full socket from time to time, to probe it with a few bytes.
+    /// The connection has unsent bytes. Also said of a full socket from time to time, to probe it with a few
+    /// bytes.
     Write(ClientId),
     /// The connection may be read again.
     Read(ClientId),
@@ -174,8 +176,8 @@ enum Life {
 }
 
 impl Server {
-    /// A server without connections. The settings are checked ones; the seed is secret. A ring that is too small for the longest
-    /// lines is made large enough.
+    /// A server without connections. The settings are checked ones; the seed is secret. A ring that is too
+    /// small for the longest lines is made large enough.
     #[must_use]
     pub fn new(settings: Settings, site: Site, seed: [u8; 32]) -> Self {
         Self {
@@ -203,7 +205,8 @@ impl Server {
         }
     }
 
-    /// Handles an input. `now` never goes back. Inputs of a connection that the server has closed are ignored.
+    /// Handles an input. `now` never goes back. Inputs of a connection that the server has closed are
+    /// ignored.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         if self.life == Life::Stopped {
             return;
@@ -269,7 +272,8 @@ impl Server {
         }
     }
 
-    /// Whether a connection waits for its socket to take bytes again: what the shell asks when a socket becomes writable.
+    /// Whether a connection waits for its socket to take bytes again: what the shell asks when a socket
+    /// becomes writable.
     #[must_use]
     pub fn is_blocked(&self, id: ClientId) -> bool {
         self.clients.get(id).is_some_and(|client| client.connection.is_full())
@@ -281,7 +285,8 @@ impl Server {
         self.clients.get(id).is_some_and(Client::wants_read)
     }
 
-    /// Whether the server knows a connection. Not right after it was accepted: it was refused without an answer.
+    /// Whether the server knows a connection. Not right after it was accepted: it was refused without an
+    /// answer.
     #[must_use]
     pub fn has_connection(&self, id: ClientId) -> bool {
         self.clients.get(id).is_some()
@@ -324,7 +329,8 @@ impl Server {
         None
     }
 
-    /// Closes a client that the log has lapped. A full socket would not take the close frame: there it waits for room.
+    /// Closes a client that the log has lapped. A full socket would not take the close frame: there it waits
+    /// for room.
     fn close_if_lapped(&mut self, id: ClientId) {
         let is_lapped = |client: &Client| {
             client.connection.outbox.is_lapped(&self.room.log) && !client.connection.is_full()

@@ -20,7 +20,8 @@ pub struct Settings {
     pub leave_grace: Duration,
     /// Silence after which the server sends a ping.
     pub ping_after: Duration,
-    /// Messages per second from one user, and the burst; a client address gets a multiple of it. Zero: no limit.
+    /// Messages per second from one user, and the burst; a client address gets a multiple of it. Zero: no
+    /// limit.
     pub messages_per_second: u64,
     /// The budget for login emails; `None` if emails are only printed.
     pub mail_budget: Option<MailBudget>,

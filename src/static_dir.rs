@@ -1,4 +1,5 @@
-//! Reads a directory to serve instead of the built-in page, once at start. The only reader of files; keeps nothing.
+//! Reads a directory to serve instead of the built-in page, once at start. The only reader of files; keeps
+//! nothing.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,5 @@
-//! Users: names, sessions, login codes and the email budget. Knows no bytes on a wire, no HTTP, no sockets, and not the room.
+//! Users: names, sessions, login codes and the email budget. Knows no bytes on a wire, no HTTP, no sockets,
+//! and not the room.
 
 pub(crate) mod address_pattern;
 pub(crate) mod email;
@@ -189,8 +190,8 @@ impl Users {
     ///
     /// The door comes first: a stranger learns nothing of a closed room, and no email goes out.
     ///
-    /// The budgets come before the name: whether it is taken is told only to a client address that was counted for asking,
-    /// and only where a mail would have gone out or a code is live.
+    /// The budgets come before the name: whether it is taken is told only to a client address that was
+    /// counted for asking, and only where a mail would have gone out or a code is live.
     ///
     /// # Errors
     /// If there can be no code.
@@ -311,7 +312,8 @@ impl Users {
         Ok(Entered { session, user, token: token.to_owned(), name })
     }
 
-    /// The user of a session, and its name. `None`: the session has ended, which one with a connection has not.
+    /// The user of a session, and its name. `None`: the session has ended, which one with a connection has
+    /// not.
     pub(crate) fn speaker(&self, session: SessionId) -> Option<(UserId, &UserName)> {
         let user = self.sessions.user(session)?;
         Some((user, self.names.get(user)?))
@@ -418,7 +420,8 @@ impl Users {
         self.sessions.first_seen(session)
     }
 
-    /// A session has one more connection. One that has just begun is connected at once, or it would never expire.
+    /// A session has one more connection. One that has just begun is connected at once, or it would never
+    /// expire.
     pub(crate) fn connect(&mut self, session: SessionId, user: UserId) {
         self.sessions.connect(session);
         self.names.connect(user);
@@ -479,7 +482,8 @@ impl Users {
             Usage::new("mail addresses", self.mail_limits.mailboxes(), MAIL_ADDRESSES_MAX),
             Usage::new("addresses with new codes", self.mail_limits.addresses(), MAIL_ADDRESSES_MAX),
             Usage::new("asking networks", networks, networks_max),
-            // Both go within seconds, and the budget for mail, where mail is really sent, bounds how many come.
+            // Both go within seconds, and the budget for mail, where mail is really sent, bounds how many
+            // come.
             Usage::new("mails on their way", self.mail_limits.on_their_way(), usize::MAX),
         ];
         counts.extend(self.rules.usage());

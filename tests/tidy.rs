@@ -82,8 +82,10 @@ const CHANGES: [(&str, &[&str]); 12] = [
     ("self.log.append(", &["room"]),
 ];
 
-/// Most columns of any line. rustfmt wraps code at 110; the text it leaves alone (prose, strings) is not much
-/// wider.
+/// Most columns of a comment; rustfmt wraps code at the same width.
+const COMMENT_COLUMNS_MAX: usize = 110;
+
+/// Most columns of any line: rustfmt leaves strings alone.
 const COLUMNS_MAX: usize = 165;
 
 #[test]
@@ -155,7 +157,9 @@ fn lines_have_a_bounded_width() {
     {
         for (number, line) in (1..).zip(read(&file).lines()) {
             let columns = line.chars().count();
-            assert!(columns <= COLUMNS_MAX, "{}:{number} has {columns} columns", file.display());
+            let is_comment = line.trim_start().starts_with("//");
+            let columns_max = if is_comment { COMMENT_COLUMNS_MAX } else { COLUMNS_MAX };
+            assert!(columns <= columns_max, "{}:{number} has {columns} columns", file.display());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Messages of a client: no text makes the parser panic, only objects of the protocol's shape are messages, and a text
-//! comes out of the room as it went in.
+//! Messages of a client: no text makes the parser panic, only objects of the protocol's shape are messages,
+//! and a text comes out of the room as it went in.
 
 #![no_main]
 

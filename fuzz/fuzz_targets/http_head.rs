@@ -1,4 +1,5 @@
-//! Heads of HTTP requests: any bytes, cut in any way, mean the same; each request gets one well-formed answer.
+//! Heads of HTTP requests: any bytes, cut in any way, mean the same; each request gets one well-formed
+//! answer.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! The whole server in a world whose choices are the input: whatever people, sockets, emails and clocks do, in any order.
+//! The whole server in a world whose choices are the input: whatever people, sockets, emails and clocks do,
+//! in any order.
 
 #![no_main]
 

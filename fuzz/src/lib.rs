@@ -6,9 +6,10 @@
 //! cargo fuzz run --sanitizer none client_message -- -dict=fuzz/dict/json.dict
 //! cargo fuzz run --sanitizer none server -- -max_len=4000 -len_control=20
 //! ```
-//! Time and memory of an input are limited by `limits.rs`. This grows `fuzz/corpus/TARGET/`; git keeps only what has a
-//! name of its own there. The target `server` is the simulation, whose choices are the bytes of the input; its corpus is made of
-//! recorded lives: `PLUME_SIM_CORPUS=fuzz/corpus/server cargo test --test simulation recorded`.
+//! Time and memory of an input are limited by `limits.rs`. This grows `fuzz/corpus/TARGET/`; git keeps only
+//! what has a name of its own there. The target `server` is the simulation, whose choices are the bytes of
+//! the input; its corpus is made of recorded lives:
+//! `PLUME_SIM_CORPUS=fuzz/corpus/server cargo test --test simulation recorded`.
 
 pub mod limits;
 pub mod pieces;
@@ -39,8 +40,8 @@ pub fn check_response(bytes: &[u8]) {
     assert!(matches!(received[..], [Received::Response(_)]) && reader.is_whole(), "one whole response");
 }
 
-/// The first byte, the payload and the length of the frame that a server has put at the start of `bytes`. `None`: it is
-/// not all there.
+/// The first byte, the payload and the length of the frame that a server has put at the start of `bytes`.
+/// `None`: it is not all there.
 #[must_use]
 pub fn first_frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     codec::first_frame(bytes)

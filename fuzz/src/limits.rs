@@ -1,5 +1,5 @@
-//! What one input may cost. libFuzzer has limits of its own, but `-timeout` counts the time of other programs too, and
-//! `-malloc_limit_mb` needs a sanitizer, which needs nightly Rust.
+//! What one input may cost. libFuzzer has limits of its own, but `-timeout` counts the time of other programs
+//! too, and `-malloc_limit_mb` needs a sanitizer, which needs nightly Rust.
 
 use cap::Cap;
 use rustix::time::{ClockId, clock_gettime};

@@ -1,18 +1,19 @@
 //! A stream of bytes that comes in pieces: however it is cut, it must mean the same.
 //!
-//! An input begins with its cuts: a byte that counts them (its low three bits, so that a digit counts itself), then two
-//! bytes for each; all else is the stream.
+//! An input begins with its cuts: a byte that counts them (its low three bits, so that a digit counts
+//! itself), then two bytes for each; all else is the stream.
 
 use std::fmt::Debug;
 
-/// What comes of a stream: after how many bytes, and what. A last outcome, which is a fault, may come at any place where
-/// it can be known.
+/// What comes of a stream: after how many bytes, and what. A last outcome, which is a fault, may come at any
+/// place where it can be known.
 type Outcomes<T> = Vec<(Option<usize>, T)>;
 
-/// Reads a stream whole, cut as the input says, and byte by byte. Gives what came of it, which is the same each time.
+/// Reads a stream whole, cut as the input says, and byte by byte. Gives what came of it, which is the same
+/// each time.
 ///
-/// `reader` makes a reader, which takes bytes and says how many it used and what came of them; `is_last` tells
-/// whether nothing may be read after that.
+/// `reader` makes a reader, which takes bytes and says how many it used and what came of them; `is_last`
+/// tells whether nothing may be read after that.
 pub fn read_in_all_ways<T: Debug + PartialEq, R: FnMut(&[u8]) -> (usize, Option<T>)>(
     input: &[u8],
     mut reader: impl FnMut() -> R,

@@ -1,4 +1,5 @@
-//! Reads the files that settings name: secrets and certificates. The only code of `config` that touches a file.
+//! Reads the files that settings name: secrets and certificates. The only code of `config` that touches a
+//! file.
 
 use crate::limits::SETTING_FILE_BYTES_MAX;
 use std::fs::File;

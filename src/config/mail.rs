@@ -1,4 +1,5 @@
-//! The settings of login emails: checks them together, and reads the files that hold secrets and certificates.
+//! The settings of login emails: checks them together, and reads the files that hold secrets and
+//! certificates.
 
 use super::ConfigError;
 use super::sender::Sender;
@@ -79,7 +80,8 @@ pub(super) struct MailDraft {
 }
 
 impl MailDraft {
-    /// Secrets are read and checked in development, too: a wrong setting is an error whether it is used or not.
+    /// Secrets are read and checked in development, too: a wrong setting is an error whether it is used or
+    /// not.
     pub(super) fn finish(
         self,
         is_production: bool,
@@ -118,8 +120,8 @@ impl MailDraft {
     }
 }
 
-/// A secret that is given itself or in a file. `names` are those of the two settings. No error shows the content, nor
-/// the path, which may be the secret itself by mistake.
+/// A secret that is given itself or in a file. `names` are those of the two settings. No error shows the
+/// content, nor the path, which may be the secret itself by mistake.
 fn secret<T>(
     [name, file_name]: [&'static str; 2],
     given: Option<T>,

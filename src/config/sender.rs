@@ -56,8 +56,9 @@ pub(super) fn mailbox(value: &str) -> Checked<String> {
     is_address(value).then(|| value.to_owned()).ok_or_else(must_be)
 }
 
-/// Parses `Name <local@domain>`, `"Name" <local@domain>` or a bare address. A name that should be quoted may be given as
-/// it is; what is more than one mailbox, or none, is refused, and so is a line break, which could inject a header field.
+/// Parses `Name <local@domain>`, `"Name" <local@domain>` or a bare address. A name that should be quoted may
+/// be given as it is; what is more than one mailbox, or none, is refused, and so is a line break, which could
+/// inject a header field.
 pub(super) fn parse(value: &str) -> Checked<Sender> {
     let value = value.trim();
     let sender = (value.len() <= SENDER_BYTES_MAX && !value.contains(char::is_control)).then(|| split(value));
@@ -92,7 +93,8 @@ fn unquoted(name: &str) -> Option<String> {
     Some(content)
 }
 
-/// Whether text before an address, not quoted as a whole, is a name, and not another mailbox or half a quoted string.
+/// Whether text before an address, not quoted as a whole, is a name, and not another mailbox or half a quoted
+/// string.
 fn is_one_name(name: &str) -> bool {
     let separators = |char: char| char.is_whitespace() || ",;:".contains(char);
     let is_list = name.contains([',', ';']) && name.split(separators).any(is_address);

@@ -51,8 +51,8 @@ impl fmt::Debug for SmtpUrl {
     }
 }
 
-/// Parses such an address. User and password end at the last `@`, since a host contains none, so that only `%`, and `:`
-/// in a user, must be percent-encoded. No error shows any of it.
+/// Parses such an address. User and password end at the last `@`, since a host contains none, so that only
+/// `%`, and `:` in a user, must be percent-encoded. No error shows any of it.
 pub(super) fn parse(value: &str) -> Checked<SmtpUrl> {
     let (scheme, rest) = value.trim().split_once("://").ok_or(FORM)?;
     let is_implicit = match scheme.to_ascii_lowercase().as_str() {

@@ -17,8 +17,8 @@ pub struct Url {
 }
 
 impl Url {
-    /// Parses an address; without a scheme it is https. The phrase that says what it must be shows nothing of it: it may
-    /// contain a password.
+    /// Parses an address; without a scheme it is https. The phrase that says what it must be shows nothing of
+    /// it: it may contain a password.
     pub(crate) fn parse(text: &str) -> Checked<Self> {
         let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
         let must_be = || "an address such as https://chat.example or http://127.0.0.1:4884".to_owned();

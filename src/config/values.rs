@@ -1,5 +1,5 @@
-//! Validators for values of settings: each returns the parsed value, or a phrase that says what it must be. Pure
-//! functions; they know no setting by name.
+//! Validators for values of settings: each returns the parsed value, or a phrase that says what it must be.
+//! Pure functions; they know no setting by name.
 
 use super::{Listen, UNIX};
 use crate::base::visible::has_visible;
@@ -109,8 +109,8 @@ pub(super) fn addresses(value: &str) -> Checked<Vec<String>> {
     patterns(value, is_address, "email addresses such as ada@example.org")
 }
 
-/// Parses email addresses and domains, separated by commas: at least one. A setting that has only commas would
-/// otherwise shut everyone out.
+/// Parses email addresses and domains, separated by commas: at least one. A setting that has only commas
+/// would otherwise shut everyone out.
 pub(super) fn address_patterns(value: &str) -> Checked<Vec<String>> {
     patterns(value, |_| true, "email addresses, @example.org, or @.example.org for it and all below")
 }
@@ -151,8 +151,8 @@ pub(super) fn api_base(value: &str) -> Checked<String> {
         .ok_or_else(|| "an address such as https://api.mailgun.net, without user or query".to_owned())
 }
 
-/// Splits an address into its origin, `http(s)://host[:port]`, in lower case and without a default port, as browsers
-/// write it, and the rest.
+/// Splits an address into its origin, `http(s)://host[:port]`, in lower case and without a default port, as
+/// browsers write it, and the rest.
 pub(super) fn split_origin(address: &str) -> Option<(String, &str)> {
     let (scheme, rest) = address.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

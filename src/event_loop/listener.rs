@@ -1,5 +1,5 @@
-//! The listening socket: bound to an address or a path, or passed by the service manager. Owns the file of a Unix
-//! socket, and removes it when it is dropped.
+//! The listening socket: bound to an address or a path, or passed by the service manager. Owns the file of a
+//! Unix socket, and removes it when it is dropped.
 
 use super::set_unsent_max;
 use super::stream::Stream;
@@ -145,8 +145,8 @@ impl Drop for SocketFile {
     }
 }
 
-/// Binds a Unix socket that its owner and group may connect to. The file of a process that ended without removing it
-/// is replaced.
+/// Binds a Unix socket that its owner and group may connect to. The file of a process that ended without
+/// removing it is replaced.
 fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let socket = match new_unix(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse && is_stale(path)? => {

@@ -31,8 +31,8 @@ impl Stream {
         }
     }
 
-    /// Whether a short read does not prove that the socket is empty: over a Unix socket, a read also ends early where
-    /// the peer has passed descriptors (unix(7)).
+    /// Whether a short read does not prove that the socket is empty: over a Unix socket, a read also ends
+    /// early where the peer has passed descriptors (unix(7)).
     pub(super) const fn may_read_short(&self) -> bool {
         match self {
             Self::Tcp(_) => false,

@@ -1,7 +1,7 @@
 //! Rate limits of log events, per kind. Owns counters and windows; never writes a line.
 //!
-//! The window of a kind begins with its first event and lasts [`LOG_WINDOW`]. The first few events within it are
-//! logged; the rest are counted, and the count is due when the window ends.
+//! The window of a kind begins with its first event and lasts [`LOG_WINDOW`]. The first few events within it
+//! are logged; the rest are counted, and the count is due when the window ends.
 
 use crate::base::time::Moment;
 use crate::limits::LOG_WINDOW;
@@ -32,8 +32,8 @@ pub(super) struct Suppressed {
 }
 
 impl Floods {
-    /// Returns whether this event may be logged, and counts it otherwise. Call [`Self::pop_ended`] until `None`
-    /// first.
+    /// Returns whether this event may be logged, and counts it otherwise. Call [`Self::pop_ended`] until
+    /// `None` first.
     pub(super) fn admit(&mut self, now: Moment, note: &LogEvent) -> bool {
         let Some(lines_max) = note.lines_max() else { return true };
         let event = note.event();

@@ -6,8 +6,8 @@
 //!     \                     |            |
 //!      \------- Close ------+--- Close --+-----> Closing
 //! ```
-//! A client turns bytes into [`Event`]s and computes its own deadlines. It never touches users, the room's presence or
-//! other clients: what an event means is for the server.
+//! A client turns bytes into [`Event`]s and computes its own deadlines. It never touches users, the room's
+//! presence or other clients: what an event means is for the server.
 
 use super::client_addresses::{AddressId, Origin};
 use super::connection::{Clock, Connection};
@@ -278,7 +278,8 @@ impl Client {
         }
     }
 
-    /// Answers a request with the server's half of the opening handshake: from here on the peer speaks WebSocket.
+    /// Answers a request with the server's half of the opening handshake: from here on the peer speaks
+    /// WebSocket.
     pub(crate) fn upgrade(&mut self, now: Moment, head: &[u8], log: &Ring) {
         self.connection.outbox.push(head, log);
         self.state.change(Transition::Upgrade { until: now.after(GUEST_TIMEOUT) });
@@ -290,8 +291,8 @@ impl Client {
         self.connection.outbox.follow(membership.start);
     }
 
-    /// Begins to close: queues a close frame if the reason has a code, and discards input from here on. Returns the
-    /// membership that ends, if one does.
+    /// Begins to close: queues a close frame if the reason has a code, and discards input from here on.
+    /// Returns the membership that ends, if one does.
     pub(crate) fn close(&mut self, now: Moment, reason: CloseReason, log: &Ring) -> Option<Membership> {
         if self.is_closing() {
             return None;
@@ -310,8 +311,8 @@ impl Client {
         self.state.change(Transition::Close { reason, now })
     }
 
-    /// Uses received bytes until there is an event. Returns how many bytes were used; without an event these are all
-    /// of them, or the rest must wait.
+    /// Uses received bytes until there is an event. Returns how many bytes were used; without an event these
+    /// are all of them, or the rest must wait.
     pub(crate) fn receive(
         &mut self,
         now: Moment,
@@ -365,8 +366,8 @@ impl Client {
         (used, None)
     }
 
-    /// Whether received bytes may be used now: not during a pause, and not while the peer leaves many replies unread.
-    /// A closing client's input is discarded at once.
+    /// Whether received bytes may be used now: not during a pause, and not while the peer leaves many replies
+    /// unread. A closing client's input is discarded at once.
     pub(crate) fn may_use_input(&self) -> bool {
         self.is_closing() || self.connection.may_use_input()
     }

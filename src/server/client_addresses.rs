@@ -1,5 +1,5 @@
-//! What one client address may do: so many connections, arrivals and wrong tries. An IPv6 client counts by its /64,
-//! which is what one household gets (RFC 6177).
+//! What one client address may do: so many connections, arrivals and wrong tries. An IPv6 client counts by
+//! its /64, which is what one household gets (RFC 6177).
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::shared_throttle::SharedThrottle;
@@ -114,10 +114,11 @@ impl ClientAddresses {
         }
     }
 
-    /// The client's address as trusted proxies tell it, each of which appends the address of its own peer: the right-most one that
-    /// is not a trusted proxy's own. What stands to the left of it anybody may have written. Where a proxy appended something that
-    /// is no address (`unknown`, `_hidden`, `unix:`), that proxy's own address counts: no client may escape the limits by it. Where
-    /// all are trusted, the client is in a trusted network itself, and the left-most counts.
+    /// The client's address as trusted proxies tell it, each of which appends the address of its own peer:
+    /// the right-most one that is not a trusted proxy's own. What stands to the left of it anybody may have
+    /// written. Where a proxy appended something that is no address (`unknown`, `_hidden`, `unix:`), that
+    /// proxy's own address counts: no client may escape the limits by it. Where all are trusted, the client
+    /// is in a trusted network itself, and the left-most counts.
     pub(crate) fn forwarded(&self, peer: IpAddr, forwarded_for: Option<&str>) -> Forwarded {
         let mut nearest = peer;
         for part in forwarded_for.unwrap_or_default().rsplit(',') {
@@ -193,8 +194,9 @@ impl ClientAddresses {
         self.known.next_deadline()
     }
 
-    /// Whether a proxy at this address, which is canonical, is believed. An IPv4 address is also in the IPv6 networks that its
-    /// mapped form (`::ffff:10.0.0.1`) is in: that is how it looks on a socket of both families.
+    /// Whether a proxy at this address, which is canonical, is believed. An IPv4 address is also in the IPv6
+    /// networks that its mapped form (`::ffff:10.0.0.1`) is in: that is how it looks on a socket of both
+    /// families.
     fn is_trusted(&self, address: IpAddr) -> bool {
         let mapped = match address {
             IpAddr::V4(address) => Some(IpAddr::V6(address.to_ipv6_mapped())),
@@ -244,7 +246,8 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The address of a proxy that connects over a Unix socket: clients that it does not name share the limits of this machine.
+/// The address of a proxy that connects over a Unix socket: clients that it does not name share the limits of
+/// this machine.
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SLASH_64: u128 = !0 << 64;
 const ARRIVALS: Rate = Rate::within(ARRIVALS_WINDOW, ARRIVALS_PER_ADDRESS);

@@ -1,5 +1,5 @@
-//! The table of clients, their timers, and the two lists that a turn works off: touched clients, whose consequences are
-//! still to be derived, and clients that have something to write beside the room's round.
+//! The table of clients, their timers, and the two lists that a turn works off: touched clients, whose
+//! consequences are still to be derived, and clients that have something to write beside the room's round.
 
 use super::client::Client;
 use super::connection::Clock;
@@ -94,7 +94,8 @@ impl Clients {
         Some(entry.client)
     }
 
-    /// Counts a connection as refused, which takes no place any more. False if there is no room for its answer either.
+    /// Counts a connection as refused, which takes no place any more. False if there is no room for its
+    /// answer either.
     pub(crate) fn refuse(&mut self, id: ClientId, network: IpAddr) -> bool {
         self.refusals.add(id, network)
     }
@@ -127,8 +128,9 @@ impl Clients {
         self.iter().map(|client| client.id).collect()
     }
 
-    /// Brings the table up to date with a client: its place among those that can write, its share of unfinished
-    /// messages, and its earliest deadline. A timer that is too early stays: it is set anew when it fires.
+    /// Brings the table up to date with a client: its place among those that can write, its share of
+    /// unfinished messages, and its earliest deadline. A timer that is too early stays: it is set anew when
+    /// it fires.
     pub(crate) fn update(&mut self, id: ClientId, clock: Clock, log: &Ring) {
         let Some(entry) = entry(&mut self.table, id) else { return };
         let client = &mut entry.client;

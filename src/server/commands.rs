@@ -1,5 +1,5 @@
-//! Commands: what a member's `/word` asks for, whether it may be done, and its answer. An act is an entry, carried out in
-//! `entry`; here nothing changes.
+//! Commands: what a member's `/word` asks for, whether it may be done, and its answer. An act is an entry,
+//! carried out in `entry`; here nothing changes.
 
 mod failure;
 mod grammar;

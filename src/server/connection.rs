@@ -1,5 +1,6 @@
-//! The transport state of one client: unsent bytes, input that waits, silence, and whether the socket is full. Owns an
-//! [`Outbox`]; never looks into a byte that was received, and knows nothing of states and sessions.
+//! The transport state of one client: unsent bytes, input that waits, silence, and whether the socket is
+//! full. Owns an [`Outbox`]; never looks into a byte that was received, and knows nothing of states and
+//! sessions.
 
 use super::read_throttle::ReadThrottle;
 use crate::base::time::Moment;
@@ -16,8 +17,8 @@ use std::time::Duration;
 pub(crate) struct Clock {
     /// Silence after which a peer is pinged.
     pub(crate) ping_after: Duration,
-    /// Before this no peer is judged for what it did not do in time: the server itself was late, and has not read
-    /// everything yet.
+    /// Before this no peer is judged for what it did not do in time: the server itself was late, and has not
+    /// read everything yet.
     pub(crate) judge_from: Moment,
 }
 
@@ -141,7 +142,8 @@ impl Connection {
         self.outbox.unsent(log, if is_probe { PROBE_BYTES } else { WRITE_SHARE_BYTES })
     }
 
-    /// Accounts for a write: the socket took `taken` of the bytes that were offered last. Fewer than all: it is full.
+    /// Accounts for a write: the socket took `taken` of the bytes that were offered last. Fewer than all: it
+    /// is full.
     ///
     /// # Errors
     /// See [`Torn`].
@@ -151,7 +153,8 @@ impl Connection {
             // A peer that has taken everything owes no progress: the kernel may report room only after
             // PROGRESS_TIMEOUT.
             (Some(_), true) if !self.outbox.has_unsent(log) => None,
-            // Only an event says that there is room for more than a probe, which goes on until it is not taken whole.
+            // Only an event says that there is room for more than a probe, which goes on until it is not
+            // taken whole.
             (Some(mut full), took_all) if full.is_probed || !took_all => {
                 if taken > 0 && full.is_level {
                     full.since = now;
@@ -173,7 +176,8 @@ impl Connection {
         self.pinged.map_or(heard, |pinged| heard.max(pinged)).after(ping_after)
     }
 
-    /// Until when the peer may be silent. It has more time while it still has unread bytes in front of a ping.
+    /// Until when the peer may be silent. It has more time while it still has unread bytes in front of a
+    /// ping.
     pub(crate) fn silent_until(&self) -> Moment {
         let unread = u64::from(self.written.min(UNSENT_BYTES_MAX));
         self.heard_or_paused().after(SILENCE_MAX + Duration::from_secs(unread / STEADY_BYTES_PER_SECOND))

@@ -1,4 +1,5 @@
-//! What happens when time has passed: deadlines of connections, graces, expiry, overdue emails, and the end of the server.
+//! What happens when time has passed: deadlines of connections, graces, expiry, overdue emails, and the end
+//! of the server.
 
 use super::client::{Client, Timer};
 use super::connection::Clock;
@@ -13,7 +14,8 @@ use crate::login_email::MailError;
 use crate::message::Notice;
 
 impl Server {
-    /// A tick that comes late says that the process was stopped: what peers sent meanwhile lies in the sockets and is read first.
+    /// A tick that comes late says that the process was stopped: what peers sent meanwhile lies in the
+    /// sockets and is read first.
     pub(super) fn notice_lateness(&mut self) {
         let now = self.now.moment;
         let is_late = self.next_deadline().is_some_and(|due| now.since(due) >= LATE_MIN);

@@ -1,11 +1,11 @@
 //! Entries: the decisions about users and the room, and the one place that carries them out.
 //!
-//! Guests and members *submit* entries; [`Server::apply`] changes users and the room, and then answers the client that
-//! submitted the entry. Applying is deterministic: time and randomness are part of what is applied, so the same entries
-//! in the same order lead to the same users and the same lines.
+//! Guests and members *submit* entries; [`Server::apply`] changes users and the room, and then answers the
+//! client that submitted the entry. Applying is deterministic: time and randomness are part of what is
+//! applied, so the same entries in the same order lead to the same users and the same lines.
 //!
-//! What is a connection's own is no entry: throttles, unsent bytes, counts of connections and of tries by client
-//! address. Neither is expiry, which follows from time.
+//! What is a connection's own is no entry: throttles, unsent bytes, counts of connections and of tries by
+//! client address. Neither is expiry, which follows from time.
 
 use super::Server;
 use super::commands::{Act, Failure};
@@ -108,7 +108,8 @@ impl Server {
         self.end_session(session);
     }
 
-    /// Ends a session that has no connection any more. If it was the last of a present user, the room learns it at once.
+    /// Ends a session that has no connection any more. If it was the last of a present user, the room learns
+    /// it at once.
     fn end_session(&mut self, session: SessionId) {
         let user = self.users.log_out(session);
         if let Some(user) = user.filter(|&user| self.room.presence.is_in_grace(user)) {

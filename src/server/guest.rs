@@ -108,8 +108,8 @@ impl Server {
                 self.note(LogEvent::LoggedIn(id));
                 self.submit(&Entry::Arrive { from: id, entered: &entered, seen: Seen::Newcomer });
             }
-            // A right code is good whatever others have tried from the same address: the budget of each email address
-            // bounds how many codes are tried, so this limit only has to slow that down.
+            // A right code is good whatever others have tried from the same address: the budget of each email
+            // address bounds how many codes are tried, so this limit only has to slow that down.
             Err(AuthError::Wrong { left }) if self.has_try(id, Try::Code) => self.wrong_code(id, left),
             Err(AuthError::Wrong { .. }) => self.end_tries(id),
             Err(AuthError::NotAdmitted(name)) => self.not_admitted(id, name.as_str()),
@@ -179,8 +179,9 @@ impl Server {
         self.reject(id, &ServerMessage::auth_rst(left));
     }
 
-    /// A session token that is not valid. After a restart all tokens are, of as many people as share a client address; and
-    /// nobody guesses 128 bits. So only what has not even the form of a token counts against the address.
+    /// A session token that is not valid. After a restart all tokens are, of as many people as share a client
+    /// address; and nobody guesses 128 bits. So only what has not even the form of a token counts against the
+    /// address.
     fn wrong_token(&mut self, id: ClientId, token: &str) {
         if !Users::is_token(token) {
             if !self.has_try(id, Try::Token) {
@@ -192,7 +193,8 @@ impl Server {
         self.reject(id, &ServerMessage::auth_rst(0));
     }
 
-    /// Answers a wrong code or token, or an address that is not admitted, and holds up the connection that sent it.
+    /// Answers a wrong code or token, or an address that is not admitted, and holds up the connection that
+    /// sent it.
     fn reject(&mut self, id: ClientId, answer: &ServerMessage<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
         let Some(guest) = client.guest() else { return };
@@ -212,8 +214,8 @@ impl Server {
         self.close(id, CloseReason::TooManyTries);
     }
 
-    /// Makes a guest a member: queues the acknowledgement, the lines that it missed and the greeting. Its own enter
-    /// line, if there is one, begins at `before`.
+    /// Makes a guest a member: queues the acknowledgement, the lines that it missed and the greeting. Its own
+    /// enter line, if there is one, begins at `before`.
     pub(super) fn join(
         &mut self,
         id: ClientId,
@@ -263,14 +265,15 @@ impl Server {
         }
     }
 
-    /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter line, if there is one,
-    /// stands behind `before`.
+    /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter
+    /// line, if there is one, stands behind `before`.
     fn start(&self, seen: Seen, before: Position, session: SessionId, is_new: bool) -> (Position, bool) {
         let ring = &self.room.log;
         let lines = self.settings.history_lines + usize::from(is_new);
         let history = ring.newest(lines, HISTORY_BYTES_MAX);
         let Seen::UpTo(after) = seen else { return (history, false) };
-        // A token says nothing of what was seen: nothing from before the session began, but for what any newcomer is shown.
+        // A token says nothing of what was seen: nothing from before the session began, but for what any
+        // newcomer is shown.
         let first = self.users.first_seen(session).min(ring.id_at(history));
         let after = match after {
             Some(0) => Some(first.saturating_sub(1)),

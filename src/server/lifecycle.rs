@@ -69,8 +69,8 @@ impl Server {
         }
     }
 
-    /// Derives what follows from the state of every touched client. The one place where that is done: whatever changes
-    /// a client only marks it.
+    /// Derives what follows from the state of every touched client. The one place where that is done:
+    /// whatever changes a client only marks it.
     pub(super) fn settle(&mut self) {
         loop {
             while let Some(id) = self.clients.pop_touched() {
@@ -160,7 +160,8 @@ impl Server {
         self.send(id, &ServerMessage::notice(notice));
     }
 
-    /// Broadcasts a line, in the one order that all members see. Nothing is said after the shutdown has begun.
+    /// Broadcasts a line, in the one order that all members see. Nothing is said after the shutdown has
+    /// begun.
     pub(super) fn post(&mut self, line: &Line<'_>, mark: u32) {
         if self.life == Life::Serving {
             let id = self.room.log.next_id();

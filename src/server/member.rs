@@ -82,8 +82,8 @@ impl Server {
         frames.find(|(_, frame)| message::is_line_of(text_of(frame), name, reference))
     }
 
-    /// Repeats no line: a client sends it again if a connection broke before its answer. Unless the line will still
-    /// reach the client with the log, the client alone gets it once more.
+    /// Repeats no line: a client sends it again if a connection broke before its answer. Unless the line will
+    /// still reach the client with the log, the client alone gets it once more.
     fn say_again(&mut self, from: ClientId, place: Position, frame: &[u8]) {
         if let Some(client) = self.clients.get_mut(from)
             && client.membership().is_some_and(|member| place < member.start)
@@ -109,5 +109,6 @@ pub(super) fn mark(user: UserId, reference: &str) -> u32 {
     u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX).max(1)
 }
 
-/// Lines of one mark that are looked at. A mark has 32 bits, so more lines share one only by design of an attacker.
+/// Lines of one mark that are looked at. A mark has 32 bits, so more lines share one only by design of an
+/// attacker.
 const SAME_MARK_MAX: usize = 4;

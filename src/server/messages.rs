@@ -1,5 +1,5 @@
-//! Messages of clients: what each is charged, when its turn is, and who it is for. Guests' are in `guest`, members' in
-//! `member`.
+//! Messages of clients: what each is charged, when its turn is, and who it is for. Guests' are in `guest`,
+//! members' in `member`.
 
 use super::Server;
 use super::client::State;
@@ -40,7 +40,8 @@ impl Server {
             }
             (State::Guest(_) | State::Member(_), ClientMessage::Ping(text)) => self.answer_ping(id, &text),
             (_, ClientMessage::Unknown) => self.unknown_messages += 1,
-            // Guests may not talk or leave, members are logged in already, and no client sends the server's messages.
+            // Guests may not talk or leave, members are logged in already, and no client sends the server's
+            // messages.
             (
                 State::Guest(_),
                 ClientMessage::Text { .. } | ClientMessage::Leave | ClientMessage::ServerOnly,
@@ -56,8 +57,8 @@ impl Server {
         }
     }
 
-    /// When a client's input may be used: `None` means now. Users, guests and client addresses have a rate; the
-    /// connections of one take turns.
+    /// When a client's input may be used: `None` means now. Users, guests and client addresses have a rate;
+    /// the connections of one take turns.
     pub(crate) fn wait_for_turn(&mut self, id: ClientId) -> Option<Moment> {
         if self.rate.is_unlimited() {
             return None;

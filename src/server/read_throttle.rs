@@ -1,7 +1,7 @@
 //! How fast one connection is read: until when its input waits, and what its frames cost.
 //!
-//! Messages are charged to users and client addresses, by the server; a frame that is no message is charged here, or pings and
-//! empty fragments would cost nothing.
+//! Messages are charged to users and client addresses, by the server; a frame that is no message is charged
+//! here, or pings and empty fragments would cost nothing.
 
 use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
@@ -102,7 +102,8 @@ mod tests {
         Moment::from_ms(ms)
     }
 
-    /// Messages of so many tokens each, all there from the start or with a pause after each: when it was too fast.
+    /// Messages of so many tokens each, all there from the start or with a pause after each: when it was too
+    /// fast.
     fn talk(tokens: u64, messages: u32, pause: Duration) -> Option<Moment> {
         let (mut reader, mut throttle) = (ReadThrottle::default(), SharedThrottle::default());
         let mut now = at(0);

@@ -1,13 +1,14 @@
 //! Refused connections that are still open for their answer: few in all, and fewer of one client network.
 //!
-//! They do not count among the server's connections. So a flood of connections that must be refused takes no place from
-//! anybody, and the flood of one network does not use up the answers that others get.
+//! They do not count among the server's connections. So a flood of connections that must be refused takes no
+//! place from anybody, and the flood of one network does not use up the answers that others get.
 
 use crate::ids::ClientId;
 use crate::limits::{REFUSALS_MAX, REFUSALS_PER_ADDRESS};
 use std::net::IpAddr;
 
-/// Refused connections that are open, and the client networks they count for. At most [`REFUSALS_MAX`], so a scan is cheap.
+/// Refused connections that are open, and the client networks they count for. At most [`REFUSALS_MAX`], so a
+/// scan is cheap.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     open: Vec<(ClientId, IpAddr)>,

@@ -1,6 +1,6 @@
-//! Messages that have begun and not ended: what they may hold together. When it is too much, the biggest holder gives way: the
-//! client address, then the user, then the connection that holds most. A client that uploads one message never is, as long as
-//! an attacker holds more.
+//! Messages that have begun and not ended: what they may hold together. When it is too much, the biggest
+//! holder gives way: the client address, then the user, then the connection that holds most. A client that
+//! uploads one message never is, as long as an attacker holds more.
 
 use super::client::Client;
 use super::client_addresses::AddressId;

@@ -21,9 +21,9 @@ impl Server {
         self.room.log.newest_id()
     }
 
-    /// Everything that grows with what peers do, beside its limit; of what each connection has, the most that one has.
-    /// All of it is zero once nobody is connected and everything that is kept for a while has expired, except for the
-    /// rules that moderators have set.
+    /// Everything that grows with what peers do, beside its limit; of what each connection has, the most that
+    /// one has. All of it is zero once nobody is connected and everything that is kept for a while has
+    /// expired, except for the rules that moderators have set.
     #[must_use]
     pub fn usage(&self) -> Vec<Usage> {
         let connections_max = self.settings.connections_max;
@@ -39,14 +39,16 @@ impl Server {
             Usage::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
             Usage::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
             Usage::new("bytes of one connection that wait to be used", kept, READ_SHARE_BYTES),
-            // What was not fetched yet, and then the longest answer (the built-in page has no longer ones), or a line, or the rest of one.
+            // What was not fetched yet, and then the longest answer (the built-in page has no longer ones),
+            // or a line, or the rest of one.
             Usage::new(
                 "bytes held for one connection alone",
                 held,
                 PRIVATE_UNSENT_BYTES_MAX + 2 * LINE_FRAME_BYTES_MAX,
             ),
         ];
-        // They are gone within the grace; the budget for email, where email is really sent, bounds how many come.
+        // They are gone within the grace; the budget for email, where email is really sent, bounds how many
+        // come.
         counts.push(Usage::new("people in the room", self.room.presence.count(), usize::MAX));
         counts.extend(self.users.usage());
         counts

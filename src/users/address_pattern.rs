@@ -1,5 +1,5 @@
-//! Patterns of email addresses: one address, a domain, or a domain with all below it. What the operator and moderators
-//! name people by at the door.
+//! Patterns of email addresses: one address, a domain, or a domain with all below it. What the operator and
+//! moderators name people by at the door.
 
 use super::email::{Email, EmailKey};
 use std::fmt;

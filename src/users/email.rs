@@ -6,7 +6,8 @@ use email_address::{EmailAddress, Options};
 use std::fmt;
 use std::rc::Rc;
 
-/// An email address: one bare `local@domain`, with the domain in its ASCII form. It does not show itself in any log.
+/// An email address: one bare `local@domain`, with the domain in its ASCII form. It does not show itself in
+/// any log.
 #[derive(Clone)]
 pub(crate) struct Email(Rc<str>);
 
@@ -17,16 +18,16 @@ pub(crate) struct EmailKey(Box<str>);
 impl Email {
     /// Parses an address as it was typed. `None`: it is none, or more than one bare address.
     ///
-    /// One mailbox has one spelling here. Browsers send an internationalized domain in either form, so the domain is
-    /// brought into its ASCII form (UTS 46). Full-width characters stand for ASCII, which is what their keyboard means:
-    /// no mailbox has them in its name.
+    /// One mailbox has one spelling here. Browsers send an internationalized domain in either form, so the
+    /// domain is brought into its ASCII form (UTS 46). Full-width characters stand for ASCII, which is what
+    /// their keyboard means: no mailbox has them in its name.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
         let typed: String = trim_invisible(typed).chars().map(fold_full_width).collect();
         let (local, domain) = typed.rsplit_once('@')?;
         let domain = domain_to_ascii(domain)?;
         let address = format!("{local}@{domain}");
-        // Quoted local parts and comments are addresses, too, but hardly anyone has one, and email providers disagree
-        // on them. What cannot be seen in an address, its owner cannot have typed.
+        // Quoted local parts and comments are addresses, too, but hardly anyone has one, and email providers
+        // disagree on them. What cannot be seen in an address, its owner cannot have typed.
         if address.len() > EMAIL_BYTES_MAX
             || address.contains(['"', '(', ')'])
             || !address.chars().all(is_visible)
@@ -42,15 +43,15 @@ impl Email {
         &self.0
     }
 
-    /// How it is compared: in any case of ASCII alone. In all of Unicode another person's mailbox would be the same:
-    /// the Kelvin sign K has the lower case of k.
+    /// How it is compared: in any case of ASCII alone. In all of Unicode another person's mailbox would be
+    /// the same: the Kelvin sign K has the lower case of k.
     pub(crate) fn key(&self) -> EmailKey {
         EmailKey(self.0.to_ascii_lowercase().into())
     }
 }
 
-/// The ASCII form of a domain (UTS 46), in lower case. `None`: it has none, or it is the number of a host, which email
-/// needs in brackets (RFC 5321, section 4.1.3) and which says nothing of who owns it.
+/// The ASCII form of a domain (UTS 46), in lower case. `None`: it has none, or it is the number of a host,
+/// which email needs in brackets (RFC 5321, section 4.1.3) and which says nothing of who owns it.
 fn domain_to_ascii(domain: &str) -> Option<String> {
     let ascii = idna::domain_to_ascii_strict(domain).ok()?;
     // A last label that begins with a digit belongs to no registry, and one of digits is part of a number.
@@ -77,8 +78,9 @@ impl EmailKey {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// The key of the mailbox: the address without the `+tag` of a sub-address (RFC 5233). It counts what one person has; it
-    /// does not decide what belongs to whom, for not every provider delivers sub-addresses to one mailbox.
+    /// The key of the mailbox: the address without the `+tag` of a sub-address (RFC 5233). It counts what one
+    /// person has; it does not decide what belongs to whom, for not every provider delivers sub-addresses to
+    /// one mailbox.
     pub(crate) fn mailbox(&self) -> Self {
         let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
         match local.split_once('+') {

@@ -1,15 +1,16 @@
-//! Emoji in names: taken out before a name is normalized and compared with the rules for letters, and put back after.
+//! Emoji in names: taken out before a name is normalized and compared with the rules for letters, and put
+//! back after.
 
-/// A symbol that PRECIS leaves as it is. It stands for each emoji that was taken out, and is itself an emoji, so a name
-/// cannot have it otherwise.
+/// A symbol that PRECIS leaves as it is. It stands for each emoji that was taken out, and is itself an emoji,
+/// so a name cannot have it otherwise.
 const PLACEHOLDER: char = '\u{2603}';
 
-/// Emoji sequences recommended for general interchange (UTS 51, RGI set), without selectors and skin tones, each between
-/// two line ends.
+/// Emoji sequences recommended for general interchange (UTS 51, RGI set), without selectors and skin tones,
+/// each between two line ends.
 const SEQUENCES: &str = include_str!(concat!(env!("OUT_DIR"), "/emoji.txt"));
 
-/// The text with a placeholder for each emoji, and the emoji in order. Only whole sequences of the RGI set are taken
-/// out; other text stays as it is.
+/// The text with a placeholder for each emoji, and the emoji in order. Only whole sequences of the RGI set
+/// are taken out; other text stays as it is.
 pub(crate) fn take_out(text: &str) -> (String, Vec<&str>) {
     let (mut rest, mut emoji) = (String::new(), Vec::new());
     let mut unread = text;

@@ -1,12 +1,14 @@
-//! Login codes. A code belongs to the email address that it was mailed to; each hello begins a flow that waits for it.
+//! Login codes. A code belongs to the email address that it was mailed to; each hello begins a flow that
+//! waits for it.
 //!
-//! All flows of an address wait for the same live code, so that a stranger's request for it cannot make the owner's mail
-//! useless. Each flow has tries of its own, so that a stranger's wrong tries cannot use up the owner's. A code is shared by
-//! the exact address, without regard to `+tags`: `ada+x@` is Ada's mailbox at some providers and somebody else's at others,
-//! and who reads the mail of one address must not get the code of another.
+//! All flows of an address wait for the same live code, so that a stranger's request for it cannot make the
+//! owner's mail useless. Each flow has tries of its own, so that a stranger's wrong tries cannot use up the
+//! owner's. A code is shared by the exact address, without regard to `+tags`: `ada+x@` is Ada's mailbox at
+//! some providers and somebody else's at others, and who reads the mail of one address must not get the code
+//! of another.
 //!
-//! How many guesses one address may see is bounded in total, whatever connections, networks and flows they come from: see
-//! [`GUESSES_PER_ADDRESS_MAX`].
+//! How many guesses one address may see is bounded in total, whatever connections, networks and flows they
+//! come from: see [`GUESSES_PER_ADDRESS_MAX`].
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::time::Moment;
@@ -162,8 +164,8 @@ struct Joinable {
     expires: Moment,
 }
 
-/// Wrong tries at the short codes of one address: a sliding window in two halves, each as long as the window, so that it never
-/// counts too few.
+/// Wrong tries at the short codes of one address: a sliding window in two halves, each as long as the window,
+/// so that it never counts too few.
 #[derive(Debug, Clone, Copy)]
 struct Guesses {
     /// When the current half began.
@@ -196,7 +198,8 @@ pub(crate) struct Logins {
     code_ttl: Duration,
     flows: ExpiringSlab<Flow>,
     codes: ExpiringSlab<LiveCode>,
-    /// The live codes of an address, the newest last: a long code may stand beside a short one that still has flows.
+    /// The live codes of an address, the newest last: a long code may stand beside a short one that still has
+    /// flows.
     by_email: BTreeMap<EmailKey, Vec<CodeId>>,
     guesses: ExpiringSlab<(EmailKey, Guesses)>,
     guessed: BTreeMap<EmailKey, Id<(EmailKey, Guesses)>>,
@@ -226,8 +229,9 @@ impl Logins {
 
     /// Begins a flow that waits for the live code of the address, or for a new one.
     ///
-    /// Where too many wait already, the oldest flow of the network that has most of them ends. So one network pushes out
-    /// nobody else's flow; and whoever has lost theirs to many networks begins another one, for the code that they have.
+    /// Where too many wait already, the oldest flow of the network that has most of them ends. So one network
+    /// pushes out nobody else's flow; and whoever has lost theirs to many networks begins another one, for
+    /// the code that they have.
     pub(crate) fn begin(&mut self, rng: &mut impl Rng, now: Moment, flow: LoginAttempt) -> Begun {
         let Joinable { key: live, code, expires } = match self.joinable(now, &flow.email.key()) {
             Some(joinable) => joinable,
@@ -250,9 +254,10 @@ impl Logins {
         }
     }
 
-    /// What became of a mail with this code that a flow asked for. Once all mails with it have failed, the code is void. Gives
-    /// the connections that have to be told of a failure: all that waited for a code which is void, or, if another mail has
-    /// brought it, the one that asked for this mail. While others are on their way there is nothing to tell.
+    /// What became of a mail with this code that a flow asked for. Once all mails with it have failed, the
+    /// code is void. Gives the connections that have to be told of a failure: all that waited for a code
+    /// which is void, or, if another mail has brought it, the one that asked for this mail. While others are
+    /// on their way there is nothing to tell.
     pub(crate) fn mail_done(&mut self, live: CodeId, flow: FlowId, is_sent: bool) -> Vec<ClientId> {
         let Some(code) = self.codes.get_mut(live) else { return Vec::new() };
         code.mails_open = code.mails_open.saturating_sub(1);
@@ -280,7 +285,8 @@ impl Logins {
         self.flows.get(flow).map(|waiting| waiting.attempt.connection)
     }
 
-    /// Tries a code. The right one ends the flow and gives it. A code is good once for each flow that waited for it by then.
+    /// Tries a code. The right one ends the flow and gives it. A code is good once for each flow that waited
+    /// for it by then.
     ///
     /// # Errors
     /// The tries that are left; with none left the flow has ended.
@@ -303,8 +309,8 @@ impl Logins {
         Err(left)
     }
 
-    /// The codes of an address are for the flows that wait for them already, once each: a code that is seen after its use opens no
-    /// new one.
+    /// The codes of an address are for the flows that wait for them already, once each: a code that is seen
+    /// after its use opens no new one.
     fn use_up(&mut self, email: &EmailKey) {
         for id in self.by_email.get(email).cloned().unwrap_or_default() {
             if let Some(code) = self.codes.get_mut(id) {
@@ -354,8 +360,8 @@ impl Logins {
         deadlines.into_iter().flatten().min()
     }
 
-    /// The live code that a new flow for this address waits for: the newest one, unless it is short and the address has seen
-    /// so many wrong tries that the tries of one more flow could be too many.
+    /// The live code that a new flow for this address waits for: the newest one, unless it is short and the
+    /// address has seen so many wrong tries that the tries of one more flow could be too many.
     fn joinable(&self, now: Moment, email: &EmailKey) -> Option<Joinable> {
         let &key = self.by_email.get(email)?.last()?;
         let live = self.codes.get(key).filter(|live| !live.is_used)?;
@@ -390,7 +396,8 @@ impl Logins {
         Joinable { key, code, expires }
     }
 
-    /// Whether an address may see all wrong tries of so many flows for short codes, beside those that it has seen.
+    /// Whether an address may see all wrong tries of so many flows for short codes, beside those that it has
+    /// seen.
     fn has_guesses_for(&self, now: Moment, email: &EmailKey, flows: usize) -> bool {
         let guesses = self.guessed.get(email).and_then(|&key| self.guesses.get(key));
         let seen = guesses.map_or(0, |(_, guesses)| guesses.at(now).count());
@@ -646,7 +653,8 @@ mod tests {
             assert!(desk.logins.flows() <= FLOWS_PER_CODE_MAX);
         }
         assert!(desk.logins.connection(owner.flow).is_some(), "one network pushes out its own flows");
-        // Many networks push out the owner's flow, and the owner begins another one, for the code that is in the mailbox.
+        // Many networks push out the owner's flow, and the owner begins another one, for the code that is in
+        // the mailbox.
         for network in 1..=200 {
             desk.begin_from(ADA, Some(network));
         }
@@ -655,7 +663,8 @@ mod tests {
         assert!(desk.try_code(again.flow, owner.code.as_str()).is_ok());
     }
 
-    /// Guesses at one address at full speed, with new flows from new networks all the time. Gives those at short codes.
+    /// Guesses at one address at full speed, with new flows from new networks all the time. Gives those at
+    /// short codes.
     fn guess(desk: &mut Desk, rounds: usize, pause: Duration) -> u32 {
         let mut guesses = 0;
         for round in 0..rounds {

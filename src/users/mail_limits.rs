@@ -120,8 +120,8 @@ impl MailLimits {
         id
     }
 
-    /// What became of a mail. One that surely did not go out is not counted against its mailbox; of others that failed nobody
-    /// knows whether they arrive. `None`: it is not on its way.
+    /// What became of a mail. One that surely did not go out is not counted against its mailbox; of others
+    /// that failed nobody knows whether they arrive. `None`: it is not on its way.
     pub(crate) fn done(&mut self, id: MailId, result: Result<(), MailError>) -> Option<Sent> {
         let sent = self.on_their_way.remove(&id)?;
         if result.is_err_and(|fault| !fault.may_have_arrived()) {

@@ -56,7 +56,8 @@ impl Names {
         }
     }
 
-    /// Checks that the name is free and the mailbox may own one more, or that the name belongs to this address.
+    /// Checks that the name is free and the mailbox may own one more, or that the name belongs to this
+    /// address.
     ///
     /// # Errors
     /// If the address may not have the name.
@@ -312,7 +313,8 @@ mod tests {
         let fourth = (name("Byron"), email("ada+fourth@example.org"));
         assert_eq!(names.check(&fourth.0, &fourth.1), Err(NameError::TooManyNames));
         assert_eq!(names.claim(&fourth.0, &fourth.1), Err(NameError::TooManyNames));
-        // A taken name is said to be taken, one's own is still one's own, and other mailboxes are not concerned.
+        // A taken name is said to be taken, one's own is still one's own, and other mailboxes are not
+        // concerned.
         assert_eq!(names.claim(&name("ada"), &fourth.1), Err(NameError::Taken));
         assert_eq!(names.claim(&name("ada"), &email("ada@example.org")), Ok(users[0]));
         assert!(names.claim(&name("Byron"), &email("ada@example.com")).is_ok());

@@ -1,8 +1,9 @@
 //! Fair shares of the server's email budget, by the network that a request comes from.
 //!
-//! Two things keep one network from using up what all need. Windows: each client address, IPv6 /56 and network (IPv6 /48, IPv4 /24)
-//! may ask for so many codes in ten minutes. And an order in the one token bucket of the server: who may take one of the last
-//! tokens. With the default budget (one mail each 4 s, 15 at once):
+//! Two things keep one network from using up what all need. Windows: each client address, IPv6 /56 and
+//! network (IPv6 /48, IPv4 /24) may ask for so many codes in ten minutes. And an order in the one token
+//! bucket of the server: who may take one of the last tokens. With the default budget (one mail each 4 s, 15
+//! at once):
 //!
 //! - An address that owns a name may take the last token. All others leave one.
 //! - A fresh network, which was sent no code for an hour, may take all but that one.
@@ -10,12 +11,13 @@
 //!
 //! So N networks take at most N + 2 tokens before others, once an hour. What is left for an honest request:
 //! - one network that asks as fast as it can leaves 12 of the 15 tokens, of which 11 are for fresh networks;
-//! - N attacking networks delay a request from a fresh one by 4 s for each of them at most, once an hour, and only if all of them
-//!   ask first; up to 11 do not delay it at all;
-//! - 900 networks an hour, new ones every hour, are needed to keep fresh networks out for good; and even then owners of names,
-//!   who are alone with the last token, wait 8 s at most.
+//! - N attacking networks delay a request from a fresh one by 4 s for each of them at most, once an hour, and
+//!   only if all of them ask first; up to 11 do not delay it at all;
+//! - 900 networks an hour, new ones every hour, are needed to keep fresh networks out for good; and even then
+//!   owners of names, who are alone with the last token, wait 8 s at most.
 //!
-//! A request whose network is not known (see `PLUME_TRUSTED_PROXIES`) may take any token: nothing tells an attacker from others.
+//! A request whose network is not known (see `PLUME_TRUSTED_PROXIES`) may take any token: nothing tells an
+//! attacker from others.
 
 use crate::base::sliding_window::SlidingWindows;
 use crate::base::time::Moment;
@@ -63,7 +65,8 @@ impl Shares {
         }
     }
 
-    /// How long until a client address may take a token of the server's. `is_owner`: it asks for an address that owns a name.
+    /// How long until a client address may take a token of the server's. `is_owner`: it asks for an address
+    /// that owns a name.
     pub(crate) fn wait_for_token(&self, now: Moment, address: Option<IpAddr>, is_owner: bool) -> Duration {
         let for_owners = (self.rate.burst / OWNERS_SHARE).max(1);
         let for_fresh = (self.rate.burst.saturating_mul(FRESH_SHARE_TENTHS) / 10).max(for_owners + 1);
@@ -164,8 +167,8 @@ mod tests {
             Ok(())
         }
 
-        /// Asks until there is a code, always when told to, and just after all `attackers` have asked once more in each second
-        /// between. Gives the wait.
+        /// Asks until there is a code, always when told to, and just after all `attackers` have asked once
+        /// more in each second between. Gives the wait.
         fn persist(&mut self, honest: IpAddr, is_owner: bool, attackers: &[IpAddr]) -> Duration {
             let begun = self.now();
             loop {

@@ -1,5 +1,5 @@
-//! The rules of the room: who may come in, who may talk, how often, and the topic. Plain state with one owner,
-//! `Users`; what has expired counts as gone, and makes room when room is needed.
+//! The rules of the room: who may come in, who may talk, how often, and the topic. Plain state with one
+//! owner, `Users`; what has expired counts as gone, and makes room when room is needed.
 
 use crate::base::time::Moment;
 use crate::limits::{BANS_MAX, MUTES_MAX, SPOKEN_MAX};
@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The rules of the room. The settings that they begin with are checked: what is no address there is left out.
+/// The rules of the room. The settings that they begin with are checked: what is no address there is left
+/// out.
 #[derive(Debug)]
 pub(crate) struct Rules {
     moderators: BTreeSet<EmailKey>,

@@ -9,8 +9,8 @@ use rand::Rng;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// The secret part of what is handed out for a slot. It is found by the slot and compared in constant time, so
-/// that nothing can be learnt from how long a look-up takes.
+/// The secret part of what is handed out for a slot. It is found by the slot and compared in constant time,
+/// so that nothing can be learnt from how long a look-up takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Token([u8; SECRET_BYTES]);
 
@@ -78,7 +78,8 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// Begins a session; gives its key and its token. The caller connects it at once, or it would stay for ever.
+    /// Begins a session; gives its key and its token. The caller connects it at once, or it would stay for
+    /// ever.
     pub(crate) fn begin(&mut self, rng: &mut impl Rng, user: UserId) -> (SessionId, String) {
         let token = Token::random(rng);
         let (id, _evicted) =

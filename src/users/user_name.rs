@@ -1,34 +1,38 @@
 //! Which names are allowed, and when two names look alike.
 //!
-//! A name is shown in the form of RFC 8266 (PRECIS Nickname) and compared by its *keys*: two names collide when they share one.
+//! A name is shown in the form of RFC 8266 (PRECIS Nickname) and compared by its *keys*: two names collide
+//! when they share one.
 //!
 //! # The key
-//! A key is the skeleton of UTS 39, which maps a Cyrillic о and a Lisu ꓳ to o, folded together with case until neither changes
-//! anything (a fixed point), because each undoes the work of the other: lowercase first, and the Lisu capital ꓮ, which looks like A, has no
-//! lower case to become a; skeleton first, and its result still has capitals. The fold adds the pairs that UTS 39 leaves out
-//! (0 and o, 1 and l and i, vv and w, cl and d) and drops spaces and punctuation. That Ian and Lan collide is the price.
+//! A key is the skeleton of UTS 39, which maps a Cyrillic о and a Lisu ꓳ to o, folded together with case
+//! until neither changes anything (a fixed point), because each undoes the work of the other: lowercase
+//! first, and the Lisu capital ꓮ, which looks like A, has no lower case to become a; skeleton first, and its
+//! result still has capitals. The fold adds the pairs that UTS 39 leaves out (0 and o, 1 and l and i, vv and
+//! w, cl and d) and drops spaces and punctuation. That Ian and Lan collide is the price.
 //!
 //! # Why a name has more than one key
-//! A letter can look like one letter in lower case and like another in upper case: в looks like ʙ, В like B; Greek ν like v, Ν
-//! like N. вов, ВОВ and Вов are one name in three cases, and ВОВ looks like BOB. One key for all of them would also have to merge
-//! v with n for everybody. So a name has the keys of itself as typed, in upper case and in lower case, three at most, one for
-//! nearly all names; it owns all of them, and a name is refused when any of its keys is taken.
+//! A letter can look like one letter in lower case and like another in upper case: в looks like ʙ, В like B;
+//! Greek ν like v, Ν like N. вов, ВОВ and Вов are one name in three cases, and ВОВ looks like BOB. One key
+//! for all of them would also have to merge v with n for everybody. So a name has the keys of itself as
+//! typed, in upper case and in lower case, three at most, one for nearly all names; it owns all of them, and
+//! a name is refused when any of its keys is taken.
 //!
 //! # Marks
-//! On Latin, Greek and Cyrillic letters marks are dropped (José and Jose collide), as are the points of Hebrew, Arabic and Syriac,
-//! which are optional. Everywhere else a mark is a vowel, a consonant or a tone, and stays: राम and रीमा are two names.
+//! On Latin, Greek and Cyrillic letters marks are dropped (José and Jose collide), as are the points of
+//! Hebrew, Arabic and Syriac, which are optional. Everywhere else a mark is a vowel, a consonant or a tone,
+//! and stays: राम and रीमा are two names.
 //!
 //! # What remains
 //! Names that some people would take for another one and that still have different keys:
-//! - Resemblances that UTS 39 does not list: 5 and S, 2 and Z, 8 and B, `@dmin`, `adm!n`, `3veryone`. Merging digits with letters would
-//!   refuse honest names in which a number counts (`ada5`, `adas`).
+//! - Resemblances that UTS 39 does not list: 5 and S, 2 and Z, 8 and B, `@dmin`, `adm!n`, `3veryone`. Merging
+//!   digits with letters would refuse honest names in which a number counts (`ada5`, `adas`).
 //! - Added or left out words, letters and digits: `admin2`, `the admin`, `adminn`.
-//! - Marks of Indic, Thai, Khmer and Burmese letters in an order that draws the same, and doubled vowels of Tibetan that draw as one
-//!   long vowel: Unicode does not call them equal, and fonts differ.
-//! - Letters that look partly like the lower and partly like the upper case of a Cyrillic or Greek name: `ᴎBAʜ` for Иван. It is like
-//!   `ИВАн`, which that person never shows.
-//! - Letters newer than Unicode 6.3: PRECIS has no entry for them, so such names are refused, not compared. Emoji are
-//!   taken from a newer table; skin tones, selectors and joiners do not tell two names apart.
+//! - Marks of Indic, Thai, Khmer and Burmese letters in an order that draws the same, and doubled vowels of
+//!   Tibetan that draw as one long vowel: Unicode does not call them equal, and fonts differ.
+//! - Letters that look partly like the lower and partly like the upper case of a Cyrillic or Greek name:
+//!   `ᴎBAʜ` for Иван. It is like `ИВАн`, which that person never shows.
+//! - Letters newer than Unicode 6.3: PRECIS has no entry for them, so such names are refused, not compared.
+//!   Emoji are taken from a newer table; skin tones, selectors and joiners do not tell two names apart.
 
 use crate::base::visible::is_visible;
 use crate::limits::{NAME_BYTES_MAX, NAME_MARKS_MAX};
@@ -44,8 +48,8 @@ use unicode_script::{Script, UnicodeScript};
 use unicode_security::mixed_script::AugmentedScriptSet;
 use unicode_security::skeleton;
 
-/// A name as it is shown: trimmed, inner white space folded, of bounded length, in one script, with nothing in it that is not
-/// seen.
+/// A name as it is shown: trimmed, inner white space folded, of bounded length, in one script, with nothing
+/// in it that is not seen.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct UserName(Rc<str>);
 
@@ -182,8 +186,8 @@ impl NameKey {
                     key.extend(fold(char).chars().filter(|&char| is_kept(char, base)));
                 }
             } else if !has_accents_only(base) && !is_optional_point(char) && last != Some(char) {
-                // Whatever a significant mark becomes is kept: UTS 39 maps the anusvara, too, to a dot of no script.
-                // The same mark twice is drawn in one place.
+                // Whatever a significant mark becomes is kept: UTS 39 maps the anusvara, too, to a dot of no
+                // script. The same mark twice is drawn in one place.
                 key.push_str(&fold(char));
             }
             last = Some(char);
@@ -193,8 +197,8 @@ impl NameKey {
     }
 }
 
-/// The fixed point of skeleton and case folding for one character. All names are folded one character at a time: neither
-/// mapping looks at more.
+/// The fixed point of skeleton and case folding for one character. All names are folded one character at a
+/// time: neither mapping looks at more.
 fn fold(char: char) -> String {
     let mut folded = String::from(char);
     for _ in 0..FOLDS_MAX {
@@ -234,7 +238,8 @@ fn is_kept(char: char, script: Script) -> bool {
     }
 }
 
-/// Scripts whose marks are accents, which are too small to tell two names apart, and characters that take no marks.
+/// Scripts whose marks are accents, which are too small to tell two names apart, and characters that take no
+/// marks.
 fn has_accents_only(script: Script) -> bool {
     matches!(
         script,
@@ -249,8 +254,8 @@ fn has_accents_only(script: Script) -> bool {
     )
 }
 
-/// Points that readers of Hebrew, Arabic and Syriac do without: vowels, and the signs of recitation. The marks that make another
-/// letter (hamza, small tah, three dots) are none of these.
+/// Points that readers of Hebrew, Arabic and Syriac do without: vowels, and the signs of recitation. The
+/// marks that make another letter (hamza, small tah, three dots) are none of these.
 fn is_optional_point(mark: char) -> bool {
     matches!(mark,
         '\u{591}'..='\u{5c7}'
@@ -285,9 +290,9 @@ fn has_few_marks(name: &str) -> bool {
     !name.starts_with(is_mark)
 }
 
-/// Whether a character may be part of a name once PRECIS has allowed it: a space, a visible character that Unicode
-/// knows, or a joiner. PRECIS has checked that joiners stand where Persian, Sinhala, Malayalam and others need them
-/// (RFC 5892, appendices A.1 and A.2).
+/// Whether a character may be part of a name once PRECIS has allowed it: a space, a visible character that
+/// Unicode knows, or a joiner. PRECIS has checked that joiners stand where Persian, Sinhala, Malayalam and
+/// others need them (RFC 5892, appendices A.1 and A.2).
 fn is_allowed(char: char) -> bool {
     match char {
         ' ' | ZERO_WIDTH_NON_JOINER | ZERO_WIDTH_JOINER => true,
@@ -311,7 +316,8 @@ fn is_sign(char: char) -> bool {
     )
 }
 
-/// Whether all letters are of one script, or Latin beside Han, kana or Hangul, as in "Highly Restrictive" of UTS 39.
+/// Whether all letters are of one script, or Latin beside Han, kana or Hangul, as in "Highly Restrictive" of
+/// UTS 39.
 fn is_of_one_script(name: &str) -> bool {
     if !AugmentedScriptSet::for_str(name).is_empty() {
         return true;
@@ -324,8 +330,8 @@ fn is_of_one_script(name: &str) -> bool {
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
-/// Rounds of skeleton and case folding for one character. Two are enough for all of Unicode, and a third finds nothing to do; a test
-/// tries every character.
+/// Rounds of skeleton and case folding for one character. Two are enough for all of Unicode, and a third
+/// finds nothing to do; a test tries every character.
 const FOLDS_MAX: usize = 6;
 
 /// A name as it is typed, in bytes: room for white space that is folded.
@@ -650,10 +656,12 @@ mod tests {
         "Jack",
     ];
 
-    /// Characters of the table that normalizing replaces by others before a name is shown, so that it no longer looks alike.
+    /// Characters of the table that normalizing replaces by others before a name is shown, so that it no
+    /// longer looks alike.
     const SHOWN_OTHERWISE: [char; 3] = ['\u{fe31}', '\u{3f2}', '\u{3f9}'];
 
-    /// Whether this looks like a form of the name in mixed cases, which its owner never shows: `ᴎBAʜ` is like `ИВАн`.
+    /// Whether this looks like a form of the name in mixed cases, which its owner never shows: `ᴎBAʜ` is like
+    /// `ИВАн`.
     fn is_like_mixed_case(typed: &UserName, name: &str) -> bool {
         let key = NameKey::of(typed.as_str());
         (0_u32..1 << name.chars().count()).any(|capitals| {
@@ -687,8 +695,9 @@ mod tests {
             found.flatten().copied().collect()
         }
 
-        /// Where a name can be changed: ranges of one to three letters, and the single characters that look like them. Only
-        /// those that leave a name: where one substitution is refused, a second does not make it good, for there are letters left.
+        /// Where a name can be changed: ranges of one to three letters, and the single characters that look
+        /// like them. Only those that leave a name: where one substitution is refused, a second does not make
+        /// it good, for there are letters left.
         fn places(&self, name: &str) -> Vec<(Range<usize>, String)> {
             let at: Vec<usize> = name.char_indices().map(|(at, _)| at).chain([name.len()]).collect();
             let mut places = Vec::new();
@@ -730,7 +739,8 @@ mod tests {
             typed.into_iter()
         }
 
-        /// The name with each letter from one other script, for scripts that have them all: each look-alike at least once.
+        /// The name with each letter from one other script, for scripts that have them all: each look-alike
+        /// at least once.
         fn in_other_scripts(&self, name: &str) -> impl Iterator<Item = String> {
             let letters: Vec<BTreeSet<char>> =
                 name.chars().map(|char| self.like(&char.to_string())).collect();

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 const MODERATED: [(&str, &str); 2] = [("PLUME_MODERATORS", "Ada@example.org"), ("PLUME_RATE", "1000")];
 
-/// Sends a line with a `ref`, and gives the answer, which carries it. What comes before the answer is left out.
+/// Sends a line with a `ref`, and gives the answer, which carries it. What comes before the answer is left
+/// out.
 fn ask(client: &mut Client, text: &str) -> Value {
     client.send(&json!({"type": 1, "text": text, "ref": text.get(..30).unwrap_or(text)}));
     loop {

@@ -1,4 +1,5 @@
-//! Liveness: whatever other clients do, each line is offered to each member within a bound, and a newcomer is accepted within one.
+//! Liveness: whatever other clients do, each line is offered to each member within a bound, and a newcomer is
+//! accepted within one.
 
 use crate::stage::Stage;
 use crate::testkit::codec::frame;
@@ -9,8 +10,9 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// All at once: HTTP clients that pipeline and read their answers, guests that send thousands of pings in one read, a member that
-/// pings, and one login with many connections that talks as fast as it may. The lines are those of honest members.
+/// All at once: HTTP clients that pipeline and read their answers, guests that send thousands of pings in one
+/// read, a member that pings, and one login with many connections that talks as fast as it may. The lines are
+/// those of honest members.
 #[test]
 fn each_line_is_offered_to_each_member_within_two_writes_for_each_member() {
     let mut stage = Stage::new(Settings { history_lines: 0, ..Settings::default() });
@@ -58,7 +60,8 @@ fn each_line_is_offered_to_each_member_within_two_writes_for_each_member() {
     }
 }
 
-/// One address connects as fast as the loop accepts and never ends its side; a client of another address connects, again and again.
+/// One address connects as fast as the loop accepts and never ends its side; a client of another address
+/// connects, again and again.
 #[test]
 fn a_newcomer_is_accepted_however_fast_another_address_connects() {
     let mut stage =
@@ -82,8 +85,8 @@ fn a_newcomer_is_accepted_however_fast_another_address_connects() {
     }
 }
 
-/// Networks ask for codes as fast as they can, each for a new mailbox and from another of its addresses. In between people of
-/// other networks log in.
+/// Networks ask for codes as fast as they can, each for a new mailbox and from another of its addresses. In
+/// between people of other networks log in.
 #[test]
 fn an_honest_login_gets_its_code_within_a_wait_for_each_attacking_network() {
     const EVERY: Duration = Duration::from_secs(4);
@@ -144,8 +147,9 @@ fn low(n: usize) -> u8 {
     low
 }
 
-/// Attacking networks that leave an email for one more network at once, whatever the order in which they ask: of a burst of 15,
-/// one is for owners of names, each of these networks takes one, and the first of them two more.
+/// Attacking networks that leave an email for one more network at once, whatever the order in which they ask:
+/// of a burst of 15, one is for owners of names, each of these networks takes one, and the first of them two
+/// more.
 const NETWORKS_WITHOUT_WAIT: usize = 11;
 /// Emails for which an honest login may have to wait, beside one for each attacking network.
 const TOKENS_MORE: usize = 2;

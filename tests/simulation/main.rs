@@ -1,8 +1,9 @@
-//! A thousand bad days in a minute: the server driven by a random world instead of sockets, checked after every step.
+//! A thousand bad days in a minute: the server driven by a random world instead of sockets, checked after
+//! every step.
 //!
-//! A run is a function of its seed. A failure names the seed and the step; `PLUME_SIM_SEED=N cargo test --test simulation`
-//! lives through that one again, and `PLUME_SIM_SEEDS=10000000 cargo test --release --test simulation` through as many as a
-//! night allows.
+//! A run is a function of its seed. A failure names the seed and the step;
+//! `PLUME_SIM_SEED=N cargo test --test simulation` lives through that one again, and
+//! `PLUME_SIM_SEEDS=10000000 cargo test --release --test simulation` through as many as a night allows.
 
 #![expect(clippy::print_stdout, reason = "a failure names its seed, a run what it lived through")]
 
@@ -66,7 +67,8 @@ fn a_seed_is_a_run_byte_for_byte() {
     assert_eq!(live(), live());
 }
 
-/// With `PLUME_SIM_CORPUS` the shortest of the lives that have seen a kind of day becomes an input of the fuzz target.
+/// With `PLUME_SIM_CORPUS` the shortest of the lives that have seen a kind of day becomes an input of the
+/// fuzz target.
 #[test]
 fn a_recorded_life_is_the_same_life() {
     let corpus = std::env::var("PLUME_SIM_CORPUS").ok();

@@ -1,5 +1,5 @@
-//! Timeouts and rate limits that must not hit honest clients: slow but steady readers and downloads, clients whose bytes lay in
-//! a socket while the process was stopped, and talkers that the server itself throttles.
+//! Timeouts and rate limits that must not hit honest clients: slow but steady readers and downloads, clients
+//! whose bytes lay in a socket while the process was stopped, and talkers that the server itself throttles.
 
 use crate::stage::Stage;
 use crate::testkit::codec::frame;
@@ -11,8 +11,8 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// What does not fit into its send buffer is little, so that the first try of the full socket takes all of it. Then nothing is said,
-/// and the system reports room only when half of the buffer has drained.
+/// What does not fit into its send buffer is little, so that the first try of the full socket takes all of
+/// it. Then nothing is said, and the system reports room only when half of the buffer has drained.
 #[test]
 fn a_slow_reader_that_has_taken_everything_is_never_closed() {
     let mut stage = Stage::new(unlimited());
@@ -42,7 +42,8 @@ fn a_slow_reader_that_reads_steadily_is_never_closed() {
         let (talker, _) = stage.log_in("talker", HERE.into());
         let (reader, _) = stage.log_in("reader", THERE.into());
         stage.socket(reader).pace = Some(0);
-        // More than its send buffer takes, less than the ring holds: the reader stands in the middle of a long line.
+        // More than its send buffer takes, less than the ring holds: the reader stands in the middle of a
+        // long line.
         for n in 0..12 {
             stage.say(talker, &json!({"type": 1, "text": format!("{n}{}", "x".repeat(60_000))}));
         }
@@ -131,7 +132,8 @@ fn a_download_that_takes_a_byte_every_few_seconds_is_never_cut() {
     }
 }
 
-/// The longest legal message, with every byte escaped, costs more tokens than half a minute refills. Then come single short lines.
+/// The longest legal message, with every byte escaped, costs more tokens than half a minute refills. Then
+/// come single short lines.
 #[test]
 fn a_talker_that_is_throttled_for_one_message_is_not_closed_for_single_lines() {
     for (text, every) in [
@@ -160,7 +162,8 @@ fn a_talker_that_is_throttled_for_one_message_is_not_closed_for_single_lines() {
     }
 }
 
-/// 64 connections of one login send as much as they can: together they have the rate of one user, and each gets its share of it.
+/// 64 connections of one login send as much as they can: together they have the rate of one user, and each
+/// gets its share of it.
 #[test]
 fn a_user_has_one_rate_over_all_connections() {
     const CONNECTIONS: usize = 64;

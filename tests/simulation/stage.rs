@@ -1,5 +1,5 @@
-//! A shell with the turns of the real event loop, for promises that depend on them: the same shares and the same order of steps, a
-//! listen queue, and peers that keep what they receive.
+//! A shell with the turns of the real event loop, for promises that depend on them: the same shares and the
+//! same order of steps, a listen queue, and peers that keep what they receive.
 
 use crate::testkit::codec::{PONG, Received, frame, message, upgrade};
 use crate::testkit::driver::Driver;
@@ -289,6 +289,6 @@ impl Stage {
 
 /// How long a turn takes.
 const TURN: Duration = Duration::from_millis(1);
-/// Writes beside one for each member and one private write after each of those: the write under way when a line is posted, and the
-/// first of each kind.
+/// Writes beside one for each member and one private write after each of those: the write under way when a
+/// line is posted, and the first of each kind.
 const OFFER_WRITES_MORE: u64 = 4;

@@ -70,7 +70,8 @@ impl Choices {
         things[self.index(things.len())]
     }
 
-    /// Whether something happens that does in so many of a thousand cases. Bytes know nothing rarer than one in 256.
+    /// Whether something happens that does in so many of a thousand cases. Bytes know nothing rarer than one
+    /// in 256.
     pub(crate) fn chance(&mut self, thousandths: u64) -> bool {
         match self {
             _ if thousandths == 0 => false,

@@ -262,7 +262,8 @@ impl Client {
         let text = message["text"].as_str().expect("every message has a text");
         let name = message["user"]["name"].as_str().expect("every message has a user");
         let kind = message["type"].as_i64().expect("every message has a type");
-        // Some come without a question: lines, a failed email, and after the answer to a hello the word that its code was sent before.
+        // Some come without a question: lines, a failed email, and after the answer to a hello the word that
+        // its code was sent before.
         let is_aside = message["reason"] == "mail-limited" && self.last_type == Some(0);
         self.is_waiting &= matches!(kind, 1 | 9) || message["reason"] == "mail-failed" || is_aside;
         self.last_type = Some(kind);

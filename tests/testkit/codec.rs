@@ -1,5 +1,5 @@
-//! The client's side of the bytes: masked frames out, HTTP responses and unmasked frames in (RFC 9112; RFC 6455, section 5.2).
-//! Written apart from the server's code, so that the two check each other.
+//! The client's side of the bytes: masked frames out, HTTP responses and unmasked frames in (RFC 9112; RFC
+//! 6455, section 5.2). Written apart from the server's code, so that the two check each other.
 
 /// The first byte of a whole text message.
 pub(crate) const TEXT: u8 = 0x81;
@@ -153,8 +153,8 @@ fn response(bytes: &[u8]) -> Option<(usize, u16, Expected)> {
     Some((end + 4, status, expected))
 }
 
-/// How much of the bytes is content, if all of it is there. No content of the site begins like a response, so the content of
-/// an answer to HEAD is seen to be missing.
+/// How much of the bytes is content, if all of it is there. No content of the site begins like a response, so
+/// the content of an answer to HEAD is seen to be missing.
 fn content(bytes: &[u8], len: usize) -> Option<usize> {
     let known = bytes.len().min(RESPONSE.len());
     let is_response = bytes[..known] == RESPONSE.as_bytes()[..known];

@@ -1,4 +1,5 @@
-//! A server without sockets: its clock, the ids of its connections, and its emails. Whatever is written is taken at once.
+//! A server without sockets: its clock, the ids of its connections, and its emails. Whatever is written is
+//! taken at once.
 
 use super::codec::{message, upgrade};
 use plume::base::time::{Moment, Now};

@@ -1,7 +1,8 @@
-//! What everybody may have: places, tries, emails, names and lines, counted apart from the server, from what it says.
+//! What everybody may have: places, tries, emails, names and lines, counted apart from the server, from what
+//! it says.
 //!
-//! What the server says comes some time after it decided. So each event has two moments, between which it was; nothing is
-//! held against the server that one of them leaves open.
+//! What the server says comes some time after it decided. So each event has two moments, between which it
+//! was; nothing is held against the server that one of them leaves open.
 
 use super::client::{Asked, Client};
 use ipnet::IpNet;
@@ -180,8 +181,9 @@ impl Ledger {
         }
     }
 
-    /// A client was told to wait for so long with its request. Where nobody of its network has asked before, and nobody for its
-    /// mailbox, it waits for two tokens at most: one to take, and one to leave to owners of names.
+    /// A client was told to wait for so long with its request. Where nobody of its network has asked before,
+    /// and nobody for its mailbox, it waits for two tokens at most: one to take, and one to leave to owners
+    /// of names.
     pub(crate) fn wait(&self, client: &Client, seconds: u64) {
         let (Some(budget), Some(address), false) = (self.budget, client.address, self.has_rogues) else {
             return;
@@ -221,8 +223,8 @@ impl Ledger {
         true
     }
 
-    /// A line was posted, which took a message of so many bytes. A user has one rate for all connections, and a client address
-    /// that of some users.
+    /// A line was posted, which took a message of so many bytes. A user has one rate for all connections, and
+    /// a client address that of some users.
     pub(crate) fn post_line(
         &mut self,
         user: &'static str,
@@ -289,7 +291,8 @@ impl Ledger {
         self.mails.push(Posted { id: mail.id, to, code, is_new, at, is_given_back: false });
     }
 
-    /// A mailbox has so many emails within a window, and in each of its addresses that has a reserve some new codes.
+    /// A mailbox has so many emails within a window, and in each of its addresses that has a reserve some new
+    /// codes.
     fn check_mailbox(&self, email: &str, is_new: bool, at: Stamp) {
         let recent = || {
             self.mails

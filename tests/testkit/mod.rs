@@ -3,8 +3,9 @@
 //! - [`codec`]: the client's side of the bytes, written apart from the server's.
 //! - [`driver`]: a server, its clock and its emails, whose sockets take everything at once.
 //! - [`shell`]: the event loop in memory, with sockets that have buffers and limits, on top of the driver.
-//! - [`world`]: people and faults around a shell. Its choices come from a seed or from the bytes of a fuzz target
-//!   ([`choices`]), what each client must be sent is checked by [`client`], and what all of them may have by [`ledger`].
+//! - [`world`]: people and faults around a shell. Its choices come from a seed or from the bytes of a fuzz
+//!   target ([`choices`]), what each client must be sent is checked by [`client`], and what all of them may
+//!   have by [`ledger`].
 
 pub(crate) mod choices;
 pub(crate) mod client;

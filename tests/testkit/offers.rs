@@ -3,7 +3,8 @@
 use plume::ids::ClientId;
 use std::collections::BTreeSet;
 
-/// Lines that have not been offered to all who must be. A line has been offered when a member that takes everything has it.
+/// Lines that have not been offered to all who must be. A line has been offered when a member that takes
+/// everything has it.
 #[derive(Default)]
 pub(crate) struct Offers {
     pub(crate) members: BTreeSet<ClientId>,

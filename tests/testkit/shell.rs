@@ -1,6 +1,6 @@
-//! The event loop in memory: sockets with send buffers, a queue of those that may have something to read or room to write, and the
-//! steps of a turn. Who calls the steps decides what happens between them; [`Shell::read`] and the rest keep the order that the real
-//! event loop keeps for one socket.
+//! The event loop in memory: sockets with send buffers, a queue of those that may have something to read or
+//! room to write, and the steps of a turn. Who calls the steps decides what happens between them;
+//! [`Shell::read`] and the rest keep the order that the real event loop keeps for one socket.
 
 use super::codec::{Reader, Received};
 use super::driver::Driver;

@@ -1,15 +1,21 @@
-//! The world around a server: clocks, sockets, emails and people, all of them unreliable, all from one source of choices.
+//! The world around a server: clocks, sockets, emails and people, all of them unreliable, all from one source
+//! of choices.
 //!
 //! What must hold in any life is checked after every step:
-//! - what a connection is sent is well-formed HTTP, then well-formed frames with JSON objects in them; nothing follows the end;
-//! - who is not in receives no line of the room; who is receives all lines from one on, in order, and the same as the others;
+//! - what a connection is sent is well-formed HTTP, then well-formed frames with JSON objects in them;
+//!   nothing follows the end;
+//! - who is not in receives no line of the room; who is receives all lines from one on, in order, and the
+//!   same as the others;
 //! - who comes back misses nothing, or is told of a gap;
 //! - nobody enters but with a code or a token of their own, and nobody speaks for others;
 //! - each line is offered to each member within a number of writes, whatever others send;
-//! - a client that answers, however slowly it reads and however long the process was stopped, is not closed for silence;
+//! - a client that answers, however slowly it reads and however long the process was stopped, is not closed
+//!   for silence;
 //! - nobody has more than a share: see [`Ledger`]; nothing that the server keeps is more than it may be;
-//! - the shell is told of all that it has to do; nothing is said of a connection that was closed, and closing is said once;
-//! - a server that is told to stop stops in time, with all connections closed; one that all have left keeps nothing.
+//! - the shell is told of all that it has to do; nothing is said of a connection that was closed, and closing
+//!   is said once;
+//! - a server that is told to stop stops in time, with all connections closed; one that all have left keeps
+//!   nothing.
 
 mod faults;
 mod people;
@@ -64,12 +70,13 @@ pub(crate) struct World {
     texts: Vec<Sent>,
     /// Bytes of lines that were sent: what members may have to take before they come to a new one.
     text_bytes: u64,
-    /// The shell is as prompt as it has to be for steady clients: it has read what they sent and done what the server asked for
-    /// before it was stopped, and it was not stopped again soon.
+    /// The shell is as prompt as it has to be for steady clients: it has read what they sent and done what
+    /// the server asked for before it was stopped, and it was not stopped again soon.
     is_prompt: bool,
     /// When it was stopped last, it went on then.
     goes_on_at: Moment,
-    /// Events that may still come between two calls in this turn. It ends turns that would otherwise keep themselves busy.
+    /// Events that may still come between two calls in this turn. It ends turns that would otherwise keep
+    /// themselves busy.
     gap_events_left: u32,
     /// Calls until something happens between two of them.
     calls_to_gap: u64,
@@ -95,8 +102,8 @@ struct Sent {
 
 /// What one world is like. Chances are in thousandths.
 struct Nature {
-    /// How often which kind of thing happens: a peer connects, time passes, an email arrives, a socket stalls or recovers, a peer
-    /// ends, a connection breaks, a client does something.
+    /// How often which kind of thing happens: a peer connects, time passes, an email arrives, a socket stalls
+    /// or recovers, a peer ends, a connection breaks, a client does something.
     weights: [u64; 7],
     /// Of two hundred things that are said, so many are long lines.
     loudness: u64,
@@ -203,8 +210,8 @@ impl World {
         world
     }
 
-    /// Lives through so many steps, or as many as there are choices for, then sees that everything comes to rest and nothing is
-    /// left.
+    /// Lives through so many steps, or as many as there are choices for, then sees that everything comes to
+    /// rest and nothing is left.
     pub(crate) fn live(&mut self, steps: u32) -> Tally {
         let is_shut_down_early = self.choices.chance(300);
         for step in 0..steps {
@@ -327,7 +334,8 @@ impl World {
         }
     }
 
-    /// Time passes, and the server does not learn of it until the next input. What steady clients send lies in their sockets.
+    /// Time passes, and the server does not learn of it until the next input. What steady clients send lies
+    /// in their sockets.
     fn stop(&mut self, wait: Duration) {
         if wait >= LATE_MIN {
             let goes_on_at = self.now().after(wait);
@@ -368,8 +376,8 @@ impl World {
         assert!(next.is_none_or(|next| next > self.now()), "a deadline that has come is dealt with");
     }
 
-    /// A turn of the shell: some bytes arrive, some sockets have room again, and the server says what it has to say. It has the
-    /// shares of the real one, and between any two calls anything may happen.
+    /// A turn of the shell: some bytes arrive, some sockets have room again, and the server says what it has
+    /// to say. It has the shares of the real one, and between any two calls anything may happen.
     fn turn(&mut self) {
         self.gap_events_left = GAP_EVENTS_PER_TURN;
         let wait = self.choices.below(3);
@@ -430,7 +438,8 @@ impl World {
         self.tally.count("bytes", taken as u64);
         let may_be_empty = is_probe || self.was_interrupted;
         assert!(may_be_empty || !unsent.is_empty(), "a client to be written to has unsent bytes");
-        // One pass over all who have something to write, private bytes and lines in turn, for each share of what was said.
+        // One pass over all who have something to write, private bytes and lines in turn, for each share of
+        // what was said.
         let shares = 2 + self.text_bytes / (WRITE_SHARE_BYTES / 2) as u64;
         let bound = (2 * self.clients.len() as u64 + OFFER_WRITES_MORE) * shares;
         let was_member = self.clients.get(&id).is_some_and(|client| client.phase == Phase::Member);
@@ -528,7 +537,8 @@ impl World {
                 let socket = self.shell.known(id);
                 let (is_slow, is_offered) = (socket.pace.is_some(), socket.offered > 0);
                 let was_tried = self.now().since(self.goes_on_at) >= PROGRESS_TIMEOUT;
-                // One that is lapped is offered nothing but the close, and that only once its socket has room again.
+                // One that is lapped is offered nothing but the close, and that only once its socket has room
+                // again.
                 let is_promised = is_steady && self.is_prompt && (was_tried && is_offered || !is_slow);
                 assert!(
                     !is_promised || !matches!(reason, CloseReason::Silent | CloseReason::Stalled),
@@ -580,7 +590,8 @@ impl World {
         self.tally.count("closed without a word", u64::from(client.phase != Phase::Closed));
     }
 
-    /// Nothing happens but that time passes, as an event loop sees it: slow readers read on, and whoever does not answer is closed.
+    /// Nothing happens but that time passes, as an event loop sees it: slow readers read on, and whoever does
+    /// not answer is closed.
     fn let_a_minute_pass(&mut self) {
         self.nature.calls_per_gap = 0;
         if !self.shell.sockets.values().any(|socket| socket.pace.is_some()) {
@@ -673,7 +684,8 @@ impl World {
 const MINUTE_TURNS: u32 = 800;
 const MINUTE_STEP: Duration = Duration::from_millis(90);
 const _: () = assert!(MINUTE_STEP.as_millis() < LATE_MIN.as_millis());
-/// Together long enough for the last throttled message: turns are what a run without optimizations spends its time on.
+/// Together long enough for the last throttled message: turns are what a run without optimizations spends its
+/// time on.
 const REST_TURNS: u32 = 400;
 const REST_STEP: Duration = Duration::from_millis(250);
 /// More than most turns need.

@@ -1,4 +1,5 @@
-//! The grammar of commands: which texts are commands, and their parts. Pure functions; know no users and no rules.
+//! The grammar of commands: which texts are commands, and their parts. Pure functions; know no users and no
+//! rules.
 
 use crate::base::visible::has_visible;
 use crate::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX};
@@ -59,8 +60,8 @@ impl Command {
     }
 }
 
-/// Tells commands from lines. A command is a slash and a short word of small letters; `//x` says `/x`, `/me` is a line,
-/// and so is a path such as `/usr/bin`.
+/// Tells commands from lines. A command is a slash and a short word of small letters; `//x` says `/x`, `/me`
+/// is a line, and so is a path such as `/usr/bin`.
 pub(crate) fn parse(text: &str) -> Parsed<'_> {
     let Some(rest) = text.trim_start().strip_prefix('/') else { return Parsed::Line(text) };
     if rest.starts_with('/') {
@@ -91,7 +92,8 @@ pub(crate) fn take_word(text: &str) -> (&str, &str) {
     (word, rest.trim_start())
 }
 
-/// Takes a time such as `30s`, `10m`, `2h` or `7d`, if the text begins with one. An ordinal (`2nd`) begins a reason.
+/// Takes a time such as `30s`, `10m`, `2h` or `7d`, if the text begins with one. An ordinal (`2nd`) begins a
+/// reason.
 ///
 /// # Errors
 /// If the first word begins like a time and is none, or is zero or over `most`.

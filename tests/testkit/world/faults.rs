@@ -1,6 +1,7 @@
-//! What goes wrong around a server: sockets that stall, connections that break, emails that are lost, and whatever happens between two
-//! calls of the contract. A shell keeps an order of calls, but nothing makes one follow the other at once: the system may stop the
-//! process between any two, and a shell may pass on what else it knows first.
+//! What goes wrong around a server: sockets that stall, connections that break, emails that are lost, and
+//! whatever happens between two calls of the contract. A shell keeps an order of calls, but nothing makes one
+//! follow the other at once: the system may stop the process between any two, and a shell may pass on what
+//! else it knows first.
 
 use super::World;
 use crate::testkit::client::{Client, PING_PAYLOAD, Phase};

@@ -1,5 +1,5 @@
-//! What the peers of a world do: what a client in its place would do, what it should not, and what somebody would try who wants
-//! to be in where they don't belong.
+//! What the peers of a world do: what a client in its place would do, what it should not, and what somebody
+//! would try who wants to be in where they don't belong.
 
 use super::places::PROXY;
 use super::{Sent, World};
@@ -270,8 +270,8 @@ impl World {
         self.send(client, &message);
     }
 
-    /// Says what its user has said last, as a page does that has not seen it: nothing is said twice, and the client may be shown
-    /// the line once more.
+    /// Says what its user has said last, as a page does that has not seen it: nothing is said twice, and the
+    /// client may be shown the line once more.
     fn say_again(&mut self, client: &mut Client) {
         let user = client.person.name;
         let last = self.texts.iter().rposition(|sent| sent.user == user);
