@@ -329,12 +329,10 @@ impl Server {
         None
     }
 
-    /// Closes a client that the log has lapped. A full socket would not take the close frame: there it waits
-    /// for room.
+    /// Closes a client that the log has lapped. Called when its socket may take bytes: the next are the close
+    /// frame.
     fn close_if_lapped(&mut self, id: ClientId) {
-        let is_lapped = |client: &Client| {
-            client.connection.outbox.is_lapped(&self.room.log) && !client.connection.is_full()
-        };
+        let is_lapped = |client: &Client| client.connection.outbox.is_lapped(&self.room.log);
         if self.clients.get(id).is_some_and(is_lapped) {
             self.close(id, CloseReason::Lapped);
             // One that was closing already, and still reading up to the last line, stops reading.

@@ -308,7 +308,11 @@ impl Client {
             outbox.push(&websocket::close_frame(code), log);
         }
         self.connection.drop_input();
-        self.state.change(Transition::Close { reason, now })
+        let membership = self.state.change(Transition::Close { reason, now });
+        if self.connection.is_full() {
+            self.extend_by_progress(now);
+        }
+        membership
     }
 
     /// Uses received bytes until there is an event. Returns how many bytes were used; without an event these
@@ -415,11 +419,13 @@ impl Client {
         Ok(())
     }
 
-    /// A peer that takes bytes has the whole wait again for what comes next.
+    /// A peer that takes bytes has the whole wait again for what comes next. A slow reader takes a close
+    /// frame only after what its full socket holds.
     fn extend_by_progress(&mut self, now: Moment) {
+        let close_timeout = if self.connection.is_full() { PROGRESS_TIMEOUT } else { CLOSE_TIMEOUT };
         let (until, wait) = match &mut self.state {
             State::Http(http) => (&mut http.until, http.waits_for.timeout()),
-            State::Closing(Closing { until, drain: Drain::CloseHandshake, .. }) => (until, CLOSE_TIMEOUT),
+            State::Closing(Closing { until, drain: Drain::CloseHandshake, .. }) => (until, close_timeout),
             State::Closing(Closing { until, drain: Drain::Discard, .. }) => (until, KEEP_ALIVE),
             State::Guest(_) | State::Member(_) | State::Closing(Closing { drain: Drain::Ended, .. }) => {
                 return;
@@ -450,6 +456,8 @@ impl Client {
                         closing.until = now.after(RESTART_CLOSE_TIMEOUT);
                     } else if closing.drain == Drain::Discard {
                         closing.until = now.after(DRAIN_TIMEOUT);
+                    } else {
+                        closing.until = closing.until.min(now.after(CLOSE_TIMEOUT));
                     }
                     closing.drain = Drain::Ended;
                 }

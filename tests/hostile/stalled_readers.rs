@@ -18,17 +18,21 @@ const RING_KIB: u64 = 4 << 10;
 /// What the kernel may hold for each of them, in KiB: 256, and what it had sent before the last write.
 const UNSENT_KIB: u64 = 512;
 
-/// Says so much that the ring laps whoever does not read, buffers of the kernel and all.
-fn flood(talker: &mut Client) {
+/// Lines of 60,000 bytes that lap whoever does not read, buffers of the kernel and all.
+const LAPPING: usize = 250;
+/// So many fill a socket, and leave the ring room.
+const FILLING: usize = 40;
+
+fn flood(talker: &mut Client, lines: usize) {
     let text = "x".repeat(60_000);
-    for n in 0..250 {
+    for n in 0..lines {
         let text = format!("{n} {text}");
         talker.say(&text);
         hear(talker, &text);
     }
 }
 
-/// A room in which thirty never read while the ring laps them, with an onlooker and a talker.
+/// A room in which thirty never read what is said, with an onlooker and a talker.
 struct Room {
     server: Watched,
     readers: Vec<Stalled>,
@@ -39,7 +43,7 @@ struct Room {
 }
 
 impl Room {
-    fn make() -> Self {
+    fn make(lines: usize) -> Self {
         let server = Watched::start(&[("PLUME_RATE", "100000")]);
         let mut talker = Client::login(&server, "Ada");
         let onlooker = Onlooker::join(&server);
@@ -48,7 +52,7 @@ impl Room {
         let readers: Vec<Stalled> = (0..READERS).map(|_| Stalled::resume(&server, &token)).collect();
         wait_for("thirty more", || (server.log().matches("event=resumed").count() == READERS).then_some(()));
         let before = server.memory_kib();
-        flood(&mut talker);
+        flood(&mut talker, lines);
         assert_grown_by(before, server.memory_peak_kib(), RING_KIB + 2_048);
         let unsent = server.unsent_kib();
         assert!(
@@ -69,7 +73,7 @@ impl Room {
 
 #[test]
 fn thirty_who_wake_up_after_the_ring_has_lapped_them_are_told_so() {
-    let mut room = Room::make();
+    let mut room = Room::make(LAPPING);
     for reader in std::mem::take(&mut room.readers) {
         let received = reader.wake_up();
         assert!(received.ends_with(&[0x88, 2, 0x0f, 0xa8]), "{:02x?}", received.last_chunk::<20>());
@@ -81,7 +85,7 @@ fn thirty_who_wake_up_after_the_ring_has_lapped_them_are_told_so() {
 #[test]
 #[ignore = "takes half a minute"]
 fn thirty_who_never_wake_up_are_cut_after_half_a_minute() {
-    let room = Room::make();
+    let room = Room::make(FILLING);
     let deadline = Instant::now() + Duration::from_secs(35);
     while room.server.files() > room.files {
         assert!(Instant::now() < deadline, "{} descriptors", room.server.files());
@@ -106,7 +110,7 @@ fn who_is_closed_in_the_middle_of_a_line_and_talks_on_fills_no_memory() {
             talker
         })
         .collect();
-    flood(&mut ada);
+    flood(&mut ada, LAPPING);
     let before = server.memory_peak_kib();
     // All connections of the session end, these with the rest of a line that nobody fetches.
     ada.leave();

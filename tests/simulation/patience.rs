@@ -3,6 +3,7 @@
 
 use crate::stage::Stage;
 use crate::testkit::codec::frame;
+use plume::close_reason::CloseReason;
 use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::ClientId;
@@ -57,6 +58,30 @@ fn a_slow_reader_that_reads_steadily_is_never_closed() {
             let reason = stage.closed.get(&reader);
             assert!(stage.is_open(reader), "{bytes_per_second} B/s, after {second} s: {reason:?}");
         }
+    }
+}
+
+/// Its send buffer is full, and drains so slowly that the system never reports room: only probes find it.
+#[test]
+fn a_slow_reader_that_is_lapped_is_told_so() {
+    for bytes_per_second in [1_000, 4_000] {
+        let mut stage = Stage::new(unlimited());
+        let (talker, _) = stage.log_in("talker", HERE.into());
+        let (reader, _) = stage.log_in("reader", THERE.into());
+        stage.socket(reader).pace = Some(0);
+        for n in 0..80 {
+            stage.say(talker, &json!({"type": 1, "text": format!("{n}{}", "x".repeat(60_000))}));
+        }
+        for second in 1..=600 {
+            stage.take(reader, bytes_per_second);
+            if second % 20 == 0 && stage.is_open(reader) {
+                stage.send(reader, &frame(0x89, b"ping", [1; 4]));
+            }
+            stage.run(Duration::from_secs(1), Duration::from_millis(100), |_| {});
+        }
+        let reason = stage.closed.get(&reader).copied();
+        let code = stage.inbox(reader).close_code;
+        assert_eq!((reason, code), (Some(CloseReason::Lapped), Some(4008)), "{bytes_per_second} B/s");
     }
 }
 

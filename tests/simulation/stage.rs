@@ -42,6 +42,8 @@ pub(crate) struct Inbox {
     /// Text messages, each with when.
     pub(crate) messages: Vec<(Moment, Value)>,
     pub(crate) responses: usize,
+    /// The code of a close frame.
+    pub(crate) close_code: Option<u16>,
     is_websocket: bool,
 }
 
@@ -282,7 +284,8 @@ impl Stage {
                 inbox.messages.push((now, message));
             }
             Received::Ping(_) => self.shell.send(id, &frame(PONG, b"", [1, 2, 3, 4])),
-            Received::Pong(_) | Received::Close(_) => {}
+            Received::Close(code) => inbox.close_code = code,
+            Received::Pong(_) => {}
         }
     }
 }
