@@ -61,6 +61,28 @@ fn a_slow_reader_that_reads_steadily_is_never_closed() {
     }
 }
 
+/// What its send buffer holds lies in front of each ping, for longer than a peer may be silent.
+#[test]
+fn a_slow_reader_that_only_answers_pings_is_not_closed_for_silence() {
+    for bytes_per_second in [1_100, 4_000] {
+        let mut stage = Stage::new(unlimited());
+        let (talker, _) = stage.log_in("talker", HERE.into());
+        let (reader, _) = stage.log_in("reader", THERE.into());
+        stage.socket(reader).pace = Some(bytes_per_second);
+        for n in 0..6 {
+            stage.say(talker, &json!({"type": 1, "text": format!("{n}{}", "x".repeat(50_000))}));
+        }
+        for second in 1..=400 {
+            if second % 20 == 0 {
+                stage.send(talker, &frame(0x89, b"ping", [1; 4]));
+            }
+            stage.run(Duration::from_secs(1), Duration::from_millis(200), |_| {});
+            let reason = stage.closed.get(&reader);
+            assert!(stage.is_open(reader), "{bytes_per_second} B/s, after {second} s: {reason:?}");
+        }
+    }
+}
+
 /// Its send buffer is full, and drains so slowly that the system never reports room: only probes find it.
 #[test]
 fn a_slow_reader_that_is_lapped_is_told_so() {

@@ -28,6 +28,8 @@ pub(crate) struct Stage {
     turns: u64,
     ticked: Moment,
     codes: BTreeMap<String, String>,
+    /// Peers that answer a ping, once they have read so many bytes.
+    pongs: Vec<(ClientId, usize)>,
     inboxes: BTreeMap<ClientId, Inbox>,
     /// Why connections that are gone were closed.
     pub(crate) closed: BTreeMap<ClientId, CloseReason>,
@@ -63,6 +65,7 @@ impl Stage {
             turns: 0,
             ticked: Moment::from_ms(0),
             codes: BTreeMap::new(),
+            pongs: Vec::new(),
             inboxes: BTreeMap::new(),
             closed: BTreeMap::new(),
             accepted: Vec::new(),
@@ -206,6 +209,10 @@ impl Stage {
     pub(crate) fn turn(&mut self) {
         self.turns += 1;
         self.shell.pass(TURN);
+        let has_read = |(id, bytes): &mut (ClientId, usize)| self.shell.read_by_peer(*id) >= *bytes;
+        for (id, _) in self.pongs.extract_if(.., has_read).collect::<Vec<_>>() {
+            self.shell.send(id, &frame(PONG, b"", [1, 2, 3, 4]));
+        }
         for _ in 0..READS_PER_TURN {
             let Some(id) = self.shell.dequeue() else { break };
             self.shell.unblock(id);
@@ -283,7 +290,7 @@ impl Stage {
                 }
                 inbox.messages.push((now, message));
             }
-            Received::Ping(_) => self.shell.send(id, &frame(PONG, b"", [1, 2, 3, 4])),
+            Received::Ping(_) => self.pongs.push((id, self.shell.sockets[&id].bytes_taken)),
             Received::Close(code) => inbox.close_code = code,
             Received::Pong(_) => {}
         }

@@ -128,6 +128,11 @@ impl Shell {
         }
     }
 
+    /// Bytes that the peer has read.
+    pub(crate) fn read_by_peer(&self, id: ClientId) -> usize {
+        self.sockets.get(&id).map_or(0, |socket| socket.bytes_taken - socket.buffered)
+    }
+
     /// The system says that a socket has room, or something to read.
     pub(crate) fn enqueue(&mut self, id: ClientId) {
         if let Some(socket) = self.sockets.get_mut(&id)
