@@ -59,8 +59,8 @@ impl Server {
         self.users.count_line(at.moment, user);
     }
 
-    /// Whether a line of the user with this `ref` stands in the ring. The client gets it again, or learns that
-    /// it was deleted: a deleted line does not come back.
+    /// Whether a line of the user with this `ref` stands in the ring. The client gets it again, or learns
+    /// that it was deleted: a deleted line does not come back.
     pub(super) fn is_said_again(
         &mut self,
         from: ClientId,
