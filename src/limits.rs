@@ -325,6 +325,20 @@ pub const SLOW_MAX: Duration = Duration::from_hours(6);
 pub const SPOKEN_MAX: usize = NAMES_MAX;
 /// Longest lock, and how long one lasts where no time is given: a room that is forgotten opens again.
 pub const LOCK_MAX: Duration = Duration::from_hours(24);
+/// Frames that `/delete` looks back for lines of a name: all that a newcomer can be shown.
+pub const DELETE_FRAMES_MAX: usize = 10_000;
+const _: () = assert!(DELETE_FRAMES_MAX >= HISTORY_LINES_MAX);
+/// Most lines that `/delete N` takes back, and most ids in one line that says what was deleted.
+pub const DELETED_LINES_MAX: usize = 200;
+/// Most digits of a line's id, and a comma.
+const ID_BYTES_MAX: usize = 21;
+const _: () = assert!(
+    LINE_OVERHEAD_BYTES
+        + DELETED_LINES_MAX * ID_BYTES_MAX
+        + JSON_GROWTH * (3 * NAME_BYTES_MAX + REF_BYTES_MAX)
+        < LINE_FRAME_BYTES_MAX,
+    "a line that says what was deleted is shorter than the longest line"
+);
 const _: () =
     assert!(MUTE_DEFAULT.as_secs() <= MUTE_MAX.as_secs() && MUTE_MAX.as_secs() <= BAN_MAX.as_secs());
 const _: () = assert!(

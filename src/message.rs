@@ -30,6 +30,8 @@ pub mod types {
     pub const LEAVE: i64 = 8;
     /// Checks the connection. The reply has the same type and text.
     pub const PING: i64 = 9;
+    /// Stands in the place of a line that was deleted.
+    pub const GONE: i64 = 10;
 }
 
 /// A message from a client.
@@ -113,7 +115,9 @@ pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
             ClientMessage::Resume { token: text, run: raw.run.map(|run| run.0), after: raw.after }
         }
         types::LEAVE => ClientMessage::Leave,
-        types::AUTH_ACK | types::AUTH_RST | types::MAY_NOT_ENTER | types::NOTICE => ClientMessage::ServerOnly,
+        types::AUTH_ACK | types::AUTH_RST | types::MAY_NOT_ENTER | types::NOTICE | types::GONE => {
+            ClientMessage::ServerOnly
+        }
         _ => ClientMessage::Unknown,
     })
 }
@@ -124,6 +128,19 @@ pub fn is_line_of(json: &[u8], name: &str, reference: &str) -> bool {
     serde_json::from_slice(json).is_ok_and(|line: SaidLine<'_>| {
         line.user.name.0 == name && line.reference.is_some_and(|own| own.0 == reference)
     })
+}
+
+/// The name of the user who said the line of this JSON. `None`: it is not a line.
+#[must_use]
+pub fn sender_of(json: &[u8]) -> Option<Cow<'_, str>> {
+    serde_json::from_slice(json).ok().map(|line: SaidLine<'_>| line.user.name.0)
+}
+
+/// Appends the JSON that stands in the place of a deleted line, and spaces up to `bytes` in all.
+pub fn write_gone(id: u64, bytes: usize, out: &mut Vec<u8>) {
+    let json = format!(r#"{{"type":{},"id":{id}}}"#, types::GONE);
+    out.extend_from_slice(json.as_bytes());
+    out.extend(std::iter::repeat_n(b' ', bytes.saturating_sub(json.len())));
 }
 
 #[derive(Deserialize)]
@@ -212,6 +229,8 @@ pub struct ServerMessage<'a> {
     topic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     slow: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<&'a [u64]>,
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -240,15 +259,15 @@ pub struct Line<'a> {
     pub name: &'a str,
     /// The text.
     pub text: &'a str,
-    /// What the line announces: `enter`, `leave`, or a moderator's act.
+    /// What the line announces: `enter`, `leave`, `delete`, or a moderator's act.
     pub event: Option<&'static str>,
     /// The sender's correlation id.
     pub reference: Option<&'a str>,
-    /// What programs need to know of a moderator's act.
+    /// What programs need to know of an act.
     pub details: Details<'a>,
 }
 
-/// Details of a moderator's act, each only where it has a meaning.
+/// Details of an act, each only where it has a meaning.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Details<'a> {
     /// The name of the user, or the `@domain`, that the act is about.
@@ -259,6 +278,8 @@ pub struct Details<'a> {
     pub topic: Option<&'a str>,
     /// Seconds between two lines of one person; zero if slow mode is off.
     pub slow: Option<u64>,
+    /// The ids of the lines that were deleted, in rising order.
+    pub of: Option<&'a [u64]>,
 }
 
 /// What a private answer to a line or command carries.
@@ -312,6 +333,7 @@ impl<'a> ServerMessage<'a> {
             until: None,
             topic: None,
             slow: None,
+            of: None,
             reference: None,
             left: None,
             chars: None,
@@ -332,7 +354,7 @@ impl<'a> ServerMessage<'a> {
     #[must_use]
     pub fn line(id: u64, line: &Line<'a>) -> Self {
         let Line { time, name, text, event, reference, details } = *line;
-        let Details { who, until, topic, slow } = details;
+        let Details { who, until, topic, slow, of } = details;
         Self {
             id: Some(id),
             time: Some(time),
@@ -341,6 +363,7 @@ impl<'a> ServerMessage<'a> {
             until,
             topic,
             slow,
+            of,
             reference,
             ..Self::new(types::TEXT, name, text)
         }
@@ -529,6 +552,7 @@ mod tests {
             (r#"{"type":8}"#, Some(ClientMessage::Leave)),
             (r#"{"type":9,"text":"x"}"#, Some(ClientMessage::Ping("x".into()))),
             (r#"{"type":3}"#, Some(ClientMessage::ServerOnly)),
+            (r#"{"type":10,"id":7}"#, Some(ClientMessage::ServerOnly)),
             (r#"{"type":99}"#, Some(ClientMessage::Unknown)),
             (r#"{"type":-1}"#, Some(ClientMessage::Unknown)),
         ];
@@ -591,8 +615,9 @@ mod tests {
             reference,
             details: Details::default(),
         };
-        let details = Details { who: Some("bob"), until: Some(9), topic: Some(""), slow: Some(0) };
+        let details = Details { who: Some("bob"), until: Some(9), topic: Some(""), slow: Some(0), of: None };
         let act = Line { details, ..line("did", Some("kick"), None) };
+        let deleted = Details { who: Some("bob"), of: Some(&[6, 7]), ..Details::default() };
         let welcome = |moderator, topic, slow, muted| {
             let names = if moderator { vec![] } else { vec!["ada"] };
             let (run, version) = ("r", "v");
@@ -631,6 +656,10 @@ mod tests {
                 r#"{"type":1,"id":8,"time":5,"user":{"name":"ada"},"text":"did","event":"kick","who":"bob","until":9,"topic":"","slow":0}"#,
             ),
             (
+                ServerMessage::line(8, &Line { details: deleted, ..line("did", Some("delete"), Some("r1")) }),
+                r#"{"type":1,"id":8,"time":5,"user":{"name":"ada"},"text":"did","event":"delete","who":"bob","of":[6,7],"ref":"r1"}"#,
+            ),
+            (
                 ServerMessage::answer(5, "plumebot", "no", answer),
                 r#"{"type":1,"time":5,"user":{"name":"plumebot"},"text":"no","ref":"r1","reason":"slow","retry":3}"#,
             ),
@@ -655,5 +684,31 @@ mod tests {
         for (message, json) in rows {
             assert_eq!(written(&message), json);
         }
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_deleted_line_has_its_length() {
+        for (id, bytes, json) in [
+            (7, 24, r#"{"type":10,"id":7}      "#),
+            (7, 18, r#"{"type":10,"id":7}"#),
+            (u64::MAX, 0, r#"{"type":10,"id":18446744073709551615}"#),
+        ] {
+            let mut out = Vec::new();
+            write_gone(id, bytes, &mut out);
+            assert_eq!(str::from_utf8(&out), Ok(json));
+            assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
+            assert_eq!(sender_of(&out), None);
+        }
+    }
+
+    #[test]
+    fn who_said_a_line_is_read_from_it() {
+        for name in ["ada", "a\"d\\a", "\u{1f98a} fox"] {
+            let details = Details::default();
+            let line = Line { time: 5, name, text: "hi", event: None, reference: None, details };
+            let json = written(&ServerMessage::line(7, &line));
+            assert_eq!(sender_of(json.as_bytes()).as_deref(), Some(name));
+        }
+        assert_eq!(sender_of(b""), None);
     }
 }

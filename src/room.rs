@@ -8,7 +8,7 @@ pub(crate) mod presence;
 pub(crate) mod readers;
 
 use crate::ids::ClientId;
-use log::Ring;
+use log::{Mark, Ring};
 use presence::Presence;
 use readers::Readers;
 
@@ -26,8 +26,8 @@ impl<U: Ord + Copy> Room<U> {
 
     /// Broadcasts one line: appends its frame to the log and begins a round of writes to all readers. The one
     /// place where a line becomes visible. Returns the line's id, or `None` if the frame does not fit into
-    /// the log. A `mark` other than zero makes the line searchable by [`Ring::marked`].
-    pub(crate) fn broadcast(&mut self, frame: &[u8], mark: u32) -> Option<u64> {
+    /// the log. [`Ring::marked`] finds it by its mark.
+    pub(crate) fn broadcast(&mut self, frame: &[u8], mark: Mark) -> Option<u64> {
         let id = self.log.append(frame, mark)?;
         self.readers.begin_round();
         Some(id)

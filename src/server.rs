@@ -45,6 +45,7 @@ mod entry;
 mod guest;
 mod http;
 mod lifecycle;
+mod marks;
 mod member;
 mod messages;
 mod read_throttle;

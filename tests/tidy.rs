@@ -66,7 +66,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one
 /// place. What follows from connections and from time is no entry.
-const CHANGES: [(&str, &[&str]); 12] = [
+const CHANGES: [(&str, &[&str]); 13] = [
     ("self.users.hello(", &["server::entry"]),
     ("self.users.auth(", &["server::entry"]),
     ("self.users.resume(", &["server::entry"]),
@@ -80,6 +80,7 @@ const CHANGES: [(&str, &[&str]); 12] = [
     ("presence.remove(", &["server::entry"]),
     ("self.room.broadcast(", &["server::lifecycle"]),
     ("self.log.append(", &["room"]),
+    ("room.log.replace(", &["server::entry"]),
 ];
 
 /// Most columns of a comment; rustfmt wraps code at the same width.

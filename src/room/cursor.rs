@@ -6,11 +6,11 @@
 //! next private frame. A ping and pongs are staged only when nothing else is, that is, between two frames.
 //!
 //! Anything may happen between [`Outbox::unsent`] and [`Outbox::wrote`]: the ring may grow and lap the
-//! cursor, the connection may end. So `wrote` accounts for a write by what was offered, never by the state at
-//! the time of the call.
+//! cursor, a line that was offered may be deleted, the connection may end. So `wrote` accounts for a write by
+//! what was offered, never by the state at the time of the call.
 
 use crate::limits::PONG_BYTES_MAX;
-use crate::room::log::{Position, Ring};
+use crate::room::log::{Advance, Found, Position, Ring};
 use std::collections::VecDeque;
 use tungstenite::Bytes;
 
@@ -50,12 +50,18 @@ struct Pongs {
 /// A frame, and the ring position it waits for.
 type Later = (Position, Box<[u8]>);
 
+/// The end and the bytes of a frame that was replaced.
+type Replaced = (Position, Vec<u8>);
+
 /// Bytes offered by the last `unsent` and not accounted for by `wrote` yet.
 #[derive(Debug, Default)]
 struct Offer {
     staged: u32,
     /// Bytes of the shared body or, without one, of the ring from the cursor on.
     rest: u32,
+    /// Frames as they were offered, if they were replaced since; usually `None`.
+    #[expect(clippy::box_collection, reason = "an idle member is two words smaller")]
+    replaced: Option<Box<Vec<Replaced>>>,
 }
 
 /// The ring has overwritten the rest of a half-sent frame, so the stream cannot be continued.
@@ -166,7 +172,7 @@ impl Outbox {
         let staged = &self.staged[self.staged_sent as usize..];
         let staged = &staged[..staged.len().min(share)];
         let share = share - staged.len();
-        self.offer = Offer { staged: len_u32(staged.len()), rest: 0 };
+        self.offer = Offer { staged: len_u32(staged.len()), ..Offer::default() };
         if let Some(body) = &self.body {
             let body = &body[..body.len().min(share)];
             self.offer.rest = len_u32(body.len());
@@ -203,12 +209,26 @@ impl Outbox {
             let advance = ring.advance(self.cursor, of_rest as usize).ok_or(Torn)?;
             // Bytes staged since the offer belong after the half-sent frame.
             let behind = self.staged.split_off(self.staged_sent as usize);
-            (self.staged, self.staged_sent) = (advance.rest.concat(), 0);
+            (self.staged, self.staged_sent) = (offer.rest_of(&advance), 0);
             self.room_rest = len_u32(self.staged.len());
             self.staged.extend_from_slice(&behind);
             self.cursor = advance.position;
         }
         Ok(taken == offer.staged + offer.rest)
+    }
+
+    /// Whether a write of frames of the room is under way.
+    pub(crate) fn offers_frames(&self) -> bool {
+        self.offer.rest > 0 && self.body.is_none()
+    }
+
+    /// Call before a frame of the ring is replaced: its bytes are kept if the write under way may end within
+    /// it, because a frame that has been begun is sent whole.
+    pub(crate) fn keep_offered(&mut self, frame: &Found<'_>) {
+        let offered_to = self.cursor.plus(self.offer.rest);
+        if self.offers_frames() && frame.start < offered_to && self.cursor < frame.end {
+            self.offer.replaced.get_or_insert_default().push((frame.end, frame.bytes.concat()));
+        }
     }
 
     /// Copies the rest of a shared body to the end of `staged`, so that more bytes can follow it. The copy is
@@ -241,6 +261,17 @@ impl Outbox {
     }
 }
 
+impl Offer {
+    /// The rest of the frame in which a write has ended, as the frame was when it was offered.
+    fn rest_of(&self, advance: &Advance<'_>) -> Vec<u8> {
+        let rest = advance.rest.concat();
+        let mut replaced = self.replaced.iter().flat_map(|replaced| replaced.iter());
+        let offered = replaced.find(|(end, _)| *end == advance.position).map(|(_, bytes)| bytes);
+        let offered = offered.and_then(|bytes| bytes.get(bytes.len().checked_sub(rest.len())?..));
+        offered.map_or(rest, <[u8]>::to_vec)
+    }
+}
+
 /// Converts a length of one connection, which is bounded by a few replies or by one write.
 fn len_u32(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
@@ -249,6 +280,8 @@ fn len_u32(len: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::log::Mark;
+    use proptest::prelude::*;
 
     const PONG: [u8; 2] = [0x8a, 0x00];
 
@@ -269,14 +302,14 @@ mod tests {
     fn own_frames_leave_in_their_places() {
         for bytes in 1..12 {
             let mut ring = Ring::new(100);
-            ring.append(b"[one]", 0);
+            ring.append(b"[one]", Mark::NONE);
             let mut outbox = Outbox::default();
             outbox.follow(ring.oldest());
             outbox.push_at(ring.oldest(), b"(ack)");
             outbox.push_at(ring.end(), b"(hello)");
-            ring.append(b"[two]", 0);
+            ring.append(b"[two]", Mark::NONE);
             outbox.push(b"(note)", &ring);
-            ring.append(b"[three]", 0);
+            ring.append(b"[three]", Mark::NONE);
             let all = drain(&mut outbox, &ring, bytes);
             assert_eq!(
                 String::from_utf8(all).unwrap(),
@@ -291,8 +324,8 @@ mod tests {
         let mut ring = Ring::new(100);
         let mut outbox = Outbox::default();
         outbox.follow(ring.end());
-        ring.append(b"[one]", 0);
-        ring.append(b"[two]", 0);
+        ring.append(b"[one]", Mark::NONE);
+        ring.append(b"[two]", Mark::NONE);
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"[one][two]");
         outbox.wrote(&ring, 2).unwrap();
         outbox.ping();
@@ -331,14 +364,14 @@ mod tests {
         let mut ring = Ring::new(10);
         let mut outbox = Outbox::default();
         outbox.follow(ring.end());
-        ring.append(b"[one]", 0);
-        ring.append(b"[two]", 0);
+        ring.append(b"[one]", Mark::NONE);
+        ring.append(b"[two]", Mark::NONE);
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"[one][two]");
         outbox.wrote(&ring, 1).unwrap();
         assert!(!outbox.is_lapped(&ring));
-        ring.append(b"[3]", 0);
+        ring.append(b"[3]", Mark::NONE);
         assert!(!outbox.is_lapped(&ring), "the half sent frame is its own now");
-        ring.append(b"[four]", 0);
+        ring.append(b"[four]", Mark::NONE);
         assert!(outbox.is_lapped(&ring));
         outbox.push(b"(note)", &ring);
         outbox.unfollow();
@@ -354,8 +387,8 @@ mod tests {
             let mut outbox = Outbox::default();
             outbox.follow(ring.end());
             outbox.push(b"(a)", &ring);
-            ring.append(b"[one]", 0);
-            ring.append(b"[two]", 0);
+            ring.append(b"[one]", Mark::NONE);
+            ring.append(b"[two]", Mark::NONE);
             assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"(a)[one][two]");
             (ring, outbox)
         };
@@ -390,7 +423,7 @@ mod tests {
             [(3, Ok(false)), (4, Err(Torn)), (8, Ok(false)), (9, Ok(false)), (13, Ok(true))]
         {
             let (mut ring, mut outbox) = set_up();
-            ring.append(b"[three..]", 0);
+            ring.append(b"[three..]", Mark::NONE);
             assert_eq!(outbox.wrote(&ring, taken), expected, "{taken} taken, lapped");
         }
     }
@@ -400,7 +433,7 @@ mod tests {
         let mut ring = Ring::new(100);
         let mut outbox = Outbox::default();
         outbox.follow(ring.end());
-        ring.append(b"[0123456789]", 0);
+        ring.append(b"[0123456789]", Mark::NONE);
         outbox.unsent(&ring, usize::MAX);
         outbox.wrote(&ring, 2).unwrap();
         assert_eq!((outbox.private_bytes(), outbox.held_bytes()), (0, 10));
@@ -417,7 +450,7 @@ mod tests {
         let mut ring = Ring::new(100);
         let mut outbox = Outbox::default();
         outbox.follow(ring.end());
-        ring.append(b"[one]", 0);
+        ring.append(b"[one]", Mark::NONE);
         assert_eq!(outbox.unsent(&ring, 2).concat(), b"[o");
         outbox.wrote(&ring, 2).unwrap();
         outbox.push(b"(note)", &ring);
@@ -479,6 +512,125 @@ mod tests {
         outbox.wrote(&ring, 2).unwrap();
         outbox.push_at(ring.end(), b"(frame)");
         assert_eq!(drain(&mut outbox, &ring, 3), [b"ody]", &PING[..], b"(frame)"].concat());
+    }
+
+    const PRIVATE: &[u8] = b"(private)";
+    /// After all steps, and before never.
+    const AT_THE_END: usize = usize::MAX - 1;
+
+    /// A line of the model: `[AAAA]`, and `[aaaa]` once it is deleted.
+    fn model_frame(letter: u8, len: usize) -> Vec<u8> {
+        [b"[", &vec![letter; len][..], b"]"].concat()
+    }
+
+    /// A reader of the model.
+    #[derive(Default)]
+    struct ModelReader {
+        outbox: Outbox,
+        taken: usize,
+        stream: Vec<u8>,
+        /// The step of the first byte of each frame.
+        begun: Vec<usize>,
+        is_lost: bool,
+    }
+
+    impl ModelReader {
+        fn book(&mut self, ring: &Ring) {
+            self.is_lost |= self.outbox.wrote(ring, std::mem::take(&mut self.taken)).is_err();
+        }
+
+        /// Offers bytes, of which some are taken at once; they are not accounted for yet.
+        fn write(&mut self, step: usize, ring: &Ring, share: usize, most: usize) {
+            self.book(ring);
+            self.is_lost |= self.outbox.is_lapped(ring);
+            if self.is_lost {
+                return;
+            }
+            let offered = self.outbox.unsent(ring, share).concat();
+            self.taken = most.min(offered.len());
+            for &byte in &offered[..self.taken] {
+                if byte == b'[' {
+                    self.begun.push(step);
+                }
+                self.stream.push(byte);
+            }
+        }
+    }
+
+    proptest! {
+        /// In any order of appends, deletes, private frames and writes that are taken in part and accounted
+        /// for later, each reader receives whole frames, and the deleted words only where it had begun the
+        /// frame before.
+        #[test]
+        fn a_deleted_line_is_received_whole_by_whoever_had_begun_it_and_by_nobody_else(
+            steps in proptest::collection::vec((0..10_u8, 0..3_usize, 0..40_usize, 0..40_usize), 1..120),
+            capacity in 60..160_usize,
+        ) {
+            let mut ring = Ring::new(capacity);
+            // Per line: its letter, its length, and when it was deleted.
+            let mut lines: Vec<(u8, usize, usize)> = Vec::new();
+            let mut readers: [ModelReader; 3] = Default::default();
+            for reader in &mut readers {
+                reader.outbox.follow(ring.end());
+            }
+            for (step, (action, which, first, second)) in steps.into_iter().enumerate() {
+                let reader = &mut readers[which];
+                match action {
+                    0..3 => {
+                        let letter = b'A' + u8::try_from(lines.len() % 26).unwrap();
+                        lines.push((letter, first, usize::MAX));
+                        let mark = Mark { reference: 0, sender: 1 };
+                        ring.append(&model_frame(letter, first), mark).unwrap();
+                    }
+                    3..6 => {
+                        let oldest = usize::try_from(ring.id_at(ring.oldest())).unwrap() - 1;
+                        let line = oldest + first.min(lines.len().saturating_sub(oldest + 1));
+                        let Some((letter, len, deleted)) = lines.get_mut(line) else { continue };
+                        let id = line as u64 + 1;
+                        let found = ring.frame(id).unwrap();
+                        prop_assert_eq!(found.mark.can_be_deleted(), *deleted == usize::MAX);
+                        if *deleted == usize::MAX {
+                            for reader in &mut readers {
+                                reader.outbox.keep_offered(&found);
+                            }
+                            let blank = model_frame(letter.to_ascii_lowercase(), *len);
+                            prop_assert!(ring.replace(id, &blank));
+                            *deleted = step;
+                        }
+                    }
+                    6 => reader.outbox.push(PRIVATE, &ring),
+                    7 => reader.book(&ring),
+                    _ => reader.write(step, &ring, first + 1, second),
+                }
+            }
+            for reader in &mut readers {
+                reader.book(&ring);
+                while !reader.is_lost && reader.outbox.has_unsent(&ring) {
+                    reader.write(AT_THE_END, &ring, usize::MAX, usize::MAX);
+                    reader.book(&ring);
+                }
+                prop_assert!(reader.is_lost || reader.begun.len() == lines.len(), "no line is left out");
+                let mut received = &reader.stream[..];
+                let mut frames = reader.begun.iter().zip(&lines).map(|(begun, &(letter, len, deleted))| {
+                    model_frame(if *begun < deleted { letter } else { letter.to_ascii_lowercase() }, len)
+                });
+                let mut next = frames.next();
+                while !received.is_empty() {
+                    if let Some(rest) = received.strip_prefix(PRIVATE) {
+                        received = rest;
+                    } else if let Some(rest) = next.as_ref().and_then(|next| received.strip_prefix(&next[..])) {
+                        received = rest;
+                        next = frames.next();
+                    } else {
+                        // A reader that was lapped ends anywhere.
+                        let is_next = next.as_ref().is_some_and(|next| next.starts_with(received));
+                        let is_begun = is_next || PRIVATE.starts_with(received);
+                        prop_assert!(reader.is_lost && is_begun, "{:?}", String::from_utf8_lossy(received));
+                        break;
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! The room's log: one ring buffer of encoded frames. Owns bytes, frame starts and ids; never parses a frame,
-//! and knows no reader.
+//! The room's log: one ring buffer of encoded frames. Owns bytes, frame starts, marks and ids; never parses a
+//! frame, and knows no reader.
 //!
 //! Every frame has an id; ids are consecutive integers from 1. A reader is a [`Position`], always at the
 //! start of a frame or at the end of the ring. When the ring is full, the oldest frames are overwritten: a
 //! position before [`Ring::oldest`] has been lapped.
+//!
+//! A line that is deleted is replaced by a frame of the same length, so no position moves. A reader that has
+//! received a part of the old frame needs the rest of it: see [`super::cursor::Outbox::keep_offered`].
 
 use std::collections::VecDeque;
 
@@ -23,15 +26,69 @@ pub(crate) struct Advance<'a> {
     pub(crate) rest: Slices<'a>,
 }
 
+/// Hashes by which frames are found without reading them. They need not be unique: callers compare the bytes
+/// of what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    /// Of the sender and its `ref`; zero means none.
+    pub(crate) reference: u32,
+    /// Of the sender, if the frame is a line that can be deleted; zero means none.
+    pub(crate) sender: u32,
+}
+
+impl Mark {
+    /// The mark of a frame that is never looked for.
+    pub(crate) const NONE: Self = Self { reference: 0, sender: 0 };
+
+    /// The largest hash of a sender.
+    pub(crate) const SENDER_MAX: u32 = !1;
+
+    /// Whether the frame stands in the place of a line that was deleted.
+    pub(crate) fn is_gone(self) -> bool {
+        self.sender == GONE
+    }
+
+    /// Whether the frame is a line that can be deleted.
+    pub(crate) fn can_be_deleted(self) -> bool {
+        self.sender != 0 && !self.is_gone()
+    }
+}
+
+/// In the place of the sender's hash: the line was deleted.
+const GONE: u32 = !0;
+
+/// A frame in the ring.
+#[derive(Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) id: u64,
+    pub(crate) start: Position,
+    pub(crate) end: Position,
+    pub(crate) mark: Mark,
+    pub(crate) bytes: Slices<'a>,
+}
+
+impl Found<'_> {
+    fn len(&self) -> usize {
+        self.bytes.iter().map(|slice| slice.len()).sum()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Ring {
     bytes: Box<[u8]>,
     /// Start of each frame, oldest first. A frame's id follows from its index.
     starts: VecDeque<Position>,
-    /// A mark for each frame, by which it can be found again; zero means none.
-    marks: VecDeque<u32>,
+    /// The mark of each frame.
+    marks: VecDeque<Mark>,
     oldest_id: u64,
     end: Position,
+}
+
+impl Position {
+    /// The position so many bytes after this one.
+    pub(crate) fn plus(self, bytes: u32) -> Self {
+        Self(self.0.saturating_add(bytes.into()))
+    }
 }
 
 impl Ring {
@@ -47,8 +104,7 @@ impl Ring {
     }
 
     /// Appends an encoded frame and returns its id, or `None` if the frame is empty or longer than the ring.
-    /// Marks need not be unique: callers compare the bytes of [`Ring::marked`] frames. Zero means no mark.
-    pub(crate) fn append(&mut self, frame: &[u8], mark: u32) -> Option<u64> {
+    pub(crate) fn append(&mut self, frame: &[u8], mark: Mark) -> Option<u64> {
         if frame.is_empty() || frame.len() > self.bytes.len() {
             return None;
         }
@@ -59,14 +115,31 @@ impl Ring {
             self.marks.pop_front();
             self.oldest_id += 1;
         }
-        let at = self.offset(self.end);
-        let before_wrap = frame.len().min(self.bytes.len() - at);
-        self.bytes[at..at + before_wrap].copy_from_slice(&frame[..before_wrap]);
-        self.bytes[..frame.len() - before_wrap].copy_from_slice(&frame[before_wrap..]);
+        self.write(self.end, frame);
         self.starts.push_back(self.end);
         self.marks.push_back(mark);
         self.end = new_end;
         Some(id)
+    }
+
+    /// Replaces the frame `id` by one of the same length, in the place of a deleted line. Returns false, and
+    /// changes nothing, if the frame is no longer kept or has another length.
+    pub(crate) fn replace(&mut self, id: u64, frame: &[u8]) -> bool {
+        let Some(found) = self.frame(id).filter(|found| found.len() == frame.len()) else { return false };
+        let start = found.start;
+        if let Some(mark) = self.place(id).and_then(|place| self.marks.get_mut(place)) {
+            mark.sender = GONE;
+        }
+        self.write(start, frame);
+        true
+    }
+
+    /// Writes a frame that is no longer than the ring.
+    fn write(&mut self, start: Position, frame: &[u8]) {
+        let at = self.offset(start);
+        let before_wrap = frame.len().min(self.bytes.len() - at);
+        self.bytes[at..at + before_wrap].copy_from_slice(&frame[..before_wrap]);
+        self.bytes[..frame.len() - before_wrap].copy_from_slice(&frame[before_wrap..]);
     }
 
     pub(crate) fn end(&self) -> Position {
@@ -87,12 +160,14 @@ impl Ring {
         self.oldest_id + self.starts.len() as u64
     }
 
-    /// Start of the newest `frames` frames, or of as many as are kept and fit into `bytes_max`.
+    /// Start of the newest `frames` frames, or of as many as are kept and fit into `bytes_max`. Deleted lines
+    /// do not count, except for their bytes.
     pub(crate) fn newest(&self, frames: usize, bytes_max: usize) -> Position {
         let first = Position(self.end.0.saturating_sub(bytes_max as u64));
         let too_far_back = self.starts.partition_point(|&start| start < first);
-        let skipped = self.starts.len().saturating_sub(frames).max(too_far_back);
-        self.starts.get(skipped).copied().unwrap_or(self.end)
+        let is_there = |place: &usize| self.marks.get(*place).is_some_and(|mark| !mark.is_gone());
+        let newest = (too_far_back..self.starts.len()).rev().filter(is_there).take(frames).last();
+        newest.and_then(|place| self.starts.get(place)).copied().unwrap_or(self.end)
     }
 
     /// The id of the first frame at or after a position.
@@ -100,17 +175,33 @@ impl Ring {
         self.oldest_id + self.starts.partition_point(|&start| start < position) as u64
     }
 
-    /// The frames with a mark and their starts, newest first; searches only the newest [`MARKED_FRAMES_MAX`]
-    /// frames.
-    pub(crate) fn marked(&self, mark: u32) -> impl Iterator<Item = (Position, Slices<'_>)> {
-        let oldest = self.marks.len().saturating_sub(MARKED_FRAMES_MAX);
-        let places =
-            (oldest..self.marks.len()).rev().filter(move |&place| self.marks.get(place) == Some(&mark));
-        places.filter_map(|place| {
-            let start = *self.starts.get(place)?;
-            let end = self.starts.get(place + 1).copied().unwrap_or(self.end);
-            Some((start, self.span(start.0, end.0 - start.0)))
-        })
+    /// The frames whose marks are sought among the newest `frames_max`, newest first.
+    pub(crate) fn marked(
+        &self,
+        frames_max: usize,
+        is_sought: impl Fn(Mark) -> bool,
+    ) -> impl Iterator<Item = Found<'_>> {
+        let marks = self.marks.iter().enumerate().rev().take(frames_max);
+        marks.filter(move |(_, mark)| is_sought(**mark)).filter_map(|(place, _)| self.found(place))
+    }
+
+    /// The frame `id`, if it is kept.
+    pub(crate) fn frame(&self, id: u64) -> Option<Found<'_>> {
+        self.found(self.place(id)?)
+    }
+
+    /// The index of the frame `id`, if it is kept.
+    fn place(&self, id: u64) -> Option<usize> {
+        let place = usize::try_from(id.checked_sub(self.oldest_id)?).ok()?;
+        (place < self.starts.len()).then_some(place)
+    }
+
+    fn found(&self, place: usize) -> Option<Found<'_>> {
+        let start = *self.starts.get(place)?;
+        let end = self.starts.get(place + 1).copied().unwrap_or(self.end);
+        let mark = *self.marks.get(place)?;
+        let bytes = self.span(start.0, end.0 - start.0);
+        Some(Found { id: self.oldest_id + place as u64, start, end, mark, bytes })
     }
 
     /// Position after the frame `id`; `None` if frames after it have been overwritten.
@@ -157,10 +248,6 @@ impl Ring {
     }
 }
 
-/// How many of the newest frames a search for a mark visits. The frame of a line has more than 64 bytes, so
-/// this covers all frames of the default ring of 4 MiB; a full search takes a few microseconds.
-const MARKED_FRAMES_MAX: usize = 1 << 16;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +255,10 @@ mod tests {
 
     fn read(ring: &Ring, from: Position) -> Vec<u8> {
         ring.slices(from, ring.end(), usize::MAX).concat()
+    }
+
+    fn referenced(reference: u32) -> Mark {
+        Mark { reference, sender: 0 }
     }
 
     #[test]
@@ -182,10 +273,10 @@ mod tests {
     #[test]
     fn the_oldest_frames_make_room() {
         let mut ring = Ring::new(8);
-        assert_eq!(ring.append(b"abc", 0), Some(1));
-        assert_eq!(ring.append(b"def", 0), Some(2));
+        assert_eq!(ring.append(b"abc", Mark::NONE), Some(1));
+        assert_eq!(ring.append(b"def", Mark::NONE), Some(2));
         let lapped = ring.oldest();
-        assert_eq!(ring.append(b"ghi", 0), Some(3));
+        assert_eq!(ring.append(b"ghi", Mark::NONE), Some(3));
         assert!(lapped < ring.oldest());
         assert_eq!(read(&ring, ring.oldest()), b"defghi");
         assert_eq!(read(&ring, ring.newest(1, usize::MAX)), b"ghi");
@@ -194,7 +285,7 @@ mod tests {
         assert_eq!(ring.after(1), Some(ring.oldest()));
         assert_eq!(ring.after(3), Some(ring.end()));
         assert_eq!(ring.after(u64::MAX), Some(ring.end()));
-        assert_eq!(ring.append(b"12345678", 0), Some(4));
+        assert_eq!(ring.append(b"12345678", Mark::NONE), Some(4));
         assert_eq!(read(&ring, ring.oldest()), b"12345678");
     }
 
@@ -202,15 +293,15 @@ mod tests {
     fn a_frame_that_does_not_fit_changes_nothing() {
         for capacity in [0, 1, 8] {
             let mut ring = Ring::new(capacity);
-            let before = ring.append(&vec![7; capacity], 0);
+            let before = ring.append(&vec![7; capacity], Mark::NONE);
             assert_eq!(before, (capacity > 0).then_some(1));
             for frame in [vec![], vec![9; capacity + 1]] {
-                assert_eq!(ring.append(&frame, 1), None, "{capacity}");
+                assert_eq!(ring.append(&frame, referenced(1)), None, "{capacity}");
             }
             assert_eq!((ring.newest_id(), ring.next_id()), if capacity > 0 { (1, 2) } else { (0, 1) });
             assert_eq!(read(&ring, ring.oldest()), vec![7; capacity]);
             assert_eq!(ring.advance(ring.oldest(), 0).unwrap().position, ring.oldest());
-            assert_eq!(ring.marked(1).count(), 0);
+            assert_eq!(ring.marked(9, |mark| mark == referenced(1)).count(), 0);
         }
     }
 
@@ -218,7 +309,7 @@ mod tests {
     fn the_newest_frames_are_bounded_in_bytes_too() {
         let mut ring = Ring::new(20);
         for frame in [b"abc", b"def", b"ghi"] {
-            ring.append(frame, 0);
+            ring.append(frame, Mark::NONE);
         }
         for (bytes_max, expected) in
             [(0, &b""[..]), (2, b""), (3, b"ghi"), (5, b"ghi"), (6, b"defghi"), (9, b"abcdefghi")]
@@ -235,21 +326,93 @@ mod tests {
     fn frames_are_found_by_their_marks_while_they_are_there() {
         let mut ring = Ring::new(9);
         for (frame, mark) in [(b"abc", 7), (b"def", 0), (b"ghi", 7)] {
-            ring.append(frame, mark);
+            ring.append(frame, referenced(mark));
         }
-        let found = |ring: &Ring| ring.marked(7).map(|(_, frame)| frame.concat()).collect::<Vec<_>>();
-        assert_eq!(found(&ring), [b"ghi", b"abc"]);
-        ring.append(b"jkl", 0);
-        assert_eq!(found(&ring), [b"ghi"]);
+        let found = |ring: &Ring, frames_max| {
+            let found = ring.marked(frames_max, |mark| mark.reference == 7);
+            found.map(|found| (found.id, found.bytes.concat())).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&ring, 3), [(3, b"ghi".to_vec()), (1, b"abc".to_vec())]);
+        assert_eq!(found(&ring, 2), [(3, b"ghi".to_vec())], "only among the newest");
+        ring.append(b"jkl", Mark::NONE);
+        assert_eq!(found(&ring, 3), [(3, b"ghi".to_vec())]);
+        assert_eq!(ring.frame(2).unwrap().bytes.concat(), b"def");
+        assert!(ring.frame(1).is_none() && ring.frame(5).is_none() && ring.frame(u64::MAX).is_none());
+    }
+
+    /// A ring with lines that can be deleted.
+    fn lines(capacity: usize, frames: &[&[u8]]) -> Ring {
+        let mut ring = Ring::new(capacity);
+        for frame in frames {
+            ring.append(frame, Mark { reference: 5, sender: 1 });
+        }
+        ring
+    }
+
+    #[test]
+    fn a_frame_is_replaced_in_its_place_and_keeps_the_mark_of_its_ref() {
+        // The third frame wraps.
+        for capacity in [12, 11] {
+            let mut ring = lines(capacity, &[b"abc", b"def", b"ghij", b"kl"]);
+            let (end, after) = (ring.end(), ring.after(3));
+            assert!(ring.replace(3, b"----"), "{capacity}");
+            assert_eq!(read(&ring, ring.newest(9, usize::MAX)), read(&ring, ring.oldest()));
+            assert!(read(&ring, ring.oldest()).ends_with(b"def----kl"), "{capacity}");
+            assert_eq!((ring.end(), ring.after(3), ring.newest_id()), (end, after, 4));
+            let mark = ring.frame(3).unwrap().mark;
+            assert!(mark.is_gone() && !mark.can_be_deleted() && mark.reference == 5);
+            assert!(ring.frame(4).unwrap().mark.can_be_deleted());
+            assert!(!Mark::NONE.is_gone() && !Mark::NONE.can_be_deleted());
+        }
+    }
+
+    #[test]
+    fn only_a_frame_of_the_same_length_replaces_one_that_is_kept() {
+        let mut ring = lines(6, &[b"abc", b"def", b"ghi"]);
+        for (id, frame) in [(1, &b"---"[..]), (2, b"--"), (2, b"----"), (2, b""), (4, b"---"), (0, b"---")] {
+            assert!(!ring.replace(id, frame), "{id}");
+        }
+        assert_eq!(read(&ring, ring.oldest()), b"defghi");
+        assert!(ring.frame(2).unwrap().mark.can_be_deleted());
+    }
+
+    #[test]
+    fn the_history_counts_only_lines_that_are_still_there() {
+        let mut ring = lines(100, &[b"one", b"two", b"three", b"four", b"five"]);
+        for (id, frame) in [(2, &b"---"[..]), (4, b"----"), (5, b"----")] {
+            assert!(ring.replace(id, frame));
+        }
+        let history = |ring: &Ring, frames, bytes_max| {
+            String::from_utf8(read(ring, ring.newest(frames, bytes_max))).unwrap()
+        };
+        assert_eq!(history(&ring, 0, 100), "");
+        assert_eq!(history(&ring, 1, 100), "three--------");
+        assert_eq!(history(&ring, 2, 100), "one---three--------", "it begins with a line, not with a blank");
+        assert_eq!(history(&ring, 9, 100), "one---three--------");
+        assert_eq!(history(&ring, 9, 18), "three--------", "the bytes of blanks count");
+        assert_eq!(history(&ring, 9, 8), "", "blanks alone are no history");
+        ring.append(b"six", Mark::NONE);
+        assert_eq!(history(&ring, 1, 100), "six");
+        assert_eq!(history(&ring, 2, 100), "three--------six");
+    }
+
+    #[test]
+    fn a_blank_makes_room_like_any_frame() {
+        let mut ring = lines(9, &[b"abc", b"def", b"ghi"]);
+        assert!(ring.replace(1, b"---"));
+        ring.append(b"jkl", Mark::NONE);
+        assert!(ring.frame(1).is_none() && !ring.replace(1, b"---"));
+        assert_eq!(read(&ring, ring.newest(9, usize::MAX)), b"defghijkl");
+        assert_eq!(ring.marked(9, Mark::is_gone).count(), 0);
     }
 
     #[test]
     fn what_is_gone_or_not_there_yet_cannot_be_read() {
         let mut ring = Ring::new(8);
-        ring.append(b"abc", 0);
+        ring.append(b"abc", Mark::NONE);
         let lapped = ring.oldest();
         for frame in [b"def", b"ghi", b"jkl"] {
-            ring.append(frame, 0);
+            ring.append(frame, Mark::NONE);
         }
         assert_eq!(ring.slices(lapped, ring.end(), usize::MAX).concat(), b"");
         assert_eq!(ring.advance(lapped, 1), None, "the rest of that frame is overwritten");
@@ -262,8 +425,8 @@ mod tests {
     #[test]
     fn a_reader_stands_between_frames() {
         let mut ring = Ring::new(8);
-        ring.append(b"abc", 0);
-        ring.append(b"def", 0);
+        ring.append(b"abc", Mark::NONE);
+        ring.append(b"def", Mark::NONE);
         let from = ring.oldest();
         let rows = [(0, 0, ""), (1, 3, "bc"), (3, 3, ""), (4, 6, "ef"), (6, 6, "")];
         for (taken, position, rest) in rows {
@@ -281,7 +444,7 @@ mod tests {
             let mut log: Vec<Vec<u8>> = Vec::new();
             for (id, len) in (1_u64..).zip(frames) {
                 log.push(vec![u8::try_from(id).unwrap(); len]);
-                prop_assert_eq!(ring.append(log.last().unwrap(), 0), Some(id));
+                prop_assert_eq!(ring.append(log.last().unwrap(), Mark::NONE), Some(id));
                 let fits = (0..=log.len()).rev().take_while(|&from| log[from..].concat().len() <= capacity).last().unwrap();
                 prop_assert_eq!(read(&ring, ring.oldest()), log[fits..].concat());
                 prop_assert_eq!(ring.after(fits as u64), Some(ring.oldest()));

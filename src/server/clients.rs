@@ -123,6 +123,11 @@ impl Clients {
         self.table.iter().flatten().map(|entry| &entry.client)
     }
 
+    /// All clients without marking them: nothing may follow from what the caller changes.
+    pub(crate) fn iter_untouched(&mut self) -> impl Iterator<Item = &mut Client> {
+        self.table.iter_mut().flatten().map(|entry| &mut entry.client)
+    }
+
     /// In order of their slots.
     pub(crate) fn ids(&self) -> Vec<ClientId> {
         self.iter().map(|client| client.id).collect()

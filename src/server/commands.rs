@@ -1,6 +1,7 @@
 //! Commands: what a member's `/word` asks for, whether it may be done, and its answer. An act is an entry,
 //! carried out in `entry`; here nothing changes.
 
+mod delete;
 mod failure;
 mod grammar;
 
@@ -12,11 +13,13 @@ use crate::base::visible::has_visible;
 use crate::ids::ClientId;
 use crate::limits::{BAN_MAX, BANS_TOLD_MAX, LOCK_MAX, MUTE_DEFAULT, MUTE_MAX, SLOW_MAX, TOPIC_BYTES_MAX};
 use crate::message::{Answer, Details, Line, ServerMessage};
+use crate::room::log::Mark;
 use crate::users::address_pattern::AddressPattern;
 use crate::users::names::{BOT_NAME, UserId};
 use crate::users::rules::{Ban, Rule};
 use crate::users::sessions::SessionId;
 use crate::users::user_name::UserName;
+pub(super) use delete::Deletion;
 pub(super) use failure::Failure;
 use grammar::{
     BadTime, COMMANDS, Command, in_words, one_line, reason, roughly, take_name, take_time, take_word,
@@ -57,6 +60,7 @@ enum Outcome {
     /// An answer to the sender alone.
     Private(String),
     Act(Act),
+    Delete(Deletion),
 }
 
 /// Whom a ban is for.
@@ -87,6 +91,9 @@ impl Server {
                 self.answer_privately(id, &text, Answer { reference, ..Answer::default() });
             }
             Ok(Outcome::Act(act)) => self.submit(&Entry::Act { from: id, session, act: &act, reference }),
+            Ok(Outcome::Delete(deletion)) => {
+                self.submit(&Entry::Delete { session, deletion: &deletion, reference });
+            }
             Err(failure) => self.refuse_line(id, failure, reference),
         }
     }
@@ -97,7 +104,7 @@ impl Server {
         self.answer_privately(id, &failure.sentence(), answer);
     }
 
-    fn answer_privately(&mut self, id: ClientId, text: &str, answer: Answer<'_>) {
+    pub(super) fn answer_privately(&mut self, id: ClientId, text: &str, answer: Answer<'_>) {
         self.send(id, &ServerMessage::answer(self.now.wall_ms, BOT_NAME, text, answer));
     }
 
@@ -124,6 +131,7 @@ impl Server {
                 no_more(rest)?;
                 Ok(Outcome::Private(self.who(user, is_moderator)))
             }
+            Command::Delete => self.delete(user, is_moderator, arguments),
             Command::Kick => {
                 needed()?;
                 let (user, rest) = self.take_target(arguments)?;
@@ -394,7 +402,7 @@ impl Server {
     }
 
     /// Broadcasts an act that was carried out.
-    pub(super) fn post_act(&mut self, at: Now, name: &str, act: &Act, reference: Option<&str>, mark: u32) {
+    pub(super) fn post_act(&mut self, at: Now, name: &str, act: &Act, reference: Option<&str>, mark: Mark) {
         let (topic, slow) = match &act.rule {
             Some(Rule::Topic(topic)) => (Some(topic.as_deref().unwrap_or_default()), None),
             Some(Rule::Slow(slow)) => (None, Some(slow.map_or(0, whole_seconds))),
@@ -405,7 +413,7 @@ impl Server {
             let left = u64::try_from(until.since(at.moment).as_millis()).unwrap_or(u64::MAX);
             at.wall_ms.saturating_add(left)
         });
-        let details = Details { who: act.who.as_deref(), until, topic, slow };
+        let details = Details { who: act.who.as_deref(), until, topic, slow, of: None };
         let (time, text, event) = (at.wall_ms, &*act.text, Some(act.event));
         self.post(&Line { time, name, text, event, reference, details }, mark);
     }

@@ -8,18 +8,20 @@
 //! client address. Neither is expiry, which follows from time.
 
 use super::Server;
-use super::commands::{Act, Failure};
+use super::commands::{Act, Deletion, Failure};
 use super::guest::Seen;
-use super::member::mark;
+use super::marks::mark_of_act;
 use crate::base::time::Now;
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId};
 use crate::login_email::MailError;
+use crate::message;
 use crate::users::logins::FlowId;
 use crate::users::names::UserId;
 use crate::users::rules::TableFull;
 use crate::users::sessions::SessionId;
 use crate::users::{Asker, Entered, Randomness};
+use crate::websocket::text_of;
 
 /// `from` is the client that submits an entry and gets the answer.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(crate) enum Entry<'a> {
     Say { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
     /// A moderator acts.
     Act { from: ClientId, session: SessionId, act: &'a Act, reference: Option<&'a str> },
+    /// Lines are deleted.
+    Delete { session: SessionId, deletion: &'a Deletion, reference: Option<&'a str> },
     /// The result of sending a login email.
     MailDone { mail: MailId, result: Result<(), MailError> },
 }
@@ -83,6 +87,9 @@ impl Server {
             Entry::Logout { session } => self.apply_logout(session),
             Entry::Act { from, session, act, reference } => {
                 self.apply_act(at, from, session, act, reference);
+            }
+            Entry::Delete { session, deletion, reference } => {
+                self.apply_delete(at, session, deletion, reference);
             }
             Entry::MailDone { mail, result } => {
                 let waiting = self.users.mail_done(mail, result);
@@ -125,7 +132,7 @@ impl Server {
         {
             return self.refuse_line(from, Failure::TooMany, reference);
         }
-        let mark = reference.map_or(0, |reference| mark(user, reference));
+        let mark = mark_of_act(user, reference);
         self.post_act(at, &name, act, reference, mark);
         let Some(removal) = &act.removal else { return };
         for session in removal.users.iter().flat_map(|&user| self.users.sessions_of(user)).collect::<Vec<_>>()
@@ -136,5 +143,24 @@ impl Server {
             }
             self.end_session(session);
         }
+    }
+
+    /// Replaces the lines in the log, each by a frame of the same length, and tells the room. From here on
+    /// only a reader that has begun such a line receives its words.
+    fn apply_delete(&mut self, at: Now, session: SessionId, deletion: &Deletion, reference: Option<&str>) {
+        let Some((user, name)) = self.users.speaker(session) else { return };
+        let name = name.shared();
+        let outboxes = self.clients.iter_untouched().map(|client| &mut client.connection.outbox);
+        for outbox in outboxes.filter(|outbox| outbox.offers_frames()) {
+            let frames = deletion.ids.iter().filter_map(|&id| self.room.log.frame(id));
+            frames.for_each(|frame| outbox.keep_offered(&frame));
+        }
+        for &id in &deletion.ids {
+            let Some(found) = self.room.log.frame(id) else { continue };
+            let bytes = text_of(&found.bytes.concat()).len();
+            let frame = self.frame.build(|out| message::write_gone(id, bytes, out));
+            self.room.log.replace(id, frame);
+        }
+        self.post_deletion(at, &name, deletion, reference, mark_of_act(user, reference));
     }
 }

@@ -9,6 +9,7 @@ use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::log_event::LogEvent;
 use crate::message::{Details, Line, Notice, ServerMessage};
+use crate::room::log::Mark;
 
 impl Server {
     pub(super) fn receive(&mut self, id: ClientId, bytes: &[u8]) {
@@ -162,7 +163,7 @@ impl Server {
 
     /// Broadcasts a line, in the one order that all members see. Nothing is said after the shutdown has
     /// begun.
-    pub(super) fn post(&mut self, line: &Line<'_>, mark: u32) {
+    pub(super) fn post(&mut self, line: &Line<'_>, mark: Mark) {
         if self.life == Life::Serving {
             let id = self.room.log.next_id();
             let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
@@ -175,7 +176,7 @@ impl Server {
         let time = at.wall_ms;
         self.post(
             &Line { time, name, text, event: Some(event), reference: None, details: Details::default() },
-            0,
+            Mark::NONE,
         );
     }
 }

@@ -4,16 +4,16 @@ use super::Server;
 use super::client::Client;
 use super::commands::{self, Failure, Parsed};
 use super::entry::Entry;
+use super::marks::{mark_of_line, reference_hash};
 use crate::base::time::Now;
 use crate::base::visible::has_visible;
 use crate::ids::ClientId;
 use crate::limits::{REF_BYTES_MAX, TEXT_BYTES_MAX};
-use crate::message::{self, Details, Line, Notice};
+use crate::message::{self, Answer, Details, Line, Notice};
 use crate::room::log::Position;
 use crate::users::names::UserId;
 use crate::users::sessions::SessionId;
 use crate::websocket::text_of;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Server {
     pub(crate) fn say(&mut self, id: ClientId, session: SessionId, text: &str, reference: Option<&str>) {
@@ -53,13 +53,14 @@ impl Server {
         if let Some(silence) = self.users.silence(at.moment, user) {
             return self.refuse_line(from, Failure::Silence(silence), reference);
         }
-        let mark = reference.map_or(0, |reference| mark(user, reference));
+        let mark = mark_of_line(user, reference);
         let details = Details::default();
         self.post(&Line { time: at.wall_ms, name: &name, text, event: None, reference, details }, mark);
         self.users.count_line(at.moment, user);
     }
 
-    /// Whether a line of the user with this `ref` stands in the ring. The client gets it again.
+    /// Whether a line of the user with this `ref` stands in the ring. The client gets it again, or learns
+    /// that it was deleted: a deleted line does not come back.
     pub(super) fn is_said_again(
         &mut self,
         from: ClientId,
@@ -68,18 +69,30 @@ impl Server {
         reference: Option<&str>,
     ) -> bool {
         let Some(reference) = reference else { return false };
-        let Some((place, frame)) = self.said_before(mark(user, reference), name, reference) else {
-            return false;
-        };
-        self.say_again(from, place, &frame);
+        match self.said_before(user, name, reference) {
+            None => return false,
+            Some(Said::Line(place, frame)) => self.say_again(from, place, &frame),
+            Some(Said::Deleted) => {
+                let answer = Answer { reference: Some(reference), ..Answer::default() };
+                self.answer_privately(from, "That line was deleted.", answer);
+            }
+        }
         true
     }
 
-    /// The line of a user that has this `ref`, as long as it stands in the ring.
-    fn said_before(&self, mark: u32, name: &str, reference: &str) -> Option<(Position, Vec<u8>)> {
-        let frames = self.room.log.marked(mark).take(SAME_MARK_MAX);
-        let mut frames = frames.map(|(place, slices)| (place, slices.concat()));
-        frames.find(|(_, frame)| message::is_line_of(text_of(frame), name, reference))
+    /// The line of a user that has this `ref`, as long as it stands in the ring. A deleted line has no `ref`
+    /// any more to compare: its mark has to do, which another line shares by a chance of 1 in 2^32.
+    fn said_before(&self, user: UserId, name: &str, reference: &str) -> Option<Said> {
+        let sought = reference_hash(user, reference);
+        let found = self.room.log.marked(MARKED_FRAMES_MAX, |mark| mark.reference == sought);
+        found.take(SAME_MARK_MAX).find_map(|found| {
+            if found.mark.is_gone() {
+                return Some(Said::Deleted);
+            }
+            let frame = found.bytes.concat();
+            let is_said = message::is_line_of(text_of(&frame), name, reference);
+            is_said.then_some(Said::Line(found.start, frame))
+        })
     }
 
     /// Repeats no line: a client sends it again if a connection broke before its answer. Unless the line will
@@ -102,13 +115,16 @@ impl Server {
     }
 }
 
-/// What a line is found by that has a `ref`. Others may have the same.
-pub(super) fn mark(user: UserId, reference: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    (user, reference).hash(&mut hasher);
-    u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX).max(1)
+/// What became of a line that was said before.
+enum Said {
+    /// It stands there, as this frame.
+    Line(Position, Vec<u8>),
+    Deleted,
 }
 
+/// How many of the newest frames a search for a `ref` visits. The frame of a line has more than 64 bytes, so
+/// this covers all frames of the default ring of 4 MiB; a full search takes a few microseconds.
+const MARKED_FRAMES_MAX: usize = 1 << 16;
 /// Lines of one mark that are looked at. A mark has 32 bits, so more lines share one only by design of an
 /// attacker.
 const SAME_MARK_MAX: usize = 4;

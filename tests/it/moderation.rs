@@ -81,7 +81,7 @@ fn an_unknown_command_is_never_said_and_a_path_or_an_action_is_a_line() {
     bob.say(" //kick Eve");
     eve.expect_line("Bob", "/kick Eve");
     bob.settle();
-    for text in ["/identify my-password", "/delete", "  /x", "/q\nb"] {
+    for text in ["/identify my-password", "/erase", "  /x", "/q\nb"] {
         refused(&mut bob, text, "no-command");
     }
     eve.expect_nothing();

@@ -5,7 +5,7 @@ use super::ledger::Address;
 use plume::base::time::Moment;
 use plume::ids::ClientId;
 use plume::limits::BACKLOG_BYTES_MIN;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -21,6 +21,13 @@ pub(crate) struct Lines {
     pub(crate) repeated: BTreeSet<String>,
     /// Names of users who have sent what may have been messages of any kind.
     pub(crate) rogues: BTreeSet<&'static str>,
+    /// Names of moderators.
+    moderators: BTreeSet<&'static str>,
+    /// Ids of deleted lines, each with the number of lines that were known to be deleted before.
+    deleted: BTreeMap<u64, usize>,
+    /// How often the place of a deleted line was received, and how often its words, by who had begun to.
+    pub(crate) places_of_deleted: u64,
+    pub(crate) words_of_deleted: u64,
 }
 
 /// What a line of the room says.
@@ -31,6 +38,9 @@ pub(crate) struct Line {
     name: String,
     text: String,
     event: Option<String>,
+    /// The ids of the lines that it says are deleted, and whose they were.
+    of: Vec<u64>,
+    who: Option<String>,
     /// Its user has sent bytes of any kind, which may have been lines.
     is_rogues: bool,
     /// It was said on more than one connection.
@@ -38,6 +48,11 @@ pub(crate) struct Line {
 }
 
 impl Lines {
+    /// No lines yet, in a room with these moderators.
+    pub(crate) fn of<const N: usize>(moderators: [&'static str; N]) -> Self {
+        Self { moderators: moderators.into(), ..Self::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -52,6 +67,17 @@ impl Lines {
         self.by_id.get(&id)?.number()
     }
 
+    /// How many lines are known to be deleted.
+    pub(crate) fn deletes(&self) -> usize {
+        self.deleted.len()
+    }
+
+    /// The ids of lines that a client of the world has said, or of events.
+    pub(crate) fn ids(&self, are_said: bool) -> Vec<u64> {
+        let lines = self.by_id.values().filter(|line| line.event.is_none() == are_said);
+        lines.map(|line| line.id).collect()
+    }
+
     pub(crate) fn take_new(&mut self) -> Vec<Rc<Line>> {
         std::mem::take(&mut self.new)
     }
@@ -61,6 +87,7 @@ impl Lines {
         if !self.by_id.contains_key(&line.id) {
             self.new.push(Rc::clone(&line));
             self.check_is_new(&line);
+            self.delete(&line);
         }
         let known = self.by_id.entry(line.id).or_insert_with(|| Rc::clone(&line));
         assert!(known.payload == line.payload, "all receive the same bytes: line {}", line.id);
@@ -69,6 +96,20 @@ impl Lines {
 }
 
 impl Lines {
+    /// Only its author and moderators delete a line, and no line twice.
+    fn delete(&mut self, act: &Line) {
+        for id in &act.of {
+            let is_allowed =
+                act.who.as_ref() == Some(&act.name) || self.moderators.contains(act.name.as_str());
+            assert!(is_allowed, "{} may not delete line {id}", act.name);
+            if let Some(line) = self.by_id.get(id) {
+                assert!(line.event.is_none() && Some(&line.name) == act.who.as_ref(), "{line:?} {act:?}");
+            }
+            let former = self.deleted.insert(*id, self.deleted.len());
+            assert!(former.is_none(), "line {id} is deleted once");
+        }
+    }
+
     /// A line with a `ref` is not said twice while the first stands in the ring.
     fn check_is_new(&mut self, line: &Line) {
         let Some(number) = line.number().filter(|_| !line.is_rogues) else { return };
@@ -171,6 +212,10 @@ pub(crate) struct Client {
     pub(crate) unconfirmed: VecDeque<String>,
     /// Texts that its user had said before, and that it said again.
     pub(crate) repeated: BTreeSet<String>,
+    /// How many lines were known to be deleted when the frame began that is being received.
+    pub(crate) begun_at: usize,
+    /// Deleted lines whose places were received, and not yet who deleted them.
+    unexplained: BTreeSet<u64>,
     /// Has sent bytes that mean nothing or anything, which may swallow what it says after that.
     pub(crate) is_garbled: bool,
     /// Notices, each with the wait that it names.
@@ -210,6 +255,8 @@ impl Client {
             names_true_up_to: 0,
             unconfirmed: VecDeque::new(),
             repeated: BTreeSet::new(),
+            begun_at: 0,
+            unexplained: BTreeSet::new(),
             is_garbled: false,
             notices: Vec::new(),
             resets: 0,
@@ -252,9 +299,14 @@ impl Client {
         // A long line is parsed once, and not once for each member.
         let expected = self.newest.and_then(|newest| lines.by_id.get(&(newest + 1)));
         if let Some(line) = expected.filter(|line| line.payload == payload).map(Rc::clone) {
-            return self.receive_line(&line);
+            return self.receive_line(&line, lines);
         }
-        let message = serde_json::from_slice(payload).expect("a text frame is JSON");
+        let message: Value = serde_json::from_slice(payload).expect("a text frame is JSON");
+        if message["type"] == 10 {
+            let id = message["id"].as_u64().expect("it has the id of the line");
+            assert_eq!(message, json!({"type": 10, "id": id}), "and nothing else");
+            return self.receive_gone(id, lines);
+        }
         self.receive_message(&message, payload, lines);
     }
 
@@ -278,9 +330,13 @@ impl Client {
                     let event = message["event"].as_str().map(str::to_owned);
                     let is_rogues = lines.rogues.contains(name);
                     let is_repeated = lines.repeated.contains(text);
+                    let of =
+                        message["of"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+                    let who = message["who"].as_str().map(str::to_owned);
                     let (name, text, payload) = (name.to_owned(), text.to_owned(), payload.to_vec());
-                    let line = lines.add(Line { id, payload, name, text, event, is_rogues, is_repeated });
-                    self.receive_line(&line);
+                    let line = Line { id, payload, name, text, event, of, who, is_rogues, is_repeated };
+                    let line = lines.add(line);
+                    self.receive_line(&line, lines);
                 }
             },
             3 => self.enter(message, name, text),
@@ -316,23 +372,55 @@ impl Client {
         self.names_true_up_to = message["last"].as_u64().expect("last");
     }
 
-    fn receive_line(&mut self, line: &Line) {
+    /// A line comes in its turn.
+    fn take_turn(&mut self, id: u64) {
         assert_eq!(self.phase, Phase::Member, "a stranger is told nothing");
+        if let Some(newest) = self.newest {
+            assert_eq!(id, newest + 1, "each line once, in order, none left out");
+        } else if let Some(after) = self.resumed_after {
+            // Who has seen nothing yet gets what its session may have seen.
+            assert!(id == after + 1 || after == 0, "a resume leaves nothing out: {id} after {after}");
+        }
+        self.newest = Some(id);
+    }
+
+    /// In the place of a line comes word that it was deleted. By whom follows.
+    fn receive_gone(&mut self, id: u64, lines: &mut Lines) {
+        self.take_turn(id);
+        self.unexplained.insert(id);
+        lines.places_of_deleted += 1;
+        if let Some(line) = lines.by_id.get(&id) {
+            assert_eq!(line.event, None, "only what was said is deleted");
+            self.unconfirmed.retain(|said| *said != line.text);
+        }
+    }
+
+    /// Whether the client, which has received everything, knows who deleted what it did not get.
+    pub(crate) fn knows_who_deleted(&self) -> bool {
+        self.unexplained.is_empty()
+    }
+
+    fn receive_line(&mut self, line: &Line, lines: &mut Lines) {
         let Line { id, name, text, event, is_rogues, is_repeated, .. } = line;
         if self.newest.is_some_and(|newest| *id <= newest) && self.repeated.contains(text) {
             return;
         }
-        if let Some(newest) = self.newest {
-            assert_eq!(*id, newest + 1, "each line once, in order, none left out");
-        } else if let Some(after) = self.resumed_after {
-            // Who has seen nothing yet gets what its session may have seen.
-            assert!(*id == after + 1 || after == 0, "a resume leaves nothing out: {id} after {after}");
+        self.take_turn(*id);
+        let deleted = lines.deleted.get(id);
+        assert!(
+            deleted.is_none_or(|&before| self.begun_at <= before),
+            "line {id} was deleted, and {} had not begun to receive it",
+            self.person.name
+        );
+        lines.words_of_deleted += u64::from(deleted.is_some());
+        for deleted in &line.of {
+            self.unexplained.remove(deleted);
         }
-        self.newest = Some(*id);
         if *id > self.names_true_up_to {
             match event.as_deref() {
                 Some("enter") => assert!(self.names.insert(name.clone()), "{name} was in already"),
                 Some("leave") => assert!(self.names.remove(name), "{name} was not in"),
+                Some("delete") => assert!(self.names.contains(name), "{name} deletes and is not in"),
                 Some(other) => panic!("no such event: {other}"),
                 None => {
                     assert!(self.names.contains(name), "{name} speaks and is not in");

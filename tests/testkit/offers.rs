@@ -61,6 +61,11 @@ impl Offers {
         }
     }
 
+    /// Nothing is promised of these lines any more: nobody may ever receive them.
+    pub(crate) fn forget(&mut self, is_forgotten: impl Fn(usize) -> bool) {
+        self.lines.retain(|line| !is_forgotten(line.number));
+    }
+
     /// Whether all lines have been offered to all members.
     pub(crate) fn are_complete(&self) -> bool {
         self.lines.iter().all(|line| line.waiting.is_empty())

@@ -234,6 +234,11 @@ impl Shell {
         (taken, socket.reader.read(&unsent[..taken]))
     }
 
+    /// Whether a peer has received a frame in part.
+    pub(crate) fn is_in_a_frame(&self, id: ClientId) -> bool {
+        self.sockets.get(&id).is_some_and(|socket| !socket.reader.is_whole())
+    }
+
     /// Says what was taken.
     pub(crate) fn wrote(&mut self, id: ClientId, bytes: usize) {
         self.driver.handle(Input::Wrote { id, bytes });

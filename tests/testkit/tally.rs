@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-pub(crate) const KINDS: [&str; 29] = [
+pub(crate) const KINDS: [&str; 32] = [
     "address full",
     "attack",
     "bytes",
     "closed without a word",
+    "deleted",
+    "deleted while it was received",
     "flood in a gap",
     "gap",
     "input in a gap",
@@ -23,6 +25,7 @@ pub(crate) const KINDS: [&str; 29] = [
     "name changed hands",
     "name refused",
     "offered to all",
+    "place of a deleted line",
     "place refused",
     "resume",
     "said again",

@@ -7,6 +7,7 @@
 //! - who is not in receives no line of the room; who is receives all lines from one on, in order, and the
 //!   same as the others;
 //! - who comes back misses nothing, or is told of a gap;
+//! - once somebody has received that a line is deleted, only who had begun to receive it gets its words;
 //! - nobody enters but with a code or a token of their own, and nobody speaks for others;
 //! - each line is offered to each member within a number of writes, whatever others send;
 //! - a client that answers, however slowly it reads and however long the process was stopped, is not closed
@@ -170,6 +171,7 @@ impl World {
             mail_budget: choices.chance(has_budget).then_some(budget),
             connections_max: if is_swarm { 90 } else { 4 + choices.index(36) },
             connections_per_address: if is_swarm { 64 } else { 2 + choices.index(18) },
+            moderators: MODERATORS.map(|moderator| PEOPLE[moderator].email.to_owned()).to_vec(),
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
             ..Settings::default()
         };
@@ -186,7 +188,7 @@ impl World {
             silent_at: Moment::from_ms(0),
             step: 0,
             clients: BTreeMap::new(),
-            lines: Lines::default(),
+            lines: Lines::of(MODERATORS.map(|moderator| PEOPLE[moderator].name)),
             codes: Vec::new(),
             mails: Vec::new(),
             sessions: Vec::new(),
@@ -233,6 +235,9 @@ impl World {
             self.come_to_rest();
         }
         self.tally.count("line", self.lines.len() as u64);
+        self.tally.count("deleted", self.lines.deletes() as u64);
+        self.tally.count("deleted while it was received", self.lines.words_of_deleted);
+        self.tally.count("place of a deleted line", self.lines.places_of_deleted);
         self.tally.count("offered to all", u64::from(self.offers.longest > 0));
         self.tally.clone()
     }
@@ -433,6 +438,7 @@ impl World {
         let is_probe = self.shell.driver.server.is_blocked(id);
         let unsent = self.shell.offer(id);
         let most = if is_short { self.choices.index(unsent.len() + 1) } else { unsent.len() };
+        let (was_in_a_frame, deletes) = (self.shell.is_in_a_frame(id), self.lines.deletes());
         let (taken, received) = self.shell.take(id, &unsent, most);
         self.tally.count("short write", u64::from(taken < unsent.len()));
         self.tally.count("bytes", taken as u64);
@@ -443,9 +449,13 @@ impl World {
         let shares = 2 + self.text_bytes / (WRITE_SHARE_BYTES / 2) as u64;
         let bound = (2 * self.clients.len() as u64 + OFFER_WRITES_MORE) * shares;
         let was_member = self.clients.get(&id).is_some_and(|client| client.phase == Phase::Member);
+        let mut goes_on = was_in_a_frame;
         for received in received {
+            self.begin_frame(id, goes_on, deletes);
             self.receive(id, received);
+            goes_on = false;
         }
+        self.begin_frame(id, goes_on, deletes);
         // A full socket that takes a few bytes is still full.
         self.update_offers(id, taken == unsent.len() && !is_probe, unsent.len());
         self.offers.check(self.shell.writes, bound);
@@ -454,6 +464,13 @@ impl World {
         }
         self.gap();
         self.shell.wrote(id, taken);
+    }
+
+    /// A client receives a frame, which it had begun before or begins now, with so many lines deleted.
+    fn begin_frame(&mut self, id: ClientId, goes_on: bool, deletes: usize) {
+        if let Some(client) = self.clients.get_mut(&id).filter(|_| !goes_on) {
+            client.begun_at = deletes;
+        }
     }
 
     /// Lines are promised to members that take everything at once, from when they have caught up.
@@ -639,6 +656,7 @@ impl World {
                 self.shell.unread(client.id) > 0 || !self.shell.driver.server.wants_read(client.id);
             if client.newest.is_some() && !is_slowed {
                 assert_eq!(client.newest, newest, "{} has received everything", client.person.name);
+                assert!(client.knows_who_deleted(), "{} knows who deleted what", client.person.name);
                 assert!(
                     client.is_garbled || client.unconfirmed.is_empty(),
                     "what {} said was passed on: {:?}",
@@ -710,6 +728,9 @@ const PEOPLE: [Person; 15] = [
     person("tom", "tom@example.org", "tom"),
     person("zoe", "zoe@example.org", "zoe"),
 ];
+
+/// Who moderates, as places in [`PEOPLE`].
+const MODERATORS: [usize; 2] = [0, 6];
 
 const fn person(name: &'static str, email: &'static str, likeness: &'static str) -> Person {
     Person { name, email, likeness }

@@ -13,6 +13,7 @@ pub(crate) enum Failure {
     BadCommand(Command),
     NotModerator,
     NoSuchName,
+    NoSuchLine,
     IsModerator,
     /// Not a time up to this one.
     BadTime(Duration),
@@ -35,6 +36,7 @@ impl Failure {
             Self::BadCommand(_) => "bad-command",
             Self::NotModerator => "not-moderator",
             Self::NoSuchName => "no-such-name",
+            Self::NoSuchLine => "no-such-line",
             Self::IsModerator => "is-moderator",
             Self::BadTime(_) => "bad-time",
             Self::TooMany => "too-many",
@@ -55,6 +57,7 @@ impl Failure {
             }
             Self::NotModerator => "Only moderators can do that.".to_owned(),
             Self::NoSuchName => "Nobody is known by that name.".to_owned(),
+            Self::NoSuchLine => "There is no such line to delete.".to_owned(),
             Self::IsModerator => "That is a moderator.".to_owned(),
             Self::BadTime(most) => {
                 format!("That is not a time such as 30s, 10m, 2h or 7d, of at most {}.", in_words(most))
@@ -78,6 +81,7 @@ impl Failure {
             | Self::BadCommand(_)
             | Self::NotModerator
             | Self::NoSuchName
+            | Self::NoSuchLine
             | Self::IsModerator
             | Self::BadTime(_)
             | Self::TooMany

@@ -22,6 +22,7 @@ pub(crate) enum Command {
     Help,
     Topic,
     Who,
+    Delete,
     Kick,
     Mute,
     Unmute,
@@ -163,7 +164,7 @@ const fn moderator(word: &'static str, command: Command, usage: &'static str, ef
 }
 
 /// Every command, in the order of `/help`.
-pub(crate) const COMMANDS: [Row; 12] = [
+pub(crate) const COMMANDS: [Row; 13] = [
     all("help", Command::Help, "/help", "lists the commands"),
     all(
         "topic",
@@ -172,6 +173,12 @@ pub(crate) const COMMANDS: [Row; 12] = [
         "shows the topic; moderators set it with /topic TEXT and remove it with /topic -",
     ),
     all("who", Command::Who, "/who NAME", "says how long someone has been here"),
+    all(
+        "delete",
+        Command::Delete,
+        "/delete [N|#ID] (moderators also: /delete NAME [N|all])",
+        "takes back your newest line, the N newest (1 to 200), or the one with that id; moderators delete any",
+    ),
     moderator("kick", Command::Kick, "/kick NAME [WHY]", "logs someone out"),
     moderator(
         "mute",

@@ -2,7 +2,7 @@
 //! would try who wants to be in where they don't belong.
 
 use super::places::PROXY;
-use super::{Sent, World};
+use super::{PEOPLE, Sent, World};
 use crate::testkit::client::{Asked, Client, PING_PAYLOAD, PING_TEXT, Phase};
 use crate::testkit::codec::{CLOSE, PING, PONG, Received, TEXT, frame, upgrade};
 use crate::testkit::ledger::Stamp;
@@ -241,6 +241,7 @@ impl World {
             6..12 => return self.shell.send(client.id, &frame(PING, PING_PAYLOAD, [7; 4])),
             12..16 => json!({"type": 9, "text": PING_TEXT}),
             16..20 => return self.say_again(client),
+            20..28 => return self.delete(client),
             roll => {
                 // Long lines, so that the ring laps those who do not read.
                 let padding = if roll < self.nature.loudness { 60_000 } else { 0 };
@@ -286,6 +287,54 @@ impl World {
         client.repeated.insert(text.clone());
         self.lines.repeated.insert(text);
         self.tally.count("said again", 1);
+    }
+
+    /// Deletes what it may, or tries to delete what it may not.
+    fn delete(&mut self, client: &mut Client) {
+        // What is said meanwhile on another connection would be deleted instead.
+        if !self.ledger.has_no_rate()
+            || self.shell.unread(client.id) > 0
+            || !self.shell.driver.server.wants_read(client.id)
+        {
+            return;
+        }
+        let command = match self.choices.below(8) {
+            0..4 => {
+                let are_said = self.choices.chance(900);
+                let ids = self.lines.ids(are_said);
+                // The newest are still on their way to some.
+                let newest = ids.len().saturating_sub(1 + self.choices.index(8));
+                let Some(id) = ids.get(newest) else { return };
+                format!("/delete #{id}")
+            }
+            4..6 => {
+                self.expect_deletes(client, client.person.likeness);
+                format!("/delete {}", self.choices.pick(&["", "1", "3"]))
+            }
+            _ => {
+                let person = self.choices.pick(&PEOPLE);
+                self.expect_deletes(client, person.likeness);
+                format!("/delete @{} {}", person.name, self.choices.pick(&["", "2", "all"]))
+            }
+        };
+        self.send(client, &json!({"type": 1, "text": command}).to_string());
+        while self.read_some(client.id) > 0 {}
+    }
+
+    /// Lines that nobody has received yet may be deleted, of people who look like this.
+    fn expect_deletes(&mut self, client: &mut Client, likeness: &str) {
+        let others = self.clients.values_mut().filter(|other| other.person.likeness == likeness);
+        for client in others {
+            client.unconfirmed.clear();
+        }
+        if client.person.likeness == likeness {
+            client.unconfirmed.clear();
+        }
+        let is_theirs = |number: usize| {
+            let user = self.texts.get(number).map(|sent| sent.user);
+            PEOPLE.iter().any(|person| Some(person.name) == user && person.likeness == likeness)
+        };
+        self.offers.forget(is_theirs);
     }
 
     /// A client logs out, and so do all connections of its session: what they have said may be lost.
@@ -347,7 +396,14 @@ impl World {
         let (phase, newest) = (client.phase, client.newest);
         let (codes_sent, names_refused, notices) =
             (client.codes_sent, client.names_refused, client.notices.len());
+        let places_of_deleted = self.lines.places_of_deleted;
         let answer = client.receive(received, &mut self.lines);
+        let is_deleted = self.lines.places_of_deleted > places_of_deleted;
+        let is_unknown = client.newest.is_some_and(|newest| self.lines.number(newest).is_none());
+        if is_deleted && is_unknown && !self.lines.rogues.is_empty() {
+            // What they have sent may have deleted a line that nobody has received.
+            self.offers.forget(|_| true);
+        }
         let at = Stamp { since: client.asked_at, by: self.shell.driver.now.moment };
         let has_asked = client.asked == Asked::Code;
         if client.codes_sent > codes_sent {
