@@ -126,6 +126,44 @@ pub fn is_line_of(json: &[u8], name: &str, reference: &str) -> bool {
     })
 }
 
+/// A line of the room as it stands in the log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LoggedLine<'a> {
+    /// Its id.
+    pub id: u64,
+    /// The name of its sender.
+    pub name: Cow<'a, str>,
+    /// Its text.
+    pub text: Cow<'a, str>,
+    /// What it announces, if nobody said it.
+    pub event: Option<Cow<'a, str>>,
+}
+
+/// Parses the JSON of a line of the room. `None`: it is no line, or not any more.
+#[must_use]
+pub fn parse_line(json: &[u8]) -> Option<LoggedLine<'_>> {
+    let line: RawLine<'_> = serde_json::from_slice(json).ok()?;
+    (line.kind == types::TEXT).then(|| LoggedLine {
+        id: line.id,
+        name: line.user.name.0,
+        text: line.text.0,
+        event: line.event.map(|event| event.0),
+    })
+}
+
+#[derive(Deserialize)]
+struct RawLine<'a> {
+    #[serde(rename = "type")]
+    kind: i64,
+    id: u64,
+    #[serde(borrow)]
+    user: SaidBy<'a>,
+    #[serde(borrow)]
+    text: Text<'a>,
+    #[serde(borrow)]
+    event: Option<Text<'a>>,
+}
+
 #[derive(Deserialize)]
 struct SaidLine<'a> {
     #[serde(borrow)]
@@ -569,6 +607,27 @@ mod tests {
         ];
         for json in rows {
             assert_eq!(parse(json), None, "{json:.100}");
+        }
+    }
+
+    #[test]
+    fn what_is_a_line_of_the_log() {
+        let line = |text: &'static str, event| Line {
+            time: 5,
+            name: "ada",
+            text,
+            event,
+            reference: Some("r"),
+            details: Details::default(),
+        };
+        for (text, event) in [("a\"b\u{1}", None), ("entered chat", Some("enter"))] {
+            let json = written(&ServerMessage::line(7, &line(text, event)));
+            let expected =
+                LoggedLine { id: 7, name: "ada".into(), text: text.into(), event: event.map(Cow::Borrowed) };
+            assert_eq!(parse_line(json.as_bytes()), Some(expected), "{json}");
+        }
+        for json in [r#"{"type":10,"id":7}    "#, &written(&ServerMessage::aside(5, "ada", "hi")), "", "[]"] {
+            assert_eq!(parse_line(json.as_bytes()), None, "{json}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod doctor;
+mod door;
 mod http_answers;
 mod http_faults;
 mod life;
@@ -17,6 +18,7 @@ mod messages;
 mod moderation;
 mod old_client;
 mod patience;
+mod reports;
 mod resume;
 mod room;
 mod service_manager;
