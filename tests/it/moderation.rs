@@ -381,6 +381,56 @@ fn a_full_table_refuses_the_next_ban_and_keeps_all_others() {
 }
 
 #[test]
+fn names_are_found_however_they_are_typed_and_a_slip_in_an_address_is_no_name() {
+    let server = Plume::start(&MODERATED);
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    let mut band = Client::login_as(&server, "Example Org", "band@example.net");
+    ada.settle();
+    for typed in ["Bob", " @bob", "BOB\r\n", "b0b", "b\u{43e}b", "\u{ff22}ob", "bob,", "\u{200b}"] {
+        if typed == "\u{200b}" {
+            refused(&mut ada, &format!("/who {typed}"), "no-such-name");
+        } else {
+            told(&mut ada, &format!("/who {typed}"), "@Bob (");
+        }
+    }
+    for typed in ["example org", "@Example\r\n Org", "Example-0rg", "ex\u{430}mple org", "@example.org"] {
+        told(&mut ada, &format!("/who {typed}"), "@Example Org (");
+    }
+    for (typed, reason) in [
+        ("/ban bob@", "no-such-name"),
+        ("/ban @bob@", "no-such-name"),
+        ("/ban bob@ 5m spam", "no-such-name"),
+        ("/ban bob@example", "no-such-name"),
+        ("/ban b\u{43e}b@", "no-such-name"),
+        ("/ban bob\u{ff20}", "no-such-name"),
+        ("/ban example@org", "no-such-name"),
+        ("/ban <bob@example.org>", "no-such-name"),
+        ("/ban bob@example..org", "no-such-name"),
+        ("/unban bob@", "no-such-name"),
+        ("/kick bob@ now", "no-such-name"),
+        ("/mute bob@example 5m", "no-such-name"),
+        ("/who bob@", "no-such-name"),
+        (&*format!("/kick {}", "bob".repeat(21_000)), "no-such-name"),
+        (&*format!("/ban {}@example.org", "b".repeat(60_000)), "no-such-name"),
+    ] {
+        refused(&mut ada, typed, reason);
+    }
+    bob.settle();
+    acted(
+        &mut ada,
+        "/mute b\u{43e}b\r\n1h too\tloud",
+        &json!({"who": "Bob", "text": "muted @Bob for 1 hour: too loud"}),
+    );
+    // A domain is meant where no user is called just like that.
+    acted(&mut ada, "/ban @example.org", &json!({"who": "@example.org", "text": "banned @example.org"}));
+    band.settle();
+    band.say("still here");
+    band.expect_line("Example Org", "still here");
+    acted(&mut ada, "/kick @example\norg", &json!({"who": "Example Org"}));
+}
+
+#[test]
 fn slow_mode_counts_all_connections_of_a_person_together() {
     let server = Plume::start(&MODERATED);
     let mut ada = Client::login(&server, "Ada");
