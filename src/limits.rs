@@ -323,6 +323,31 @@ pub const BAN_MAX: Duration = Duration::from_hours(3_650 * 24);
 pub const SLOW_MAX: Duration = Duration::from_hours(6);
 /// Mailboxes whose newest line is remembered in slow mode; the oldest are evicted first.
 pub const SPOKEN_MAX: usize = NAMES_MAX;
+/// Invitations kept; above it, one is refused.
+pub const INVITATIONS_MAX: usize = 10_000;
+/// Invitations listed by `/invites`: as many as a person reads.
+pub const INVITATIONS_TOLD_MAX: usize = 100;
+/// Reports kept for moderators who are absent; the oldest makes room.
+pub const REPORTS_MAX: usize = 100;
+/// Reports that one mailbox may make within any [`REPORTS_WINDOW`]: more of them are a flood of its own.
+pub const REPORTS_PER_PERSON: usize = 3;
+/// See [`REPORTS_PER_PERSON`].
+pub const REPORTS_WINDOW: Duration = Duration::from_mins(10);
+/// Mailboxes whose reports are counted; the one that reported longest ago is evicted first.
+pub const REPORTERS_MAX: usize = NAMES_MAX;
+/// Bytes of a reported line that stand in the report: enough to find it again.
+pub const REPORT_QUOTE_BYTES_MAX: usize = 100;
+const _: () = assert!(
+    JSON_GROWTH * REPORTS_MAX * (2 * NAME_BYTES_MAX + REASON_BYTES_MAX + REPORT_QUOTE_BYTES_MAX + 100)
+        < LINE_FRAME_BYTES_MAX,
+    "all reports are one answer, no longer than the longest line"
+);
+/// How long a ban keeps new codes from the client network of the banned: a day, after which most home
+/// connections have another address, and somebody else has this one.
+pub const CLOSED_NETWORK_MAX: Duration = Duration::from_hours(24);
+/// Client networks that get no new codes; the oldest gives way. A moderator bans fewer people in a day.
+pub const CLOSED_NETWORKS_MAX: usize = 1_000;
+const _: () = assert!(CLOSED_NETWORK_MAX.as_secs() <= BAN_MAX.as_secs());
 /// Longest lock, and how long one lasts where no time is given: a room that is forgotten opens again.
 pub const LOCK_MAX: Duration = Duration::from_hours(24);
 /// Frames that `/delete` looks back for lines of a name: all that a newcomer can be shown.

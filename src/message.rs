@@ -130,17 +130,49 @@ pub fn is_line_of(json: &[u8], name: &str, reference: &str) -> bool {
     })
 }
 
-/// The name of the user who said the line of this JSON. `None`: it is not a line.
-#[must_use]
-pub fn sender_of(json: &[u8]) -> Option<Cow<'_, str>> {
-    serde_json::from_slice(json).ok().map(|line: SaidLine<'_>| line.user.name.0)
-}
-
 /// Appends the JSON that stands in the place of a deleted line, and spaces up to `bytes` in all.
 pub fn write_gone(id: u64, bytes: usize, out: &mut Vec<u8>) {
     let json = format!(r#"{{"type":{},"id":{id}}}"#, types::GONE);
     out.extend_from_slice(json.as_bytes());
     out.extend(std::iter::repeat_n(b' ', bytes.saturating_sub(json.len())));
+}
+
+/// A line of the room as it stands in the log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LoggedLine<'a> {
+    /// Its id.
+    pub id: u64,
+    /// The name of its sender.
+    pub name: Cow<'a, str>,
+    /// Its text.
+    pub text: Cow<'a, str>,
+    /// What it announces, if nobody said it.
+    pub event: Option<Cow<'a, str>>,
+}
+
+/// Parses the JSON of a line of the room. `None`: it is no line, or not any more.
+#[must_use]
+pub fn parse_line(json: &[u8]) -> Option<LoggedLine<'_>> {
+    let line: RawLine<'_> = serde_json::from_slice(json).ok()?;
+    (line.kind == types::TEXT).then(|| LoggedLine {
+        id: line.id,
+        name: line.user.name.0,
+        text: line.text.0,
+        event: line.event.map(|event| event.0),
+    })
+}
+
+#[derive(Deserialize)]
+struct RawLine<'a> {
+    #[serde(rename = "type")]
+    kind: i64,
+    id: u64,
+    #[serde(borrow)]
+    user: SaidBy<'a>,
+    #[serde(borrow)]
+    text: Text<'a>,
+    #[serde(borrow)]
+    event: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -597,6 +629,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_a_line_of_the_log() {
+        let line = |text: &'static str, event| Line {
+            time: 5,
+            name: "ada",
+            text,
+            event,
+            reference: Some("r"),
+            details: Details::default(),
+        };
+        for (text, event) in [("a\"b\u{1}", None), ("entered chat", Some("enter"))] {
+            let json = written(&ServerMessage::line(7, &line(text, event)));
+            let expected =
+                LoggedLine { id: 7, name: "ada".into(), text: text.into(), event: event.map(Cow::Borrowed) };
+            assert_eq!(parse_line(json.as_bytes()), Some(expected), "{json}");
+        }
+        for json in [r#"{"type":10,"id":7}    "#, &written(&ServerMessage::aside(5, "ada", "hi")), "", "[]"] {
+            assert_eq!(parse_line(json.as_bytes()), None, "{json}");
+        }
+    }
+
+    #[test]
     fn a_text_without_escapes_is_not_copied() {
         let Some(ClientMessage::Text { text: Cow::Borrowed("hi"), .. }) = parse(r#"{"type":1,"text":"hi"}"#)
         else {
@@ -697,18 +750,7 @@ mod tests {
             write_gone(id, bytes, &mut out);
             assert_eq!(str::from_utf8(&out), Ok(json));
             assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
-            assert_eq!(sender_of(&out), None);
+            assert_eq!(parse_line(&out), None);
         }
-    }
-
-    #[test]
-    fn who_said_a_line_is_read_from_it() {
-        for name in ["ada", "a\"d\\a", "\u{1f98a} fox"] {
-            let details = Details::default();
-            let line = Line { time: 5, name, text: "hi", event: None, reference: None, details };
-            let json = written(&ServerMessage::line(7, &line));
-            assert_eq!(sender_of(json.as_bytes()).as_deref(), Some(name));
-        }
-        assert_eq!(sender_of(b""), None);
     }
 }

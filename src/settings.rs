@@ -1,7 +1,10 @@
 //! The operator's choices that the server needs. Plain data, checked by `config.rs`.
 
 use crate::limits::{TRUSTED_IPV4_PREFIX_MIN, TRUSTED_IPV6_PREFIX_MIN};
+use crate::users::address_pattern::AddressPattern;
+use crate::users::email::EmailKey;
 use ipnet::IpNet;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -33,14 +36,21 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins that may connect besides the server's own: `scheme://host[:port]`, in lower case.
     pub origins: Vec<String>,
-    /// Email addresses of the moderators.
-    pub moderators: Vec<String>,
-    /// Email addresses that may come in besides the moderators', or `@domain` or `@.domain`; `None`: all may.
-    pub allow: Option<Vec<String>>,
-    /// Email addresses that may not, in the same form. They win over `allow`.
-    pub deny: Vec<String>,
+    /// Who has a say, and who may come in.
+    pub door: Door,
     /// The topic of the room at start.
     pub topic: Option<String>,
+}
+
+/// Who has a say, and who may come in. `config` parses it; the default has no moderators and admits all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Door {
+    /// The moderators, who are always admitted.
+    pub(crate) moderators: BTreeSet<EmailKey>,
+    /// Who is admitted besides the moderators and those whom they invite; `None`: everybody.
+    pub(crate) allow: Option<Vec<AddressPattern>>,
+    /// Who is not. It wins over `allow`.
+    pub(crate) deny: Vec<AddressPattern>,
 }
 
 /// The email budget of the whole server.
@@ -101,9 +111,7 @@ impl Default for Settings {
             connections_per_address: 64,
             trusted_proxies: Vec::new(),
             origins: Vec::new(),
-            moderators: Vec::new(),
-            allow: None,
-            deny: Vec::new(),
+            door: Door::default(),
             topic: None,
         }
     }

@@ -8,6 +8,7 @@ pub(crate) mod logins;
 pub(crate) mod mail_limits;
 pub(crate) mod names;
 pub(crate) mod network_shares;
+pub(crate) mod reports;
 pub(crate) mod rules;
 pub(crate) mod sessions;
 pub(crate) mod user_name;
@@ -29,13 +30,14 @@ use mail_limits::{MailLimits, Wanted};
 use names::{NameError, Names, UserId};
 use network_shares::network_of;
 use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
+use reports::{Received, Reports, TooManyReports};
 use rules::{Rule, Rules, Silence, TableFull};
 use sessions::{SessionId, Sessions, Token};
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
-use user_name::{UserName, UserNameError};
+use user_name::{TypedName, UserName, UserNameError};
 
 /// All that the server knows of people.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ pub(crate) struct Users {
     logins: Logins,
     mail_limits: MailLimits,
     rules: Rules,
+    reports: Reports,
     rng: ChaCha20Rng,
     run: String,
 }
@@ -169,6 +172,7 @@ impl Users {
             logins: Logins::new(settings.code_ttl),
             mail_limits: MailLimits::new(mail_rate),
             rules: Rules::new(settings),
+            reports: Reports::default(),
             rng,
             run,
         }
@@ -206,7 +210,7 @@ impl Users {
         let Asker { connection, address, former, mails } = asker;
         let name = UserName::parse(name);
         let email = Email::parse(email);
-        if email.as_ref().is_some_and(|email| !self.rules.admits(now, &email.key())) {
+        if email.as_ref().is_some_and(|email| !self.admits_from(now, email, address)) {
             return Err(HelloError::NotAdmitted(name.ok()));
         }
         let name = name.map_err(HelloError::BadName)?;
@@ -246,6 +250,16 @@ impl Users {
             Delivery::Mail(Mail { id, to, name, code })
         };
         Ok(Hello { flow, flow_token, name, code_chars: code.unusual_chars(), delivery })
+    }
+
+    /// Whether the address may come in, and ask for a code from this client network. A network that a ban has
+    /// closed gets codes only for those who own a name or are invited: the neighbours who were here before.
+    fn admits_from(&self, now: Moment, email: &Email, network: Option<IpAddr>) -> bool {
+        let key = email.key();
+        let is_closed = network.is_some_and(|network| self.rules.is_closed(now, network));
+        let is_known =
+            || self.rules.is_moderator(&key) || self.rules.is_invited(&key) || self.names.owns_any(email);
+        self.rules.admits(now, &key) && (!is_closed || is_known())
     }
 
     /// How long the address has to wait because it would be new under this name in a locked room.
@@ -306,7 +320,7 @@ impl Users {
     pub(crate) fn resume(&mut self, now: Moment, token: &str) -> Result<Entered, ResumeError> {
         let (session, user) = self.sessions.find(token).ok_or(ResumeError::Invalid)?;
         let name = self.names.get(user).ok_or(ResumeError::Invalid)?.clone();
-        if !self.names.email(user).is_some_and(|email| self.rules.admits(now, email)) {
+        if !self.names.email(user).is_some_and(|email| self.rules.readmits(now, email)) {
             return Err(ResumeError::NotAdmitted(name));
         }
         Ok(Entered { session, user, token: token.to_owned(), name })
@@ -324,12 +338,48 @@ impl Users {
         &self.rules
     }
 
-    /// Changes the rules.
+    /// Changes the rules. A ban voids the login codes of the banned.
     ///
     /// # Errors
-    /// If there are too many bans or mutes.
+    /// If there are too many bans, mutes or invitations.
     pub(crate) fn set_rule(&mut self, now: Moment, rule: Rule) -> Result<(), TableFull> {
-        self.rules.set(now, rule)
+        let banned = match &rule {
+            Rule::Ban(pattern, ..) => Some(pattern.clone()),
+            Rule::Mute(..)
+            | Rule::Unmute(_)
+            | Rule::Unban(_)
+            | Rule::Invite(_)
+            | Rule::Uninvite(_)
+            | Rule::Slow(_)
+            | Rule::Lock(_)
+            | Rule::Topic(_) => None,
+        };
+        self.rules.set(now, rule)?;
+        if let Some(pattern) = banned {
+            self.logins.void_codes_of(|email| self.rules.is_ban_for(&pattern, email));
+        }
+        Ok(())
+    }
+
+    /// The reports that are kept.
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
+    /// Keeps a report of a user.
+    ///
+    /// # Errors
+    /// If the user's mailbox has reported too often.
+    pub(crate) fn report(
+        &mut self,
+        now: Moment,
+        user: UserId,
+        text: &str,
+    ) -> Result<Received, TooManyReports> {
+        let (Some(mailbox), Some(name)) = (self.mailbox(user), self.name(user)) else {
+            return Ok(Received::Again);
+        };
+        self.reports.add(now, mailbox, name, text.into())
     }
 
     /// Whether the user's address is a moderator's.
@@ -357,9 +407,9 @@ impl Users {
         }
     }
 
-    /// The known user whom a name means.
-    pub(crate) fn named(&self, name: &UserName) -> Option<UserId> {
-        self.names.named(name)
+    /// The known user whom a typed name means.
+    pub(crate) fn named(&self, typed: &str) -> Option<UserId> {
+        self.names.named(&TypedName::read(typed))
     }
 
     /// The name of a known user.
@@ -394,15 +444,15 @@ impl Users {
         self.sessions.of(user)
     }
 
-    /// Known users whom a ban with this pattern is for: moderators are safe from it.
+    /// Known users whom a ban with this pattern is for.
     pub(crate) fn banned_by(&self, pattern: &AddressPattern) -> Vec<UserId> {
-        let is_meant = |email: &EmailKey| match pattern {
-            AddressPattern::Address(mailbox) => email.mailbox() == *mailbox,
-            AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_) => pattern.matches(email),
-        };
         let users = self.names.addresses();
-        let banned = users.filter(|(_, email)| is_meant(email) && !self.rules.is_moderator(email));
-        banned.map(|(user, _)| user).collect()
+        users.filter(|(_, email)| self.rules.is_ban_for(pattern, email)).map(|(user, _)| user).collect()
+    }
+
+    /// The client network of a user's newest connection, if a ban may close it.
+    pub(crate) fn network(&self, user: UserId) -> Option<IpAddr> {
+        self.names.network(user)
     }
 
     /// How fast a user talks, over all connections.
@@ -422,9 +472,9 @@ impl Users {
 
     /// A session has one more connection. One that has just begun is connected at once, or it would never
     /// expire.
-    pub(crate) fn connect(&mut self, session: SessionId, user: UserId) {
+    pub(crate) fn connect(&mut self, session: SessionId, user: UserId, network: Option<IpAddr>) {
         self.sessions.connect(session);
-        self.names.connect(user);
+        self.names.connect(user, network);
     }
 
     /// A connection of a session is gone. Gives the user whose last connection it was.
@@ -455,6 +505,7 @@ impl Users {
         self.sessions.forget_expired(now);
         self.names.forget_expired(now);
         self.mail_limits.forget_expired(now);
+        self.reports.forget_expired(now);
     }
 
     /// When there is something to do without anybody asking.
@@ -464,6 +515,7 @@ impl Users {
             self.sessions.next_deadline(),
             self.names.next_deadline(),
             self.mail_limits.next_deadline(),
+            self.reports.next_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -487,6 +539,7 @@ impl Users {
             Usage::new("mails on their way", self.mail_limits.on_their_way(), usize::MAX),
         ];
         counts.extend(self.rules.usage());
+        counts.extend(self.reports.usage());
         counts
     }
 }

@@ -66,13 +66,14 @@ const LAYERS: [(&str, &[&str]); 14] = [
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one
 /// place. What follows from connections and from time is no entry.
-const CHANGES: [(&str, &[&str]); 13] = [
+const CHANGES: [(&str, &[&str]); 14] = [
     ("self.users.hello(", &["server::entry"]),
     ("self.users.auth(", &["server::entry"]),
     ("self.users.resume(", &["server::entry"]),
     ("self.users.connect(", &["server::entry"]),
     ("self.users.log_out(", &["server::entry"]),
     ("self.users.set_rule(", &["server::entry"]),
+    ("self.users.report(", &["server::entry"]),
     // A part of the entry of a line.
     ("self.users.count_line(", &["server::member"]),
     ("self.users.mail_done(", &["server::entry"]),

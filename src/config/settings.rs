@@ -2,7 +2,7 @@
 
 use super::mail::{DOMAIN, FROM, KEY, KEY_FILE, SMTP, SMTP_CA, SMTP_FILE};
 use super::values::{
-    Checked, address_patterns, addresses, api_base, api_key, domain, level, listen, networks, origins,
+    Checked, allow, api_base, api_key, deny, domain, level, listen, moderators, networks, origins,
     production, put, seconds, site_name, size, topic, whole,
 };
 use super::{Draft, sender, smtp_url};
@@ -128,19 +128,19 @@ pub(super) static SETTINGS: &[Setting] = &[
         variable: MODERATORS,
         default: Words("none"),
         meaning: "Email addresses of the moderators, separated by commas. They are always admitted.",
-        set: |draft, value| put(&mut draft.config.settings.moderators, addresses(value)),
+        set: |draft, value| put(&mut draft.config.settings.door.moderators, moderators(value)),
     },
     Setting {
         variable: ALLOW,
         default: Words("everybody"),
-        meaning: "Who else may come in: addresses, @example.org, or @.example.org (and below), by commas.",
-        set: |draft, value| put(&mut draft.config.settings.allow, address_patterns(value).map(Some)),
+        meaning: "Who else may come in: addresses, @example.org, @.example.org (and below), or invited.",
+        set: |draft, value| put(&mut draft.config.settings.door.allow, allow(value).map(Some)),
     },
     Setting {
         variable: DENY,
         default: Words("none"),
-        meaning: "Who may not, in the same form; it wins over PLUME_ALLOW.",
-        set: |draft, value| put(&mut draft.config.settings.deny, address_patterns(value)),
+        meaning: "Who may not: addresses, @example.org or @.example.org; it wins over PLUME_ALLOW.",
+        set: |draft, value| put(&mut draft.config.settings.door.deny, deny(value)),
     },
     Setting {
         variable: "PLUME_TOPIC",

@@ -16,20 +16,23 @@ impl Display for Summary<'_> {
             MailSettings::Mailgun(_) => ("production", "mailgun"),
             MailSettings::Smtp(_) => ("production", "smtp"),
         };
+        let allow = match &settings.door.allow {
+            Some(allow) if allow.is_empty() => "invited".to_owned(),
+            allow => allow.as_ref().map_or(0, Vec::len).to_string(),
+        };
         let page = if config.static_dir.is_some() { "folder" } else { "built-in" };
         write!(
             f,
             "mode={mode} mail={mail} page={page} connections={} per_address={} rate={} history={} \
-             trusted_proxies={} origins={} moderators={} allow={} deny={}",
+             trusted_proxies={} origins={} moderators={} allow={allow} deny={}",
             settings.connections_max,
             settings.connections_per_address,
             settings.messages_per_second,
             settings.history_lines,
             settings.trusted_proxies.len(),
             settings.origins.len(),
-            settings.moderators.len(),
-            settings.allow.as_ref().map_or(0, Vec::len),
-            settings.deny.len(),
+            settings.door.moderators.len(),
+            settings.door.deny.len(),
         )
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::{SITE_NAME_BYTES_MAX, TOPIC_BYTES_MAX};
+use crate::users::email::EmailKey;
 
 type Vars<'a> = &'a [(&'a str, &'a str)];
 
@@ -325,9 +326,9 @@ fn read(variable: &str, value: &str) -> Option<String> {
         "PLUME_LISTEN" => config.listen.to_string(),
         "PLUME_NAME" => config.settings.name,
         "PLUME_ORIGINS" => config.settings.origins.join(" "),
-        "PLUME_MODERATORS" => config.settings.moderators.join(" "),
-        "PLUME_ALLOW" => config.settings.allow?.join(" "),
-        "PLUME_DENY" => config.settings.deny.join(" "),
+        "PLUME_MODERATORS" => joined(config.settings.door.moderators.iter().map(EmailKey::as_str)),
+        "PLUME_ALLOW" => joined(config.settings.door.allow?),
+        "PLUME_DENY" => joined(config.settings.door.deny),
         "PLUME_TOPIC" => config.settings.topic?,
         "PLUME_MAIL_FROM" => mailgun.from.to_string(),
         "MAILGUN_DOMAIN" => mailgun.domain,
@@ -335,6 +336,10 @@ fn read(variable: &str, value: &str) -> Option<String> {
         KEY => mailgun.api_key,
         other => panic!("{other} has no place here"),
     })
+}
+
+fn joined(parts: impl IntoIterator<Item = impl ToString>) -> String {
+    parts.into_iter().map(|part| part.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -368,10 +373,16 @@ fn words_and_addresses() {
             "ada@example.org,@Example.com, @.example.net",
             Some("ada@example.org @example.com @.example.net"),
         ),
+        ("PLUME_ALLOW", "invited", Some("")),
+        ("PLUME_ALLOW", " invited ,@example.org", Some("@example.org")),
+        ("PLUME_ALLOW", "uninvited", None),
         ("PLUME_ALLOW", "example.org", None),
         ("PLUME_ALLOW", " , ", None),
         ("PLUME_DENY", "@.example.net", Some("@.example.net")),
         ("PLUME_DENY", "invited", None),
+        ("PLUME_DENY", "@example.org,invited", None),
+        ("PLUME_MODERATORS", "invited", None),
+        ("PLUME_MODERATORS", "ada@example.org,@.example.org", None),
         ("PLUME_TOPIC", " Tea at four ", Some("Tea at four")),
         ("PLUME_TOPIC", " ", None),
         ("PLUME_TOPIC", "a\nb", None),

@@ -6,7 +6,9 @@ use crate::base::visible::has_visible;
 use crate::limits::{SITE_NAME_BYTES_MAX, TOPIC_BYTES_MAX};
 use crate::log_event::Level;
 use crate::users::address_pattern::AddressPattern;
+use crate::users::email::EmailKey;
 use ipnet::IpNet;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -103,28 +105,40 @@ pub(super) fn origins(value: &str) -> Checked<Vec<String>> {
         .ok_or_else(|| "origins such as https://plume.chat, separated by commas, without paths".to_owned())
 }
 
-/// Parses email addresses, separated by commas: at least one.
-pub(super) fn addresses(value: &str) -> Checked<Vec<String>> {
-    let is_address = |pattern: &AddressPattern| matches!(pattern, AddressPattern::Address(_));
-    patterns(value, is_address, "email addresses such as ada@example.org")
-}
-
-/// Parses email addresses and domains, separated by commas: at least one. A setting that has only commas
-/// would otherwise shut everyone out.
-pub(super) fn address_patterns(value: &str) -> Checked<Vec<String>> {
-    patterns(value, |_| true, "email addresses, @example.org, or @.example.org for it and all below")
-}
-
-/// The error names the entry by its number: it may be a person's address with a slip of the pen in it.
-fn patterns(value: &str, is_allowed: impl Fn(&AddressPattern) -> bool, what: &str) -> Checked<Vec<String>> {
-    let parts = value.split(',').map(str::trim).zip(1..).filter(|(part, _)| !part.is_empty());
-    let parse = |(part, number): (&str, usize)| {
-        let pattern = AddressPattern::parse(part).filter(&is_allowed);
-        let must_be = || format!("{what}, separated by commas; number {number} is none");
-        pattern.map(|pattern| pattern.to_string()).ok_or_else(must_be)
+/// Parses the addresses of moderators: at least one. Power belongs to addresses, so a domain is none.
+pub(super) fn moderators(value: &str) -> Checked<BTreeSet<EmailKey>> {
+    let parse = |part: &str| match AddressPattern::parse(part)? {
+        AddressPattern::Address(email) => Some(email),
+        AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_) => None,
     };
-    let patterns = parts.map(parse).collect::<Checked<Vec<_>>>()?;
-    if patterns.is_empty() { Err(format!("{what}, separated by commas")) } else { Ok(patterns) }
+    Ok(list(value, parse, "email addresses such as ada@example.org")?.into_iter().collect())
+}
+
+/// Parses who is admitted: at least one entry. The word `invited` adds nobody: whom moderators invite comes
+/// in anyway.
+pub(super) fn allow(value: &str) -> Checked<Vec<AddressPattern>> {
+    let parse = |part: &str| match part {
+        "invited" => Some(None),
+        part => AddressPattern::parse(part).map(Some),
+    };
+    let what = "email addresses, @example.org, @.example.org for it and all below, or invited";
+    Ok(list(value, parse, what)?.into_iter().flatten().collect())
+}
+
+/// Parses who is not admitted: at least one entry.
+pub(super) fn deny(value: &str) -> Checked<Vec<AddressPattern>> {
+    list(value, AddressPattern::parse, "email addresses, @example.org, or @.example.org for it and all below")
+}
+
+/// Parses entries that are separated by commas. One that has only commas would admit or refuse the wrong
+/// people in silence. The error names the entry by its number: it may be a person's address with a slip of
+/// the pen in it.
+fn list<T>(value: &str, parse: impl Fn(&str) -> Option<T>, what: &str) -> Checked<Vec<T>> {
+    let parts = value.split(',').map(str::trim).zip(1..).filter(|(part, _)| !part.is_empty());
+    let must_be = |number: i32| format!("{what}, separated by commas; number {number} is none");
+    let entries = parts.map(|(part, number)| parse(part).ok_or_else(|| must_be(number)));
+    let entries = entries.collect::<Checked<Vec<_>>>()?;
+    if entries.is_empty() { Err(format!("{what}, separated by commas")) } else { Ok(entries) }
 }
 
 pub(super) fn topic(value: &str) -> Checked<String> {

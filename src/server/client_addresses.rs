@@ -166,6 +166,16 @@ impl ClientAddresses {
         self.known.get(key).map(|client| client.network)
     }
 
+    /// The network of a client that a ban may close for new codes. `None`: it is nobody's own, but a
+    /// proxy's, or private.
+    pub(crate) fn closable_network(&self, key: AddressId) -> Option<IpAddr> {
+        let network = self.network(key)?;
+        // Of an IPv6 client only its /64 is kept, in which a proxy may be.
+        let is_proxys = self.is_trusted(network)
+            || self.trusted_proxies.iter().any(|proxies| self::network(proxies.network()) == network);
+        (!is_proxys && is_public(network)).then_some(network)
+    }
+
     /// How long until the address has a try of this kind left.
     pub(crate) fn wait_to_try(&self, now: Moment, key: AddressId, kind: Try) -> Duration {
         let client = self.known.get(key);
@@ -236,6 +246,25 @@ fn told_address(part: &str) -> Option<IpAddr> {
     let bare = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')).unwrap_or(part);
     let address = bare.parse().or_else(|_| part.parse().map(|address: SocketAddr| address.ip()));
     address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// Whether the address is one that the internet routes to: behind others, a crowd may stand that no ban is
+/// meant for.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, second, ..] = address.octets();
+            // Shared by the customers of a provider (RFC 6598).
+            let is_shared = first == 100 && second & 0xc0 == 64;
+            let is_local = address.is_loopback() || address.is_link_local() || address.is_unspecified();
+            !address.is_private() && !is_local && !is_shared
+        }
+        IpAddr::V6(address) => {
+            // What is left of ::1 in its /64 is the unspecified address.
+            let is_local = address.is_unspecified() || address.is_unicast_link_local();
+            !address.is_unique_local() && !is_local
+        }
+    }
 }
 
 /// The network that an address counts for.
@@ -344,6 +373,37 @@ mod tests {
         ];
         for (peer, origin) in rows {
             assert_eq!(addresses.origin(ip(peer)), origin, "{peer}");
+        }
+    }
+
+    #[test]
+    fn a_ban_closes_only_networks_that_are_a_clients_own() {
+        let proxies = ["198.51.100.0/24", "::ffff:203.0.113.9/128", "2001:db8:1:2::3/128", "2001:db8:2::/48"];
+        let mut addresses = ClientAddresses::new(proxies.map(|net| net.parse().unwrap()).into(), 9);
+        let rows = [
+            ("203.0.113.5", Some("203.0.113.5")),
+            ("::ffff:203.0.113.5", Some("203.0.113.5")),
+            ("2001:db8::7", Some("2001:db8::")),
+            ("100.128.0.1", Some("100.128.0.1")),
+            ("198.51.100.7", None),
+            ("203.0.113.9", None),
+            ("2001:db8:1:2::3", None),
+            ("2001:db8:1:2::4", None),
+            ("2001:db8:2:9::1", None),
+            ("10.1.1.1", None),
+            ("172.16.0.1", None),
+            ("192.168.1.1", None),
+            ("169.254.1.1", None),
+            ("100.64.0.1", None),
+            ("100.127.255.255", None),
+            ("127.0.0.1", None),
+            ("::1", None),
+            ("fd12::1", None),
+            ("fe80::1", None),
+        ];
+        for (address, network) in rows {
+            let key = addresses.enter(Moment::from_ms(0), ip(address)).unwrap();
+            assert_eq!(addresses.closable_network(key), network.map(ip), "{address}");
         }
     }
 

@@ -4,6 +4,8 @@
 mod delete;
 mod failure;
 mod grammar;
+mod invitations;
+mod reports;
 
 use super::Server;
 use super::entry::Entry;
@@ -18,14 +20,16 @@ use crate::users::address_pattern::AddressPattern;
 use crate::users::names::{BOT_NAME, UserId};
 use crate::users::rules::{Ban, Rule};
 use crate::users::sessions::SessionId;
-use crate::users::user_name::UserName;
+use crate::users::user_name::TypedName;
 pub(super) use delete::Deletion;
 pub(super) use failure::Failure;
 use grammar::{
-    BadTime, COMMANDS, Command, in_words, one_line, reason, roughly, take_name, take_time, take_word,
+    BadTime, COMMANDS, Command, Row, in_words, one_line, reason, roughly, take_name, take_time, take_word,
 };
 pub(super) use grammar::{Parsed, parse};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -61,6 +65,13 @@ enum Outcome {
     Private(String),
     Act(Act),
     Delete(Deletion),
+    /// A change of the rules that the room is not told, and the answer to the sender alone.
+    Rule {
+        rule: Rule,
+        answer: String,
+    },
+    /// Who or what is reported, and why.
+    Report(String),
 }
 
 /// Whom a ban is for.
@@ -90,6 +101,12 @@ impl Server {
             Ok(Outcome::Private(text)) => {
                 self.answer_privately(id, &text, Answer { reference, ..Answer::default() });
             }
+            Ok(Outcome::Rule { rule, answer }) => {
+                self.submit(&Entry::Rule { from: id, rule: &rule, answer: &answer, reference });
+            }
+            Ok(Outcome::Report(text)) => {
+                self.submit(&Entry::Report { from: id, session, text: &text, reference });
+            }
             Ok(Outcome::Act(act)) => self.submit(&Entry::Act { from: id, session, act: &act, reference }),
             Ok(Outcome::Delete(deletion)) => {
                 self.submit(&Entry::Delete { session, deletion: &deletion, reference });
@@ -110,12 +127,14 @@ impl Server {
 
     fn outcome(&self, user: UserId, command: Command, arguments: &str) -> Result<Outcome, Failure> {
         let is_moderator = self.users.is_moderator(user);
-        let is_for_all = command.row().is_some_and(|row| row.is_for_all);
-        if !is_moderator && !is_for_all {
+        let row = command.row();
+        if !is_moderator && !row.is_some_and(|row| row.is_for_all) {
             return Err(Failure::NotModerator);
         }
+        if arguments.is_empty() && row.is_some_and(Row::needs_argument) {
+            return Err(Failure::BadCommand(command));
+        }
         let no_more = |rest: &str| if rest.is_empty() { Ok(()) } else { Err(Failure::BadCommand(command)) };
-        let needed = || if arguments.is_empty() { Err(Failure::BadCommand(command)) } else { Ok(()) };
         match command {
             Command::Help => no_more(arguments).map(|()| Outcome::Private(help(is_moderator))),
             Command::Topic if arguments.is_empty() => {
@@ -126,47 +145,37 @@ impl Server {
             Command::Topic if !is_moderator => Err(Failure::NotModerator),
             Command::Topic => self.topic(arguments),
             Command::Who => {
-                needed()?;
                 let (user, rest) = self.take_user(arguments)?;
                 no_more(rest)?;
                 Ok(Outcome::Private(self.who(user, is_moderator)))
             }
             Command::Delete => self.delete(user, is_moderator, arguments),
+            Command::Report => self.report(arguments),
             Command::Kick => {
-                needed()?;
                 let (user, rest) = self.take_target(arguments)?;
                 let why = reason(rest)?;
                 Ok(Outcome::Act(self.kick(user, &why)))
             }
             Command::Mute => {
-                needed()?;
                 let (user, rest) = self.take_target(arguments)?;
                 let (time, rest) = take_time(rest, MUTE_MAX).map_err(|BadTime| Failure::BadTime(MUTE_MAX))?;
                 let why = reason(rest)?;
                 self.mute(user, time.unwrap_or(MUTE_DEFAULT), &why)
             }
             Command::Unmute => {
-                needed()?;
                 let (user, rest) = self.take_user(arguments)?;
                 no_more(rest)?;
                 self.unmute(user)
             }
             Command::Ban => {
-                needed()?;
                 let (target, rest) = self.take_ban_target(arguments)?;
                 let (time, rest) = take_time(rest, BAN_MAX).map_err(|BadTime| Failure::BadTime(BAN_MAX))?;
                 let why = reason(rest)?;
                 Ok(Outcome::Act(self.ban(target, time, &why)))
             }
-            Command::Unban => {
-                needed()?;
-                self.unban(arguments)
-            }
+            Command::Unban => self.unban(arguments),
             Command::Bans => no_more(arguments).map(|()| Outcome::Private(self.bans())),
-            Command::Slow => {
-                needed()?;
-                self.slow(arguments)
-            }
+            Command::Slow => self.slow(arguments),
             Command::Lock => {
                 let (time, rest) =
                     take_time(arguments, LOCK_MAX).map_err(|BadTime| Failure::BadTime(LOCK_MAX))?;
@@ -177,13 +186,16 @@ impl Server {
                 no_more(arguments)?;
                 Ok(self.unlock())
             }
+            Command::Invite => self.invite(arguments),
+            Command::Uninvite => self.uninvite(arguments),
+            Command::Invites => no_more(arguments).map(|()| Outcome::Private(self.invites())),
+            Command::Reports => no_more(arguments).map(|()| Outcome::Private(self.reports())),
         }
     }
 
     /// Takes the name of a known user.
     fn take_user<'a>(&self, arguments: &'a str) -> Result<(UserId, &'a str), Failure> {
-        let find = |run: &str| self.users.named(&UserName::parse(run).ok()?);
-        take_name(arguments, find).ok_or(Failure::NoSuchName)
+        take_name(arguments, |run| self.users.named(run)).ok_or(Failure::NoSuchName)
     }
 
     /// The same for an act that moderators are safe from.
@@ -192,20 +204,34 @@ impl Server {
         if self.users.is_moderator(user) { Err(Failure::IsModerator) } else { Ok((user, rest)) }
     }
 
-    /// A name takes precedence: a user named like a domain must not get the whole domain banned.
+    /// A name takes precedence: a user named just like a domain must not get the whole domain banned.
     fn take_ban_target<'a>(&self, arguments: &'a str) -> Result<(Target, &'a str), Failure> {
-        match self.take_target(arguments) {
-            Ok((user, rest)) => {
-                let target = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
-                let who = self.users.name(user);
-                let shown = who.as_deref().map_or("an address".to_owned(), |name| format!("@{name}"));
-                return Ok((Target { pattern: AddressPattern::Address(target), who, shown }, rest));
+        let (user, rest) = match self.take_user(arguments) {
+            Ok((user, rest)) if !self.is_domain(user, arguments, rest) => (user, rest),
+            Ok(_) | Err(_) => {
+                let (word, rest) = take_word(arguments);
+                return Ok((self.address_target(word)?, rest));
             }
-            Err(Failure::NoSuchName) => {}
-            Err(failure) => return Err(failure),
+        };
+        if self.users.is_moderator(user) {
+            return Err(Failure::IsModerator);
         }
-        let (word, rest) = take_word(arguments);
-        Ok((self.address_target(word)?, rest))
+        let pattern = AddressPattern::Address(self.users.mailbox(user).ok_or(Failure::NoSuchName)?);
+        let who = self.users.name(user);
+        let shown = who.as_deref().map_or("an address".to_owned(), |name| format!("@{name}"));
+        Ok((Target { pattern, who, shown }, rest))
+    }
+
+    /// Whether arguments begin with a domain, and not with the name of the user who was found in front of the
+    /// rest: keys have no dots, so Example Org, too, is found by `@example.org`.
+    fn is_domain(&self, found: UserId, arguments: &str, rest: &str) -> bool {
+        let (word, _) = take_word(arguments);
+        let is_domain = match AddressPattern::parse(word) {
+            Some(AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_)) => true,
+            Some(AddressPattern::Address(_)) | None => false,
+        };
+        let typed = arguments.strip_suffix(rest).unwrap_or(arguments);
+        is_domain && !self.users.name(found).is_some_and(|name| TypedName::read(typed).is(&name))
     }
 
     fn address_target(&self, word: &str) -> Result<Target, Failure> {
@@ -281,15 +307,28 @@ impl Server {
         // Where the target is a domain, there is no name to find the ban by.
         let is_address = matches!(pattern, AddressPattern::Address(_));
         let name = who.clone().filter(|_| is_address);
-        let rule = Some(Rule::Ban(pattern, Ban { until, name }));
+        let networks = self.networks_of(&users);
+        let rule = Some(Rule::Ban(pattern, Ban { until, name }, networks));
         let removal = Some(Removal { users, done: "banned", circumstances: about("", time, why) });
         Act { who, until, rule, removal, ..Act::new("ban", text) }
+    }
+
+    /// The client networks of users, whether they are here or have left, as far as a ban may close them.
+    fn networks_of(&self, users: &[UserId]) -> Box<[IpAddr]> {
+        let users: BTreeSet<UserId> = users.iter().copied().collect();
+        let clients = self.room.readers().iter().filter_map(|&id| self.clients.get(id));
+        let theirs = clients.filter(|client| client.membership().is_some_and(|m| users.contains(&m.user)));
+        let present = theirs.filter_map(|client| self.addresses.closable_network(client.address?));
+        let last = users.iter().filter_map(|&user| self.users.network(user));
+        let networks: BTreeSet<IpAddr> = present.chain(last).collect();
+        networks.into_iter().collect()
     }
 
     fn unban(&self, arguments: &str) -> Result<Outcome, Failure> {
         let rules = self.users.rules();
         let now = self.now.moment;
         let known = self.take_user(arguments).ok();
+        let known = known.filter(|&(user, rest)| !self.is_domain(user, arguments, rest));
         let of_known = known.and_then(|(user, rest)| {
             let pattern = AddressPattern::Address(self.users.mailbox(user)?);
             let who = self.users.name(user)?;
@@ -298,8 +337,8 @@ impl Server {
         });
         // The banned may be forgotten as a user by now.
         let of_forgotten = || {
-            let typed = UserName::parse(arguments).ok()?.as_str().to_lowercase();
-            let is_named = |ban: &Ban| ban.name.as_ref().is_some_and(|name| name.to_lowercase() == typed);
+            let typed = TypedName::read(arguments);
+            let is_named = |ban: &Ban| ban.name.as_ref().is_some_and(|name| typed.is(name));
             let (pattern, ban) = rules.bans(now).find(|(_, ban)| is_named(ban))?;
             let shown = format!("@{}", ban.name.as_deref().unwrap_or_default());
             Some(Target { pattern: pattern.clone(), who: ban.name.clone(), shown })
@@ -406,7 +445,15 @@ impl Server {
         let (topic, slow) = match &act.rule {
             Some(Rule::Topic(topic)) => (Some(topic.as_deref().unwrap_or_default()), None),
             Some(Rule::Slow(slow)) => (None, Some(slow.map_or(0, whole_seconds))),
-            Some(Rule::Mute(..) | Rule::Unmute(_) | Rule::Ban(..) | Rule::Unban(_) | Rule::Lock(_))
+            Some(
+                Rule::Mute(..)
+                | Rule::Unmute(_)
+                | Rule::Ban(..)
+                | Rule::Unban(_)
+                | Rule::Invite(_)
+                | Rule::Uninvite(_)
+                | Rule::Lock(_),
+            )
             | None => (None, None),
         };
         let until = act.until.map(|until| {

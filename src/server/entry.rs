@@ -15,13 +15,15 @@ use crate::base::time::Now;
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId};
 use crate::login_email::MailError;
-use crate::message;
+use crate::message::{self, Answer};
 use crate::users::logins::FlowId;
 use crate::users::names::UserId;
-use crate::users::rules::TableFull;
+use crate::users::reports::{Received, TooManyReports};
+use crate::users::rules::{Rule, TableFull};
 use crate::users::sessions::SessionId;
 use crate::users::{Asker, Entered, Randomness};
 use crate::websocket::text_of;
+use std::net::IpAddr;
 
 /// `from` is the client that submits an entry and gets the answer.
 #[derive(Debug)]
@@ -39,7 +41,8 @@ pub(crate) enum Entry<'a> {
     /// A guest shows a session token.
     Resume { from: ClientId, token: &'a str, seen: Seen },
     /// A connection of a session joins the room.
-    Arrive { from: ClientId, entered: &'a Entered, seen: Seen },
+    /// `network` is the client network that a ban may close.
+    Arrive { from: ClientId, entered: &'a Entered, seen: Seen, network: Option<IpAddr> },
     /// The grace of a user without a connection is over.
     Depart { user: UserId },
     /// A session ends, on all its connections.
@@ -50,6 +53,10 @@ pub(crate) enum Entry<'a> {
     Act { from: ClientId, session: SessionId, act: &'a Act, reference: Option<&'a str> },
     /// Lines are deleted.
     Delete { session: SessionId, deletion: &'a Deletion, reference: Option<&'a str> },
+    /// A moderator changes a rule that the room is not told of.
+    Rule { from: ClientId, rule: &'a Rule, answer: &'a str, reference: Option<&'a str> },
+    /// A member reports somebody or a line to the moderators.
+    Report { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
     /// The result of sending a login email.
     MailDone { mail: MailId, result: Result<(), MailError> },
 }
@@ -78,7 +85,10 @@ impl Server {
                 let result = self.users.resume(at.moment, token);
                 self.answer_resume(from, token, result, seen);
             }
-            Entry::Arrive { from, entered, seen } => self.apply_arrive(at, from, entered, seen),
+            Entry::Arrive { from, entered, seen, network } => {
+                self.users.connect(entered.session, entered.user, network);
+                self.apply_arrive(at, from, entered, seen);
+            }
             Entry::Depart { user } => {
                 if let Some(name) = self.room.presence.remove(user) {
                     self.post_event(at, &name, "left chat", "leave");
@@ -91,6 +101,15 @@ impl Server {
             Entry::Delete { session, deletion, reference } => {
                 self.apply_delete(at, session, deletion, reference);
             }
+            Entry::Rule { from, rule, answer, reference } => {
+                match self.users.set_rule(at.moment, rule.clone()) {
+                    Ok(()) => self.answer_privately(from, answer, Answer { reference, ..Answer::default() }),
+                    Err(TableFull) => self.refuse_line(from, Failure::TooMany, reference),
+                }
+            }
+            Entry::Report { from, session, text, reference } => {
+                self.apply_report(at, from, session, text, reference);
+            }
             Entry::MailDone { mail, result } => {
                 let waiting = self.users.mail_done(mail, result);
                 self.notify_failed_email(&waiting);
@@ -100,7 +119,6 @@ impl Server {
 
     fn apply_arrive(&mut self, at: Now, from: ClientId, entered: &Entered, seen: Seen) {
         let before = self.room.log.end();
-        self.users.connect(entered.session, entered.user);
         let is_new = self.room.presence.arrive(at.moment, entered.user, &entered.name.shared());
         if is_new {
             self.post_event(at, entered.name.as_str(), "entered chat", "enter");
@@ -121,6 +139,26 @@ impl Server {
         let user = self.users.log_out(session);
         if let Some(user) = user.filter(|&user| self.room.presence.is_in_grace(user)) {
             self.submit(&Entry::Depart { user });
+        }
+    }
+
+    fn apply_report(
+        &mut self,
+        at: Now,
+        from: ClientId,
+        session: SessionId,
+        text: &str,
+        reference: Option<&str>,
+    ) {
+        let Some((user, name)) = self.users.speaker(session) else { return };
+        let name = name.shared();
+        match self.users.report(at.moment, user, text) {
+            Ok(Received::New) => {
+                self.tell_moderators(&name, text);
+                self.confirm_report(from, reference);
+            }
+            Ok(Received::Again) => self.confirm_report(from, reference),
+            Err(TooManyReports(wait)) => self.refuse_line(from, Failure::TooManyReports(wait), reference),
         }
     }
 

@@ -106,7 +106,7 @@ impl Server {
         match result {
             Ok(entered) => {
                 self.note(LogEvent::LoggedIn(id));
-                self.submit(&Entry::Arrive { from: id, entered: &entered, seen: Seen::Newcomer });
+                self.arrive(id, &entered, Seen::Newcomer);
             }
             // A right code is good whatever others have tried from the same address: the budget of each email
             // address bounds how many codes are tried, so this limit only has to slow that down.
@@ -154,11 +154,17 @@ impl Server {
         match result {
             Ok(entered) => {
                 self.note(LogEvent::Resumed(id));
-                self.submit(&Entry::Arrive { from: id, entered: &entered, seen });
+                self.arrive(id, &entered, seen);
             }
             Err(ResumeError::Invalid) => self.wrong_token(id, token),
             Err(ResumeError::NotAdmitted(name)) => self.not_admitted(id, name.as_str()),
         }
+    }
+
+    fn arrive(&mut self, id: ClientId, entered: &Entered, seen: Seen) {
+        let address = self.clients.get(id).and_then(|client| client.address);
+        let network = address.and_then(|address| self.addresses.closable_network(address));
+        self.submit(&Entry::Arrive { from: id, entered, seen, network });
     }
 
     /// Whether the client's address has a try of this kind left.

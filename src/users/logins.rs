@@ -322,6 +322,14 @@ impl Logins {
         }
     }
 
+    /// Ends the codes of these addresses, with all flows that wait for them.
+    pub(crate) fn void_codes_of(&mut self, is_meant: impl Fn(&EmailKey) -> bool) {
+        let meant = self.by_email.iter().filter(|(email, _)| is_meant(email));
+        for code in meant.flat_map(|(_, codes)| codes).copied().collect::<Vec<_>>() {
+            self.void_code(code);
+        }
+    }
+
     /// Ends a flow.
     pub(crate) fn void(&mut self, flow: FlowId) {
         self.flows.remove(flow);
@@ -642,6 +650,22 @@ mod tests {
         let told = desk.logins.mail_done(failed.live, failed.flow, false);
         assert_eq!(told.len(), 1, "one mail has brought it, and whoever asked for the other one is told");
         assert!(desk.try_code(failed.flow, sent.code.as_str()).is_ok());
+    }
+
+    #[test]
+    fn the_codes_of_an_address_are_voided_with_their_flows_and_no_others() {
+        let mut desk = Desk::new();
+        let (first, second, other) = (desk.begin(ADA), desk.begin(ADA), desk.begin("bob@example.org"));
+        let ada = Email::parse(ADA).unwrap().key();
+        desk.logins.void_codes_of(|email| *email == ada);
+        assert_eq!((desk.logins.codes(), desk.logins.flows()), (1, 1));
+        for flow in [first.flow, second.flow] {
+            assert_eq!(desk.try_code(flow, first.code.as_str()).unwrap_err(), 0);
+        }
+        assert_eq!(desk.logins.mail_done(first.live, first.flow, false), [], "its mail was on the way");
+        assert!(!desk.logins.has_live_code(desk.now, &ada));
+        assert!(desk.try_code(other.flow, other.code.as_str()).is_ok());
+        assert!(desk.is_empty());
     }
 
     #[test]

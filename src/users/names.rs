@@ -5,8 +5,9 @@ use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX, SESSION_TTL};
 use crate::users::email::{Email, EmailKey};
-use crate::users::user_name::{NameKey, UserName};
+use crate::users::user_name::{NameKey, TypedName, UserName};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The id of a user.
 pub(crate) type UserId = Id<User>;
@@ -31,6 +32,8 @@ pub(crate) struct User {
     name: UserName,
     email: EmailKey,
     connections: usize,
+    /// The client network of the newest connection, if a ban may close it.
+    network: Option<IpAddr>,
     /// How fast the user talks, over all connections.
     throttle: SharedThrottle,
 }
@@ -91,6 +94,7 @@ impl Names {
             name: name.clone(),
             email: email.key(),
             connections: 0,
+            network: None,
             throttle: SharedThrottle::default(),
         };
         let (key, evicted) = self.users.insert(user, None);
@@ -145,9 +149,12 @@ impl Names {
         self.users.get(user).map(|user| &user.email)
     }
 
-    /// The user whom a name means: whose name it is, or looks like.
-    pub(crate) fn named(&self, name: &UserName) -> Option<UserId> {
-        name.keys().iter().find_map(|key| self.by_name.get(key)).copied()
+    /// The user whom a typed name means: whose name it is, or looks like. `None`: nobody, or more than one.
+    pub(crate) fn named(&self, typed: &TypedName) -> Option<UserId> {
+        let mut owners = typed.keys.iter().filter_map(|key| self.by_name.get(key)).copied();
+        let owner = owners.next()?;
+        let is_meant = self.get(owner).is_some_and(|name| typed.may_mean(name.as_str()));
+        (is_meant && owners.all(|other| other == owner)).then_some(owner)
     }
 
     /// The users of a mailbox, the one who came first at the beginning.
@@ -165,16 +172,22 @@ impl Names {
         self.users.get(user).map_or(0, |user| user.connections)
     }
 
+    /// The client network of a user's newest connection, if a ban may close it.
+    pub(crate) fn network(&self, user: UserId) -> Option<IpAddr> {
+        self.users.get(user).and_then(|user| user.network)
+    }
+
     /// How fast a user talks.
     pub(crate) fn throttle(&mut self, user: UserId) -> Option<&mut SharedThrottle> {
         self.users.get_mut(user).map(|user| &mut user.throttle)
     }
 
-    /// A user has one more connection.
-    pub(crate) fn connect(&mut self, user: UserId) {
+    /// A user has one more connection, from this client network if a ban may close it.
+    pub(crate) fn connect(&mut self, user: UserId, network: Option<IpAddr>) {
         self.users.set_expiry(user, None);
         if let Some(user) = self.users.get_mut(user) {
             user.connections = user.connections.saturating_add(1);
+            user.network = network;
         }
     }
 
@@ -226,7 +239,7 @@ mod tests {
     fn a_name_belongs_to_its_address_in_any_case() {
         let mut names = Names::new("Plume.chat");
         let ada = names.claim(&name("Ada"), &email("ada@example.org")).unwrap();
-        names.connect(ada);
+        names.connect(ada, None);
         assert_eq!(names.claim(&name("aDA"), &email("ADA@example.org")), Ok(ada));
         assert_eq!(names.claim(&name("ADA"), &email("eve@example.org")), Err(NameError::Taken));
         assert_eq!(names.check(&name("ada"), &email("eve@example.org")), Err(NameError::Taken));
@@ -238,8 +251,8 @@ mod tests {
         let at = Moment::from_ms;
         let mut names = Names::new("Plume.chat");
         let ada = names.claim(&name("ada"), &email("ada@example.org")).unwrap();
-        names.connect(ada);
-        names.connect(ada);
+        names.connect(ada, None);
+        names.connect(ada, None);
         assert!(names.owns_any(&email("Ada@example.org")) && !names.owns_any(&email("ada+x@example.org")));
         assert!(!names.disconnect(at(0), ada));
         names.forget_expired(at(0).after(SESSION_TTL * 2));
@@ -298,6 +311,25 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_found_by_what_looks_like_the_name() {
+        let mut names = Names::new("Plume.chat");
+        let bob = names.claim(&name("Bob Smith"), &email("bob@example.org")).unwrap();
+        let zoe = names.claim(&name("Зоя"), &email("zoe@example.org")).unwrap();
+        let rows = [
+            ("Bob Smith", Some(bob)),
+            ("@b0b-smith", Some(bob)),
+            ("b\u{43e}b sm\u{456}th", Some(bob)),
+            ("зоя", Some(zoe)),
+            ("Bob", None),
+            ("Bob Smith@", None),
+            ("plumebot", None),
+        ];
+        for (typed, user) in rows {
+            assert_eq!(names.named(&TypedName::read(typed)), user, "{typed:?}");
+        }
+    }
+
+    #[test]
     fn a_mailbox_owns_at_most_three_names() {
         let mut names = Names::new("Plume.chat");
         let mut users = Vec::new();
@@ -307,7 +339,7 @@ mod tests {
             ("Lovelace", "ADA+x+y@example.org"),
         ] {
             let user = names.claim(&name(typed), &email(address)).unwrap();
-            names.connect(user);
+            names.connect(user, None);
             users.push(user);
         }
         let fourth = (name("Byron"), email("ada+fourth@example.org"));

@@ -2,24 +2,26 @@
 //! owner, `Users`; what has expired counts as gone, and makes room when room is needed.
 
 use crate::base::time::Moment;
-use crate::limits::{BANS_MAX, MUTES_MAX, SPOKEN_MAX};
-use crate::settings::Settings;
+use crate::limits::{
+    BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, INVITATIONS_MAX, MUTES_MAX, SPOKEN_MAX,
+};
+use crate::settings::{Door, Settings};
 use crate::usage::Usage;
 use crate::users::address_pattern::AddressPattern;
-use crate::users::email::{Email, EmailKey};
+use crate::users::email::EmailKey;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The rules of the room. The settings that they begin with are checked: what is no address there is left
-/// out.
+/// The rules of the room.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    moderators: BTreeSet<EmailKey>,
-    /// `None`: all may come in.
-    allow: Option<Vec<AddressPattern>>,
-    deny: Vec<AddressPattern>,
+    door: Door,
+    invitations: BTreeSet<EmailKey>,
     bans: BTreeMap<AddressPattern, Ban>,
+    /// Client networks of the banned, the one that was closed first at the beginning.
+    closed_networks: VecDeque<ClosedNetwork>,
     /// Muted mailboxes, and until when.
     mutes: BTreeMap<EmailKey, Moment>,
     slow: Option<Duration>,
@@ -38,14 +40,26 @@ pub(crate) struct Ban {
     pub(crate) name: Option<Rc<str>>,
 }
 
+/// A client network that gets no new codes.
+#[derive(Debug)]
+struct ClosedNetwork {
+    network: IpAddr,
+    until: Moment,
+    /// The ban that closed it.
+    ban: AddressPattern,
+}
+
 /// A change of the rules.
 #[derive(Debug, Clone)]
 pub(crate) enum Rule {
     /// Mutes a mailbox until then.
     Mute(EmailKey, Moment),
     Unmute(EmailKey),
-    Ban(AddressPattern, Ban),
+    /// Bans whom the pattern means, and keeps new codes from these client networks.
+    Ban(AddressPattern, Ban, Box<[IpAddr]>),
     Unban(AddressPattern),
+    Invite(EmailKey),
+    Uninvite(EmailKey),
     /// The least time between two lines of one person; `None`: slow mode is off.
     Slow(Option<Duration>),
     /// No newcomers until then.
@@ -62,7 +76,7 @@ pub(crate) enum Silence {
     Slow(Duration),
 }
 
-/// There are as many bans or mutes as there may be.
+/// There are as many bans, mutes or invitations as there may be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TableFull;
 
@@ -75,19 +89,11 @@ struct Spoken {
 
 impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let patterns = |typed: &[String]| -> Vec<AddressPattern> {
-            typed.iter().filter_map(|typed| AddressPattern::parse(typed)).collect()
-        };
         Self {
-            moderators: settings
-                .moderators
-                .iter()
-                .filter_map(|typed| Email::parse(typed))
-                .map(|e| e.key())
-                .collect(),
-            allow: settings.allow.as_deref().map(patterns),
-            deny: patterns(&settings.deny),
+            door: settings.door.clone(),
+            invitations: BTreeSet::new(),
             bans: BTreeMap::new(),
+            closed_networks: VecDeque::new(),
             mutes: BTreeMap::new(),
             slow: None,
             spoken: Spoken::default(),
@@ -99,16 +105,21 @@ impl Rules {
     /// Changes the rules.
     ///
     /// # Errors
-    /// If there are too many bans or mutes.
+    /// If there are too many bans, mutes or invitations.
     pub(crate) fn set(&mut self, now: Moment, rule: Rule) -> Result<(), TableFull> {
         match rule {
             Rule::Mute(mailbox, until) => return self.mute(now, mailbox, until),
             Rule::Unmute(mailbox) => {
                 self.mutes.remove(&mailbox);
             }
-            Rule::Ban(pattern, ban) => return self.ban(now, pattern, ban),
+            Rule::Ban(pattern, ban, networks) => return self.ban(now, pattern, ban, &networks),
             Rule::Unban(pattern) => {
                 self.bans.remove(&pattern);
+                self.closed_networks.retain(|closed| closed.ban != pattern);
+            }
+            Rule::Invite(email) => return self.invite(email),
+            Rule::Uninvite(email) => {
+                self.invitations.remove(&email);
             }
             Rule::Slow(slow) => {
                 self.slow = slow;
@@ -123,16 +134,54 @@ impl Rules {
 
     /// Whether the address is a moderator's: exactly, but for its case.
     pub(crate) fn is_moderator(&self, email: &EmailKey) -> bool {
-        self.moderators.contains(email)
+        self.door.moderators.contains(email)
+    }
+
+    /// Whether there is any moderator.
+    pub(crate) fn has_moderators(&self) -> bool {
+        !self.door.moderators.is_empty()
+    }
+
+    /// Whether a moderator has invited the address: exactly, but for its case.
+    pub(crate) fn is_invited(&self, email: &EmailKey) -> bool {
+        self.invitations.contains(email)
     }
 
     /// Whether the address may come in.
+    ///
+    /// An invitation is for one address, so it wins over the settings and over bans of a domain; a ban of the
+    /// address itself wins over it.
     pub(crate) fn admits(&self, now: Moment, email: &EmailKey) -> bool {
-        let is_in = |patterns: &[AddressPattern]| patterns.iter().any(|pattern| pattern.matches(email));
-        self.is_moderator(email)
-            || !is_in(&self.deny)
-                && self.allow.as_deref().is_none_or(is_in)
-                && self.ban_on(now, email).is_none()
+        let is_allowed =
+            || self.is_invited(email) || self.door.allow.as_deref().is_none_or(|allow| is_in(allow, email));
+        self.readmits(now, email) && (self.is_moderator(email) || is_allowed())
+    }
+
+    /// Whether the address, which was admitted before, may come in again: neither `PLUME_DENY` nor a ban
+    /// keeps it out.
+    pub(crate) fn readmits(&self, now: Moment, email: &EmailKey) -> bool {
+        if self.is_moderator(email) {
+            return true;
+        }
+        let is_shut_out = || is_in(&self.door.deny, email) || self.is_domain_banned(now, email.domain());
+        !self.is_banned(now, email) && (self.is_invited(email) || !is_shut_out())
+    }
+
+    /// Whether a ban with this pattern is for the address: never for a moderator's, and a ban of a domain not
+    /// for one that is invited.
+    pub(crate) fn is_ban_for(&self, pattern: &AddressPattern, email: &EmailKey) -> bool {
+        let is_meant = match pattern {
+            AddressPattern::Address(mailbox) => email.mailbox() == *mailbox,
+            AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_) => {
+                pattern.matches(email) && !self.is_invited(email)
+            }
+        };
+        is_meant && !self.is_moderator(email)
+    }
+
+    /// Whether a client network gets no new codes, because somebody in it was banned.
+    pub(crate) fn is_closed(&self, now: Moment, network: IpAddr) -> bool {
+        self.closed_networks.iter().any(|closed| closed.network == network && closed.until > now)
     }
 
     /// How long newcomers have to wait.
@@ -186,15 +235,57 @@ impl Rules {
     ///
     /// # Errors
     /// If there are too many.
-    fn ban(&mut self, now: Moment, pattern: AddressPattern, ban: Ban) -> Result<(), TableFull> {
+    fn ban(
+        &mut self,
+        now: Moment,
+        pattern: AddressPattern,
+        ban: Ban,
+        networks: &[IpAddr],
+    ) -> Result<(), TableFull> {
         if self.bans.len() >= BANS_MAX && !self.bans.contains_key(&pattern) {
             self.bans.retain(|_, ban| ban.holds(now));
             if self.bans.len() >= BANS_MAX {
                 return Err(TableFull);
             }
         }
+        let a_day = now.after(CLOSED_NETWORK_MAX);
+        let until = ban.until.map_or(a_day, |until| until.min(a_day));
+        self.close_networks(now, &pattern, until, networks);
         self.bans.insert(pattern, ban);
         Ok(())
+    }
+
+    /// Closes client networks for new codes, because of this ban. Those that it has closed before stay closed
+    /// for no longer than it lasts now.
+    fn close_networks(&mut self, now: Moment, ban: &AddressPattern, until: Moment, networks: &[IpAddr]) {
+        for closed in self.closed_networks.iter_mut().filter(|closed| closed.ban == *ban) {
+            closed.until = closed.until.min(until);
+        }
+        let is_new = |closed: &ClosedNetwork| closed.ban == *ban && networks.contains(&closed.network);
+        self.closed_networks.retain(|closed| closed.until > now && !is_new(closed));
+        for &network in networks {
+            if self.closed_networks.len() >= CLOSED_NETWORKS_MAX {
+                self.closed_networks.pop_front();
+            }
+            self.closed_networks.push_back(ClosedNetwork { network, until, ban: ban.clone() });
+        }
+    }
+
+    /// Invites an address.
+    ///
+    /// # Errors
+    /// If there are too many invitations.
+    fn invite(&mut self, email: EmailKey) -> Result<(), TableFull> {
+        if self.invitations.len() >= INVITATIONS_MAX && !self.is_invited(&email) {
+            return Err(TableFull);
+        }
+        self.invitations.insert(email);
+        Ok(())
+    }
+
+    /// The addresses that are invited, in alphabetical order.
+    pub(crate) fn invitations(&self) -> impl ExactSizeIterator<Item = &EmailKey> {
+        self.invitations.iter()
     }
 
     /// The ban with exactly this pattern.
@@ -217,23 +308,34 @@ impl Rules {
     }
 
     /// What the rules hold, beside its limit.
-    pub(crate) fn usage(&self) -> [Usage; 3] {
+    pub(crate) fn usage(&self) -> [Usage; 5] {
         [
+            Usage::new("invitations", self.invitations.len(), INVITATIONS_MAX),
             Usage::new("bans", self.bans.len(), BANS_MAX),
+            Usage::new("closed networks", self.closed_networks.len(), CLOSED_NETWORKS_MAX),
             Usage::new("mutes", self.mutes.len(), MUTES_MAX),
             Usage::new("lines that slow mode counts", self.spoken.order.len(), SPOKEN_MAX),
         ]
     }
 
-    /// A ban that the address is under. Looked up by each domain above it: there may be many bans.
-    fn ban_on(&self, now: Moment, email: &EmailKey) -> Option<&Ban> {
-        let domain = email.domain();
+    /// Whether the address itself is banned, with all its `+tag`s.
+    pub(crate) fn is_banned(&self, now: Moment, email: &EmailKey) -> bool {
+        self.ban_of(now, &AddressPattern::Address(email.mailbox())).is_some()
+    }
+
+    /// Whether a ban is for all addresses of a domain. Looked up by each domain above it: there may be many
+    /// bans.
+    fn is_domain_banned(&self, now: Moment, domain: &str) -> bool {
         let above = domain.match_indices('.').filter_map(|(dot, _)| domain.get(dot + 1..));
         let below = [domain].into_iter().chain(above);
         let below = below.map(|domain| AddressPattern::DomainAndBelow(domain.into()));
-        let own = [AddressPattern::Address(email.mailbox()), AddressPattern::Domain(domain.into())];
-        own.into_iter().chain(below).find_map(|pattern| self.bans.get(&pattern).filter(|ban| ban.holds(now)))
+        let own = [AddressPattern::Domain(domain.into())];
+        own.into_iter().chain(below).any(|pattern| self.ban_of(now, &pattern).is_some())
     }
+}
+
+fn is_in(patterns: &[AddressPattern], email: &EmailKey) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(email))
 }
 
 impl Ban {
@@ -266,6 +368,7 @@ fn left(now: Moment, until: Moment) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::users::email::Email;
 
     fn key(typed: &str) -> EmailKey {
         Email::parse(typed).unwrap().key()
@@ -276,13 +379,10 @@ mod tests {
     }
 
     fn rules(moderators: &[&str], allow: Option<&[&str]>, deny: &[&str]) -> Rules {
-        let owned = |typed: &[&str]| typed.iter().map(|&typed| typed.to_owned()).collect::<Vec<_>>();
-        Rules::new(&Settings {
-            moderators: owned(moderators),
-            allow: allow.map(owned),
-            deny: owned(deny),
-            ..Settings::default()
-        })
+        let patterns = |typed: &[&str]| typed.iter().map(|typed| pattern(typed)).collect();
+        let moderators = moderators.iter().map(|typed| key(typed)).collect();
+        let door = Door { moderators, allow: allow.map(patterns), deny: patterns(deny) };
+        Rules::new(&Settings { door, ..Settings::default() })
     }
 
     type Row<'a> = (Option<&'a [&'a str]>, &'a [&'a str], &'a str, bool);
@@ -314,7 +414,7 @@ mod tests {
         let mut rules = rules(&["ada@example.org"], None, &[]);
         let ban = |until| Ban { until, name: None };
         for typed in ["bob@example.org", "@example.com", "@.example.net"] {
-            rules.ban(at(0), pattern(typed), ban(Some(at(9)))).unwrap();
+            rules.ban(at(0), pattern(typed), ban(Some(at(9))), &[]).unwrap();
         }
         let rows = [
             ("bob@example.org", false),
@@ -329,11 +429,76 @@ mod tests {
             assert_eq!(rules.admits(at(8), &key(email)), is_admitted, "{email}");
             assert!(rules.admits(at(9), &key(email)), "{email}");
         }
-        rules.ban(at(0), pattern("@example.org"), ban(None)).unwrap();
+        rules.ban(at(0), pattern("@example.org"), ban(None), &[]).unwrap();
         assert!(rules.admits(at(9), &key("ada@example.org")), "moderators come in");
         assert!(!rules.admits(at(1 << 40), &key("bobby@example.org")));
         rules.set(at(0), Rule::Unban(pattern("@example.org"))).unwrap();
         assert!(rules.admits(at(9), &key("bobby@example.org")));
+    }
+
+    #[test]
+    fn the_invited_come_in_past_settings_and_domain_bans_and_not_past_a_ban_of_their_own() {
+        let at = Moment::from_ms;
+        // The settings, what is banned, and whether an uninvited address is admitted.
+        let rows: [Row<'_>; 7] = [
+            (None, &[], "", true),
+            (Some(&[]), &[], "", false),
+            (Some(&["@example.com"]), &[], "", false),
+            (None, &["@example.org"], "", false),
+            (Some(&[]), &["bob@example.org"], "", false),
+            (None, &[], "@example.org", false),
+            (None, &[], "bob@example.org", false),
+        ];
+        let bob = key("bob@example.org");
+        for (allow, deny, banned, is_admitted) in rows {
+            let mut rules = rules(&[], allow, deny);
+            if !banned.is_empty() {
+                rules.ban(at(0), pattern(banned), Ban { until: None, name: None }, &[]).unwrap();
+            }
+            let is_invited_admitted = banned != "bob@example.org";
+            assert_eq!(rules.admits(at(1), &bob), is_admitted, "{allow:?} {deny:?} {banned:?}");
+            rules.set(at(0), Rule::Invite(bob.clone())).unwrap();
+            assert_eq!(rules.admits(at(1), &bob), is_invited_admitted, "{allow:?} {deny:?} {banned:?}");
+            assert!(!rules.is_invited(&key("bob+x@example.org")), "exactly this address");
+            rules.set(at(0), Rule::Uninvite(bob.clone())).unwrap();
+            assert_eq!(rules.admits(at(1), &bob), is_admitted, "{allow:?} {deny:?} {banned:?}");
+        }
+        // Who is in comes in again although the lists of who may come in have changed, and not past a ban.
+        let mut rules = rules(&[], Some(&[]), &[]);
+        assert!(!rules.admits(at(0), &bob) && rules.readmits(at(0), &bob));
+        rules.ban(at(0), pattern("@example.org"), Ban { until: None, name: None }, &[]).unwrap();
+        assert!(!rules.readmits(at(0), &bob));
+    }
+
+    #[test]
+    fn a_ban_closes_networks_for_a_day_at_most_and_unbanning_opens_them() {
+        let at = Moment::from_ms;
+        let ip = |n: usize| -> IpAddr { format!("203.0.{}.{}", n / 250, n % 250).parse().unwrap() };
+        let day = at(0).after(CLOSED_NETWORK_MAX);
+        let ban = |until| Ban { until, name: None };
+        let mut rules = rules(&[], None, &[]);
+        let (bob, eve) = (pattern("bob@example.org"), pattern("eve@example.org"));
+        rules.ban(at(0), bob.clone(), ban(None), &[ip(1), ip(2)]).unwrap();
+        rules.ban(at(0), eve.clone(), ban(Some(at(9))), &[ip(2), ip(3)]).unwrap();
+        let closed =
+            |rules: &Rules, now| (1..=4).filter(|&n| rules.is_closed(now, ip(n))).collect::<Vec<_>>();
+        assert_eq!(closed(&rules, at(8)), [1, 2, 3]);
+        assert_eq!(closed(&rules, at(9)), [1, 2], "for no longer than the ban");
+        assert_eq!(closed(&rules, day), [0; 0]);
+        rules.ban(at(1), bob.clone(), ban(None), &[ip(4)]).unwrap();
+        assert_eq!(closed(&rules, at(8)), [1, 2, 3, 4]);
+        rules.ban(at(1), bob.clone(), ban(Some(at(5))), &[]).unwrap();
+        assert_eq!(closed(&rules, at(6)), [2, 3], "a shorter ban opens them earlier");
+        rules.ban(at(2), bob.clone(), ban(None), &[ip(1)]).unwrap();
+        rules.set(at(3), Rule::Unban(bob)).unwrap();
+        assert_eq!(closed(&rules, at(3)), [2, 3], "for the other ban");
+        rules.set(at(3), Rule::Unban(eve.clone())).unwrap();
+        assert!(rules.closed_networks.is_empty());
+        for n in 0..=CLOSED_NETWORKS_MAX {
+            rules.ban(at(4), eve.clone(), ban(None), &[ip(n)]).unwrap();
+        }
+        assert_eq!(rules.closed_networks.len(), CLOSED_NETWORKS_MAX);
+        assert!(!rules.is_closed(at(5), ip(0)) && rules.is_closed(at(5), ip(1)), "the oldest gave way");
     }
 
     #[test]
@@ -344,14 +509,21 @@ mod tests {
         for n in 0..BANS_MAX {
             let until = if n == 0 { at(5) } else { at(9) };
             let ban = Ban { until: Some(until), name: None };
-            assert_eq!(rules.ban(at(0), AddressPattern::Address(email(n)), ban), Ok(()));
+            assert_eq!(rules.ban(at(0), AddressPattern::Address(email(n)), ban, &[]), Ok(()));
         }
         let one_more = || (AddressPattern::Address(email(BANS_MAX)), Ban { until: None, name: None });
         let (pattern, ban) = one_more();
-        assert_eq!(rules.ban(at(4), pattern, ban), Err(TableFull));
+        assert_eq!(rules.ban(at(4), pattern, ban, &[]), Err(TableFull));
         assert!(!rules.admits(at(4), &email(0)));
         let (pattern, ban) = one_more();
-        assert_eq!(rules.ban(at(5), pattern, ban), Ok(()));
+        assert_eq!(rules.ban(at(5), pattern, ban, &[]), Ok(()));
+        for n in 0..INVITATIONS_MAX {
+            assert_eq!(rules.invite(email(n)), Ok(()));
+        }
+        assert_eq!(rules.invite(email(INVITATIONS_MAX)), Err(TableFull));
+        assert_eq!(rules.invite(email(0)), Ok(()));
+        rules.set(at(0), Rule::Uninvite(email(0))).unwrap();
+        assert_eq!(rules.invite(email(INVITATIONS_MAX)), Ok(()));
         for n in 0..MUTES_MAX {
             assert_eq!(rules.mute(at(0), email(n), at(9)), Ok(()));
         }

@@ -57,6 +57,14 @@ pub(crate) struct UserName(Rc<str>);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NameKey(Box<str>);
 
+/// A text that is meant to name a user, as it is typed in a command.
+#[derive(Debug)]
+pub(crate) struct TypedName {
+    text: String,
+    /// What it is looked up by; none where it means nobody.
+    pub(crate) keys: Vec<NameKey>,
+}
+
 /// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UserNameError {
@@ -104,15 +112,12 @@ impl UserName {
         if typed.len() > TYPED_BYTES_MAX {
             return Err(UserNameError::TooLong);
         }
-        // PRECIS knows spaces, but people also paste tabs and line ends.
-        let words: Vec<&str> = typed.split_whitespace().collect();
-        let words = words.join(" ");
-        let words = words.strip_prefix('@').unwrap_or(&words);
-        if Email::parse(words).is_some() {
+        let words = words_of(typed);
+        if Email::parse(&words).is_some() {
             return Err(UserNameError::IsEmail);
         }
         // PRECIS is made of Unicode 6.3 and refuses newer emoji, and the joiners and selectors in emoji.
-        let (text, emoji) = emoji::take_out(words);
+        let (text, emoji) = emoji::take_out(&words);
         if text.is_empty() {
             return Err(UserNameError::NoLetters);
         }
@@ -156,6 +161,43 @@ impl fmt::Debug for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
+}
+
+impl TypedName {
+    /// Reads what was typed. It need not be a name: one that is copied badly, or that mixes scripts, still
+    /// means the user whose name it looks like.
+    pub(crate) fn read(typed: &str) -> Self {
+        let (text, keys) = match UserName::parse(typed) {
+            Ok(name) => (name.as_str().to_owned(), name.keys()),
+            Err(UserNameError::NoLetters | UserNameError::TooLong | UserNameError::IsEmail) => {
+                (String::new(), Vec::new())
+            }
+            Err(UserNameError::BadCharacter | UserNameError::MixedScripts | UserNameError::TooManyMarks) => {
+                let text = words_of(typed);
+                let keys = NameKey::all_of(&text);
+                (text, keys)
+            }
+        };
+        Self { text, keys }
+    }
+
+    /// Whether it can mean the user of this name, whose key it has. Keys have no punctuation, so without this
+    /// `bob@`, a slip in an address, would mean Bob.
+    pub(crate) fn may_mean(&self, name: &str) -> bool {
+        name.contains('@') || !self.text.trim_start_matches('@').contains('@')
+    }
+
+    /// Whether it is this name as it is shown, in any case.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.text.to_lowercase() == name.to_lowercase()
+    }
+}
+
+/// The words of a name with single spaces between them, without the `@` in front that people are called by.
+/// PRECIS knows spaces, but people also paste tabs and line ends.
+fn words_of(typed: &str) -> String {
+    let words = typed.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.strip_prefix('@').map(str::to_owned).unwrap_or(words)
 }
 
 impl NameKey {
@@ -359,6 +401,38 @@ mod tests {
                 assert_eq!(collide(one.as_str(), other.as_str()), is_same, "{one:?} {other:?} as shown");
             }
         }
+    }
+
+    #[test]
+    fn what_is_typed_means_a_name_that_it_looks_like_but_no_slip_in_an_address_does() {
+        let rows = [
+            ("bob", "Bob", true),
+            ("@BOB", "Bob", true),
+            ("＠bob", "Bob", true),
+            ("bob,", "Bob", true),
+            ("b\u{43e}b", "Bob", true),
+            ("bobby", "Bob", false),
+            (" bob\r\nsmith ", "Bob Smith", true),
+            ("bob@", "Bob", false),
+            ("@bob@", "Bob", false),
+            ("bob@example", "Bob Example", false),
+            ("bob＠example", "Bob Example", false),
+            ("bob@example.org", "Bob@Example.org.", false),
+            ("b\u{43e}b@", "Bob", false),
+            ("Ada@home", "ada@home", true),
+            ("", "Bob", false),
+            ("@", "Bob", false),
+            ("...", "Bob", false),
+        ];
+        for (typed, name, is_meant) in rows {
+            let typed_name = TypedName::read(typed);
+            let keys = NameKey::all_of(name);
+            let shares_key = typed_name.keys.iter().any(|key| keys.contains(key));
+            assert_eq!(shares_key && typed_name.may_mean(name), is_meant, "{typed:?} {name:?}");
+        }
+        assert!(TypedName::read("@example.ORG").is("Example.org"));
+        assert!(!TypedName::read("@example.org").is("Example Org"));
+        assert!(TypedName::read(&"x ".repeat(1 << 15)).keys.is_empty());
     }
 
     #[test]

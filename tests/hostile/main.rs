@@ -18,6 +18,7 @@ mod guessing;
 mod injection;
 mod json;
 mod login_codes;
+mod no_power;
 mod onlooker;
 mod out_of_files;
 mod raw;

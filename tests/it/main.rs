@@ -4,6 +4,7 @@
 mod addresses;
 mod deletion;
 mod doctor;
+mod door;
 mod http_answers;
 mod http_faults;
 mod life;
@@ -18,6 +19,7 @@ mod messages;
 mod moderation;
 mod old_client;
 mod patience;
+mod reports;
 mod resume;
 mod room;
 mod service_manager;

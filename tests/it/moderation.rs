@@ -4,11 +4,12 @@ use crate::support::{Client, Plume};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
-const MODERATED: [(&str, &str); 2] = [("PLUME_MODERATORS", "Ada@example.org"), ("PLUME_RATE", "1000")];
+pub(crate) const MODERATED: [(&str, &str); 2] =
+    [("PLUME_MODERATORS", "Ada@example.org"), ("PLUME_RATE", "1000")];
 
 /// Sends a line with a `ref`, and gives the answer, which carries it. What comes before the answer is left
 /// out.
-fn ask(client: &mut Client, text: &str) -> Value {
+pub(crate) fn ask(client: &mut Client, text: &str) -> Value {
     client.send(&json!({"type": 1, "text": text, "ref": text.get(..30).unwrap_or(text)}));
     loop {
         let message = client.message();
@@ -19,7 +20,7 @@ fn ask(client: &mut Client, text: &str) -> Value {
 }
 
 /// Sends a line that must be refused for this reason: privately, with a sentence.
-fn refused(client: &mut Client, text: &str, reason: &str) -> Value {
+pub(crate) fn refused(client: &mut Client, text: &str, reason: &str) -> Value {
     let answer = ask(client, text);
     assert_eq!((&answer["reason"], &answer["type"]), (&json!(reason), &json!(1)), "{text:.60}: {answer}");
     assert_eq!(answer["user"]["name"], "plumebot", "{answer}");
@@ -28,14 +29,14 @@ fn refused(client: &mut Client, text: &str, reason: &str) -> Value {
 }
 
 /// Sends a command that must be answered privately with this text in it.
-fn told(client: &mut Client, text: &str, part: &str) {
+pub(crate) fn told(client: &mut Client, text: &str, part: &str) {
     let answer = ask(client, text);
     let sentence = answer["text"].as_str().unwrap_or_default();
     assert!(sentence.contains(part) && answer["reason"].is_null() && answer["id"].is_null(), "{answer}");
 }
 
 /// Sends a command that must be an act for all to see, with these fields.
-fn acted(client: &mut Client, text: &str, fields: &Value) -> Value {
+pub(crate) fn acted(client: &mut Client, text: &str, fields: &Value) -> Value {
     let line = ask(client, text);
     assert!(line["id"].is_u64() && line["reason"].is_null(), "{text}: {line}");
     for (name, value) in fields.as_object().expect("fields") {
@@ -55,7 +56,7 @@ fn wait_event(client: &mut Client, event: &str) -> Value {
 }
 
 /// Asks for a code at a closed door.
-fn turned_away(server: &Plume, name: &str, email: &str) {
+pub(crate) fn turned_away(server: &Plume, name: &str, email: &str) {
     let mut client = Client::open(server);
     client.hello_as(name, email);
     let refusal = client.expect(5);
@@ -309,7 +310,10 @@ fn a_ban_is_for_all_names_and_tags_of_an_address_and_not_for_its_neighbour() {
         again.resume(&session.token(), None, None);
         again.expect_rejected(0);
     }
+    // The code that was on its way is void.
     waiting.auth(&server.code_for("Third"));
+    waiting.expect_rejected(0);
+    waiting.hello_as("Third", "bob+y@example.org");
     assert_eq!(waiting.expect(5)["reason"], "not-admitted");
     for (name, email) in
         [("Bob", "BOB@example.org"), ("New", "bob+z@Example.org"), ("Eve", "bob@example.org")]
@@ -374,6 +378,56 @@ fn a_full_table_refuses_the_next_ban_and_keeps_all_others() {
     turned_away(&server, "First", "p0@example.com");
     let mut more = Client::open(&server);
     more.ask_code("More", "more@example.com");
+}
+
+#[test]
+fn names_are_found_however_they_are_typed_and_a_slip_in_an_address_is_no_name() {
+    let server = Plume::start(&MODERATED);
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    let mut band = Client::login_as(&server, "Example Org", "band@example.net");
+    ada.settle();
+    for typed in ["Bob", " @bob", "BOB\r\n", "b0b", "b\u{43e}b", "\u{ff22}ob", "bob,", "\u{200b}"] {
+        if typed == "\u{200b}" {
+            refused(&mut ada, &format!("/who {typed}"), "no-such-name");
+        } else {
+            told(&mut ada, &format!("/who {typed}"), "@Bob (");
+        }
+    }
+    for typed in ["example org", "@Example\r\n Org", "Example-0rg", "ex\u{430}mple org", "@example.org"] {
+        told(&mut ada, &format!("/who {typed}"), "@Example Org (");
+    }
+    for (typed, reason) in [
+        ("/ban bob@", "no-such-name"),
+        ("/ban @bob@", "no-such-name"),
+        ("/ban bob@ 5m spam", "no-such-name"),
+        ("/ban bob@example", "no-such-name"),
+        ("/ban b\u{43e}b@", "no-such-name"),
+        ("/ban bob\u{ff20}", "no-such-name"),
+        ("/ban example@org", "no-such-name"),
+        ("/ban <bob@example.org>", "no-such-name"),
+        ("/ban bob@example..org", "no-such-name"),
+        ("/unban bob@", "no-such-name"),
+        ("/kick bob@ now", "no-such-name"),
+        ("/mute bob@example 5m", "no-such-name"),
+        ("/who bob@", "no-such-name"),
+        (&*format!("/kick {}", "bob".repeat(21_000)), "no-such-name"),
+        (&*format!("/ban {}@example.org", "b".repeat(60_000)), "no-such-name"),
+    ] {
+        refused(&mut ada, typed, reason);
+    }
+    bob.settle();
+    acted(
+        &mut ada,
+        "/mute b\u{43e}b\r\n1h too\tloud",
+        &json!({"who": "Bob", "text": "muted @Bob for 1 hour: too loud"}),
+    );
+    // A domain is meant where no user is called just like that.
+    acted(&mut ada, "/ban @example.org", &json!({"who": "@example.org", "text": "banned @example.org"}));
+    band.settle();
+    band.say("still here");
+    band.expect_line("Example Org", "still here");
+    acted(&mut ada, "/kick @example\norg", &json!({"who": "Example Org"}));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use crate::support::{Client, Event, Plume};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// That page, as far as the server can see it.
 struct OldPage {
@@ -52,6 +53,27 @@ impl OldPage {
         let line = (name.to_owned(), text.to_owned());
         while self.shown.last() != Some(&line) {
             self.read().expect("the connection stays");
+        }
+    }
+}
+
+impl OldPage {
+    /// Comes in by a code from the log.
+    fn login(server: &Plume, name: &str, email: &str) -> Self {
+        let mut page = Self::open(server);
+        page.send(0, &format!("{name}\n{email}"));
+        page.read_until(0);
+        page.send(2, &server.code_for(name));
+        page.read_until_shown(name, "entered chat");
+        page
+    }
+
+    /// Types a line, and reads until a line of this name that begins like this is shown.
+    fn type_until(&mut self, typed: &str, name: &str, begin: &str) {
+        let known = self.shown.len();
+        self.send(1, typed);
+        while !self.shown[known..].iter().any(|(by, text)| by == name && text.starts_with(begin)) {
+            assert!(self.read().is_some(), "{typed}: only {:?} was shown", &self.shown[known..]);
         }
     }
 }
@@ -107,4 +129,72 @@ fn the_first_page_outlives_notices() {
     old.read_until(6);
     old.send(1, "on");
     old.read_until_shown("Ada", "on");
+}
+
+/// Each command, typed into the page of 2020 by a moderator: what its answer looks like there.
+#[test]
+fn commands_work_when_typed_into_the_first_page() {
+    let server = Plume::start(&[("PLUME_MODERATORS", "ada@example.org"), ("PLUME_RATE", "1000")]);
+    let mut ada = OldPage::login(&server, "Ada", "ada@example.org");
+    let rows = [
+        ("/help", "plumebot", "/help: lists the commands\n"),
+        ("/topic Tea at four", "Ada", "set the topic: Tea at four"),
+        ("/topic", "plumebot", "Topic: Tea at four"),
+        ("/topic -", "Ada", "removed the topic"),
+        ("/who Bob", "plumebot", "@Bob (bob@example.org) has been here for "),
+        ("/report Bob spam", "plumebot", "Your report is with the moderators."),
+        ("/reports", "plumebot", "1 report:\n"),
+        ("/mute Bob 5m spam", "Ada", "muted @Bob for 5 minutes: spam"),
+        ("/unmute Bob", "Ada", "unmuted @Bob"),
+        ("/slow 5", "Ada", "turned slow mode on: one line per person every 5 seconds"),
+        ("/slow off", "Ada", "turned slow mode off"),
+        ("/lock 1h", "Ada", "locked the room for 1 hour"),
+        ("/unlock", "Ada", "unlocked the room"),
+        ("/invite new@example.org", "plumebot", "new@example.org is invited."),
+        ("/invites", "plumebot", "1 invitation:\nnew@example.org"),
+        ("/uninvite new@example.org", "plumebot", "new@example.org is not invited any more."),
+        ("/kick Bob spam", "Ada", "kicked @Bob: spam"),
+        ("/ban Bob 1d spam", "Ada", "banned @Bob for 1 day: spam"),
+        ("/bans", "plumebot", "1 ban:\nbob@example.org (@Bob), for another "),
+        ("/unban Bob", "Ada", "unbanned @Bob"),
+        ("/nothing", "plumebot", "There is no such command"),
+        ("/kick Nobody", "plumebot", "Nobody is known by that name."),
+        ("//kick Bob", "Ada", "/kick Bob"),
+        ("/me waves", "Ada", "/me waves"),
+    ];
+    let _bob = Client::login(&server, "Bob");
+    ada.read_until_shown("Bob", "entered chat");
+    for (typed, name, begin) in rows {
+        ada.type_until(typed, name, begin);
+    }
+    let of_help = |(_, text): &(String, String)| text.starts_with("/help").then(|| text.lines().count());
+    let commands = ada.shown.iter().find_map(of_help).expect("the answer to /help");
+    let tried = rows.iter().filter_map(|(typed, ..)| typed.split(' ').next()).collect::<BTreeSet<_>>();
+    // All that is listed, and the four rows that are no commands.
+    assert_eq!(tried.len(), commands + 3, "{tried:?}");
+}
+
+/// Whoever is refused is told so, and whoever is removed why, in the page of 2020.
+#[test]
+fn the_first_page_shows_what_moderators_do_to_its_user() {
+    let server = Plume::start(&[("PLUME_MODERATORS", "ada@example.org"), ("PLUME_RATE", "1000")]);
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = OldPage::login(&server, "Bob", "bob@example.org");
+    bob.type_until("/kick Ada", "plumebot", "Only moderators can do that.");
+    ada.say("/mute Bob 1h");
+    bob.read_until_shown("Ada", "muted @Bob for 1 hour");
+    bob.type_until("hello", "plumebot", "You are muted for another ");
+    ada.say("/unmute Bob");
+    ada.say("/slow 1h");
+    bob.read_until_shown("Ada", "turned slow mode on: one line per person every 1 hour");
+    bob.type_until("one", "Bob", "one");
+    bob.type_until("two", "plumebot", "Slow mode is on: you can write again in ");
+    bob.type_until("/report Ada slow", "plumebot", "Your report is with the moderators.");
+    ada.say("/ban Bob spam");
+    bob.read_until_shown("plumebot", "You were banned by @Ada: spam");
+    assert_eq!(bob.read(), None, "the connection ends");
+    let mut again = OldPage::open(&server);
+    again.send(0, "Bob\nbob@example.org");
+    again.read_until(5);
+    assert!(!again.shown.iter().any(|(_, text)| text == "two" || text == "hello"));
 }

@@ -32,6 +32,7 @@ use super::tally::Tally;
 use places::Places;
 use plume::base::time::{Moment, Now};
 use plume::close_reason::CloseReason;
+use plume::config::{self, Command};
 use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::{ClientId, MailId};
@@ -42,7 +43,7 @@ use plume::limits::{
 use plume::log_event::LogEvent;
 use plume::login_email::Mail;
 use plume::server::{Input, Output};
-use plume::settings::{MailBudget, Settings};
+use plume::settings::{Door, MailBudget, Settings};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -171,7 +172,7 @@ impl World {
             mail_budget: choices.chance(has_budget).then_some(budget),
             connections_max: if is_swarm { 90 } else { 4 + choices.index(36) },
             connections_per_address: if is_swarm { 64 } else { 2 + choices.index(18) },
-            moderators: MODERATORS.map(|moderator| PEOPLE[moderator].email.to_owned()).to_vec(),
+            door: door(),
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
             ..Settings::default()
         };
@@ -734,4 +735,15 @@ const MODERATORS: [usize; 2] = [0, 6];
 
 const fn person(name: &'static str, email: &'static str, likeness: &'static str) -> Person {
     Person { name, email, likeness }
+}
+
+/// The settings of a door with moderators.
+fn door() -> Door {
+    let emails = MODERATORS.map(|moderator| PEOPLE[moderator].email).join(",");
+    let variables = [("PLUME_MODERATORS".to_owned(), emails)];
+    let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    match config::parse(std::iter::empty(), variables.into_iter(), no_files) {
+        Ok(Command::Run(config)) => config.settings.door,
+        other => panic!("{other:?}"),
+    }
 }

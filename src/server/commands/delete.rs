@@ -120,7 +120,7 @@ impl Deletion {
 }
 
 fn author_of(found: &Found<'_>) -> Option<String> {
-    message::sender_of(text_of(&found.bytes.concat())).map(std::borrow::Cow::into_owned)
+    message::parse_line(text_of(&found.bytes.concat())).map(|line| line.name.into_owned())
 }
 
 /// Reads the arguments. `None`: they mean nothing.

@@ -1,7 +1,7 @@
 //! Why a command or a line is refused: the word for programs, the sentence for people, and the wait.
 
 use super::grammar::{Command, ReasonTooLong, in_words};
-use crate::limits::{REASON_BYTES_MAX, TOPIC_BYTES_MAX};
+use crate::limits::{REASON_BYTES_MAX, REPORTS_PER_PERSON, REPORTS_WINDOW, TOPIC_BYTES_MAX};
 use crate::server::guest::whole_seconds;
 use crate::users::rules::Silence;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     /// Not a time up to this one.
     BadTime(Duration),
     TooMany,
+    /// Too many reports within a time; how long to wait.
+    TooManyReports(Duration),
     ReasonTooLong,
     TopicTooLong,
     Silence(Silence),
@@ -39,7 +41,7 @@ impl Failure {
             Self::NoSuchLine => "no-such-line",
             Self::IsModerator => "is-moderator",
             Self::BadTime(_) => "bad-time",
-            Self::TooMany => "too-many",
+            Self::TooMany | Self::TooManyReports(_) => "too-many",
             Self::ReasonTooLong | Self::TopicTooLong => "too-long",
             Self::Silence(Silence::Muted(_)) => "muted",
             Self::Silence(Silence::Slow(_)) => "slow",
@@ -57,12 +59,19 @@ impl Failure {
             }
             Self::NotModerator => "Only moderators can do that.".to_owned(),
             Self::NoSuchName => "Nobody is known by that name.".to_owned(),
-            Self::NoSuchLine => "There is no such line to delete.".to_owned(),
+            Self::NoSuchLine => "There is no such line, or not any more.".to_owned(),
             Self::IsModerator => "That is a moderator.".to_owned(),
             Self::BadTime(most) => {
                 format!("That is not a time such as 30s, 10m, 2h or 7d, of at most {}.", in_words(most))
             }
-            Self::TooMany => "There are too many of these already. Lift some first.".to_owned(),
+            Self::TooMany => "There are too many of these already. Remove some first.".to_owned(),
+            Self::TooManyReports(wait) => {
+                format!(
+                    "You made {REPORTS_PER_PERSON} reports within {}. Try again in {}.",
+                    in_words(REPORTS_WINDOW),
+                    in_words(wait)
+                )
+            }
             Self::ReasonTooLong => format!("A reason has at most {REASON_BYTES_MAX} bytes."),
             Self::TopicTooLong => format!("A topic has at most {TOPIC_BYTES_MAX} bytes."),
             Self::Silence(Silence::Muted(wait)) => {
@@ -76,7 +85,9 @@ impl Failure {
 
     pub(super) fn retry(self) -> Option<u64> {
         match self {
-            Self::Silence(Silence::Muted(wait) | Silence::Slow(wait)) => Some(whole_seconds(wait)),
+            Self::Silence(Silence::Muted(wait) | Silence::Slow(wait)) | Self::TooManyReports(wait) => {
+                Some(whole_seconds(wait))
+            }
             Self::NoCommand
             | Self::BadCommand(_)
             | Self::NotModerator

@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Topic,
     Who,
     Delete,
+    Report,
     Kick,
     Mute,
     Unmute,
@@ -32,6 +33,10 @@ pub(crate) enum Command {
     Slow,
     Lock,
     Unlock,
+    Invite,
+    Uninvite,
+    Invites,
+    Reports,
 }
 
 /// A command's row in [`COMMANDS`].
@@ -58,6 +63,13 @@ impl Command {
     /// Its row in [`COMMANDS`].
     pub(crate) fn row(self) -> Option<&'static Row> {
         COMMANDS.iter().find(|row| row.command == self)
+    }
+}
+
+impl Row {
+    /// Whether it cannot stand alone: its usage begins with an argument that is not in brackets.
+    pub(crate) fn needs_argument(&self) -> bool {
+        self.usage.split_once(' ').is_some_and(|(_, arguments)| !arguments.starts_with('['))
     }
 }
 
@@ -91,6 +103,15 @@ pub(crate) fn take_name<T>(text: &str, find: impl Fn(&str) -> Option<T>) -> Opti
 pub(crate) fn take_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (word, rest.trim_start())
+}
+
+/// Takes the id of a line, such as `#12`.
+pub(crate) fn take_line_id(text: &str) -> Option<(u64, &str)> {
+    let (word, rest) = take_word(text);
+    let digits = word.strip_prefix('#')?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // No line has an id that large.
+    is_number.then(|| (digits.parse().unwrap_or(u64::MAX), rest))
 }
 
 /// Takes a time such as `30s`, `10m`, `2h` or `7d`, if the text begins with one. An ordinal (`2nd`) begins a
@@ -164,7 +185,7 @@ const fn moderator(word: &'static str, command: Command, usage: &'static str, ef
 }
 
 /// Every command, in the order of `/help`.
-pub(crate) const COMMANDS: [Row; 13] = [
+pub(crate) const COMMANDS: [Row; 18] = [
     all("help", Command::Help, "/help", "lists the commands"),
     all(
         "topic",
@@ -178,6 +199,12 @@ pub(crate) const COMMANDS: [Row; 13] = [
         Command::Delete,
         "/delete [N|#ID] (moderators also: /delete NAME [N|all])",
         "takes back your newest line, the N newest (1 to 200), or the one with that id; moderators delete any",
+    ),
+    all(
+        "report",
+        Command::Report,
+        "/report NAME|#ID WHY",
+        "tells the moderators of someone or of a line; they see your name",
     ),
     moderator("kick", Command::Kick, "/kick NAME [WHY]", "logs someone out"),
     moderator(
@@ -198,6 +225,15 @@ pub(crate) const COMMANDS: [Row; 13] = [
     moderator("slow", Command::Slow, "/slow SECONDS|off", "allows each person one line in that time"),
     moderator("lock", Command::Lock, "/lock [FOR]", "lets no newcomers in"),
     moderator("unlock", Command::Unlock, "/unlock", "lets newcomers in again"),
+    moderator(
+        "invite",
+        Command::Invite,
+        "/invite ADDRESS",
+        "lets an address in that may not come in otherwise",
+    ),
+    moderator("uninvite", Command::Uninvite, "/uninvite ADDRESS", "takes an invitation back"),
+    moderator("invites", Command::Invites, "/invites", "lists the invitations"),
+    moderator("reports", Command::Reports, "/reports", "lists the newest reports"),
 ];
 
 /// Longest word of a command.
@@ -242,6 +278,9 @@ mod tests {
             assert!(row.usage.starts_with(&format!("/{}", row.word)), "{}", row.usage);
             assert_eq!(row.command.row().map(|row| row.word), Some(row.word));
         }
+        let alone = COMMANDS.iter().filter(|row| !row.needs_argument()).map(|row| row.word);
+        let alone = alone.collect::<Vec<_>>().join(" ");
+        assert_eq!(alone, "help topic bans lock unlock invites reports");
         let long = format!("/kick {}", "x ".repeat(1 << 15));
         assert!(matches!(parse(&long), Parsed::Command(Command::Kick, _)));
         assert_eq!(take_name(&long, |_| None::<()>), None);
@@ -261,6 +300,26 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(take_name(text, find), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_id_of_a_line() {
+        let rows = [
+            ("#12", Some((12, ""))),
+            ("#7  spam\n#8", Some((7, "spam\n#8"))),
+            ("#99999999999999999999", Some((u64::MAX, ""))),
+            ("#", None),
+            ("#1a", None),
+            ("#-1", None),
+            ("#+1", None),
+            ("12", None),
+            ("# 12", None),
+            ("@#12", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(take_line_id(text), expected, "{text:?}");
         }
     }
 

@@ -1,0 +1,80 @@
+//! Reports: what a member tells the moderators of somebody or of a line, and who is told.
+
+use super::grammar::{Command, one_line, reason, roughly, take_line_id};
+use super::{Failure, Outcome};
+use crate::ids::ClientId;
+use crate::limits::REPORT_QUOTE_BYTES_MAX;
+use crate::message::{self, Answer, ServerMessage};
+use crate::server::Server;
+use crate::server::client::Client;
+use crate::users::names::BOT_NAME;
+use crate::websocket::text_of;
+use std::fmt::Write as _;
+
+impl Server {
+    /// What a member reports, and why, behind the member's name.
+    pub(super) fn report(&self, arguments: &str) -> Result<Outcome, Failure> {
+        let (what, rest) = if let Some((id, rest)) = take_line_id(arguments) {
+            (self.quoted(id).ok_or(Failure::NoSuchLine)?, rest)
+        } else {
+            let (user, rest) = self.take_user(arguments)?;
+            let name = self.users.name(user).ok_or(Failure::NoSuchName)?;
+            (format!("@{name}"), rest)
+        };
+        let why = reason(rest)?;
+        if why.is_empty() {
+            return Err(Failure::BadCommand(Command::Report));
+        }
+        if !self.users.rules().has_moderators() {
+            return Ok(Outcome::Private("This chat has no moderators who could read it.".to_owned()));
+        }
+        Ok(Outcome::Report(format!("{what}: {why}")))
+    }
+
+    /// The line with this id, as long as it stands in the ring: whose it is, and how it begins. Events are no
+    /// lines that somebody said.
+    fn quoted(&self, id: u64) -> Option<String> {
+        let frame = self.room.log.frame(id)?.bytes.concat();
+        let line = message::parse_line(text_of(&frame)).filter(|line| line.event.is_none())?;
+        let text = one_line(&line.text);
+        let quote = text.get(..text.floor_char_boundary(REPORT_QUOTE_BYTES_MAX)).unwrap_or_default();
+        let more = if quote.len() < text.len() { "..." } else { "" };
+        Some(format!("line #{id} of @{}, \"{quote}{more}\"", line.name))
+    }
+
+    /// Tells all moderators who are present of a report.
+    pub(in crate::server) fn tell_moderators(&mut self, reporter: &str, report: &str) {
+        let is_moderators = |id: &ClientId| {
+            let membership = self.clients.get(*id).and_then(Client::membership);
+            membership.is_some_and(|membership| self.users.is_moderator(membership.user))
+        };
+        let moderators: Vec<ClientId> =
+            self.room.readers().iter().copied().filter(|id| is_moderators(id)).collect();
+        let text = format!("@{reporter} reports {report}");
+        for id in moderators {
+            self.send(id, &ServerMessage::aside(self.now.wall_ms, BOT_NAME, &text));
+        }
+    }
+
+    /// Confirms a report to its sender.
+    pub(in crate::server) fn confirm_report(&mut self, id: ClientId, reference: Option<&str>) {
+        let text = "Your report is with the moderators. They see your name.";
+        self.answer_privately(id, text, Answer { reference, ..Answer::default() });
+    }
+
+    /// The reports that are kept, the newest last.
+    pub(super) fn reports(&self) -> String {
+        let reports = self.users.reports().kept();
+        let mut text = match reports.len() {
+            0 => return "There are no reports.".to_owned(),
+            1 => "1 report:".to_owned(),
+            count => format!("{count} reports:"),
+        };
+        for report in reports {
+            let ago = roughly(self.now.moment.since(report.at));
+            // Writing to a string does not fail.
+            let _ = write!(text, "\n{ago} ago, @{} reported {}", report.by, report.text);
+        }
+        text
+    }
+}
