@@ -3,6 +3,7 @@
 use crate::onlooker::hear;
 use crate::support::{Client, Event};
 use crate::watched::Watched;
+use plume::limits::DELETE_FRAMES_MAX;
 use serde_json::json;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,14 +15,20 @@ const COMMANDS: usize = 1_000;
 /// read all lines that are searched would still take it ten times as long as this.
 const COST_MAX: Duration = Duration::from_millis(if cfg!(debug_assertions) { 3_000 } else { 100 });
 /// Each of them fills its part of the ring, within the rate.
-const TALKERS: usize = 28;
+const TALKERS: usize = 14;
 const LINES: usize = 1_000;
+const TEXT_BYTES: usize = 85;
+/// The least that a line takes besides its text: the ring is full with them.
+const LINE_BYTES: usize = 70;
+const RING_BYTES: usize = 2 << 20;
+const _: () = assert!(TALKERS * LINES * (LINE_BYTES + TEXT_BYTES) > RING_BYTES);
+const _: () = assert!(RING_BYTES / (LINE_BYTES + TEXT_BYTES) > DELETE_FRAMES_MAX);
 
-/// A server whose ring is full of short lines, of more than `/delete` looks back, and its moderator.
+/// A server whose ring is full, with more lines than `/delete` looks back, and its moderator.
 fn full_house() -> (Watched, Client) {
     let server = Watched::start(&[
         ("PLUME_RATE", "1000"),
-        ("PLUME_BACKLOG", "2 MiB"),
+        ("PLUME_BACKLOG", &RING_BYTES.to_string()),
         ("PLUME_MODERATORS", "ada@example.org"),
     ]);
     let ada = Client::login(&server, "Ada");
@@ -31,7 +38,7 @@ fn full_house() -> (Watched, Client) {
             scope.spawn(move || {
                 let mut client = Client::login(server, &format!("talker{talker}x"));
                 for _ in 0..LINES {
-                    client.say("x");
+                    client.say(&"x".repeat(TEXT_BYTES));
                 }
                 client.say("done");
                 hear(&mut client, "done");
@@ -103,7 +110,7 @@ fn a_thousand_deletes_in_a_second_over_a_full_ring_hold_up_nobody() {
     check(&mut crowd, "/nothing", "/delete 200");
     check(&mut moderator, "/nothing", "/delete all");
     check(&mut moderator, "/nothing", "/delete Silent all");
-    check(&mut moderator, "y", "/delete talker27x");
-    check(&mut moderator, "/nothing", "/delete talker26x all");
+    check(&mut moderator, "y", "/delete talker13x");
+    check(&mut moderator, "/nothing", "/delete talker12x all");
     check(&mut talkers, "y", "/delete 50");
 }
