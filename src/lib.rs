@@ -13,7 +13,7 @@
 //! one ring buffer (`room::log`). A member is a cursor into it (`room::cursor`). Broadcasting a line is one
 //! append, whatever the number of members; delivery is at most one vectored write per member and round;
 //! history and resume are a cursor set back; a slow consumer is lapped by the ring and closed, and nobody
-//! waits for it.
+//! waits for it. A deleted line is replaced by a frame of the same length, so no position moves.
 //!
 //! # The map
 //! ```text

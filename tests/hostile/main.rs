@@ -10,6 +10,7 @@ mod bad_mail;
 mod broken_connections;
 mod client_addresses;
 mod crowds;
+mod deletes;
 mod fair_turns;
 mod floods;
 mod frames;

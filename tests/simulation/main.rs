@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, reason = "a failure names its seed, a run what it lived through")]
 
+mod deletion;
 mod liveness;
 mod patience;
 mod stage;

@@ -72,6 +72,15 @@ impl Lines {
         self.deleted.len()
     }
 
+    /// Who said the line with this id.
+    pub(crate) fn author(&self, id: u64) -> Option<&str> {
+        self.by_id.get(&id).filter(|line| line.number().is_some()).map(|line| &*line.name)
+    }
+
+    pub(crate) fn is_moderator(&self, name: &str) -> bool {
+        self.moderators.contains(name)
+    }
+
     /// The ids of lines that a client of the world has said, or of events.
     pub(crate) fn ids(&self, are_said: bool) -> Vec<u64> {
         let lines = self.by_id.values().filter(|line| line.event.is_none() == are_said);

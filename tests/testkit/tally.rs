@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-pub(crate) const KINDS: [&str; 32] = [
+pub(crate) const KINDS: [&str; 33] = [
     "address full",
     "attack",
     "bytes",
     "closed without a word",
     "deleted",
+    "deleted in a gap",
     "deleted while it was received",
     "flood in a gap",
     "gap",

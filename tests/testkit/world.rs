@@ -462,6 +462,7 @@ impl World {
         self.offers.check(self.shell.writes, bound);
         if taken > 0 && was_member {
             self.flood();
+            self.delete_half(id);
         }
         self.gap();
         self.shell.wrote(id, taken);

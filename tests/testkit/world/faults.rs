@@ -127,6 +127,31 @@ impl World {
         self.tally.count("flood in a gap", u64::from(reads > 1));
     }
 
+    /// While a member has received a part of a line, and the server does not know yet of how much of it, the
+    /// line is deleted.
+    pub(super) fn delete_half(&mut self, reader: ClientId) {
+        if self.nature.calls_per_gap == 0 || self.gap_events_left == 0 || !self.shell.is_in_a_frame(reader) {
+            return;
+        }
+        let half = self.clients.get(&reader).and_then(|client| client.newest).map(|newest| newest + 1);
+        let Some((id, author)) = half.and_then(|id| Some((id, self.lines.author(id)?.to_owned()))) else {
+            return;
+        };
+        let may_delete = |client: &&Client| {
+            let name = client.person.name;
+            client.phase == Phase::Member
+                && !client.is_garbled
+                && (name == author || self.lines.is_moderator(name))
+                && self.shell.unread(client.id) == 0
+        };
+        let Some(client) = self.clients.values().find(may_delete).map(|client| client.id) else { return };
+        if self.choices.chance(300) {
+            self.shell.send(client, &message(&format!(r#"{{"type":1,"text":"/delete #{id}"}}"#)));
+            while self.read_some(client) > 0 {}
+            self.tally.count("deleted in a gap", 1);
+        }
+    }
+
     /// A socket takes nothing any more, or something again.
     pub(super) fn stall(&mut self) {
         self.with_client(|world, client| {

@@ -241,7 +241,7 @@ impl World {
             6..12 => return self.shell.send(client.id, &frame(PING, PING_PAYLOAD, [7; 4])),
             12..16 => json!({"type": 9, "text": PING_TEXT}),
             16..20 => return self.say_again(client),
-            20..28 => return self.delete(client),
+            180.. => return self.delete(client),
             roll => {
                 // Long lines, so that the ring laps those who do not read.
                 let padding = if roll < self.nature.loudness { 60_000 } else { 0 };
