@@ -26,11 +26,14 @@ pub(crate) struct Lines {
 /// What a line of the room says.
 #[derive(Debug)]
 pub(crate) struct Line {
-    id: u64,
+    pub(crate) id: u64,
     payload: Vec<u8>,
-    name: String,
+    pub(crate) name: String,
     text: String,
-    event: Option<String>,
+    pub(crate) event: Option<String>,
+    /// Whom an act is about.
+    pub(crate) who: Option<String>,
+    pub(crate) reference: Option<String>,
     /// Its user has sent bytes of any kind, which may have been lines.
     is_rogues: bool,
     /// It was said on more than one connection.
@@ -40,6 +43,11 @@ pub(crate) struct Line {
 impl Lines {
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// All lines that any client has received, in order.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &Line> {
+        self.by_id.values().map(Rc::as_ref)
     }
 
     /// The id of the newest line that any client has received.
@@ -177,6 +185,10 @@ pub(crate) struct Client {
     pub(crate) notices: Vec<(String, Option<u64>)>,
     pub(crate) resets: u32,
     pub(crate) names_refused: u32,
+    /// How often it was refused at the door.
+    pub(crate) not_admitted: u32,
+    /// Lines that it was not allowed to say.
+    pub(crate) lines_refused: u32,
 }
 
 impl Client {
@@ -214,6 +226,8 @@ impl Client {
             notices: Vec::new(),
             resets: 0,
             names_refused: 0,
+            not_admitted: 0,
+            lines_refused: 0,
         }
     }
 
@@ -273,13 +287,25 @@ impl Client {
                 self.codes_sent += 1;
             }
             1 => match message["id"].as_u64() {
-                None => assert_eq!((name, self.phase), ("plumebot", Phase::Member), "a line without an id"),
+                None => {
+                    assert_eq!((name, self.phase), ("plumebot", Phase::Member), "a line without an id");
+                    if message["reason"] == "muted" || message["reason"] == "slow" {
+                        self.lines_refused += 1;
+                        let number = message["ref"].as_str().unwrap_or_default();
+                        let begin = format!("{} says {number} ", self.person.name);
+                        self.unconfirmed.retain(|text| !text.starts_with(&begin));
+                    }
+                }
                 Some(id) => {
                     let event = message["event"].as_str().map(str::to_owned);
                     let is_rogues = lines.rogues.contains(name);
                     let is_repeated = lines.repeated.contains(text);
+                    let string = |field: &str| message[field].as_str().map(str::to_owned);
+                    let (who, reference) = (string("who"), string("ref"));
                     let (name, text, payload) = (name.to_owned(), text.to_owned(), payload.to_vec());
-                    let line = lines.add(Line { id, payload, name, text, event, is_rogues, is_repeated });
+                    let line =
+                        Line { id, payload, name, text, event, who, reference, is_rogues, is_repeated };
+                    let line = lines.add(line);
                     self.receive_line(&line);
                 }
             },
@@ -289,6 +315,7 @@ impl Client {
                 self.resets += 1;
                 self.resumed_after = None;
             }
+            5 if message["reason"] == "not-admitted" => self.not_admitted += 1,
             5 => self.names_refused += 1,
             6 => {
                 let reason = message["reason"].as_str().expect("a notice has a reason");
@@ -333,6 +360,9 @@ impl Client {
             match event.as_deref() {
                 Some("enter") => assert!(self.names.insert(name.clone()), "{name} was in already"),
                 Some("leave") => assert!(self.names.remove(name), "{name} was not in"),
+                Some("kick" | "mute" | "unmute" | "ban" | "unban" | "slow" | "lock" | "unlock" | "topic") => {
+                    assert!(self.names.contains(name), "{name} acts and is not in");
+                }
                 Some(other) => panic!("no such event: {other}"),
                 None => {
                     assert!(self.names.contains(name), "{name} speaks and is not in");

@@ -11,6 +11,7 @@
 //! - each line is offered to each member within a number of writes, whatever others send;
 //! - a client that answers, however slowly it reads and however long the process was stopped, is not closed
 //!   for silence;
+//! - who is banned, muted, slowed down or locked out is that, and nobody else's session ends;
 //! - nobody has more than a share: see [`Ledger`]; nothing that the server keeps is more than it may be;
 //! - the shell is told of all that it has to do; nothing is said of a connection that was closed, and closing
 //!   is said once;
@@ -18,6 +19,7 @@
 //!   nothing.
 
 mod faults;
+mod moderation;
 mod people;
 mod places;
 
@@ -41,8 +43,8 @@ use plume::limits::{
 use plume::log_event::LogEvent;
 use plume::login_email::Mail;
 use plume::server::{Input, Output};
-use plume::settings::{MailBudget, Settings};
-use std::collections::BTreeMap;
+use plume::settings::{Door, MailBudget, Settings};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
@@ -68,6 +70,12 @@ pub(crate) struct World {
     dead_sessions: Vec<String>,
     /// Lines that were sent. The number of each stands in it.
     texts: Vec<Sent>,
+    /// What moderators have asked for. The number of each stands in its `ref`.
+    acts: Vec<moderation::Act>,
+    /// Names of users who may have been kicked or banned.
+    removable: BTreeSet<&'static str>,
+    /// When each line was received first.
+    seen: BTreeMap<u64, Moment>,
     /// Bytes of lines that were sent: what members may have to take before they come to a new one.
     text_bytes: u64,
     /// The shell is as prompt as it has to be for steady clients: it has read what they sent and done what
@@ -124,6 +132,8 @@ struct Nature {
     shortness: u64,
     /// Calls between two gaps, on average; zero: there are none.
     calls_per_gap: u64,
+    /// Whether there is a moderator.
+    is_moderated: bool,
 }
 
 impl Nature {
@@ -147,6 +157,7 @@ impl Nature {
             days: choices.pick(&[10, 10, 10, 10, 200]),
             shortness: choices.pick(&[0, 100, 250, 500]),
             calls_per_gap: choices.pick(&[0, 10, 20, 50, 100]),
+            is_moderated: choices.chance(400),
         }
     }
 }
@@ -171,6 +182,7 @@ impl World {
             connections_max: if is_swarm { 90 } else { 4 + choices.index(36) },
             connections_per_address: if is_swarm { 64 } else { 2 + choices.index(18) },
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
+            door: if nature.is_moderated { moderation::door() } else { Door::default() },
             ..Settings::default()
         };
         let site = Site::new(Assets::built_in(&settings.name), Vec::new());
@@ -193,6 +205,9 @@ impl World {
             used: Vec::new(),
             dead_sessions: Vec::new(),
             texts: Vec::new(),
+            acts: Vec::new(),
+            removable: BTreeSet::new(),
+            seen: BTreeMap::new(),
             text_bytes: 0,
             is_prompt: true,
             goes_on_at: Moment::from_ms(0),
@@ -311,6 +326,7 @@ impl World {
         let from = self.nature.places.choose_one(&mut self.choices);
         let person = match self.nature.swarm {
             Some(person) if self.choices.chance(700) => person,
+            _ if self.nature.is_moderated && self.choices.chance(300) => moderation::MODERATOR,
             _ => PEOPLE[self.choices.index(self.nature.people)],
         };
         let id = self.shell.accept(from.peer);
@@ -529,6 +545,13 @@ impl World {
                 self.shell.known(id);
                 self.tally.count("address full", 1);
             }
+            LogEvent::Closed(id, CloseReason::Removed) => {
+                self.shell.known(id);
+                if let Some(client) = self.clients.remove(&id) {
+                    self.check_removed(&client);
+                    self.clients.insert(id, client);
+                }
+            }
             LogEvent::Closed(id, reason) => {
                 self.shell.known(id);
                 let is_steady =
@@ -587,6 +610,8 @@ impl World {
         self.tally.count("lapped", u64::from(client.close_code == Some(4008)));
         self.tally.count("wrong code", u64::from(client.resets));
         self.tally.count("name refused", u64::from(client.names_refused));
+        self.tally.count("not admitted", u64::from(client.not_admitted));
+        self.tally.count("line refused", u64::from(client.lines_refused));
         self.tally.count("closed without a word", u64::from(client.phase != Phase::Closed));
     }
 
@@ -647,6 +672,7 @@ impl World {
                 );
             }
         }
+        self.check_acts();
         self.break_all();
     }
 
@@ -677,6 +703,7 @@ impl World {
         }
         self.obey(usize::MAX);
         assert!(self.has_stopped, "the server stops within its time");
+        self.check_acts();
     }
 }
 
