@@ -22,7 +22,7 @@
 //!  service_manager, doctor                       |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
-//!  logger (stderr)                               |       |              rules user_name email
+//!  logger (stderr)                               |       |              rules reports user_name email
 //!                                                |       +-> http       request site assets
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab
@@ -38,8 +38,8 @@
 //! 2. [`http`], [`websocket`], [`message`]: bytes to requests, frames and messages, and back.
 //!    [`http::request`] alone uses httparse, [`websocket`] alone tungstenite's protocol, [`message`] alone
 //!    JSON.
-//! 3. `users`: names, sessions, login codes, the email budget, and the rules of the room. `room`: what is
-//!    said, who reads it, who is present.
+//! 3. `users`: names, sessions, login codes, the email budget, the rules of the room, and reports to
+//!    moderators. `room`: what is said, who reads it, who is present.
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,

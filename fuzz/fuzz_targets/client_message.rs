@@ -82,4 +82,6 @@ fn check_round_trip(text: &str) {
     let heard: Value = serde_json::from_slice(json).expect("JSON");
     let said = json!({ "type": types::TEXT, "id": 7, "time": 5, "user": { "name": text }, "text": text, "ref": text });
     assert_eq!(heard, said);
+    let logged = message::parse_line(json).expect("a line of the log");
+    assert_eq!((logged.id, &*logged.name, &*logged.text, logged.event), (7, text, text, None));
 }

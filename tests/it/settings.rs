@@ -73,6 +73,14 @@ fn a_wrong_value_is_refused() {
         ("PLUME_MAX_CONNECTIONS", "x"),
         ("PLUME_MAX_CONNECTIONS", "0"),
         ("PLUME_MAX_CONNECTIONS", "999999999999"),
+        ("PLUME_MODERATORS", "ada"),
+        ("PLUME_MODERATORS", "@example.org"),
+        ("PLUME_MODERATORS", "ada@example.org,@.example.org"),
+        ("PLUME_ALLOW", "example.org"),
+        ("PLUME_ALLOW", "invited ada@example.org"),
+        ("PLUME_DENY", "invited"),
+        ("PLUME_DENY", "@example.org, invited"),
+        ("PLUME_DENY", ","),
         ("PLUME_LOG", "loud"),
         ("ENV", "prod"),
     ] {
@@ -292,6 +300,15 @@ fn one_line_at_the_start_says_what_runs() {
         server.address()
     );
     assert_eq!(server.log(), expected);
+    for (allow, told) in [
+        ("invited", "allow=invited"),
+        ("invited, @example.org", "allow=1"),
+        ("@example.org,@a.example", "allow=2"),
+    ] {
+        let server = Plume::start(&[("PLUME_MODERATORS", "ada@example.org"), ("PLUME_ALLOW", allow)]);
+        let log = server.log();
+        assert!(log.contains(&format!(" moderators=1 {told} deny=0;")), "{log}");
+    }
 }
 
 #[test]

@@ -33,14 +33,16 @@ pub(crate) struct Lines {
 /// What a line of the room says.
 #[derive(Debug)]
 pub(crate) struct Line {
-    id: u64,
+    pub(crate) id: u64,
     payload: Vec<u8>,
-    name: String,
+    pub(crate) name: String,
     text: String,
-    event: Option<String>,
-    /// The ids of the lines that it says are deleted, and whose they were.
+    pub(crate) event: Option<String>,
+    /// The ids of the lines that it says are deleted.
     of: Vec<u64>,
-    who: Option<String>,
+    /// Whom an act is about.
+    pub(crate) who: Option<String>,
+    pub(crate) reference: Option<String>,
     /// Its user has sent bytes of any kind, which may have been lines.
     is_rogues: bool,
     /// It was said on more than one connection.
@@ -49,12 +51,17 @@ pub(crate) struct Line {
 
 impl Lines {
     /// No lines yet, in a room with these moderators.
-    pub(crate) fn of<const N: usize>(moderators: [&'static str; N]) -> Self {
-        Self { moderators: moderators.into(), ..Self::default() }
+    pub(crate) fn of(moderators: impl IntoIterator<Item = &'static str>) -> Self {
+        Self { moderators: moderators.into_iter().collect(), ..Self::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// All lines that any client has received, in order.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &Line> {
+        self.by_id.values().map(Rc::as_ref)
     }
 
     /// The id of the newest line that any client has received.
@@ -231,6 +238,10 @@ pub(crate) struct Client {
     pub(crate) notices: Vec<(String, Option<u64>)>,
     pub(crate) resets: u32,
     pub(crate) names_refused: u32,
+    /// How often it was refused at the door.
+    pub(crate) not_admitted: u32,
+    /// Lines that it was not allowed to say.
+    pub(crate) lines_refused: u32,
 }
 
 impl Client {
@@ -270,6 +281,8 @@ impl Client {
             notices: Vec::new(),
             resets: 0,
             names_refused: 0,
+            not_admitted: 0,
+            lines_refused: 0,
         }
     }
 
@@ -334,16 +347,26 @@ impl Client {
                 self.codes_sent += 1;
             }
             1 => match message["id"].as_u64() {
-                None => assert_eq!((name, self.phase), ("plumebot", Phase::Member), "a line without an id"),
+                None => {
+                    assert_eq!((name, self.phase), ("plumebot", Phase::Member), "a line without an id");
+                    if message["reason"] == "muted" || message["reason"] == "slow" {
+                        self.lines_refused += 1;
+                        let number = message["ref"].as_str().unwrap_or_default();
+                        let begin = format!("{} says {number} ", self.person.name);
+                        self.unconfirmed.retain(|text| !text.starts_with(&begin));
+                    }
+                }
                 Some(id) => {
                     let event = message["event"].as_str().map(str::to_owned);
                     let is_rogues = lines.rogues.contains(name);
                     let is_repeated = lines.repeated.contains(text);
                     let of =
                         message["of"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-                    let who = message["who"].as_str().map(str::to_owned);
+                    let string = |field: &str| message[field].as_str().map(str::to_owned);
+                    let (who, reference) = (string("who"), string("ref"));
                     let (name, text, payload) = (name.to_owned(), text.to_owned(), payload.to_vec());
-                    let line = Line { id, payload, name, text, event, of, who, is_rogues, is_repeated };
+                    let line =
+                        Line { id, payload, name, text, event, of, who, reference, is_rogues, is_repeated };
                     let line = lines.add(line);
                     self.receive_line(&line, lines);
                 }
@@ -354,6 +377,7 @@ impl Client {
                 self.resets += 1;
                 self.resumed_after = None;
             }
+            5 if message["reason"] == "not-admitted" => self.not_admitted += 1,
             5 => self.names_refused += 1,
             6 => {
                 let reason = message["reason"].as_str().expect("a notice has a reason");
@@ -430,6 +454,9 @@ impl Client {
                 Some("enter") => assert!(self.names.insert(name.clone()), "{name} was in already"),
                 Some("leave") => assert!(self.names.remove(name), "{name} was not in"),
                 Some("delete") => assert!(self.names.contains(name), "{name} deletes and is not in"),
+                Some("kick" | "mute" | "unmute" | "ban" | "unban" | "slow" | "lock" | "unlock" | "topic") => {
+                    assert!(self.names.contains(name), "{name} acts and is not in");
+                }
                 Some(other) => panic!("no such event: {other}"),
                 None => {
                     assert!(self.names.contains(name), "{name} speaks and is not in");

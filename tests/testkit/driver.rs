@@ -116,11 +116,16 @@ impl Driver {
         }
     }
 
-    /// Asserts that nothing is left: no entry in any table, nothing to wait for.
+    /// Asserts that nothing is left: no entry in any table but for what moderators have set, nothing to wait
+    /// for.
     pub(crate) fn check_empty(&self) {
         assert_eq!(self.server.next_deadline(), None, "nothing is left to do");
         for usage in self.server.usage() {
-            assert_eq!(usage.now, 0, "nothing is left: {usage:?}");
+            assert!(usage.now == 0 || RULES.contains(&usage.what), "nothing is left: {usage:?}");
         }
     }
 }
+
+/// What stays until it is lifted, or until there is need for its place.
+const RULES: [&str; 6] =
+    ["bans", "mutes", "invitations", "closed networks", "reports", "lines that slow mode counts"];

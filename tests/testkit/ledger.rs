@@ -136,7 +136,9 @@ impl Ledger {
             Output::LogEvent(LogEvent::LoggedIn(id)) => {
                 self.owners.insert(client(id).person.email.to_owned());
             }
-            Output::LogEvent(LogEvent::WrongTry(id)) => self.count_try(client(id).address, "wrong codes", at),
+            Output::LogEvent(LogEvent::WrongTry(id) | LogEvent::NotAdmitted(id)) => {
+                self.count_try(client(id).address, "wrong codes", at);
+            }
             Output::LogEvent(LogEvent::WrongToken(id)) => {
                 let client = client(id);
                 if client.asked == Asked::NoToken {
@@ -363,7 +365,7 @@ fn refilled(budget: MailBudget, time: Duration) -> u128 {
 }
 
 /// An address without the tag of a sub-address.
-fn mailbox(email: &str) -> String {
+pub(crate) fn mailbox(email: &str) -> String {
     let (local, domain) = email.split_once('@').expect("an email address");
     format!("{}@{domain}", local.split('+').next().unwrap_or(local))
 }

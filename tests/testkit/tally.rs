@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-pub(crate) const KINDS: [&str; 33] = [
+pub(crate) const KINDS: [&str; 38] = [
+    "act",
     "address full",
+    "any command",
     "attack",
     "bytes",
     "closed without a word",
@@ -20,14 +22,17 @@ pub(crate) const KINDS: [&str; 33] = [
     "input in a gap",
     "lapped",
     "line",
+    "line refused",
     "login",
     "mail-limited",
     "mail lost",
     "name changed hands",
     "name refused",
+    "not admitted",
     "offered to all",
     "place of a deleted line",
     "place refused",
+    "removed",
     "resume",
     "said again",
     "short write",

@@ -12,6 +12,7 @@
 //! - each line is offered to each member within a number of writes, whatever others send;
 //! - a client that answers, however slowly it reads and however long the process was stopped, is not closed
 //!   for silence;
+//! - who is banned, muted, slowed down or locked out is that, and nobody else's session ends;
 //! - nobody has more than a share: see [`Ledger`]; nothing that the server keeps is more than it may be;
 //! - the shell is told of all that it has to do; nothing is said of a connection that was closed, and closing
 //!   is said once;
@@ -19,6 +20,7 @@
 //!   nothing.
 
 mod faults;
+mod moderation;
 mod people;
 mod places;
 
@@ -32,7 +34,6 @@ use super::tally::Tally;
 use places::Places;
 use plume::base::time::{Moment, Now};
 use plume::close_reason::CloseReason;
-use plume::config::{self, Command};
 use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::{ClientId, MailId};
@@ -44,7 +45,7 @@ use plume::log_event::LogEvent;
 use plume::login_email::Mail;
 use plume::server::{Input, Output};
 use plume::settings::{Door, MailBudget, Settings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
@@ -70,6 +71,12 @@ pub(crate) struct World {
     dead_sessions: Vec<String>,
     /// Lines that were sent. The number of each stands in it.
     texts: Vec<Sent>,
+    /// What moderators have asked for. The number of each stands in its `ref`.
+    acts: Vec<moderation::Act>,
+    /// Names of users who may have been kicked or banned.
+    removable: BTreeSet<&'static str>,
+    /// When each line was received first.
+    seen: BTreeMap<u64, Moment>,
     /// Bytes of lines that were sent: what members may have to take before they come to a new one.
     text_bytes: u64,
     /// The shell is as prompt as it has to be for steady clients: it has read what they sent and done what
@@ -126,6 +133,8 @@ struct Nature {
     shortness: u64,
     /// Calls between two gaps, on average; zero: there are none.
     calls_per_gap: u64,
+    /// Whether there is a moderator.
+    is_moderated: bool,
 }
 
 impl Nature {
@@ -149,6 +158,7 @@ impl Nature {
             days: choices.pick(&[10, 10, 10, 10, 200]),
             shortness: choices.pick(&[0, 100, 250, 500]),
             calls_per_gap: choices.pick(&[0, 10, 20, 50, 100]),
+            is_moderated: choices.chance(400),
         }
     }
 }
@@ -158,6 +168,7 @@ impl World {
         let mut server_seed = [0; 32];
         server_seed[..8].copy_from_slice(&choices.below(u64::MAX).to_be_bytes());
         let nature = Nature::choose(&mut choices);
+        let moderator = nature.is_moderated.then_some(moderation::MODERATOR.name);
         // Where all come from one network, its windows matter, which are not reached where emails are few.
         let (waits, has_budget) =
             if nature.places.is_siege() { ([4, 0, 0, 0], 600) } else { ([4, 4, 1, 0], 400) };
@@ -172,8 +183,8 @@ impl World {
             mail_budget: choices.chance(has_budget).then_some(budget),
             connections_max: if is_swarm { 90 } else { 4 + choices.index(36) },
             connections_per_address: if is_swarm { 64 } else { 2 + choices.index(18) },
-            door: door(),
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
+            door: if nature.is_moderated { moderation::door() } else { Door::default() },
             ..Settings::default()
         };
         let site = Site::new(Assets::built_in(&settings.name), Vec::new());
@@ -189,13 +200,16 @@ impl World {
             silent_at: Moment::from_ms(0),
             step: 0,
             clients: BTreeMap::new(),
-            lines: Lines::of(MODERATORS.map(|moderator| PEOPLE[moderator].name)),
+            lines: Lines::of(moderator),
             codes: Vec::new(),
             mails: Vec::new(),
             sessions: Vec::new(),
             used: Vec::new(),
             dead_sessions: Vec::new(),
             texts: Vec::new(),
+            acts: Vec::new(),
+            removable: BTreeSet::new(),
+            seen: BTreeMap::new(),
             text_bytes: 0,
             is_prompt: true,
             goes_on_at: Moment::from_ms(0),
@@ -317,6 +331,7 @@ impl World {
         let from = self.nature.places.choose_one(&mut self.choices);
         let person = match self.nature.swarm {
             Some(person) if self.choices.chance(700) => person,
+            _ if self.nature.is_moderated && self.choices.chance(300) => moderation::MODERATOR,
             _ => PEOPLE[self.choices.index(self.nature.people)],
         };
         let id = self.shell.accept(from.peer);
@@ -548,6 +563,13 @@ impl World {
                 self.shell.known(id);
                 self.tally.count("address full", 1);
             }
+            LogEvent::Closed(id, CloseReason::Removed) => {
+                self.shell.known(id);
+                if let Some(client) = self.clients.remove(&id) {
+                    self.check_removed(&client);
+                    self.clients.insert(id, client);
+                }
+            }
             LogEvent::Closed(id, reason) => {
                 self.shell.known(id);
                 let is_steady =
@@ -606,6 +628,8 @@ impl World {
         self.tally.count("lapped", u64::from(client.close_code == Some(4008)));
         self.tally.count("wrong code", u64::from(client.resets));
         self.tally.count("name refused", u64::from(client.names_refused));
+        self.tally.count("not admitted", u64::from(client.not_admitted));
+        self.tally.count("line refused", u64::from(client.lines_refused));
         self.tally.count("closed without a word", u64::from(client.phase != Phase::Closed));
     }
 
@@ -667,6 +691,7 @@ impl World {
                 );
             }
         }
+        self.check_acts();
         self.break_all();
     }
 
@@ -697,6 +722,7 @@ impl World {
         }
         self.obey(usize::MAX);
         assert!(self.has_stopped, "the server stops within its time");
+        self.check_acts();
     }
 }
 
@@ -731,20 +757,6 @@ const PEOPLE: [Person; 15] = [
     person("zoe", "zoe@example.org", "zoe"),
 ];
 
-/// Who moderates, as places in [`PEOPLE`].
-const MODERATORS: [usize; 2] = [0, 6];
-
 const fn person(name: &'static str, email: &'static str, likeness: &'static str) -> Person {
     Person { name, email, likeness }
-}
-
-/// The settings of a door with moderators.
-fn door() -> Door {
-    let emails = MODERATORS.map(|moderator| PEOPLE[moderator].email).join(",");
-    let variables = [("PLUME_MODERATORS".to_owned(), emails)];
-    let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    match config::parse(std::iter::empty(), variables.into_iter(), no_files) {
-        Ok(Command::Run(config)) => config.settings.door,
-        other => panic!("{other:?}"),
-    }
 }

@@ -101,3 +101,43 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_has_a_word_a_sentence_and_a_wait_where_waiting_helps() {
+        let time = Duration::from_millis(89_001);
+        let rows = [
+            (Failure::NoCommand, "no-command", None, "There is no such command"),
+            (Failure::BadCommand(Command::Kick), "bad-command", None, "Usage: /kick NAME [WHY]"),
+            (Failure::NotModerator, "not-moderator", None, "Only moderators"),
+            (Failure::NoSuchName, "no-such-name", None, "Nobody is known"),
+            (Failure::IsModerator, "is-moderator", None, "That is a moderator."),
+            (Failure::BadTime(Duration::from_hours(24)), "bad-time", None, "That is not a time"),
+            (Failure::TooMany, "too-many", None, "There are too many"),
+            (
+                Failure::TooManyReports(time),
+                "too-many",
+                Some(90),
+                "You made 3 reports within 10 minutes. Try again in 90 seconds.",
+            ),
+            (Failure::NoSuchLine, "no-such-line", None, "There is no such line"),
+            (Failure::ReasonTooLong, "too-long", None, "A reason has at most 200 bytes."),
+            (Failure::TopicTooLong, "too-long", None, "A topic has at most 500 bytes."),
+            (
+                Failure::Silence(Silence::Muted(time)),
+                "muted",
+                Some(90),
+                "You are muted for another 90 seconds.",
+            ),
+            (Failure::Silence(Silence::Slow(time)), "slow", Some(90), "Slow mode is on"),
+        ];
+        for (failure, reason, retry, begin) in rows {
+            assert_eq!((failure.reason(), failure.retry()), (reason, retry), "{failure:?}");
+            let sentence = failure.sentence();
+            assert!(sentence.starts_with(begin), "{sentence}");
+        }
+    }
+}

@@ -230,6 +230,9 @@ impl World {
             self.sessions.push((client.person.name, token.clone()));
             self.tally.count("login", 1);
         }
+        if self.may_command(client) {
+            return;
+        }
         let message = match self.choices.below(200) {
             0 => {
                 self.leave(client.id, client.session.as_deref());
@@ -264,8 +267,9 @@ impl World {
         self.texts.push(Sent { user, address, message_bytes: message.len(), is_long: padding > 0, at });
         self.text_bytes += message.len() as u64;
         client.unconfirmed.push_back(text);
-        // A client to which nothing is promised may have been closed already.
-        if self.offers.members.contains(&client.id) {
+        // A client to which nothing is promised may have been closed already; and lines may be refused where
+        // there are moderators.
+        if !self.nature.is_moderated && self.offers.members.contains(&client.id) {
             self.offers.expect(client.id, number);
         }
         self.send(client, &message);
@@ -378,7 +382,7 @@ impl World {
     }
 
     /// Sends a text in one frame or in two.
-    fn send(&mut self, client: &Client, text: &str) {
+    pub(super) fn send(&mut self, client: &Client, text: &str) {
         let mask =
             if text.len() < 1_000 { self.step.wrapping_mul(0x9e37_79b9).to_be_bytes() } else { [0; 4] };
         if self.choices.chance(900) {
@@ -437,6 +441,7 @@ impl World {
             self.offers.receive(id, number);
         }
         for line in self.lines.take_new() {
+            self.seen.insert(line.id, self.shell.driver.now.moment);
             let Some(sent) = line.number().and_then(|number| self.texts.get(number)) else { continue };
             let at = Stamp { since: sent.at, by: self.shell.driver.now.moment };
             self.ledger.post_line(sent.user, sent.address, sent.message_bytes, at);
