@@ -83,6 +83,7 @@ pub mod logger;
 pub mod login_email;
 pub mod mail;
 pub mod message;
+pub mod metrics;
 mod room;
 pub mod server;
 pub mod service_manager;

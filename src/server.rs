@@ -47,6 +47,7 @@ mod http;
 mod lifecycle;
 mod member;
 mod messages;
+mod metrics;
 mod read_throttle;
 mod refusals;
 mod unfinished;
@@ -60,6 +61,7 @@ use crate::ids::{ClientId, MailId};
 use crate::limits::BACKLOG_BYTES_MIN;
 use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
+use crate::metrics::Counters;
 use crate::room::Room;
 use crate::room::cursor::Unsent;
 use crate::settings::Settings;
@@ -165,6 +167,7 @@ pub struct Server {
     has_noted_unknown_proxy: bool,
     has_noted_silent_proxy: bool,
     unknown_messages: u64,
+    counters: Counters,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +204,7 @@ impl Server {
             has_noted_unknown_proxy: false,
             has_noted_silent_proxy: false,
             unknown_messages: 0,
+            counters: Counters::default(),
             settings,
         }
     }
@@ -346,6 +350,7 @@ impl Server {
     }
 
     fn note(&mut self, note: LogEvent) {
+        self.counters.count(&note);
         self.outputs.push_back(Output::LogEvent(note));
     }
 }

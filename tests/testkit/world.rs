@@ -565,6 +565,7 @@ impl World {
             LogEvent::OutOfFiles
             | LogEvent::AcceptFailed { .. }
             | LogEvent::WideTrust { .. }
+            | LogEvent::OpenMetrics
             | LogEvent::SystemCalls(_) => panic!("the server knows nothing of that: {event:?}"),
         }
     }
