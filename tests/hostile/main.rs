@@ -21,6 +21,7 @@ mod login_codes;
 mod onlooker;
 mod out_of_files;
 mod raw;
+mod scrapers;
 mod shutdown_under_load;
 mod slow_heads;
 mod smuggling;
