@@ -435,7 +435,7 @@ impl EventLoop {
             return;
         };
         let now = clock.now();
-        metrics.serve(now.moment, poll.registry(), buffer, || {
+        let failure = metrics.serve(now.moment, poll.registry(), buffer, || {
             let shell = ShellMetrics {
                 start_ms: clock.start_ms,
                 calls: *calls,
@@ -444,6 +444,9 @@ impl EventLoop {
             };
             (server.metrics(now), shell)
         });
+        if let Some(event) = failure {
+            logger.note(now.moment, &event);
+        }
         if let Some(begun) = begun {
             metrics.observe_turn(begun.elapsed());
         }

@@ -15,6 +15,7 @@ use crate::http::site::Refusal;
 use crate::limits::{
     ACCEPTS_PER_TURN, DRAIN_TIMEOUT, SCRAPE_BYTES_MAX, SCRAPE_TIMEOUT, SCRAPERS_MAX, TURN_BOUNDS,
 };
+use crate::log_event::LogEvent;
 use crate::metrics::ServerMetrics;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -78,45 +79,54 @@ impl Metrics {
     }
 
     /// Accepts connections, and serves each that is ready or overdue. `numbers` is asked for each request of
-    /// the metrics.
+    /// the metrics. Returns what went wrong in accepting, for the log.
     pub(super) fn serve<'s>(
         &mut self,
         now: Moment,
         registry: &Registry,
         buffer: &mut [u8],
         numbers: impl Fn() -> (ServerMetrics<'s>, ShellMetrics),
-    ) {
-        self.accept(now, registry);
+    ) -> Option<LogEvent> {
+        let failure = self.accept(now, registry);
         let Self { scrapers, turns, .. } = self;
         let encode = || {
             let (server, shell) = numbers();
             exposition::encode(&server, &shell, turns)
         };
         scrapers.retain(|_, scraper| scraper.serve(now, buffer, &encode));
+        failure
     }
 
-    fn accept(&mut self, now: Moment, registry: &Registry) {
+    fn accept(&mut self, now: Moment, registry: &Registry) -> Option<LogEvent> {
         if self.accept_again.is_some_and(|again| again <= now) {
             self.accept_again = None;
         }
         for _ in 0..ACCEPTS_PER_TURN {
             if !self.can_accept() {
-                return;
+                return None;
             }
-            match self.listener.accept() {
-                // Above the limit it is closed at once.
-                Ok((stream, _)) if self.scrapers.len() < SCRAPERS_MAX => self.welcome(now, stream, registry),
-                Ok(_) => {}
-                Err(error) => match AcceptError::from(&error) {
-                    AcceptError::NoneWaiting => self.may_accept = false,
-                    AcceptError::OneConnection => {}
-                    // The chat's own listener logs it.
-                    AcceptError::Shortage | AcceptError::Other { .. } => {
-                        self.accept_again = Some(now.after(SHORTAGE_WAIT));
+            let failure = match self.listener.accept() {
+                Ok((stream, _)) => {
+                    // Above the limit it is closed at once.
+                    if self.scrapers.len() < SCRAPERS_MAX {
+                        self.welcome(now, stream, registry);
                     }
+                    continue;
+                }
+                Err(error) => match AcceptError::from(&error) {
+                    AcceptError::NoneWaiting => {
+                        self.may_accept = false;
+                        return None;
+                    }
+                    AcceptError::OneConnection => continue,
+                    AcceptError::Shortage => LogEvent::OutOfFiles,
+                    AcceptError::Other { errno } => LogEvent::AcceptFailed { errno },
                 },
-            }
+            };
+            self.accept_again = Some(now.after(SHORTAGE_WAIT));
+            return Some(failure);
         }
+        None
     }
 
     fn welcome(&mut self, now: Moment, mut stream: TcpStream, registry: &Registry) {

@@ -94,6 +94,7 @@ fn without_a_descriptor_for_it_a_scrape_waits_and_nothing_spins() {
     server.limit_files(Some(server.files()));
     let mut stream = connect(&server);
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("the system takes the bytes");
+    server.wait_line("event=out-of-files");
     let before = server.cpu();
     thread::sleep(Duration::from_secs(2));
     let used = server.cpu_since(before);

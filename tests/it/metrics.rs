@@ -355,6 +355,11 @@ fn metrics_that_other_machines_may_read_are_a_warning() {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout.contains(" metrics=0.0.0.0:9484;"), "{stdout}");
+    let output = refused(&[("PLUME_METRICS", "0.0.0.0:9484")], &["doctor"]);
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(report.contains("warn  metrics: PLUME_METRICS is no loopback address"), "{report}");
+    let output = refused(&[METRICS], &["doctor"]);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("warn  metrics"), "on loopback");
     // A network of its own, where nobody else is. Where the system grants none, this shows nothing.
     let script = "ip link set lo up; exec \"$0\"";
     let mut command = Command::new("unshare");
