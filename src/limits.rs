@@ -362,8 +362,9 @@ const _: () = assert!(
 
 // The doctor.
 
-/// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many.
-pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED;
+/// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many,
+/// also with metrics.
+pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED - METRICS_FILES;
 
 // Login emails.
 

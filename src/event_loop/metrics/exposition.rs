@@ -134,10 +134,12 @@ enum Kind {
     Histogram,
 }
 
-/// The text so far. Names are written without their prefix.
+/// The text so far. Names are written without their prefix. A scrape is rare: its functions are not inlined,
+/// which would double their size.
 struct Exposition(String);
 
 impl Exposition {
+    #[inline(never)]
     fn family(&mut self, name: &str, kind: Kind, help: &str) {
         let kind = match kind {
             Kind::Counter => "counter",
@@ -147,15 +149,18 @@ impl Exposition {
         self.write(format_args!("# HELP plume_{name} {help}\n# TYPE plume_{name} {kind}\n"));
     }
 
+    #[inline(never)]
     fn number(&mut self, name: &str, kind: Kind, help: &str, value: &dyn Display) {
         self.family(name, kind, help);
         self.write(format_args!("plume_{name} {value}\n"));
     }
 
+    #[inline(never)]
     fn labelled(&mut self, name: &str, label: &str, word: &str, value: &dyn Display) {
         self.write(format_args!("plume_{name}{{{label}=\"{word}\"}} {value}\n"));
     }
 
+    #[inline(never)]
     fn tally(&mut self, name: &str, label: &str, tally: &Tally, help: &str) {
         self.family(name, Kind::Counter, help);
         for (word, count) in tally.counts() {
@@ -173,6 +178,7 @@ impl Exposition {
         self.write(format_args!("plume_{name}_sum {sum}\nplume_{name}_count {count}\n"));
     }
 
+    #[inline(never)]
     fn write(&mut self, text: std::fmt::Arguments<'_>) {
         // A string takes everything.
         let _always = self.0.write_fmt(text);
