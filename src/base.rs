@@ -1,6 +1,7 @@
 //! Small things without opinions: they know nothing of what a chat is.
 
 pub(crate) mod expiring_slab;
+pub(crate) mod histogram;
 pub(crate) mod shared_throttle;
 pub(crate) mod sliding_window;
 pub mod time;

@@ -49,6 +49,30 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Every reason, in the order of their declaration.
+    pub const ALL: [Self; 20] = [
+        Self::Left,
+        Self::Removed,
+        Self::PeerClosed,
+        Self::PeerGone,
+        Self::Malformed,
+        Self::NotUtf8,
+        Self::ProtocolError,
+        Self::TooBig,
+        Self::Unfinished,
+        Self::GuestTooLong,
+        Self::TooManyTries,
+        Self::TooFast,
+        Self::Lapped,
+        Self::Stalled,
+        Self::Silent,
+        Self::Restarting,
+        Self::Full,
+        Self::AddressFull,
+        Self::BadRequest,
+        Self::HttpDone,
+    ];
+
     /// The WebSocket close code (RFC 6455, section 7.4; 4008 is Plume's own), or `None` where no close frame
     /// is sent.
     #[must_use]

@@ -23,7 +23,10 @@ use commands::DOCTOR_FLAGS;
 pub use commands::{Doctor, Health};
 use mail::{DOMAIN, FROM, KEY, MailDraft, SMTP, SMTP_CA};
 use settings::Fallback::{Value, Words};
-use settings::{ALLOW, API_BASE, DENY, HELP_HEAD, MAN_HEAD, MAN_TAIL, MODERATORS, PREFIX, SETTINGS, Setting};
+use settings::{
+    ALLOW, API_BASE, DENY, HELP_HEAD, LISTEN, MAN_HEAD, MAN_TAIL, METRICS, MODERATORS, PREFIX, SETTINGS,
+    Setting,
+};
 use std::fmt::{self, Display, Write as _};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -56,6 +59,8 @@ pub struct Config {
     pub connections_max: Option<usize>,
     /// Where to listen, unless systemd passes a socket.
     pub listen: Listen,
+    /// Where metrics are served, if they are. Port 0: any free one.
+    pub metrics: Option<SocketAddr>,
     /// A directory to serve instead of the built-in page.
     pub static_dir: Option<PathBuf>,
     /// The least severe level that is logged.
@@ -65,6 +70,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether other machines may read the metrics.
+    #[must_use]
+    pub fn has_open_metrics(&self) -> bool {
+        self.metrics.is_some_and(|address| !address.ip().to_canonical().is_loopback())
+    }
+
     /// What would run, in one line without secrets.
     #[must_use]
     pub fn summary(&self) -> Summary<'_> {
@@ -131,6 +142,8 @@ pub enum ConfigError {
         /// The variable that needs it.
         with: &'static str,
     },
+    /// The metrics on the address of the chat, where anybody could read them.
+    SameAddress,
     /// Certificates of authorities that nothing would be checked against.
     UnusedAuthorities,
     /// A file that cannot be read. Its path is not shown: it may be a secret by mistake.
@@ -166,6 +179,9 @@ impl Display for ConfigError {
             }
             Self::NoPort => {
                 write!(f, "the server listens on any free port; give its address: plume health http://...")
+            }
+            Self::SameAddress => {
+                write!(f, "{METRICS} and {LISTEN} are the same address, but metrics need one of their own")
             }
             Self::UnusedAuthorities => {
                 write!(f, "{SMTP_CA} is set, but it is only for {SMTP} with TLS; remove one or set the other")
@@ -380,6 +396,7 @@ impl Default for Draft {
             settings: Settings::default(),
             connections_max: None,
             listen: Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
+            metrics: None,
             static_dir: None,
             log_level: Level::Info,
             mail: MailSettings::Print,
@@ -399,12 +416,24 @@ impl Draft {
         if let Some(connections_max) = config.connections_max {
             config.settings.connections_max = connections_max;
         }
+        if let (Listen::Tcp(listen), Some(metrics)) = (&config.listen, &config.metrics)
+            && is_same(*listen, *metrics)
+        {
+            return Err(ConfigError::SameAddress);
+        }
         if self.production {
             config.settings.mail_budget = Some(self.budget);
         }
         config.mail = self.mail.finish(self.production, config.settings.name.clone(), read)?;
         Ok(config)
     }
+}
+
+/// Whether two sockets cannot listen on these addresses at once.
+fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
+    let (ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let has_all = ip.is_unspecified() || other_ip.is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (ip == other_ip || has_all)
 }
 
 /// Prefix of a path to listen on.

@@ -85,6 +85,12 @@ fn check_settings(config: &Result<Config, String>, report: &mut Report<'_>) {
             ),
         ),
     }
+    if config.has_open_metrics() {
+        report.warn(
+            "metrics",
+            "PLUME_METRICS is no loopback address: let a firewall pass only what reads the metrics",
+        );
+    }
     let connections = config.settings.connections_max;
     if connections < CONNECTIONS_FEW {
         report.warn(

@@ -1,7 +1,7 @@
 //! The event loop around the sans-I/O server: turns readiness into inputs and outputs into system calls. Owns
 //! sockets, clocks and signals, and is the only user of mio; it decides nothing about clients and never
-//! parses a byte. Its parts: `listener` (where connections come from) and `stream` (a connection over TCP or
-//! a Unix socket).
+//! parses a byte of theirs. Its parts: `listener` (where connections come from), `stream` (a connection over
+//! TCP or a Unix socket) and `metrics` (the listener for monitoring, if there is one).
 //!
 //! One thread, one loop. Each turn:
 //! 1. poll: sleep until an event or the next deadline;
@@ -12,12 +12,14 @@
 //! 6. carry out the server's outputs; after a share of writes start the next turn without sleeping;
 //! 7. report to the service manager, if that is due;
 //! 8. accept new connections, even when the server is full: it refuses those over the limit, so that they do
-//!    not fill the listen backlog and delay other clients.
+//!    not fill the listen backlog and delay other clients;
+//! 9. serve the connections to the metrics.
 //!
 //! Work is derived from state, never armed by hand: a socket is served while it is readable and the server
 //! wants to read it, or when it is writable again after it was full.
 
 mod listener;
+mod metrics;
 mod stream;
 
 pub use listener::{Address, Passed};
@@ -35,6 +37,7 @@ use crate::mail::Mailer;
 use crate::server::{Input, Output, Server};
 use crate::service_manager::ServiceManager;
 use listener::Listener;
+use metrics::{Metrics, ShellMetrics};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -43,7 +46,7 @@ use slab::Slab;
 use socket2::SockRef;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stream::Stream;
@@ -58,6 +61,7 @@ pub struct EventLoop {
     signals: Signals,
     /// `None` once shutdown has begun.
     listener: Option<Listener>,
+    metrics: Option<Metrics>,
     sockets: Slab<Socket>,
     next_serial: u64,
     /// Slots of sockets to serve.
@@ -73,6 +77,8 @@ pub struct EventLoop {
     clock: Clock,
     buffer: Box<[u8]>,
     calls: SystemCalls,
+    /// Bytes that sockets took.
+    written_bytes: u64,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
@@ -95,6 +101,7 @@ struct Socket {
 pub struct Listening {
     poll: Poll,
     listener: Listener,
+    metrics: Option<Metrics>,
     signals: Signals,
     waker: Waker,
 }
@@ -111,7 +118,18 @@ impl Listening {
         listener.register(poll.registry(), LISTENER)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        Ok(Self { poll, listener, signals, waker })
+        Ok(Self { poll, listener, metrics: None, signals, waker })
+    }
+
+    /// Binds the address for metrics, too, and gives it with the actual port.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn serve_metrics(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let metrics = Metrics::bind(address, self.poll.registry())?;
+        let address = metrics.address()?;
+        self.metrics = Some(metrics);
+        Ok(address)
     }
 
     /// The bound address, with the actual port if port 0 was requested.
@@ -124,7 +142,7 @@ impl Listening {
 
     /// Splits off the waker, which other threads use, from a function that starts the loop.
     pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Logger, ServiceManager) -> EventLoop) {
-        let Self { poll, listener, signals, waker } = self;
+        let Self { poll, listener, metrics, signals, waker } = self;
         let start = move |server, mailer, logger, service_manager| EventLoop {
             server,
             mailer,
@@ -133,6 +151,7 @@ impl Listening {
             poll,
             signals,
             listener: Some(listener),
+            metrics,
             sockets: Slab::new(),
             next_serial: 0,
             queue: VecDeque::new(),
@@ -143,6 +162,7 @@ impl Listening {
             clock: Clock::start(),
             buffer: vec![0; READ_SHARE_BYTES].into_boxed_slice(),
             calls: SystemCalls::default(),
+            written_bytes: 0,
         };
         (waker, start)
     }
@@ -161,6 +181,7 @@ impl EventLoop {
                 result => result?,
             }
             self.calls.polls += 1;
+            let begun = self.metrics.as_ref().map(|_| Instant::now());
             for event in &events {
                 self.mark(event);
             }
@@ -177,12 +198,14 @@ impl EventLoop {
             let counts = || (self.server.people(), self.server.lines());
             self.service_manager.report(self.clock.now().moment, counts);
             self.accept();
+            self.serve_metrics(begun);
         }
     }
 
     /// Timeout for the next poll: zero while work is pending, `None` without a deadline.
     fn sleep(&self) -> Option<Duration> {
-        if self.has_more || !self.queue.is_empty() || self.can_accept() {
+        let has_scrapers = self.metrics.as_ref().is_some_and(Metrics::can_accept);
+        if self.has_more || !self.queue.is_empty() || self.can_accept() || has_scrapers {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -190,6 +213,7 @@ impl EventLoop {
             self.accept_again,
             self.logger.next_deadline(),
             self.service_manager.next_deadline(),
+            self.metrics.as_ref().and_then(Metrics::next_deadline),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         let wait = deadline.map(|deadline| deadline.since(self.clock.now().moment));
@@ -203,6 +227,11 @@ impl EventLoop {
             // Only wakes the loop: results are collected in every turn.
             WAKER => {}
             SIGNALS => self.take_signals(),
+            token if metrics::is_own(token) => {
+                if let Some(metrics) = &mut self.metrics {
+                    metrics.mark(token);
+                }
+            }
             Token(slot) => {
                 let Some(socket) = self.sockets.get_mut(slot) else { return };
                 let is_broken = event.is_error();
@@ -319,6 +348,7 @@ impl EventLoop {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return self.tell(Input::Broken(id)),
         };
+        self.written_bytes += bytes as u64;
         // epoll(7): after a short write there is an event when there is room again. A full socket that takes
         // the few bytes of a probe has not become writable by that.
         socket.is_writable &= bytes == offered;
@@ -393,6 +423,32 @@ impl EventLoop {
                 AcceptError::Shortage => self.wait_to_accept(&LogEvent::OutOfFiles),
                 AcceptError::Other { errno } => self.wait_to_accept(&LogEvent::AcceptFailed { errno }),
             }
+        }
+    }
+
+    /// Serves the connections to the metrics, if there is a listener for them. The turn began at `begun`.
+    fn serve_metrics(&mut self, begun: Option<Instant>) {
+        let Self {
+            metrics: Some(metrics), server, logger, poll, clock, buffer, calls, written_bytes, ..
+        } = self
+        else {
+            return;
+        };
+        let now = clock.now();
+        let failure = metrics.serve(now.moment, poll.registry(), buffer, || {
+            let shell = ShellMetrics {
+                start_ms: clock.start_ms,
+                calls: *calls,
+                written_bytes: *written_bytes,
+                log_lines_dropped: logger.lines_dropped_total(),
+            };
+            (server.metrics(now), shell)
+        });
+        if let Some(event) = failure {
+            logger.note(now.moment, &event);
+        }
+        if let Some(begun) = begun {
+            metrics.observe_turn(begun.elapsed());
         }
     }
 
@@ -498,21 +554,23 @@ impl From<&io::Error> for AcceptError {
 /// The monotonic clock, which decides, and the wall clock, which is only copied into messages.
 struct Clock {
     start: Instant,
+    /// The same on the wall clock, in milliseconds since 1970 UTC.
+    start_ms: u64,
 }
 
 impl Clock {
     fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: Instant::now(), start_ms: wall_ms() }
     }
 
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { moment: Moment::from_ms(0).after(self.start.elapsed()), wall_ms: whole_ms(wall) }
+        Now { moment: Moment::from_ms(0).after(self.start.elapsed()), wall_ms: wall_ms() }
     }
 }
 
-fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn wall_ms() -> u64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
 }
 
 const LISTENER: Token = Token(usize::MAX);

@@ -23,15 +23,16 @@
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
 //!  logger (stderr)                               |       |              rules reports user_name email
-//!                                                |       +-> http       request site assets
+//!                                                |       +-> http       request site assets metrics
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab
 //!                                                |                      token_bucket sliding_window
+//!                                                |                      histogram
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that
 //! every part may name: [`limits`], [`settings`], [`log_event`], [`close_reason`], [`ids`], [`login_email`],
-//! [`usage`].
+//! [`usage`], [`metrics`].
 //!
 //! # In reading order
 //! 1. [`limits`]: every size, count and wait, with its reason. Then [`base`].
@@ -43,11 +44,12 @@
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
-//!    `admission` (limits by client address), `http` (requests), `messages` (what each costs and who it is
-//!    for), `guest`, `member`, `commands` (lines that begin with a slash), and `entry`: the decisions about
-//!    users and the room, with the one place that carries them out.
+//!    `admission` (limits by client address), `http` (requests), `metrics` (its numbers), `messages` (what
+//!    each costs and who it is for), `guest`, `member`, `commands` (lines that begin with a slash), and
+//!    `entry`: the decisions about users and the room, with the one place that carries them out.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
-//!    [`service_manager`]: what systemd is told.
+//!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
+//!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.
 //! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`,
 //!    `smtp`, `mailgun` (the only user of ureq). [`logger`]: an event becomes one line on stderr, if stderr
 //!    takes it at once. [`config`]: a pure function from variables and flags to settings. [`static_dir`] and
@@ -83,6 +85,7 @@ pub mod logger;
 pub mod login_email;
 pub mod mail;
 pub mod message;
+pub mod metrics;
 mod room;
 pub mod server;
 pub mod service_manager;

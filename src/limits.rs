@@ -106,6 +106,33 @@ pub const STATUS_WINDOW: Duration = Duration::from_mins(1);
 const _: () = assert!(NOTIFY_INTERVAL_MIN.as_millis() < NOTIFY_RETRY.as_millis());
 const _: () = assert!(NOTIFY_RETRY.as_millis() < NOTIFY_INTERVAL_MAX.as_millis());
 
+// Metrics.
+
+/// Connections to the metrics at once: a scraper needs one, a second scraper and a person with a browser a
+/// few more.
+pub const SCRAPERS_MAX: usize = 16;
+/// Time for a connection to the metrics, from its first packet to the last byte of its response: as long as
+/// Prometheus waits by default.
+pub const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes read from one connection to the metrics: its request, and as much again that is discarded behind it.
+pub const SCRAPE_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+/// File descriptors for the metrics, beside [`FILES_RESERVED`]: the listener, its connections, and the one
+/// being accepted.
+pub const METRICS_FILES: usize = SCRAPERS_MAX + 2;
+/// Upper bounds of the ranges in which the durations of the loop's turns are counted. Turns of an idle server
+/// take some ten microseconds, full ones a few milliseconds; above a second people notice.
+pub const TURN_BOUNDS: [Duration; 9] = [
+    Duration::from_micros(50),
+    Duration::from_micros(100),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+];
+
 // HTTP.
 
 /// Largest request head, in bytes.
@@ -374,8 +401,9 @@ const _: () = assert!(
 
 // The doctor.
 
-/// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many.
-pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED;
+/// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many,
+/// also with metrics.
+pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED - METRICS_FILES;
 
 // Login emails.
 

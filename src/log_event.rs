@@ -69,6 +69,8 @@ pub enum LogEvent {
         /// Number of such networks.
         networks: usize,
     },
+    /// The metrics are not on a loopback address: other machines may read them.
+    OpenMetrics,
     /// No file descriptor is left for a new connection.
     OutOfFiles,
     /// accept(2) failed with an error that will not pass by itself.
@@ -118,7 +120,8 @@ impl LogEvent {
             | Self::SilentProxy(_)
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
-            | Self::WideTrust { .. } => Level::Warn,
+            | Self::WideTrust { .. }
+            | Self::OpenMetrics => Level::Warn,
             Self::LoggedIn(_)
             | Self::Resumed(_)
             | Self::WrongToken(_)
@@ -158,6 +161,7 @@ impl LogEvent {
             Self::ForeignOrigin(_) => "foreign-origin",
             Self::UpgradeRemoved(_) => "upgrade-removed",
             Self::WideTrust { .. } => "wide-trust",
+            Self::OpenMetrics => "open-metrics",
             Self::OutOfFiles => "out-of-files",
             Self::AcceptFailed { .. } => "accept-failed",
             Self::Stopping { .. } => "stopping",
@@ -187,9 +191,10 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The first four occur once in a run; the others only at level `debug`, which is meant to show
+            // The first five occur once in a run; the others only at level `debug`, which is meant to show
             // every event.
             Self::WideTrust { .. }
+            | Self::OpenMetrics
             | Self::Stopping { .. }
             | Self::SystemCalls(_)
             | Self::Stopped { .. }

@@ -29,6 +29,8 @@ pub struct Logger {
     floods: Floods,
     /// Lines dropped since the last one written.
     lines_dropped: u64,
+    /// All lines dropped in this run.
+    lines_dropped_total: u64,
     /// The last line was written in part: the next one must start on a new line.
     torn: bool,
 }
@@ -61,6 +63,7 @@ impl Logger {
             level,
             floods: Floods::default(),
             lines_dropped: 0,
+            lines_dropped_total: 0,
             torn: false,
         }
     }
@@ -96,6 +99,12 @@ impl Logger {
         self.floods.next_deadline()
     }
 
+    /// Number of all lines that stderr did not take in this run.
+    #[must_use]
+    pub const fn lines_dropped_total(&self) -> u64 {
+        self.lines_dropped_total
+    }
+
     fn put_suppressed(&mut self, Suppressed { event, level, count }: Suppressed) {
         self.put(level, &format!("event=suppressed kind={event} count={count}"));
     }
@@ -124,6 +133,7 @@ impl Logger {
             self.torn = false;
         } else {
             self.lines_dropped = self.lines_dropped.saturating_add(1);
+            self.lines_dropped_total = self.lines_dropped_total.saturating_add(1);
         }
     }
 
@@ -236,6 +246,7 @@ fn text(note: &LogEvent) -> String {
         LogEvent::WideTrust { networks } => {
             format!("event={event} networks={networks} hint=PLUME_TRUSTED_PROXIES")
         }
+        LogEvent::OpenMetrics => format!("event={event} hint=\"{OPEN_METRICS_HINT}\""),
         LogEvent::OutOfFiles => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
         LogEvent::Stopping { connections } => format!("event={event} connections={connections}"),
@@ -253,6 +264,10 @@ const FOREIGN_ORIGIN_HINT: &str = "let the proxy pass Host on (nginx: proxy_set_
 /// What the operator can do about [`LogEvent::UpgradeRemoved`].
 const UPGRADE_REMOVED_HINT: &str = "let the proxy pass Upgrade on (nginx: proxy_http_version 1.1; \
     proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade)";
+
+/// What the operator can do about [`LogEvent::OpenMetrics`].
+const OPEN_METRICS_HINT: &str =
+    "PLUME_METRICS is no loopback address: let a firewall pass only what reads the metrics";
 
 /// Socket on which the systemd journal receives the stdout and stderr of services.
 const SYSTEMD_JOURNAL: &str = "/run/systemd/journal/stdout";
@@ -381,6 +396,12 @@ mod tests {
                 "<4>",
                 "event=wide-trust networks=2 hint=PLUME_TRUSTED_PROXIES",
             ),
+            (
+                LogEvent::OpenMetrics,
+                "<4>",
+                "event=open-metrics hint=\"PLUME_METRICS is no loopback address: let a firewall pass only what \
+                 reads the metrics\"",
+            ),
         ] {
             check_line(&note, priority, line);
         }
@@ -448,6 +469,7 @@ mod tests {
         reader.read_exact(&mut [0; 2 * WRITE_BYTES_MAX]).expect("what was written");
         journal.line("after");
         journal.line("and after");
+        assert_eq!((journal.lines_dropped, journal.lines_dropped_total()), (0, 3), "the total stays");
         let all = read_all(journal, reader);
         assert!(all.ends_with("x\nevent=dropped lines=3\nafter\nand after\n"), "{all}");
     }
@@ -490,7 +512,7 @@ mod tests {
             let mut journal = Logger::to(sink, Level::Info);
             journal.line("one");
             journal.note(NOW, &LogEvent::OutOfFiles);
-            assert_eq!(journal.lines_dropped, 2, "{kind}");
+            assert_eq!((journal.lines_dropped, journal.lines_dropped_total()), (2, 2), "{kind}");
         }
     }
 

@@ -66,18 +66,41 @@ impl MailError {
     }
 }
 
-impl fmt::Display for MailError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl MailError {
+    /// The kind of error in one word, of [`MAIL_ERROR_KINDS`]: without the status of a refusal.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
         match self {
-            Self::QueueFull => f.write_str("queue-full"),
-            Self::Late => f.write_str("late"),
-            Self::NoHost => f.write_str("no-host"),
-            Self::Unreachable => f.write_str("unreachable"),
-            Self::Tls => f.write_str("tls"),
-            Self::Auth => f.write_str("auth"),
-            Self::BrokenOff => f.write_str("broken-off"),
-            Self::Refused(status) => write!(f, "refused-{status}"),
-            Self::BadAddress => f.write_str("bad-address"),
+            Self::QueueFull => "queue-full",
+            Self::Late => "late",
+            Self::NoHost => "no-host",
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::Auth => "auth",
+            Self::BrokenOff => "broken-off",
+            Self::Refused(_) => "refused",
+            Self::BadAddress => "bad-address",
         }
     }
 }
+
+impl fmt::Display for MailError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
+        match self {
+            Self::Refused(status) => write!(f, "-{status}"),
+            Self::QueueFull
+            | Self::Late
+            | Self::NoHost
+            | Self::Unreachable
+            | Self::Tls
+            | Self::Auth
+            | Self::BrokenOff
+            | Self::BadAddress => Ok(()),
+        }
+    }
+}
+
+/// Every [`MailError::kind`].
+pub const MAIL_ERROR_KINDS: [&str; 9] =
+    ["queue-full", "late", "no-host", "unreachable", "tls", "auth", "broken-off", "refused", "bad-address"];

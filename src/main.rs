@@ -6,12 +6,12 @@
 
 use listenfd::ListenFd;
 use plume::base::time::Moment;
-use plume::config::{self, Command, Config, ConfigError, Doctor, Listen, MailSettings};
+use plume::config::{self, Command, Config, ConfigError, Doctor, MailSettings};
 use plume::doctor::{self, Verdict};
 use plume::event_loop::{Listening, Passed};
 use plume::http::assets::{Assets, PageValues};
 use plume::http::site::Site;
-use plume::limits::FILES_RESERVED;
+use plume::limits::{FILES_RESERVED, METRICS_FILES};
 use plume::log_event::LogEvent;
 use plume::logger::Logger;
 use plume::mail::Mailer;
@@ -84,11 +84,17 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     let assets = prepare(&mut config).map_err(Failure::Setting)?;
     let passed = passed_socket().map_err(Failure::Setting)?;
     let place = if passed.is_some() { " socket=passed" } else { "" };
-    let cannot_listen = |error: io::Error| cannot_listen(&config.listen, &error);
-    let listening = Listening::start(&config.listen, passed).map_err(cannot_listen)?;
+    let listen = config.listen.to_string();
+    let cannot_listen = |error: io::Error| cannot_listen(&listen, &error);
+    let mut listening = Listening::start(&config.listen, passed).map_err(cannot_listen)?;
     let address = listening.address().map_err(cannot_listen)?;
+    if let Some(metrics) = config.metrics {
+        let bound = listening.serve_metrics(metrics);
+        let cannot_listen = |error| self::cannot_listen(&format!("{metrics} for metrics"), &error);
+        config.metrics = Some(bound.map_err(cannot_listen)?);
+    }
 
-    let wide_trusts = config.settings.wide_trusts();
+    let (wide_trusts, has_open_metrics) = (config.settings.wide_trusts(), config.has_open_metrics());
     let start_line =
         format!("plume {}: {}{place}; listening on {address}", env!("CARGO_PKG_VERSION"), config.summary());
     let site = Site::new(assets, config.settings.origins.clone());
@@ -103,6 +109,9 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     if wide_trusts > 0 {
         logger.note(Moment::from_ms(0), &LogEvent::WideTrust { networks: wide_trusts });
     }
+    if has_open_metrics {
+        logger.note(Moment::from_ms(0), &LogEvent::OpenMetrics);
+    }
     let service_manager = service_manager()?;
     let event_loop = start(server, mailer, logger, service_manager);
     event_loop.run().map_err(|error| Failure::System(format!("cannot poll: {error}")))
@@ -110,7 +119,8 @@ fn serve(mut config: Config) -> Result<(), Failure> {
 
 /// Completes the settings by what only the system knows, and reads the page. The error is about a setting.
 fn prepare(config: &mut Config) -> Result<Assets, String> {
-    config.settings.connections_max = connections_max(config.connections_max)?;
+    let reserved = FILES_RESERVED + if config.metrics.is_some() { METRICS_FILES } else { 0 };
+    config.settings.connections_max = connections_max(config.connections_max, reserved)?;
     let prints_codes = matches!(config.mail, MailSettings::Print);
     let values = PageValues { site_name: &config.settings.name, prints_codes };
     match &config.static_dir {
@@ -140,7 +150,7 @@ fn passed_socket() -> Result<Option<Passed>, String> {
     }
 }
 
-fn cannot_listen(listen: &Listen, error: &io::Error) -> Failure {
+fn cannot_listen(listen: &str, error: &io::Error) -> Failure {
     let line = format!("cannot listen on {listen}: {error}");
     match error.kind() {
         // A port below 1024 or a folder without permission; a path that is a file; a passed socket of another
@@ -162,13 +172,14 @@ fn service_manager() -> Result<ServiceManager, Failure> {
         .map_err(|error| Failure::Setting(format!("cannot notify NOTIFY_SOCKET: {error}")))
 }
 
-/// Raises the file limit as far as allowed, and returns the number of connections that fit into it.
-fn connections_max(chosen: Option<usize>) -> Result<usize, String> {
+/// Raises the file limit as far as allowed, and returns the number of connections that fit into it beside the
+/// reserved descriptors.
+fn connections_max(chosen: Option<usize>, reserved: usize) -> Result<usize, String> {
     let limit = getrlimit(Resource::Nofile);
     // If it cannot be raised, the limit stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let files = getrlimit(Resource::Nofile).current.map_or(FILES_MAX, |files| files.min(FILES_MAX));
-    let fit = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_RESERVED).max(1);
+    let fit = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(reserved).max(1);
     match chosen {
         Some(chosen) if chosen > fit => Err(format!(
             "PLUME_MAX_CONNECTIONS is {chosen}, but the limit of {files} open files leaves room for {fit}"

@@ -175,6 +175,17 @@ struct RawLine<'a> {
     event: Option<Text<'a>>,
 }
 
+/// The time of a chat line in JSON, in milliseconds since 1970 UTC.
+#[must_use]
+pub fn time_of_line(json: &[u8]) -> Option<u64> {
+    serde_json::from_slice(json).ok().map(|line: TimedLine| line.time)
+}
+
+#[derive(Deserialize)]
+struct TimedLine {
+    time: u64,
+}
+
 #[derive(Deserialize)]
 struct SaidLine<'a> {
     #[serde(borrow)]

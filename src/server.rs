@@ -48,6 +48,7 @@ mod lifecycle;
 mod marks;
 mod member;
 mod messages;
+mod metrics;
 mod read_throttle;
 mod refusals;
 mod unfinished;
@@ -61,6 +62,7 @@ use crate::ids::{ClientId, MailId};
 use crate::limits::BACKLOG_BYTES_MIN;
 use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
+use crate::metrics::Counters;
 use crate::room::Room;
 use crate::room::cursor::Unsent;
 use crate::settings::Settings;
@@ -166,6 +168,7 @@ pub struct Server {
     has_noted_unknown_proxy: bool,
     has_noted_silent_proxy: bool,
     unknown_messages: u64,
+    counters: Counters,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +205,7 @@ impl Server {
             has_noted_unknown_proxy: false,
             has_noted_silent_proxy: false,
             unknown_messages: 0,
+            counters: Counters::default(),
             settings,
         }
     }
@@ -345,6 +349,7 @@ impl Server {
     }
 
     fn note(&mut self, note: LogEvent) {
+        self.counters.count(&note);
         self.outputs.push_back(Output::LogEvent(note));
     }
 }

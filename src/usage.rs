@@ -18,4 +18,10 @@ impl Usage {
     pub const fn new(what: &'static str, now: usize, most: usize) -> Self {
         Self { what, now, most }
     }
+
+    /// The upper bound; `None` if only other limits bound it.
+    #[must_use]
+    pub fn limit(&self) -> Option<usize> {
+        (self.most != usize::MAX).then_some(self.most)
+    }
 }

@@ -43,8 +43,8 @@ const CRATES: [(&str, &[&str]); 24] = [
 ];
 
 /// Modules of plain data, which any module may import.
-const VOCABULARY: [&str; 7] =
-    ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "usage"];
+const VOCABULARY: [&str; 8] =
+    ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "usage", "metrics"];
 
 /// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
 const LAYERS: [(&str, &[&str]); 14] = [
@@ -61,7 +61,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("static_dir", &[]),
     ("service_manager", &["base"]),
     ("doctor", &["config", "mail", "logger"]),
-    ("event_loop", &["base", "server", "mail", "logger", "config", "service_manager"]),
+    ("event_loop", &["base", "server", "http", "mail", "logger", "config", "service_manager"]),
 ];
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one

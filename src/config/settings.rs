@@ -2,8 +2,8 @@
 
 use super::mail::{DOMAIN, FROM, KEY, KEY_FILE, SMTP, SMTP_CA, SMTP_FILE};
 use super::values::{
-    Checked, allow, api_base, api_key, deny, domain, level, listen, moderators, networks, origins,
-    production, put, seconds, site_name, size, topic, whole,
+    Checked, allow, api_base, api_key, deny, domain, level, listen, metrics_address, moderators, networks,
+    origins, production, put, seconds, site_name, size, topic, whole,
 };
 use super::{Draft, sender, smtp_url};
 use crate::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, SILENCE_MAX};
@@ -37,10 +37,16 @@ pub(super) enum Fallback {
 /// Every setting, in the order in which `--help` tells them.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
-        variable: "PLUME_LISTEN",
+        variable: LISTEN,
         default: Value("127.0.0.1:4884"),
         meaning: "IP address and port (0: a free one), or unix:/path of a socket for a proxy on this machine.",
         set: |draft, value| put(&mut draft.config.listen, listen(value)),
+    },
+    Setting {
+        variable: METRICS,
+        default: Words("none; metrics are off"),
+        meaning: "IP address and port of metrics for Prometheus, at /metrics, and of /healthz.",
+        set: |draft, value| put(&mut draft.config.metrics, metrics_address(value).map(Some)),
     },
     Setting {
         variable: "PLUME_NAME",
@@ -296,6 +302,8 @@ Settings of the service, one a line: NAME=VALUE.
 
 /// Who starts with this and is not in the table is a slip of the pen.
 pub(super) const PREFIX: &str = "PLUME_";
+pub(super) const LISTEN: &str = "PLUME_LISTEN";
+pub(super) const METRICS: &str = "PLUME_METRICS";
 pub(super) const MODERATORS: &str = "PLUME_MODERATORS";
 pub(super) const ALLOW: &str = "PLUME_ALLOW";
 pub(super) const DENY: &str = "PLUME_DENY";

@@ -324,6 +324,7 @@ fn read(variable: &str, value: &str) -> Option<String> {
     let MailSettings::Mailgun(mailgun) = config.mail else { panic!("no mail in production") };
     Some(match variable {
         "PLUME_LISTEN" => config.listen.to_string(),
+        "PLUME_METRICS" => config.metrics?.to_string(),
         "PLUME_NAME" => config.settings.name,
         "PLUME_ORIGINS" => config.settings.origins.join(" "),
         "PLUME_MODERATORS" => joined(config.settings.door.moderators.iter().map(EmailKey::as_str)),
@@ -340,6 +341,29 @@ fn read(variable: &str, value: &str) -> Option<String> {
 
 fn joined(parts: impl IntoIterator<Item = impl ToString>) -> String {
     parts.into_iter().map(|part| part.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn metrics_have_an_address_of_their_own_and_one_that_is_not_loopback_is_open() {
+    let same = "PLUME_METRICS and PLUME_LISTEN are the same address, but metrics need one of their own";
+    for (listen, metrics, want) in [
+        ("127.0.0.1:80", "127.0.0.1:9484", Good(|c| !c.has_open_metrics())),
+        ("127.0.0.1:0", "[::1]:0", Good(|c| !c.has_open_metrics())),
+        ("127.0.0.1:0", "127.8.8.8:0", Good(|c| !c.has_open_metrics())),
+        ("127.0.0.1:0", "[::ffff:127.0.0.1]:0", Good(|c| !c.has_open_metrics())),
+        ("127.0.0.1:80", "10.0.0.5:9484", Good(Config::has_open_metrics)),
+        ("127.0.0.1:80", "0.0.0.0:9484", Good(Config::has_open_metrics)),
+        ("127.0.0.1:80", "[::]:9484", Good(Config::has_open_metrics)),
+        ("unix:/a", "", Good(|c| !c.has_open_metrics() && c.metrics.is_none())),
+        ("unix:/a", "127.0.0.1:80", Good(|c| c.metrics.is_some())),
+        ("127.0.0.1:80", "127.0.0.2:80", Good(|c| c.metrics.is_some())),
+        ("127.0.0.1:80", "127.0.0.1:80", Bad(same)),
+        ("0.0.0.0:80", "127.0.0.1:80", Bad(same)),
+        ("127.0.0.1:80", "[::]:80", Bad(same)),
+        ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", Bad(same)),
+    ] {
+        check(&[], &[("PLUME_LISTEN", listen), ("PLUME_METRICS", metrics)], &want);
+    }
 }
 
 #[test]
@@ -399,6 +423,16 @@ fn words_and_addresses() {
         ("PLUME_LISTEN", "localhost", None),
         ("PLUME_LISTEN", "4884", None),
         ("PLUME_LISTEN", "example.org:80", None),
+        ("PLUME_METRICS", "127.0.0.1:9484", Some("127.0.0.1:9484")),
+        ("PLUME_METRICS", "localhost:0", Some("127.0.0.1:0")),
+        ("PLUME_METRICS", "[::1]:9484", Some("[::1]:9484")),
+        ("PLUME_METRICS", "10.0.0.5:9484", Some("10.0.0.5:9484")),
+        ("PLUME_METRICS", "9484", None),
+        ("PLUME_METRICS", ":9484", None),
+        ("PLUME_METRICS", "127.0.0.1", None),
+        ("PLUME_METRICS", "127.0.0.1:99999", None),
+        ("PLUME_METRICS", "example.org:9484", None),
+        ("PLUME_METRICS", "unix:/run/plume/metrics.sock", None),
         ("PLUME_NAME", " Our place ", Some("Our place")),
         ("PLUME_NAME", "  ", None),
         ("PLUME_NAME", "a\nb", None),

@@ -10,7 +10,7 @@ use crate::users::email::EmailKey;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -80,13 +80,21 @@ pub(super) fn listen(value: &str) -> Checked<Listen> {
         let must_be = || format!("unix: and an absolute path of at most {UNIX_PATH_BYTES_MAX} bytes");
         return is_path.then(|| Listen::Unix(PathBuf::from(path))).ok_or_else(must_be);
     }
-    let address = match value.strip_prefix("localhost:") {
-        Some(port) => format!("127.0.0.1:{port}").parse(),
-        None => value.parse(),
-    };
-    address.map(Listen::Tcp).map_err(|_| {
+    socket_address(value).map(Listen::Tcp).ok_or_else(|| {
         "an IP address and a port, such as 127.0.0.1:4884 or [::1]:4884, or unix:/path/of/a.sock".to_owned()
     })
+}
+
+pub(super) fn metrics_address(value: &str) -> Checked<SocketAddr> {
+    socket_address(value)
+        .ok_or_else(|| "an IP address and a port, such as 127.0.0.1:9484 or [::1]:9484".to_owned())
+}
+
+fn socket_address(value: &str) -> Option<SocketAddr> {
+    match value.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
+        None => value.parse().ok(),
+    }
 }
 
 pub(super) fn site_name(value: &str) -> Checked<String> {

@@ -264,7 +264,7 @@ impl From<RequestError> for Refusal {
 }
 
 #[derive(Clone, Copy)]
-enum Content<'a> {
+pub(super) enum Content<'a> {
     /// A short text, copied after the head.
     Text(&'a str),
     /// A shared file, sent without a copy.
@@ -281,18 +281,18 @@ impl Content<'_> {
 }
 
 /// A response being written to `out`, field by field.
-struct Response<'o> {
+pub(super) struct Response<'o> {
     out: &'o mut Vec<u8>,
     status: Status,
 }
 
 impl<'o> Response<'o> {
-    fn begin(status: Status, out: &'o mut Vec<u8>) -> Self {
+    pub(super) fn begin(status: Status, out: &'o mut Vec<u8>) -> Self {
         out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", status.code(), status.reason()).as_bytes());
         Self { out, status }.field("X-Content-Type-Options", "nosniff")
     }
 
-    fn field(self, name: &str, value: &str) -> Self {
+    pub(super) fn field(self, name: &str, value: &str) -> Self {
         for part in [name, ": ", value, "\r\n"] {
             self.out.extend_from_slice(part.as_bytes());
         }
@@ -300,7 +300,7 @@ impl<'o> Response<'o> {
     }
 
     /// Ends with a short text for a person or a health probe, which must not be cached.
-    fn text(self, text: &str, request: Option<&Request>) -> Answer {
+    pub(super) fn text(self, text: &str, request: Option<&Request>) -> Answer {
         self.field("Content-Type", "text/plain; charset=utf-8")
             .field("Cache-Control", "no-store")
             .end(Some(Content::Text(text)), request)
@@ -308,7 +308,7 @@ impl<'o> Response<'o> {
 
     /// Ends with this content, which a HEAD response omits, or with none. Without a parsed request the
     /// connection cannot be kept.
-    fn end(mut self, content: Option<Content<'_>>, request: Option<&Request>) -> Answer {
+    pub(super) fn end(mut self, content: Option<Content<'_>>, request: Option<&Request>) -> Answer {
         if let Some(content) = content {
             self = self.field("Content-Length", &content.len().to_string());
         }
@@ -343,7 +343,7 @@ impl<'o> Response<'o> {
 /// The status codes that Plume sends (RFC 9110, section 15; RFC 6585, section 5).
 #[derive(Clone, Copy)]
 #[repr(u16)]
-enum Status {
+pub(super) enum Status {
     SwitchingProtocols = 101,
     Ok = 200,
     NoContent = 204,

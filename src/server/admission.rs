@@ -35,6 +35,7 @@ impl Server {
                 self.note(LogEvent::Full(id));
             }
             self.is_full = true;
+            self.counters.count_full();
             return Err(CloseReason::Full);
         }
         self.is_full = false;

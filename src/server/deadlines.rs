@@ -84,8 +84,9 @@ impl Server {
     }
 
     pub(super) fn mail_done(&mut self, mail: MailId, result: Result<(), MailError>) {
-        if let Err(error) = result {
-            self.note(LogEvent::MailFailed(mail, error));
+        match result {
+            Ok(()) => self.counters.count_sent(),
+            Err(error) => self.note(LogEvent::MailFailed(mail, error)),
         }
         self.submit(&Entry::MailDone { mail, result });
     }

@@ -38,6 +38,10 @@ impl Server {
             let (taken, event) =
                 client.receive(self.now.moment, &bytes[used..], &mut self.codec, &self.room.log);
             used += taken;
+            // Only frames that are over their rate hold a client up while it receives.
+            if client.connection.read_throttle.paused_until().is_some() {
+                self.counters.throttled += 1;
+            }
             match event {
                 None => {}
                 Some(Event::Request(request)) => self.answer(id, &request),

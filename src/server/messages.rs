@@ -81,6 +81,7 @@ impl Server {
     /// Makes a client's input wait for its turn. Closes one that has talked too fast for too long.
     pub(crate) fn delay_input(&mut self, id: ClientId, turn: Moment) {
         let Some(client) = self.clients.get_mut(id) else { return };
+        self.counters.throttled += 1;
         if let Err(TooFast) = client.connection.read_throttle.wait_for_turn(self.now.moment, turn) {
             self.close(id, CloseReason::TooFast);
         }

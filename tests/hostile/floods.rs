@@ -3,7 +3,7 @@
 
 use crate::onlooker::Onlooker;
 use crate::raw::handshake;
-use crate::support::{Client, PATIENCE, Plume};
+use crate::support::{Client, Metrics, PATIENCE, Plume};
 use crate::watched::Watched;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
@@ -19,6 +19,9 @@ const FLOOD_FOR: Duration = Duration::from_secs(5);
 const FLOOD_HELD: usize = 400;
 /// What others do during the flood may take this long.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
+/// Half of the scrapes during a flood take less than this, also without optimizations and on a busy machine.
+/// In a release build with a core of its own it is some 10 ms.
+const SCRAPED_WITHIN: Duration = Duration::from_millis(100);
 /// Between two connections: thousands come in a second, and yet a server without optimizations has time to
 /// look at each.
 const FLOOD_PACE: Duration = Duration::from_micros(100);
@@ -109,6 +112,32 @@ fn a_flood_to_a_full_server_leaves_an_answer_for_others() {
         // Standard streams and the loop's own, connections, and those that are refused.
         assert!(server.files() <= 8 + 32, "{} descriptors", server.files());
     });
+    onlooker.finish();
+}
+
+/// The metrics of a full chat in a flood can be read as fast as at rest: a scrape waits for two turns of the
+/// loop at most.
+#[test]
+fn metrics_are_there_during_a_flood() {
+    let server = Watched::start(&[("PLUME_MAX_CONNECTIONS", "8"), ("PLUME_METRICS", "127.0.0.1:0")]);
+    let onlooker = Onlooker::join(&server);
+    let _guests: Vec<Client> = (0..7).map(|_| Client::open(&server)).collect();
+    let mut took = Vec::new();
+    flood([127, 0, 0, 2].into(), server.address(), b"", || {
+        again_and_again(|| {
+            let start = Instant::now();
+            let metrics = Metrics::of(&server);
+            took.push(start.elapsed());
+            assert_eq!(metrics.count("plume_connections_max"), 8);
+        });
+    });
+    took.sort();
+    let (median, slowest) = (took[took.len() / 2], took[took.len() - 1]);
+    assert!(
+        median < SCRAPED_WITHIN && slowest < 10 * SCRAPED_WITHIN,
+        "median {median:?}, slowest {slowest:?}"
+    );
+    assert!(Metrics::of(&server).count("plume_refused_total{why=\"full\"}") > 1_000);
     onlooker.finish();
 }
 

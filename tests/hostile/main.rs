@@ -23,6 +23,7 @@ mod no_power;
 mod onlooker;
 mod out_of_files;
 mod raw;
+mod scrapers;
 mod shutdown_under_load;
 mod slow_heads;
 mod smuggling;

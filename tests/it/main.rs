@@ -16,6 +16,7 @@ mod mail_smtp;
 mod malformed;
 mod membership;
 mod messages;
+mod metrics;
 mod moderation;
 mod old_client;
 mod patience;

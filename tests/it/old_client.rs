@@ -18,15 +18,6 @@ impl OldPage {
         Self { client: Client::open(server), shown: Vec::new(), is_in: false }
     }
 
-    fn login(server: &Plume, name: &str) -> Self {
-        let mut page = Self::open(server);
-        page.send(0, &format!("{name}\n{name}@example.org"));
-        page.read_until(0);
-        page.send(2, &server.code_for(name));
-        page.read_until(3);
-        page
-    }
-
     /// The first Plume sent a user with each message, empty before the login.
     fn send(&mut self, kind: u64, text: &str) {
         self.client.send(&json!({"type": kind, "user": {"name": "", "email": ""}, "text": text}));
@@ -64,9 +55,7 @@ impl OldPage {
             self.read().expect("the connection stays");
         }
     }
-}
 
-impl OldPage {
     /// Comes in by a code from the log.
     fn login(server: &Plume, name: &str, email: &str) -> Self {
         let mut page = Self::open(server);
@@ -129,7 +118,7 @@ fn the_first_page_takes_back_lines_and_shows_nothing_in_their_place() {
     let server = Plume::start(&[("PLUME_MODERATORS", "ada@example.org"), ("PLUME_RATE", "1000")]);
     let mut new = Client::login(&server, "Neo");
     new.say("spam");
-    let mut old = OldPage::login(&server, "Ada");
+    let mut old = OldPage::login(&server, "Ada", "ada@example.org");
     old.read_until_shown("Neo", "spam");
     old.send(1, "/delete Neo");
     old.read_until_shown("Ada", "deleted a line of @Neo");
@@ -137,8 +126,8 @@ fn the_first_page_takes_back_lines_and_shows_nothing_in_their_place() {
     old.send(1, "/delete");
     old.read_until_shown("Ada", "took back a line");
     old.send(1, "/delete #1");
-    old.read_until_shown("plumebot", "There is no such line to delete.");
-    let mut later = OldPage::login(&server, "Bob");
+    old.read_until_shown("plumebot", "There is no such line, or not any more.");
+    let mut later = OldPage::login(&server, "Bob", "bob@example.org");
     later.read_until_shown("Bob", "entered chat");
     assert!(later.shown.iter().all(|(_, text)| text != "spam" && text != "oops"), "{:?}", later.shown);
     assert!(later.shown.contains(&("Ada".to_owned(), "took back a line".to_owned())), "{:?}", later.shown);

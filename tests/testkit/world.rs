@@ -16,6 +16,7 @@
 //! - nobody has more than a share: see [`Ledger`]; nothing that the server keeps is more than it may be;
 //! - the shell is told of all that it has to do; nothing is said of a connection that was closed, and closing
 //!   is said once;
+//! - each log event is counted once in the server's metrics, and the states of connections add up;
 //! - a server that is told to stop stops in time, with all connections closed; one that all have left keeps
 //!   nothing.
 
@@ -97,6 +98,8 @@ pub(crate) struct World {
     is_calm: bool,
     is_shut_down: bool,
     has_stopped: bool,
+    /// Log events by their names.
+    events: BTreeMap<&'static str, u64>,
     tally: Tally,
 }
 
@@ -220,6 +223,7 @@ impl World {
             is_calm: false,
             is_shut_down: false,
             has_stopped: false,
+            events: BTreeMap::new(),
             tally: Tally::default(),
             choices,
         };
@@ -243,12 +247,14 @@ impl World {
                 break;
             }
         }
+        self.check_metrics();
         self.let_a_minute_pass();
         if is_shut_down_early {
             self.shut_down();
         } else {
             self.come_to_rest();
         }
+        self.check_metrics();
         self.tally.count("line", self.lines.len() as u64);
         self.tally.count("deleted", self.lines.deletes() as u64);
         self.tally.count("deleted while it was received", self.lines.words_of_deleted);
@@ -558,6 +564,7 @@ impl World {
     }
 
     fn check_event(&mut self, event: LogEvent) {
+        *self.events.entry(event.event()).or_default() += 1;
         match event {
             LogEvent::AddressFull(id) => {
                 self.shell.known(id);
@@ -606,8 +613,38 @@ impl World {
             LogEvent::OutOfFiles
             | LogEvent::AcceptFailed { .. }
             | LogEvent::WideTrust { .. }
+            | LogEvent::OpenMetrics
             | LogEvent::SystemCalls(_) => panic!("the server knows nothing of that: {event:?}"),
         }
+    }
+
+    /// Compares the counters with the log events so far, all of which the shell has taken.
+    fn check_metrics(&mut self) {
+        self.obey(usize::MAX);
+        let metrics = self.shell.driver.server.metrics(self.shell.driver.now);
+        let connections: usize = metrics.connections.iter().map(|(_, count)| count).sum();
+        assert_eq!(connections, self.clients.len(), "{metrics:?}");
+        let counters = metrics.counters;
+        let events = |names: &[&str]| names.iter().filter_map(|name| self.events.get(name)).sum::<u64>();
+        let of = |tally: &plume::metrics::Tally, words: &[&str]| {
+            tally.counts().filter(|(word, _)| words.contains(word)).map(|(_, count)| count).sum::<u64>()
+        };
+        let closed: u64 = counters.closed.counts().map(|(_, count)| count).sum();
+        for (what, counted, expected) in [
+            ("closed", closed, events(&["closed", "guest-closed", "http-closed"])),
+            ("by code", of(&counters.entered, &["code"]), events(&["logged-in"])),
+            ("by token", of(&counters.entered, &["token"]), events(&["resumed"])),
+            ("wrong tries", counters.wrong_tries, events(&["wrong-try", "wrong-token"])),
+            ("address", of(&counters.refused, &["address"]), events(&["address-full"])),
+            ("origin", of(&counters.refused, &["origin"]), events(&["foreign-origin"])),
+            ("door", of(&counters.refused, &["door"]), events(&["not-admitted"])),
+            ("limited", of(&counters.emails, &["limited"]), events(&["mail-limited"])),
+        ] {
+            assert_eq!(counted, expected, "{what}");
+        }
+        let failed = counters.emails.counts().filter(|(word, _)| !["sent", "limited"].contains(word));
+        assert_eq!(failed.map(|(_, count)| count).sum::<u64>(), events(&["mail-failed"]));
+        assert!(of(&counters.refused, &["full"]) >= events(&["full"]), "{counters:?}");
     }
 
     fn bury(&mut self, client: &Client) {

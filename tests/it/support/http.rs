@@ -2,7 +2,7 @@
 
 use super::{PATIENCE, Plume, left_until, may_retry};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// One connection for requests.
@@ -22,7 +22,12 @@ pub(crate) struct Answer {
 
 impl Http {
     pub(crate) fn open(server: &Plume) -> Self {
-        let stream = TcpStream::connect(server.address()).expect("the server listens");
+        Self::open_at(server.address())
+    }
+
+    /// The same to another address, such as that of the metrics.
+    pub(crate) fn open_at(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket has the option");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket has the option");
         Self { stream, received: Vec::new() }

@@ -93,6 +93,13 @@ impl Plume {
         self.address
     }
 
+    /// Where its metrics are, as the first line of the log says.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        let line = self.wait_line("listening on ");
+        let (_, metrics) = line.split_once(" metrics=").expect("the line says where metrics are");
+        metrics.split([';', ' ']).next().and_then(|address| address.parse().ok()).expect("it has metrics")
+    }
+
     /// What it wrote to stderr so far.
     pub(crate) fn log(&self) -> String {
         self.stderr.lock().text.clone()

@@ -1,0 +1,99 @@
+//! The server's numbers for monitoring.
+
+use super::Server;
+use super::usage::Census;
+use crate::base::time::Now;
+use crate::limits::LINE_FRAME_BYTES_MAX;
+use crate::message;
+use crate::metrics::ServerMetrics;
+use crate::websocket::text_of;
+use std::time::Duration;
+
+impl Server {
+    /// Numbers of this moment and counters of this run. Looks at each client once.
+    #[must_use]
+    pub fn metrics(&self, now: Now) -> ServerMetrics<'_> {
+        let census = self.census();
+        let Census { http, guests, members, closing, .. } = census;
+        ServerMetrics {
+            users: self.people(),
+            connections: [("http", http), ("guest", guests), ("member", members), ("closing", closing)],
+            connections_max: self.settings.connections_max,
+            lines: self.lines(),
+            ring_oldest: self.age_of_oldest_line(now),
+            usage: self.usage_of(&census),
+            counters: &self.counters,
+        }
+    }
+
+    /// By the wall clock, as lines have no other time; zero while the ring is empty, or after a clock that
+    /// was ahead has been set back.
+    fn age_of_oldest_line(&self, now: Now) -> Duration {
+        let log = &self.room.log;
+        let oldest = log.oldest();
+        let next = log.after(log.id_at(oldest)).unwrap_or(oldest);
+        let frame = log.slices(oldest, next, LINE_FRAME_BYTES_MAX).concat();
+        let said = message::time_of_line(text_of(&frame)).unwrap_or(now.wall_ms);
+        Duration::from_millis(now.wall_ms.saturating_sub(said))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Moment;
+    use crate::http::assets::Assets;
+    use crate::http::site::Site;
+    use crate::ids::ClientId;
+    use crate::limits::BACKLOG_BYTES_MIN;
+    use crate::server::Input;
+    use crate::settings::Settings;
+
+    fn server(connections_max: usize) -> Server {
+        let settings = Settings { connections_max, backlog_bytes: BACKLOG_BYTES_MIN, ..Settings::default() };
+        Server::new(settings, Site::new(Assets::built_in("x"), Vec::new()), [0; 32])
+    }
+
+    fn at(seconds: u64) -> Now {
+        let ms = seconds * 1_000;
+        Now { moment: Moment::from_ms(ms), wall_ms: 1_700_000_000_000 + ms }
+    }
+
+    #[test]
+    fn the_oldest_line_ages_and_gives_way_to_a_younger_one() {
+        let mut server = server(8);
+        assert_eq!(server.metrics(at(100)).ring_oldest, Duration::ZERO, "there is none");
+        server.post_event(at(100), "ada", "entered chat", "enter");
+        server.post_event(at(130), "bob", "entered chat", "enter");
+        assert_eq!(server.metrics(at(160)).ring_oldest, Duration::from_mins(1));
+        assert_eq!(server.metrics(at(90)).ring_oldest, Duration::ZERO, "the clock was set back");
+        assert_eq!(server.metrics(at(160)).lines, 2);
+        let longest = "x".repeat(60_000);
+        for _ in 0..=BACKLOG_BYTES_MIN / longest.len() {
+            server.post_event(at(170), "ada", &longest, "enter");
+        }
+        assert_eq!(server.metrics(at(180)).ring_oldest, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn connections_have_states_and_each_one_refused_for_want_of_room_counts() {
+        let mut server = server(2);
+        let connect = |server: &mut Server, slot: usize| {
+            let id = ClientId::new(slot, slot as u64);
+            server.handle(at(1), Input::Accepted { id, peer: [203, 0, 113, 1].into() });
+            id
+        };
+        let request = b"GET /connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let id = connect(&mut server, 0);
+        server.handle(at(1), Input::Received { id, bytes: request });
+        for slot in 1..40 {
+            connect(&mut server, slot);
+        }
+        let metrics = server.metrics(at(1));
+        assert_eq!(metrics.connections, [("http", 1), ("guest", 1), ("member", 0), ("closing", 4)]);
+        assert_eq!(metrics.connections_max, 2);
+        let full = metrics.counters.refused.counts().find(|(why, _)| *why == "full");
+        assert_eq!(full, Some(("full", 38)), "also those that get no answer");
+    }
+}
