@@ -341,7 +341,7 @@ fn a_removed_line_keeps_its_name_and_loses_its_words() {
     let long = format!("@Grace, a long one\n{}", "row\n".repeat(60));
     bob.say(["/me waves".to_owned(), long, "stays".to_owned()]);
     grace.wait_line("stays");
-    let log = "[...document.querySelectorAll('#log .line:not(.event)')].slice(-3)
+    let shown = "[...document.querySelectorAll('#log .line:not(.event)')].slice(-3)
         .map((line) => [line.querySelector('.name').textContent, line.querySelector('.text').textContent,
             line.matches('.act, .mention'), line.querySelectorAll('button').length])";
     let last = "document.querySelector('#log .line:last-child > .menu').value";
@@ -355,7 +355,7 @@ fn a_removed_line_keeps_its_name_and_loses_its_words() {
     wait_event(&grace, "Ada deleted 3 lines of @Bob");
     let expected =
         json!([["@Bob", "removed", false, 0], ["@Bob", "removed", false, 0], ["@Bob", "stays", false, 1]]);
-    assert_eq!(grace.page.eval(log), expected);
+    assert_eq!(grace.page.eval(shown), expected);
     assert_eq!(grace.page.eval("document.activeElement.id"), "log", "the focus is not lost");
 }
 
