@@ -40,7 +40,7 @@ fn long_lines_are_shown_shortened_and_whole_on_request() {
     for long in [ends, words] {
         bot.say([long.clone(), "the end".to_owned()]);
         ada.page.wait("document.querySelector('#log .line:last-child .text')?.textContent === 'the end'");
-        ada.page.eval("window.long = [...document.querySelectorAll('#log .line:has(> button)')].at(-1); long.id = 'long'");
+        ada.page.eval("window.long = [...document.querySelectorAll('#log .line:has(> .link)')].at(-1); long.id = 'long'");
         let state =
             "({ label: long.querySelector('.link').textContent, expanded: long.querySelector('.link').getAttribute('aria-expanded'),
             chars: long.querySelector('.text').textContent.length, isLow: long.offsetHeight < 900 })";
