@@ -64,6 +64,7 @@ async function walk() {
   await page.keyboard.press('Enter');
   await inspect(page, 'room, menu of a line');
   await page.keyboard.press('Escape');
+  await page.click('#people-button');
   await page.click('#people-list .menu');
   await inspect(page, 'room, menu of a person');
   await page.keyboard.press('Escape');
