@@ -16,7 +16,7 @@ export function element(tag, className = '', text = '') {
 export function nameNode(name) {
   const node = element('bdi', 'name', limitMarks(`@${name}`));
   let hash = 0;
-  for (const char of keyOf(name)) hash = (31 * hash + char.codePointAt(0)) % 997;
+  for (const char of keyOf(name)) hash = (13 * hash + char.codePointAt(0)) % 1009;
   node.style.setProperty('--hue', (hash % 10) * 36);
   return node;
 }
