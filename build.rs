@@ -191,22 +191,26 @@ fn strip(path: &str, source: &str) -> Result<String, Box<dyn Error>> {
     Ok(stripped)
 }
 
-/// Removes white space that only makes a style sheet readable. A line with a string keeps its spaces.
+/// Removes white space that only makes a style sheet readable, outside of strings.
 fn tightened(sheet: &str) -> String {
-    let tighten = |line: &str| {
-        if line.contains('"') {
-            return line.to_owned();
+    let tighten = |(at, part): (usize, &str)| {
+        if at % 2 == 1 {
+            return part.to_owned();
         }
-        line.replace(" {", "{").replace("{ ", "{").replace("; }", "}").replace(": ", ":").replace(", ", ",")
+        let part = part.replace(" {", "{").replace("{ ", "{").replace("; ", ";").replace(";}", "}");
+        part.replace(": ", ":").replace(", ", ",").replace(" > ", ">")
     };
+    let tighten = |line: &str| line.split('"').enumerate().map(tighten).collect::<Vec<_>>().join("\"");
     let end = |line: &str| if line.ends_with(['{', ';', '}']) { "" } else { "\n" };
     sheet.lines().flat_map(|line| [tighten(line), end(line).to_owned()]).collect()
 }
 
-/// Removes indentation, and preload hints for modules that are joined here.
+/// Removes indentation, ends of lines behind tags, and preload hints for modules that are joined here. Where a
+/// tag ends a line of the page, white space means nothing: in blocks, flex boxes and grids.
 fn unindented(source: &str) -> String {
     let is_kept = |line: &&str| !line.is_empty() && !line.starts_with("<link rel=\"modulepreload\"");
-    source.lines().map(str::trim).filter(is_kept).flat_map(|line| [line, "\n"]).collect()
+    let end = |line: &str| if line.ends_with('>') { "" } else { "\n" };
+    source.lines().map(str::trim).filter(is_kept).flat_map(|line| [line, end(line)]).collect()
 }
 
 /// Whether the server fills placeholders of this file; must match `filled` in `assets.rs`.

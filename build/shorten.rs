@@ -1,5 +1,5 @@
-//! Shortens a script: drops white space, gives short names to what it declares, and puts constants where they
-//! are used.
+//! Shortens a script: drops white space and semicolons that end nothing, gives short names to what it
+//! declares, joins declarations in a row, and puts constants where they are used.
 //!
 //! A name is replaced everywhere by one that occurs nowhere, so all scopes stay as they are and none has to
 //! be known. That takes telling names of variables from names of properties: a name that is a property in one
@@ -17,12 +17,17 @@ use std::ops::Range;
 pub(crate) fn shorten(script: &str) -> Result<String, String> {
     let tokens = with_constants(&tokens(script)?);
     let names = short_names(&tokens)?;
+    let tokens = joined(&tokens, &ends(&tokens)?);
+    let ends_of_statements = ends_of_statements(&tokens, &ends(&tokens)?)?;
     let mut text = String::new();
     let mut last = "";
-    for token in &tokens {
+    for (at, token) in tokens.iter().enumerate() {
         let is_property = matches!(last, "." | "?.");
         let short = names.get(token.text).filter(|_| token.kind == Kind::Word && !is_property);
-        if token.follows_line && !matches!(last, "" | "{" | "(" | "[" | "," | ";") {
+        let is_end_known = matches!(last, "" | "{" | "(" | "[" | "," | ";")
+            || token.text == "}"
+            || ends_of_statements.contains(&at.wrapping_sub(1));
+        if token.follows_line && !is_end_known {
             text.push('\n');
         } else if token.follows_space && needs_space(last, token.text) {
             text.push(' ');
@@ -236,8 +241,10 @@ impl<'a> Constant<'a> {
 /// What is around a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Around {
-    /// A block or an object.
+    /// An object, or a pattern for one.
     Braces,
+    /// A block or a function's body.
+    Block,
     Class,
     /// Parameters.
     Parameters,
@@ -285,6 +292,7 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
                 class_begins = false;
                 around.push(Around::Class);
             }
+            "{" if BEFORE_BLOCKS.contains(&before) => around.push(Around::Block),
             "{" => around.push(Around::Braces),
             "(" => {
                 let next = ends.get(&at).map_or("", |end| text(end + 1));
@@ -308,6 +316,90 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
     names.retain(|name| name.len() > 1 && !KEYWORDS.contains(name));
     names.sort_by_key(|name| (usize::MAX - counts[name], *name));
     Ok(names.into_iter().map_while(|name| Some((name, shorts.next()?))).collect())
+}
+
+/// Makes one declaration of those in a row, all with `let`, and drops semicolons before a brace that closes.
+fn joined<'a>(tokens: &[Token<'a>], ends: &BTreeMap<usize, usize>) -> Vec<Token<'a>> {
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
+    let declares = |at: usize| ["const", "let"].contains(&text(at));
+    // The loop that such a parenthesis belongs to may have no other body than the semicolon.
+    let is_head = |end: usize| {
+        let start = ends.iter().find(|(_, other)| **other == end).map_or(0, |(start, _)| *start);
+        ["for", "while", "if"].contains(&text(start.wrapping_sub(1)))
+    };
+    let mut all = Vec::new();
+    // For each bracket that is open, and for the whole, whether a declaration goes on.
+    let mut goes_on = vec![false];
+    let mut at = 0;
+    while let Some(&token) = tokens.get(at) {
+        // A line's end can be a statement's end.
+        if let Some(last) = goes_on.last_mut().filter(|_| token.follows_line) {
+            *last = false;
+        }
+        let closes = [")", "]", "}"].contains(&token.text) || is_end_of_place(token);
+        if closes {
+            goes_on.pop();
+        }
+        let is_semicolon = token.text == ";";
+        let last = goes_on.last().copied().unwrap_or_default();
+        if is_semicolon && last && declares(at + 1) {
+            all.push(Token { text: ",", ..token });
+            // Without the line's end, for a comma never ends a statement.
+            at += 2;
+            continue;
+        }
+        if !(is_semicolon && text(at + 1) == "}" && !is_head(at.wrapping_sub(1))) {
+            let is_property = [".", "?."].contains(&text(at.wrapping_sub(1))) || text(at + 1) == ":";
+            let text = match token.text {
+                "const" => "let",
+                "true" if !is_property => "!0",
+                "false" if !is_property => "!1",
+                text => text,
+            };
+            all.push(Token { text, ..token });
+        }
+        if let Some(last) = goes_on.last_mut() {
+            *last = (*last || declares(at)) && !is_semicolon;
+        }
+        if ["(", "[", "{"].contains(&token.text) || is_start_of_place(token) {
+            goes_on.push(false);
+        }
+        at += 1;
+    }
+    all
+}
+
+/// The braces that end a block, a class or a function that is declared: no line's end need follow them.
+///
+/// # Errors
+/// If a function or a class has no name, for it may be a part of a statement that goes on.
+fn ends_of_statements(
+    tokens: &[Token<'_>],
+    ends: &BTreeMap<usize, usize>,
+) -> Result<BTreeSet<usize>, String> {
+    let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
+    let is_expression = |at: usize| {
+        ["function", "class"].contains(&text(at)) && (text(at + 1) == "(" || text(at + 1) == "{")
+            || text(at) == "function"
+                && ["=", "(", ",", ":", "return", "=>"].contains(&text(at.wrapping_sub(1)))
+    };
+    if let Some(at) = (0..tokens.len()).find(|&at| is_expression(at)) {
+        return Err(format!("only declared functions and classes: {} {}", text(at), text(at + 1)));
+    }
+    let is_block = |start: usize| text(start) == "{" && BEFORE_BLOCKS.contains(&text(start.wrapping_sub(1)));
+    // An arrow's body ends an expression.
+    let blocks = ends.iter().filter(|(start, _)| is_block(**start) && text(start.wrapping_sub(1)) != "=>");
+    Ok(blocks.map(|(_, end)| *end).collect())
+}
+
+/// Whether an expression in a template begins behind this token.
+fn is_start_of_place(token: Token<'_>) -> bool {
+    token.kind == Kind::Literal && token.text.ends_with("${")
+}
+
+/// Whether an expression in a template ends before this token.
+fn is_end_of_place(token: Token<'_>) -> bool {
+    token.kind == Kind::Literal && token.text.starts_with('}')
 }
 
 /// Where each bracket ends.
@@ -344,6 +436,8 @@ fn line_of(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
+/// What stands before a block, and never before an object or a pattern.
+const BEFORE_BLOCKS: [&str; 7] = [")", "=>", "else", "try", "catch", "finally", "do"];
 const LETTERS: &[u8; 52] = b"etanoirscldpuhmfgbyvwkxzjqETANOIRSCLDPUHMFGBYVWKXZJQ";
 const KEYWORDS: [&str; 43] = [
     "as",

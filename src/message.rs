@@ -453,8 +453,14 @@ impl<'a> ServerMessage<'a> {
             MayNotEnter::Locked(seconds) => {
                 ("locked", "This chat takes no newcomers now. Please try again later.", Some(seconds))
             }
-            MayNotEnter::NameTaken => ("name-taken", "", None),
-            MayNotEnter::TooManyNames => ("too-many-names", "", None),
+            MayNotEnter::NameTaken => {
+                ("name-taken", "That name is taken, or too similar to one that is.", None)
+            }
+            MayNotEnter::TooManyNames => (
+                "too-many-names",
+                "This email address has three names already. Please use one of them.",
+                None,
+            ),
         };
         Self { reason: Some(reason), retry, ..Self::new(types::MAY_NOT_ENTER, name, text) }
     }
@@ -730,7 +736,7 @@ mod tests {
             (ServerMessage::auth_rst(4), r#"{"type":4,"user":{"name":""},"text":"","left":4}"#),
             (
                 ServerMessage::may_not_enter("ada", MayNotEnter::NameTaken),
-                r#"{"type":5,"user":{"name":"ada"},"text":"","reason":"name-taken"}"#,
+                r#"{"type":5,"user":{"name":"ada"},"text":"That name is taken, or too similar to one that is.","reason":"name-taken"}"#,
             ),
             (
                 ServerMessage::may_not_enter("ada", MayNotEnter::Locked(9)),

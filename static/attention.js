@@ -8,6 +8,7 @@ const icon = document.querySelector('[rel=icon]');
 const ICON = icon.href;
 let unreadShown = 0;
 let audio = null;
+let notified = null;
 
 for (const node of document.querySelectorAll('.site')) node.textContent = SITE;
 choice('theme', ['system', 'light', 'dark'], (theme) => (document.documentElement.dataset.theme = theme));
@@ -38,15 +39,21 @@ async function askToNotify(value, isAsked) {
 }
 
 /** Notifies the reader of a mention. */
-export function notifyMention({ user, text }) {
+export function notifyMention({ id, user, text }) {
   const { notify, sound } = settings.get();
   if (sound === 'on') chime();
   if (notify !== 'on' || document.hasFocus()) return;
   try {
-    new Notification(`@${user.name}`, { body: text.slice(0, 200), icon: ICON, tag: SITE }).onclick = () => focus();
+    notified = new Notification(`@${user.name}`, { body: text.slice(0, 200), icon: ICON, tag: SITE, data: id });
+    notified.onclick = () => focus();
   } catch {
     // Phones have the constructor, but it throws.
   }
+}
+
+/** Closes the notification if it is of this line. */
+export function withdrawMention(id) {
+  if (notified?.data === id) notified.close();
 }
 
 /** One soft note. A browser that wants a click first stays silent. */
@@ -55,7 +62,6 @@ function chime() {
   const note = audio.createOscillator();
   const volume = audio.createGain();
   const now = audio.currentTime;
-  note.frequency.value = 880;
   volume.gain.setValueAtTime(0.1, now);
   volume.gain.exponentialRampToValueAtTime(0.001, now + 0.5);
   note.connect(volume).connect(audio.destination);
@@ -71,7 +77,7 @@ export function showUnread(count) {
 }
 
 function iconWith(count) {
-  const text = `<text x="16" y="24" text-anchor="middle" font-size="24" fill="#fff">${count}</text>`;
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path fill="#454ad6" d="M0 0h32v32H0"/>${text}</svg>`;
+  const text = `<text x="10" y="16" text-anchor="middle" fill="#fff">${count}</text>`;
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 20"><path fill="#454ad6" d="M0 0h20v20H0"/>${text}</svg>`;
   return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }

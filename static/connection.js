@@ -163,4 +163,4 @@ export async function diagnose() {
   }
 }
 
-const BLOCKED = 'The server can be reached, but it or a proxy refuses the WebSocket: its operator should check Upgrade, Host and PLUME_ORIGINS.';
+const BLOCKED = 'The server or a proxy refuses the WebSocket. Its operator should check Upgrade, Host and PLUME_ORIGINS.';

@@ -12,11 +12,11 @@ export function element(tag, className = '', text = '') {
   return node;
 }
 
-/** In a `bdi`: a name in another script must not turn the line around it. Always in the same of ten colours (FNV-1a). */
+/** In a `bdi`: a name in another script must not turn the line around it. Always in the same of ten colours. */
 export function nameNode(name) {
   const node = element('bdi', 'name', limitMarks(`@${name}`));
-  let hash = 0x811c9dc5;
-  for (const char of keyOf(name)) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193) >>> 0;
+  let hash = 0;
+  for (const char of keyOf(name)) hash = (13 * hash + char.codePointAt(0)) % 1009;
   node.style.setProperty('--hue', (hash % 10) * 36);
   return node;
 }
@@ -25,7 +25,7 @@ export function nameNode(name) {
 export function onSubmit(id, submit) {
   byId(id).onsubmit = (event) => {
     event.preventDefault();
-    submit();
+    submit(event);
   };
 }
 

@@ -9,7 +9,8 @@ export const log = byId('log');
 const newer = byId('newer');
 let isAtEnd = true;
 let size = '';
-let unread = 0;
+/** Ids of the lines that are counted. */
+export const unread = new Set();
 
 log.onscroll = () => {
   // If the size has changed, the browser scrolled and not the reader, and the observer is called next.
@@ -29,10 +30,10 @@ newer.onclick = () => {
 export const isFollowing = () => isAtEnd;
 
 /** Counts one line if the reader does not see it; returns whether it is the first such line. */
-export function countUnread() {
+export function countUnread(id = Symbol()) {
   if (isAtEnd && !document.hidden) return false;
-  unread += 1;
-  return unread === 1;
+  unread.add(id);
+  return unread.size === 1;
 }
 
 export function updateAtEnd() {
@@ -47,13 +48,13 @@ export function scrollToEnd() {
 }
 
 export function showCount() {
-  newer.hidden = isAtEnd || unread === 0;
-  newer.textContent = `${unread} new ↓`;
-  showUnread(unread);
+  newer.hidden = isAtEnd || unread.size === 0;
+  newer.textContent = `${unread.size} new ↓`;
+  showUnread(unread.size);
 }
 
 function update() {
-  if (isAtEnd && !document.hidden) unread = 0;
+  if (isAtEnd && !document.hidden) unread.clear();
   showCount();
 }
 

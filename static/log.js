@@ -1,10 +1,11 @@
 // The lines on the screen: queued, drawn once per frame, at most LINES_MAX kept. No socket, no protocol.
 
-import { notifyMention } from './attention.js';
-import { element, oncePerFrame } from './dom.js';
+import { notifyMention, withdrawMention } from './attention.js';
+import { byId, element, oncePerFrame } from './dom.js';
 import { appendEvent, endRow } from './folds.js';
-import { countUnread, isFollowing, log, scrollToEnd, showCount } from './follow.js';
-import { clock, lineNode } from './nodes.js';
+import { countUnread, isFollowing, log, scrollToEnd, showCount, unread } from './follow.js';
+import { limitMarks, parseText } from './format.js';
+import { clock, lineNode, partNode } from './nodes.js';
 import { isMuted } from './people.js';
 import { keyOf } from './room.js';
 
@@ -19,6 +20,7 @@ let queue = [];
 let pending = [];
 let lines = 0;
 let previous = null;
+let lastAdded = {};
 let day = '';
 let unreadRule = null;
 let announceTimer = 0;
@@ -47,8 +49,17 @@ export function announce() {
   announceTimer = setTimeout(() => (log.ariaLive = 'polite'), 100);
 }
 
-/** Adds a message, or `{ rule }` for a text between lines. What is for us alone may come without a time. */
+/** The topic stands above the log. */
+export function showTopic(text) {
+  const topic = byId('topic');
+  if (topic.textContent !== text) topic.replaceChildren(...parseText(limitMarks(text), '').map(partNode));
+}
+
+/** Adds a message, or `{ rule }` for a text between lines, once for many in a row. What is for us alone may come without a time. */
 export function addLine(line) {
+  const isRepeated = line.rule && line.rule === lastAdded.rule;
+  lastAdded = line;
+  if (isRepeated) return;
   queue.push({ time: Date.now(), ...line });
   if (queue.length >= 2 * LINES_MAX) queue.splice(0, LINES_MAX);
   drawLog();
@@ -67,24 +78,42 @@ function draw() {
   queue.splice(0).forEach(append);
   trim(follow);
   log.append(...pending.map(pendingNode));
+  log.querySelectorAll('.menu').forEach((node, at, { length }) => (node.tabIndex = at < length - 1 ? -1 : 0));
   if (follow) scrollToEnd();
   else showCount();
 }
 
 function append(line) {
-  const { rule, user, time, event } = line;
+  const { rule, id, user, time, event, of = [] } = line;
   if (rule) return appendRule(rule);
   if (dayOf(time) !== day) appendRule(date(time));
   day = dayOf(time);
   const counts = !event && user.name !== reader && !isMuted(keyOf(user.name));
-  if (counts && countUnread()) appendUnreadRule(time);
+  if (counts && countUnread(id)) appendUnreadRule(time);
   const node = lineNode(line, reader, isContinued(user, time));
-  if (event) appendEvent(line, node);
-  else log.append(node);
-  if (!event) endRow();
+  of.forEach(removeWords);
+  if (/enter|leave/.test(event)) appendEvent(line, node);
+  else {
+    log.append(node);
+    endRow();
+  }
   if (counts && node.matches('.mention') && log.ariaLive !== 'off') notifyMention(line);
   previous = line;
   lines += 1;
+}
+
+/** Takes the words of a line away, and what was told of them. */
+function removeWords(id) {
+  unread.delete(id);
+  withdrawMention(id);
+  const line = log.querySelector(`.menu[value="${id}"]`)?.parentNode;
+  if (!line) return;
+  if (line.contains(document.activeElement)) log.focus();
+  const { offsetHeight } = line;
+  line.classList.remove('act', 'mention');
+  line.replaceChildren(line.firstChild, element('div', 'text note', 'removed'));
+  // What the reader looks at stays where it is.
+  if (line.offsetTop - log.offsetTop < log.scrollTop) log.scrollTop += line.offsetHeight - offsetHeight;
 }
 
 function appendUnreadRule(time) {

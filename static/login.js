@@ -95,18 +95,17 @@ export function onWrongCode({ left }) {
   code.select();
 }
 
-export function onNameRefused({ reason }) {
+/** The door is shut for the address, or the name cannot be had. */
+export function onRefused({ reason, text, retry }) {
   tab.set({ flow: '' });
-  const isOneTooMany = reason === REASON.TOO_MANY_NAMES;
-  showEnter(isOneTooMany ? 'This email address has three names already. Please use one of them.' : 'That name is taken, or too similar to one that is.', name);
+  showEnter(text + waitIn(retry), [REASON.NOT_ADMITTED, REASON.LOCKED].includes(reason) ? email : name);
 }
 
 export function onNotice({ reason, text, retry }) {
   // An email fails late: that answers nothing that was asked since.
   if (reason !== REASON.MAIL_FAILED) onAnswered();
   // While a code is awaited, the button tells how long.
-  const wait = retry && !isVerifying ? ` Please wait ${duration(retry)}.` : '';
-  showError(text + wait, { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
+  showError(text + waitIn(!isVerifying && retry), { [REASON.BAD_NAME]: name, [REASON.BAD_EMAIL]: email }[reason]);
   startWait(retry ?? 0);
 }
 
@@ -176,5 +175,7 @@ function showError(text, field = null) {
 /** An address that is guessed at has longer codes. */
 const codeChars = () => tab.get().chars ?? CODE_CHARS;
 
+const waitIn = (retry) => (retry ? ` Please wait ${duration(retry)}.` : '');
+
 /** Never less than is true. */
-const duration = (seconds) => (seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} minutes`);
+const duration = (seconds) => (seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.ceil(seconds / 60)} minutes` : `${Math.ceil(seconds / 3600)} hours`);

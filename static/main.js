@@ -4,16 +4,19 @@
 import { diagnose, makeConnection } from './connection.js';
 import { byId, element, shared, tab } from './dom.js';
 import { scrollToEnd } from './follow.js';
-import { addLine, announce, openLog, setPending, stopAnnouncing } from './log.js';
-import { onCodeSent, onNameRefused, onNotice, onWrongCode, resetLogin, setUpLogin, showConnection, showEnter, unansweredRequest } from './login.js';
+import { addLine, announce, openLog, setPending, showTopic, stopAnnouncing } from './log.js';
+import { onCodeSent, onNotice, onRefused, onWrongCode, resetLogin, setUpLogin, showConnection, showEnter, unansweredRequest } from './login.js';
+import { setUpMenu } from './menu.js';
 import { showPeople } from './people.js';
 import { CLOSE, REASON, TYPE, leave, resume, text } from './protocol.js';
 import { Order, Outbox, Presence } from './room.js';
-import { setDraft, setUpWriting } from './write.js';
+import { setCommands, setDraft, setUpWriting, takeBack } from './write.js';
 
 const CATCH_UP_WITHIN_MS = 3000;
 const ANNOUNCED_MAX = 10;
 const FAILURES_TO_DIAGNOSE = 3;
+/** Marks the answer that the message field has asked for. */
+const HELP_REF = 'help';
 
 // The newest of what is used here and elsewhere; without it the note in the page stays.
 if (!(CSS.supports('color', 'light-dark(red, red)') && ''.toWellFormed && document.body.showPopover)) throw new Error('This browser is too old.');
@@ -27,6 +30,7 @@ const connection = makeConnection(url, { opening, isWatched: () => !document.hid
 const statusLine = byId('status');
 const nowButton = byId('now');
 let me = '';
+let isModerator = false;
 /** The session that this connection resumes or has begun. */
 let token = '';
 /** This connection is logged in. */
@@ -43,7 +47,8 @@ let version = '';
 let isOld = false;
 
 setUpLogin({ ask: deliver, show, hangUp: connection.end });
-setUpWriting({ submitLine, names: () => presence.names });
+setUpMenu({ submitLine: submit, reader: () => ({ me, isModerator }) });
+setUpWriting({ submitLine, names: () => presence.names, askCommands });
 nowButton.onclick = () => (isIn ? location.reload() : connection.connect());
 byId('leave').onclick = () => {
   connection.send(leave);
@@ -131,31 +136,35 @@ function onMessage(message) {
     case TYPE.HELLO:
       return onCodeSent(message);
     case TYPE.TEXT:
+    case TYPE.GONE:
       return onLine(message);
     case TYPE.AUTH_ACK:
       return onAuthAck(message, isMember);
     case TYPE.AUTH_RST:
       return isMember ? onSessionInvalid() : onWrongCode(message);
     case TYPE.MAY_NOT_ENTER:
-      return onNameRefused(message);
+      return isMember ? onSessionInvalid(message) : onRefused(message);
     case TYPE.NOTICE:
       return isMember ? onMemberNotice(message) : onNotice(message);
   }
 }
 
 function onAuthAck(ack, isMember) {
+  // After a restart of the server the ids on the screen mean other lines.
+  if (ack.user.name !== me || ack.run !== order.run) openLog(ack.user.name);
   order.begin(ack.run);
   token = ack.text;
   tokenStore().set({ token });
   tab.set({ flow: '' });
-  if (ack.user.name !== me) openLog(ack.user.name);
   me = ack.user.name;
   isIn = true;
   reason = '';
   version ||= ack.version;
   isOld = ack.version !== version;
+  isModerator = ack.moderator;
   presence.begin(ack);
-  showPeople(presence, me);
+  showRoom();
+  setCommands();
   resetLogin();
   showOutbox();
   if (!isMember) show('chat-view', byId('text'));
@@ -181,16 +190,18 @@ function onCaughtUp() {
 
 function onLine(line) {
   // A line without an id is for us alone.
-  if ('id' in line && !order.isNew(line.id)) {
-    // Sent on a connection that broke, and seen; the server answers a second try with the line that stands.
-    if (outbox.confirm(line.ref)) showOutbox();
-    return;
-  }
-  addLine(line);
+  const isPrivate = !('id' in line);
+  const own = outbox.take(line.ref);
+  if (own) showOutbox();
+  // Sent on a connection that broke, and seen; the server answers a second try with the line that stands.
+  if (!isPrivate && !order.isNew(line.id)) return;
+  if (isPrivate && line.ref === HELP_REF) setCommands(line.text);
+  else if (own && line.reason) takeBack(own.text, line.text);
+  else addLine(line.type === TYPE.GONE ? { rule: 'removed' } : line);
   if (line.event) {
     presence.update(line);
-    showPeople(presence, me);
-  } else if (outbox.confirm(line.ref)) showOutbox();
+    showRoom();
+  }
   if (!isCaughtUp && !(line.id < catchUpTo)) onCaughtUp();
 }
 
@@ -199,10 +210,24 @@ function onMemberNotice({ reason: why, text: words }) {
   else reason = words;
 }
 
+function showRoom() {
+  showPeople(presence, me);
+  showTopic(presence.topic);
+}
+
+/** The server knows them best, and which of them are for whom. */
+function askCommands() {
+  return isIn && connection.send(text({ text: '/help', ref: HELP_REF })) && [];
+}
+
 function submitLine(line) {
+  submit(line);
+  scrollToEnd();
+}
+
+function submit(line) {
   outbox.add(line);
   showOutbox();
-  scrollToEnd();
   if (isCaughtUp) sendOutbox();
 }
 
@@ -222,11 +247,13 @@ function returnToDraft() {
   showOutbox();
 }
 
-function onSessionInvalid() {
+/** The token is not valid any more, or the door is shut by now. */
+function onSessionInvalid(refusal) {
   // Another tab may have logged in meanwhile.
   if (storedToken() !== token) return enterRoom();
   returnToDraft();
   logOut('Your session is over.');
+  if (refusal) onRefused(refusal);
 }
 
 function logOut(why) {

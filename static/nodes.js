@@ -3,6 +3,7 @@
 import { element, nameNode } from './dom.js';
 import { hasMention, limitMarks, parseCut, parseText, shortened } from './format.js';
 import { updateAtEnd } from './follow.js';
+import { menuNode } from './menu.js';
 import { applyMute } from './people.js';
 import { keyOf } from './room.js';
 
@@ -15,9 +16,9 @@ export function lineNode(line, reader, isContinued) {
   const { user, text, time, event } = line;
   const node = element('div', event ? 'line event' : 'line');
   node.dataset.by = keyOf(user.name);
-  // Drawn with an arrow, which no text can imitate.
+  // Drawn with an arrow or a dot, which no text can imitate.
   if (event) node.dataset.event = event;
-  if (event) node.append(nameNode(user.name), element('span', '', ` ${text} `), timeNode(time));
+  if (event) node.append(nameNode(user.name), element('bdi', '', ` ${limitMarks(text)} `), timeNode(time));
   else fill(node, line, reader, isContinued);
   applyMute(node);
   return node;
@@ -41,6 +42,7 @@ function fill(node, { id, user, text, time }, reader, isContinued) {
   node.classList.add(...Object.keys(is).filter((name) => is[name]));
   node.append(head, words);
   if (short !== full) node.append(moreNode(words, short, full, reader));
+  if (id) node.append(menuNode(user.name, id));
 }
 
 /** Expands a long text, which is shown shortened at first. */
@@ -58,7 +60,7 @@ function moreNode(words, short, full, reader) {
   return button;
 }
 
-function partNode({ tag, text, parts = [] }) {
+export function partNode({ tag, text, parts = [] }) {
   const node = element(tag, '', text);
   node.append(...parts.map(partNode));
   if (tag !== 'a') return node;

@@ -1,27 +1,19 @@
-// The list of the people present, beside the log or behind a button on a small screen; and the names that this browser mutes.
+// The list of the people present, beside the log or, on a small screen, a popover; and the names that this browser mutes.
 
 import { byId, element, oncePerFrame, nameNode, settings } from './dom.js';
+import { menuNode } from './menu.js';
 import { keyOf } from './room.js';
 
 const NAMES_MAX = 200;
 
-const people = byId('people');
-const opener = byId('people-button');
 const list = byId('people-list');
 const drawPeople = oncePerFrame(renderPeople);
 const muted = new Set(settings.get().muted);
 let shownPresence;
 let shownReader;
 
-opener.onclick = () => openPeople(opener.ariaExpanded !== 'true');
-document.onclick = ({ target }) => target === opener || people.contains(target) || openPeople(false);
-document.onkeydown = ({ key }) => {
-  if (key !== 'Escape' || opener.ariaExpanded !== 'true') return;
-  openPeople(false);
-  opener.focus();
-};
 list.onclick = ({ target }) => {
-  if (!target.value) return;
+  if (!target.matches('.link')) return;
   muted.delete(target.value) || muted.add(target.value);
   settings.set({ muted: [...muted] });
   showMute(target);
@@ -35,23 +27,18 @@ export function showPeople(...shown) {
   drawPeople();
 }
 
-function openPeople(isOpen) {
-  opener.ariaExpanded = isOpen;
-  people.classList.toggle('open', isOpen);
-}
-
 function renderPeople() {
   const { count, names } = shownPresence;
-  const focused = list.contains(document.activeElement) && document.activeElement.value;
+  const focused = list.contains(document.activeElement) && document.activeElement;
   const items = names.slice(0, NAMES_MAX).map((name) => {
     const item = element('li');
-    item.append(nameNode(name), name === shownReader ? element('span', 'note', 'you') : muteNode(name));
+    item.append(nameNode(name), ...(name === shownReader ? [element('span', 'note', 'you')] : [muteNode(name), menuNode(name)]));
     return item;
   });
   if (count > items.length) items.push(element('li', 'note', `and ${count - items.length} more`));
-  opener.textContent = byId('people-count').textContent = count === 1 ? '1 person' : `${count} people`;
+  byId('people-button').textContent = byId('people-count').textContent = count === 1 ? '1 person' : `${count} people`;
   list.replaceChildren(...items);
-  if (focused) list.querySelector(`[value="${CSS.escape(focused)}"]`)?.focus();
+  if (focused) list.querySelector(`.${focused.className}[value="${CSS.escape(focused.value)}"]`)?.focus();
 }
 
 function muteNode(name) {

@@ -11,6 +11,7 @@ export const TYPE = {
   RESUME: 7,
   LEAVE: 8,
   PING: 9,
+  GONE: 10,
 };
 
 export const REASON = {
@@ -24,6 +25,8 @@ export const REASON = {
   GAP: 'gap',
   RESTARTING: 'restarting',
   TOO_MANY_NAMES: 'too-many-names',
+  NOT_ADMITTED: 'not-admitted',
+  LOCKED: 'locked',
 };
 
 export const CLOSE = { LEFT: 1000, POLICY: 1008, RESTARTING: 1012 };

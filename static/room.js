@@ -28,17 +28,20 @@ export function keyOf(name) {
 
 export class Presence {
   count = 0;
+  topic = '';
   #names = new Map();
   #last = 0;
 
-  begin({ count = 0, names = [], last = 0 }) {
+  begin({ count = 0, names = [], last = 0, topic = '' }) {
     this.count = count;
+    this.topic = topic;
     this.#names = new Map(names.map((name) => [keyOf(name), name]));
     this.#last = last;
   }
 
-  update({ id, event, user: { name } }) {
+  update({ id, event, user: { name }, topic }) {
     if (id <= this.#last) return;
+    if (event === 'topic') this.topic = topic;
     const key = keyOf(name);
     const isKnown = this.#names.has(key);
     if (event === 'enter' && !isKnown) {
@@ -98,11 +101,10 @@ export class Outbox {
     return unsent;
   }
 
-  /** Returns whether it was one of these. */
-  confirm(ref) {
+  /** Takes out the line that was answered, if it was one of these. */
+  take(ref) {
     const at = this.lines.findIndex((line) => line.ref === ref);
-    if (at >= 0) this.lines.splice(at, 1);
-    return at >= 0;
+    return at < 0 ? undefined : this.lines.splice(at, 1)[0];
   }
 
   /** After a lost connection: what is not confirmed once we caught up must be sent again. */
@@ -111,12 +113,16 @@ export class Outbox {
   }
 }
 
-/** Returns the names that complete the `@part` that ends at `caret`, where it starts, and the text after it; null if there are none. */
-export function completions(text, caret, names) {
-  const from = text.lastIndexOf('@', caret - 1);
+/**
+ * Returns the names that complete the `@part` that ends at `caret`, or the commands that complete a `/part` at the start; where it
+ * starts, and the text after it; null if there are none.
+ */
+export function completions(text, caret, names, commands = []) {
+  const isCommand = /^\/[a-z]*$/.test(text.slice(0, caret));
+  const from = isCommand ? 0 : text.lastIndexOf('@', caret - 1);
   // In an address it is no beginning.
   if (from < 0 || caret < 1 || /[\w.+-]$|\p{sc=Latn}$/u.test(text.slice(0, from))) return null;
   const part = keyOf(text.slice(from + 1, caret));
-  const found = names.filter((name) => keyOf(name).startsWith(part));
+  const found = (isCommand ? commands : names).filter((name) => keyOf(name).startsWith(part));
   return found.length > 0 ? { from, found, at: 0, rest: text.slice(caret).replace(/^ /, '') } : null;
 }

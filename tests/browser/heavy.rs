@@ -40,9 +40,9 @@ fn long_lines_are_shown_shortened_and_whole_on_request() {
     for long in [ends, words] {
         bot.say([long.clone(), "the end".to_owned()]);
         ada.page.wait("document.querySelector('#log .line:last-child .text')?.textContent === 'the end'");
-        ada.page.eval("window.long = [...document.querySelectorAll('#log .line:has(> button)')].at(-1); long.id = 'long'");
+        ada.page.eval("window.long = [...document.querySelectorAll('#log .line:has(> .link)')].at(-1); long.id = 'long'");
         let state =
-            "({ label: long.lastChild.textContent, expanded: long.lastChild.getAttribute('aria-expanded'),
+            "({ label: long.querySelector('.link').textContent, expanded: long.querySelector('.link').getAttribute('aria-expanded'),
             chars: long.querySelector('.text').textContent.length, isLow: long.offsetHeight < 900 })";
         let short = ada.page.eval(state);
         assert_eq!(
@@ -52,7 +52,7 @@ fn long_lines_are_shown_shortened_and_whole_on_request() {
         assert!(short["chars"].as_u64().is_some_and(|chars| chars <= 1_200), "{short}");
         assert!(ada.page.eval("document.querySelector('#log').scrollHeight").as_u64() < Some(5_000));
         ada.page.click("#long > button");
-        ada.page.wait("long.lastChild.ariaExpanded === 'true'");
+        ada.page.wait("long.querySelector('.link').ariaExpanded === 'true'");
         let open = ada.page.eval(state);
         let expected =
             json!({"label": "Show less", "expanded": "true", "chars": long.chars().count(), "isLow": false});
@@ -63,7 +63,7 @@ fn long_lines_are_shown_shortened_and_whole_on_request() {
         assert_eq!(ada.page.eval(&format!("{DISTANCE} > 100")), true);
         ada.page.draw();
         ada.page.click("#long > button");
-        ada.page.wait("long.lastChild.ariaExpanded === 'false'");
+        ada.page.wait("long.querySelector('.link').ariaExpanded === 'false'");
         assert_eq!(ada.page.eval(state), short);
         ada.page.eval("long.id = ''; document.querySelector('#log').scrollTop = 1e9");
         ada.page.wait(&format!("{DISTANCE} < 2"));

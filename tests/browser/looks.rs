@@ -1,11 +1,12 @@
 //! What can be measured of the looks: every text that can be seen stands out from what is behind it.
 
-use crate::support::{Bot, Chromium, Page, Person, Plume};
+use crate::support::{Bot, Chromium, Key, Page, Person, Plume};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn every_text_has_contrast_in_both_themes() {
-    let mut server = Plume::start(&[]);
+    let variables = [("PLUME_MODERATORS", "ada@example.org"), ("PLUME_TOPIC", "see https://example.org/")];
+    let mut server = Plume::start(&variables);
     let chromium = Chromium::launch();
     let mut bot = Bot::enter(&mut server, "Grace");
     let ada = Person::arrive(&chromium, &server.url());
@@ -22,6 +23,17 @@ fn every_text_has_contrast_in_both_themes() {
     bot.say(["hello @Ada, see https://example.org/", "and more"].map(str::to_owned));
     ada.wait_line("and more");
     check_contrast(&ada.page);
+    ada.send("/no such command");
+    ada.page.wait("document.querySelector('#text-error').innerText !== ''");
+    check_contrast(&ada.page);
+    ada.page.fill("#text", "/");
+    ada.page.wait_visible("#hints button");
+    check_contrast(&ada.page);
+    ada.page.fill("#text", "");
+    ada.page.click("#people-list .menu");
+    ada.page.wait_visible("#menu");
+    check_contrast(&ada.page);
+    ada.page.press(Key::Escape);
     server.kill();
     ada.page.wait_text("#status", "Reconnecting");
     ada.send("not said yet");

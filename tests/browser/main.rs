@@ -15,6 +15,7 @@ mod hostile;
 mod keyboard;
 mod looks;
 mod loss;
+mod moderation;
 mod phone;
 mod reading;
 mod screenshots;

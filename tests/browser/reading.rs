@@ -127,7 +127,8 @@ fn mute_stays_whole_beside_a_long_name() {
     let _long = Bot::enter(&mut server, &"W".repeat(120));
     let _short = Bot::enter(&mut server, "Eve");
     let ada = Person::enter(&chromium, &mut server, "Ada");
-    ada.page.wait("document.querySelectorAll('#people-list button').length === 2");
-    let heights = "[...new Set([...document.querySelectorAll('#people-list button')].map((node) => node.offsetHeight))]";
+    ada.page.wait("document.querySelectorAll('#people-list .link').length === 2");
+    let heights =
+        "[...new Set([...document.querySelectorAll('#people-list .link')].map((node) => node.offsetHeight))]";
     assert_eq!(ada.page.eval(heights).as_array().map(Vec::len), Some(1));
 }

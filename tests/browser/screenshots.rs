@@ -13,7 +13,7 @@ fn screenshots() {
     let out_of_the_way = concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots");
     let folder = PathBuf::from(env::var_os("SCREENSHOTS").unwrap_or_else(|| out_of_the_way.into()));
     fs::create_dir_all(&folder).expect("the folder can be made");
-    let mut server = Plume::start(&[]);
+    let mut server = Plume::start(&[("PLUME_TOPIC", "The library has cake: https://example.org/cake")]);
     let chromium = Chromium::launch();
     let zoe = Person::enter(&chromium, &mut server, "Zoë");
     talk(&mut server, &zoe);

@@ -50,6 +50,9 @@ async function walk() {
   await page.fill('#code', await plume.code('Ada'));
   await isIn(page);
   const others = await Promise.all(['Grace', 'Eve', 'Zoë'].map(enter));
+  await say(page, '/topic See https://example.org/');
+  await say(page, '/lock 1h');
+  await say(page, '/unlock');
   const lines = ['Hi @ada, see https://example.org/', '/me waves', 'with `code`, *emphasis* and **strong**', '```\nmany\nlines\n```'];
   for (const line of lines) {
     await say(others[0], line);
@@ -57,6 +60,21 @@ async function walk() {
   }
   await page.waitForFunction(() => document.querySelectorAll('#log pre').length === 2 && !document.querySelector('.pending'));
   await inspect(page, 'room');
+  await page.focus('#log .line:not(.event, .own) > .menu');
+  await page.keyboard.press('Enter');
+  await inspect(page, 'room, menu of a line');
+  await page.keyboard.press('Escape');
+  await page.click('#people-button');
+  await page.click('#people-list .menu');
+  await inspect(page, 'room, menu of a person');
+  await page.keyboard.press('Escape');
+  await say(page, '/kick nobody');
+  await page.waitForFunction(() => document.querySelector('#text-error').textContent);
+  await inspect(page, 'room, refused');
+  await page.fill('#text', '/');
+  await page.waitForSelector('#hints button');
+  await inspect(page, 'room, commands');
+  await page.fill('#text', '');
   await page.click('#options-button');
   await inspect(page, 'room, options');
   await page.keyboard.press('Escape');
@@ -141,7 +159,7 @@ async function say(page, text) {
 
 /** A server on a free port; it prints the codes that it would mail. */
 async function serve(program) {
-  const child = spawn(program, [], { env: { PLUME_LISTEN: '127.0.0.1:0' }, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(program, [], { env: { PLUME_LISTEN: '127.0.0.1:0', PLUME_MODERATORS: '3@example.org' }, stdio: ['ignore', 'ignore', 'pipe'] });
   const said = [];
   const waiting = [];
   createInterface({ input: child.stderr }).on('line', (line) => {

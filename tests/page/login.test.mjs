@@ -73,6 +73,24 @@ test('where there is no code, the first form tells how long to wait', () => {
   assert.equal(byId('enter-error').textContent, 'Too many. Please wait 40 s.');
 });
 
+test('what the door says stands at the email, and what is wrong with a name at the name', () => {
+  for (const [refusal, field, words] of [
+    [{ reason: 'not-admitted', text: 'Not open to you.' }, 'email', 'Not open to you.'],
+    [{ reason: 'locked', text: 'No newcomers.', retry: 89 }, 'email', 'No newcomers. Please wait 89 s.'],
+    [{ reason: 'locked', text: 'No newcomers.', retry: 601 }, 'email', 'No newcomers. Please wait 11 minutes.'],
+    [{ reason: 'locked', text: 'No newcomers.', retry: 86_400 }, 'email', 'No newcomers. Please wait 24 hours.'],
+    [{ reason: 'name-taken', text: 'That name is taken.' }, 'name', 'That name is taken.'],
+    [{ reason: 'too-many-names', text: 'Too many names.' }, 'name', 'Too many names.'],
+  ]) {
+    login.onCodeSent({ user: { name: 'Ada' }, text: 'flow' });
+    login.onRefused(refusal);
+    assert.equal(shown, 'enter-view');
+    assert.equal(byId('enter-error').textContent, words);
+    for (const id of ['name', 'email']) assert.equal(byId(id).ariaInvalid, id === field, `${refusal.reason}: ${id}`);
+    assert.equal(byId('email').value, 'ada@example.org', 'nothing is lost');
+  }
+});
+
 test('a code sends itself when it is as long as the hello said', () => {
   login.onCodeSent({ user: { name: 'Ada' }, text: 'flow', chars: 12 });
   type('7KQ2ZD');

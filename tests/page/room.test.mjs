@@ -34,6 +34,23 @@ test('presence follows what comes after its list', () => {
   assert.deepEqual([presence.count, presence.names], [0, []], 'the first Plume tells nothing');
 });
 
+test('the topic is the one of the welcome, until a later line sets another one', () => {
+  const presence = new Presence();
+  const set = (id, topic) => presence.update({ id, event: 'topic', user: { name: 'Ada' }, topic });
+  presence.begin({ topic: 'tea', last: 10 });
+  set(9, 'what history tells');
+  assert.equal(presence.topic, 'tea');
+  set(11, 'coffee');
+  assert.equal(presence.topic, 'coffee');
+  presence.update({ id: 12, event: 'kick', user: { name: 'Ada' } });
+  assert.equal(presence.topic, 'coffee');
+  set(13, '');
+  assert.equal(presence.topic, '');
+  presence.begin({ last: 14 });
+  assert.equal(presence.topic, '', 'there is none');
+  assert.deepEqual([presence.count, presence.names], [0, []], 'acts are no comings and goings');
+});
+
 test('enter and leave lines as a summary', () => {
   for (const [events, expected] of [
     ['+ada', 'ada came in'],
@@ -62,9 +79,9 @@ test('a line of ours waits until it is confirmed, is said once on each connectio
   assert.ok(one.length <= 64);
   assert.equal(texts(outbox.takeUnsent()), 'one same same');
   assert.equal(texts(outbox.takeUnsent()), '');
-  assert.equal(outbox.confirm(same), true);
-  assert.equal(outbox.confirm(same), false);
-  assert.equal(outbox.confirm(undefined), false);
+  assert.equal(outbox.take(same).text, 'same');
+  assert.equal(outbox.take(same), undefined);
+  assert.equal(outbox.take(undefined), undefined);
   outbox.markUnsent();
   assert.deepEqual(outbox.takeUnsent().map(({ ref }) => ref), [one, again]);
   const reloaded = new Outbox(JSON.parse(JSON.stringify(outbox.lines)));
@@ -89,4 +106,25 @@ test('names are completed at the caret', () => {
     assert.deepEqual(got && [got.from, got.found], from === null ? null : [from, found], text);
   }
   assert.equal(completions('@ad, bye', 3, names).rest, ', bye');
+});
+
+test('commands are completed at the start of a line, and nowhere else', () => {
+  const commands = ['help', 'kick', 'mute', 'me'];
+  for (const [text, found] of [
+    ['/', commands],
+    ['/m', ['mute', 'me']],
+    ['/k| Bob', ['kick']],
+    ['/x', null],
+    ['/usr/b', null],
+    ['//k', null],
+    ['a /k', null],
+    ['/kick b', null],
+    ['|/k', null],
+  ]) {
+    const caret = text.includes('|') ? text.indexOf('|') : text.length;
+    assert.deepEqual(completions(text.replace('|', ''), caret, ['Bob'], commands)?.found ?? null, found, text);
+  }
+  assert.equal(completions('/k Bob', 2, [], commands).rest, 'Bob');
+  assert.deepEqual(completions('/kick @b', 8, ['Bob'], commands).found, ['Bob']);
+  assert.equal(completions('/', 1, [], undefined), null, 'before the server has answered');
 });

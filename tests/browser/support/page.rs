@@ -21,6 +21,7 @@ pub(crate) enum Key {
     ShiftTab,
     Up,
     Down,
+    Escape,
 }
 
 impl<'a> Page<'a> {
@@ -141,6 +142,17 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// Moves the mouse into the middle of an element.
+    pub(crate) fn hover(&self, selector: &str) {
+        let at = self.eval(&format!(
+            "{{ const {{ x, y, width, height }} = document.querySelector({}).getBoundingClientRect();
+                ({{ x: x + width / 2, y: y + height / 2 }}) }}",
+            quoted(selector)
+        ));
+        let event = json!({"type": "mouseMoved", "x": at["x"], "y": at["y"]});
+        self.call("Input.dispatchMouseEvent", &event);
+    }
+
     /// Turns the wheel over an element: down, or up where `pixels` is negative.
     pub(crate) fn wheel(&self, selector: &str, pixels: i32) {
         let at = self.eval(&format!(
@@ -174,6 +186,7 @@ impl<'a> Page<'a> {
             Key::ShiftTab => ("Tab", 9, "", SHIFT),
             Key::Up => ("ArrowUp", 38, "", 0),
             Key::Down => ("ArrowDown", 40, "", 0),
+            Key::Escape => ("Escape", 27, "", 0),
         };
         let down = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
         for kind in [down, "keyUp"] {
