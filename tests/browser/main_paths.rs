@@ -4,6 +4,7 @@
 use crate::phone::FAULTS;
 use crate::support::{Engine, Key, Page, Person, Plume, WebDriver, address_of};
 use serde_json::json;
+use std::thread;
 
 type Visitor<'a> = Person<&'a WebDriver>;
 
@@ -28,9 +29,13 @@ fn the_main_paths_work_in_webkit() {
 /// Each path with a server of its own, which is another origin: nothing is left of the paths before.
 #[expect(clippy::print_stderr, reason = "a failure says which path it was")]
 fn check(engine: Engine) {
-    let (first, second) = (WebDriver::launch(engine), WebDriver::launch(engine));
+    let began = std::time::Instant::now();
+    let (first, second) = thread::scope(|scope| {
+        let second = scope.spawn(|| WebDriver::launch(engine));
+        (WebDriver::launch(engine), second.join().expect("the second browser starts as the first does"))
+    });
     for (name, path) in PATHS {
-        eprintln!("{engine:?}: {name}");
+        eprintln!("{engine:?}: {name} {:?}", began.elapsed());
         path(&first, &second);
         for browser in [&first, &second] {
             assert_eq!(browser.page().complaints(), "", "{engine:?}: {name}");

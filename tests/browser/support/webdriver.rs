@@ -44,15 +44,24 @@ impl WebDriver {
                 if let Some(program) = env::var_os("CHROMIUM") {
                     options["binary"] = program.to_str().expect("a path in UTF-8").into();
                 }
-                Self::over_http("chromedriver", &json!({"goog:chromeOptions": options}), None)
+                Self::over_http("chromedriver", &json!({"goog:chromeOptions": options}), TempDir::new(), None)
             }
             Engine::Firefox => Self::over_marionette(),
-            Engine::WebKit => Self::over_http("WebKitWebDriver", &json!({}), Some(start_screen())),
+            Engine::WebKit => {
+                let folder = TempDir::new();
+                write(&folder, "gtk-3.0/gtk.css", WEBKIT_WINDOW);
+                Self::over_http("WebKitWebDriver", &json!({}), folder, Some(start_screen()))
+            }
         }
     }
 
     /// Through a server that starts the browser.
-    fn over_http(program: &str, capabilities: &Value, screen: Option<(Process, String)>) -> Self {
+    fn over_http(
+        program: &str,
+        capabilities: &Value,
+        folder: TempDir,
+        screen: Option<(Process, String)>,
+    ) -> Self {
         // Not all of them can choose a port and say which; another process hardly takes it in between.
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|free| free.local_addr())
@@ -61,7 +70,7 @@ impl WebDriver {
         let (screen, display) = screen.unzip();
         let variables = display.as_deref().map(|display| ("DISPLAY", display));
         let arguments = [OsString::from(format!("--port={port}"))];
-        let mut browser = Process::start(program.as_ref(), arguments, variables.as_slice(), TempDir::new());
+        let mut browser = Process::start(program.as_ref(), arguments, variables.as_slice(), folder);
         browser.wait_for(|_| TcpStream::connect(("127.0.0.1", port)).ok(), "server");
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
         let session = format!("http://127.0.0.1:{port}/session");
@@ -79,7 +88,8 @@ impl WebDriver {
 
     fn over_marionette() -> Self {
         let folder = TempDir::new();
-        fs::write(folder.path().join("user.js"), FIREFOX_PREFERENCES).expect("the folder is ours");
+        write(&folder, "user.js", FIREFOX_PREFERENCES);
+        write(&folder, "chrome/userChrome.css", FIREFOX_WINDOW);
         let program = env::var_os("FIREFOX").unwrap_or_else(|| "firefox-esr".into());
         let mut arguments: Vec<OsString> =
             ["--headless", "--marionette", "--no-remote", "--profile"].map(OsString::from).into();
@@ -201,11 +211,16 @@ impl Driver for &WebDriver {
     }
 
     fn resize(&self, width: u32, height: u32) {
-        let frame =
-            self.try_eval("[outerWidth - innerWidth, outerHeight - innerHeight]").expect("two numbers");
-        let outer = |inner: u32, frame: &Value| f64::from(inner) + frame.as_f64().expect("a number");
-        let rect = json!({"width": outer(width, &frame[0]), "height": outer(height, &frame[1])});
-        self.call(SET_WINDOW_RECT, &rect);
+        // The command is about the window with its frame, which is known after a first try.
+        let mut frame = (0.0, 0.0);
+        for _ in 0..2 {
+            let (width, height) = (f64::from(width) + frame.0, f64::from(height) + frame.1);
+            let outer = self.call(SET_WINDOW_RECT, &json!({"width": width, "height": height}));
+            let inner = self.try_eval("[innerWidth, innerHeight]").expect("two numbers");
+            let number = |value: &Value| value.as_f64().expect("a number");
+            frame =
+                (number(&outer["width"]) - number(&inner[0]), number(&outer["height"]) - number(&inner[1]));
+        }
     }
 
     fn complaints(&self) -> String {
@@ -237,6 +252,13 @@ fn start_screen() -> (Process, String) {
     };
     let number = screen.wait_for(number, "number of the screen");
     (screen, format!(":{number}"))
+}
+
+/// Writes a file before a program that reads it starts.
+fn write(folder: &TempDir, name: &str, text: &str) {
+    let path = folder.path().join(name);
+    fs::create_dir_all(path.parent().expect("it is in the folder")).expect("the folder is ours");
+    fs::write(path, text).expect("the folder is ours");
 }
 
 /// A packet of Marionette: the length of its JSON, a colon, and that.
@@ -281,4 +303,9 @@ user_pref('network.captive-portal-service.enabled', false);
 user_pref('network.connectivity-service.enabled', false);
 user_pref('services.settings.server', '');
 user_pref('toolkit.telemetry.server', '');
+user_pref('toolkit.legacyUserProfileCustomizations.stylesheets', true);
 ";
+/// Makes its window as narrow as a phone: else its own controls take 500 pixels.
+const FIREFOX_WINDOW: &str = ":root { min-width: 0 !important; }";
+/// The same for the controls of WebKit's browser.
+const WEBKIT_WINDOW: &str = "* { min-width: 0; padding: 0; font-size: 1px; }";
