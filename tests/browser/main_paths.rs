@@ -1,4 +1,5 @@
-//! What everybody does, in each engine: the same steps in Chromium, Firefox and WebKit, through `WebDriver`.
+//! What everybody does, in each engine: the same steps in Chromium, Firefox and `WebKit`, through
+//! `WebDriver`.
 //! What depends on no engine, or takes the devtools protocol, is tested in Chromium alone.
 
 use crate::phone::FAULTS;
@@ -7,6 +8,8 @@ use serde_json::json;
 use std::thread;
 
 type Visitor<'a> = Person<&'a WebDriver>;
+/// The steps of one person, or of two.
+type Path = fn(&WebDriver, &WebDriver);
 
 #[test]
 #[ignore = "needs chromedriver; run by .ci/run"]
@@ -29,13 +32,12 @@ fn the_main_paths_work_in_webkit() {
 /// Each path with a server of its own, which is another origin: nothing is left of the paths before.
 #[expect(clippy::print_stderr, reason = "a failure says which path it was")]
 fn check(engine: Engine) {
-    let began = std::time::Instant::now();
     let (first, second) = thread::scope(|scope| {
         let second = scope.spawn(|| WebDriver::launch(engine));
         (WebDriver::launch(engine), second.join().expect("the second browser starts as the first does"))
     });
     for (name, path) in PATHS {
-        eprintln!("{engine:?}: {name} {:?}", began.elapsed());
+        eprintln!("{engine:?}: {name}");
         path(&first, &second);
         for browser in [&first, &second] {
             assert_eq!(browser.page().complaints(), "", "{engine:?}: {name}");
@@ -43,7 +45,7 @@ fn check(engine: Engine) {
     }
 }
 
-const PATHS: &[(&str, fn(&WebDriver, &WebDriver))] = &[
+const PATHS: &[(&str, Path)] = &[
     ("a code lets you in and a wrong one does not", a_code_lets_you_in_and_a_wrong_one_does_not),
     ("two people see the same lines in the same order", two_people_see_the_same_lines_in_the_same_order),
     ("a reload keeps you in and shows each line once", a_reload_keeps_you_in_and_shows_each_line_once),

@@ -307,5 +307,5 @@ user_pref('toolkit.legacyUserProfileCustomizations.stylesheets', true);
 ";
 /// Makes its window as narrow as a phone: else its own controls take 500 pixels.
 const FIREFOX_WINDOW: &str = ":root { min-width: 0 !important; }";
-/// The same for the controls of WebKit's browser.
+/// The same for the controls of `WebKit`'s browser.
 const WEBKIT_WINDOW: &str = "* { min-width: 0; padding: 0; font-size: 1px; }";
