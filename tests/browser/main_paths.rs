@@ -210,7 +210,7 @@ fn enter_belongs_to_an_input_method_that_has_it(first: &WebDriver, _: &WebDriver
     let ada = Person::arrive_on(first.page(), &server.url());
     ada.come_in(&mut server, "Ada");
     let rows = [
-        // Most browsers: the key comes before the word is committed; Safari: after it. Both name the code 229.
+        // Most browsers: the key comes before the word is committed; Safari: after it. Its code is 229.
         ("new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, isComposing: true", false),
         ("new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229", false),
         ("new KeyboardEvent('keydown', { key: 'Enter', keyCode: 13, shiftKey: true", false),

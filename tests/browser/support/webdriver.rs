@@ -1,5 +1,5 @@
-//! The `WebDriver` protocol, which all engines speak: commands and their answers as JSON, over HTTP, or over the
-//! TCP protocol under it in Firefox, Marionette, which needs no program between.
+//! The `WebDriver` protocol, which all engines speak: commands and their answers as JSON, over HTTP, or in
+//! Firefox over the TCP protocol under it, Marionette, which needs no program between.
 
 use super::child::Process;
 use super::chromium::FLAGS;
