@@ -3,12 +3,13 @@
 
 use super::child::Process;
 use super::chromium::FLAGS;
-use super::{Driver, Key, PATIENCE, Page, TempDir};
+use super::{Driver, Key, Page, TempDir};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 use std::{env, fs};
 
 /// What draws the page.
@@ -72,7 +73,8 @@ impl WebDriver {
         let arguments = [OsString::from(format!("--port={port}"))];
         let mut browser = Process::start(program.as_ref(), arguments, variables.as_slice(), folder);
         browser.wait_for(|_| TcpStream::connect(("127.0.0.1", port)).ok(), "server");
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_WITHIN));
         let session = format!("http://127.0.0.1:{port}/session");
         let mut link = Link::Http { agent: config.build().into(), session };
         let capabilities = json!({"capabilities": {"alwaysMatch": capabilities}});
@@ -101,7 +103,7 @@ impl WebDriver {
         let port: u16 = browser.wait_for(port, "port of Marionette");
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the browser listens");
         stream.set_nodelay(true).expect("a TCP socket has the option");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
+        stream.set_read_timeout(Some(ANSWER_WITHIN)).expect("a socket has the option");
         let mut stream = BufReader::new(stream);
         let greeting = read_packet(&mut stream);
         assert_eq!(greeting["marionetteProtocol"], 3, "{greeting}");
@@ -271,6 +273,9 @@ fn read_packet(stream: &mut BufReader<TcpStream>) -> Value {
     serde_json::from_slice(&packet).expect("it speaks JSON")
 }
 
+/// How long a command may take. The first waits for the browser, and two of Firefox start with ten seconds of
+/// work, on a busy machine with several times as much.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const NEW_SESSION: Command = ("WebDriver:NewSession", "");
 const NAVIGATE: Command = ("WebDriver:Navigate", "/url");
 const REFRESH: Command = ("WebDriver:Refresh", "/refresh");
