@@ -275,7 +275,7 @@ fn read_packet(stream: &mut BufReader<TcpStream>) -> Value {
 
 /// How long a command may take. The first waits for the browser, and two of Firefox start with ten seconds of
 /// work, on a busy machine with several times as much.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 const NEW_SESSION: Command = ("WebDriver:NewSession", "");
 const NAVIGATE: Command = ("WebDriver:Navigate", "/url");
 const REFRESH: Command = ("WebDriver:Refresh", "/refresh");
