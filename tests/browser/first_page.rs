@@ -1,7 +1,7 @@
 //! A page in the manner of the first Plume's, served from a folder: written against the types 0 to 5 and
 //! nothing else, with its script inline.
 
-use crate::support::{Bot, Chromium, Page, Plume, TempDir};
+use crate::support::{Bot, Chromium, Page, Plume, Tab, TempDir};
 use std::fs;
 
 #[test]
@@ -41,13 +41,13 @@ fn a_page_of_the_first_protocol_works_unchanged() {
     assert_eq!(ada.text("#state"), "in");
 }
 
-fn hello(page: &Page<'_>, name: &str, email: &str) {
+fn hello(page: &Page<Tab<'_>>, name: &str, email: &str) {
     page.fill("#name", name);
     page.fill("#email", email);
     page.click("#hello");
 }
 
-fn auth(page: &Page<'_>, code: &str) {
+fn auth(page: &Page<Tab<'_>>, code: &str) {
     page.fill("#code", code);
     page.click("#auth");
 }

@@ -1,6 +1,6 @@
 //! Many lines: a reader who looks at earlier ones is left in peace, and the page stays small.
 
-use crate::support::{Bot, Chromium, Page, Person, Plume};
+use crate::support::{Bot, Chromium, Page, Person, Plume, Tab};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
@@ -89,14 +89,14 @@ fn numbered(numbers: std::ops::Range<u32>) -> impl Iterator<Item = String> {
 
 /// The last lines are those that were said last, without a gap.
 #[track_caller]
-fn check_end_is_whole(person: &Person<'_>) {
+fn check_end_is_whole(person: &Person<Tab<'_>>) {
     let lines = person.lines();
     let last: Vec<String> = numbered(1000..1100).map(|line| format!("Grace: {line}")).collect();
     assert!(lines.ends_with(&last), "{lines:?}");
 }
 
 /// Waits until a scrolling that is under way has come to rest.
-fn settle(page: &Page<'_>) {
+fn settle(page: &Page<Tab<'_>>) {
     page.eval(
         "new Promise((then) => {
             let before = -1;
@@ -111,13 +111,13 @@ fn settle(page: &Page<'_>) {
     );
 }
 
-fn distance_to_end(page: &Page<'_>) -> f64 {
+fn distance_to_end(page: &Page<Tab<'_>>) -> f64 {
     page.eval(DISTANCE).as_f64().expect("a number")
 }
 
 /// Where the line that the reader looks at is on the screen.
 #[track_caller]
-fn anchor_place(page: &Page<'_>) -> f64 {
+fn anchor_place(page: &Page<Tab<'_>>) -> f64 {
     assert_eq!(page.eval("anchor.isConnected"), true, "the line that the reader looks at is gone");
     page.eval("anchor.getBoundingClientRect().top").as_f64().expect("a number")
 }

@@ -1,7 +1,7 @@
 //! Lines made to harm who reads them: piles of marks, endless lines, and texts that look like something else.
 
 use crate::flood::DISTANCE;
-use crate::support::{Bot, Chromium, Page, Person, Plume};
+use crate::support::{Bot, Chromium, Page, Person, Plume, Tab};
 use serde_json::json;
 
 #[test]
@@ -143,7 +143,7 @@ fn marks_stay_within_their_line() {
 }
 
 /// Begins to measure how long the page was busy without a pause.
-fn watch_time(page: &Page<'_>) {
+fn watch_time(page: &Page<Tab<'_>>) {
     page.eval(
         "{ window.watch?.disconnect(); window.busy = 0;
            window.watch = new PerformanceObserver((list) => { for (const { duration } of list.getEntries()) busy += duration; });
@@ -152,7 +152,7 @@ fn watch_time(page: &Page<'_>) {
 }
 
 #[track_caller]
-fn check_time(page: &Page<'_>, what: &str) {
+fn check_time(page: &Page<Tab<'_>>, what: &str) {
     page.draw();
     let busy =
         page.eval("new Promise((then) => setTimeout(() => then(busy), 50))").as_f64().expect("a number");

@@ -1,6 +1,6 @@
 //! The whole page without a mouse.
 
-use crate::support::{Chromium, Key, Page, Person, Plume};
+use crate::support::{Chromium, Key, Page, Person, Plume, Tab};
 use serde_json::Value;
 
 #[test]
@@ -59,7 +59,7 @@ fn tab_reaches_everything_in_order_and_shows_where_it_is() {
 /// Goes once round with Tab: every control that can be seen is on the way, in the order of the document,
 /// those of `expected` among them, and each shows that it has the focus.
 #[track_caller]
-fn check_tab_order(page: &Page<'_>, expected: &[&str]) {
+fn check_tab_order(page: &Page<Tab<'_>>, expected: &[&str]) {
     let there = page.eval(
         "[...document.querySelectorAll('a[href], button, input, textarea, [tabindex=\"0\"]')]
             .filter((node) => node.checkVisibility({ visibilityProperty: true }) && !node.disabled)
@@ -90,7 +90,7 @@ fn check_tab_order(page: &Page<'_>, expected: &[&str]) {
     assert_eq!(reached, there);
 }
 
-fn focused(page: &Page<'_>) -> String {
+fn focused(page: &Page<Tab<'_>>) -> String {
     let name = page.eval("document.activeElement.id || document.activeElement.localName");
     name.as_str().expect("a name").to_owned()
 }

@@ -1,6 +1,6 @@
 //! What can be measured of the looks: every text that can be seen stands out from what is behind it.
 
-use crate::support::{Bot, Chromium, Key, Page, Person, Plume};
+use crate::support::{Bot, Chromium, Key, Page, Person, Plume, Tab};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
@@ -61,7 +61,7 @@ fn names_have_contrast_in_each_of_their_colours() {
 }
 
 #[track_caller]
-fn check_contrast(page: &Page<'_>) {
+fn check_contrast(page: &Page<Tab<'_>>) {
     for theme in ["light", "dark"] {
         page.theme(theme);
         let weak = page.eval(WEAK_TEXTS);

@@ -114,17 +114,3 @@ fn a_killed_server_is_missed_and_its_successor_asks_to_log_in() {
     assert_eq!(ada.lines(), ["Ada: after"]);
     chromium.forgive_network();
 }
-
-#[test]
-#[ignore = "needs Chromium; run by .ci/run"]
-fn a_server_that_is_asked_to_stop_says_so() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    server.terminate();
-    ada.page.wait_text("#status", "restarts");
-    server.start_again();
-    ada.page.wait_visible("#enter-view");
-    ada.come_in(&mut server, "Ada");
-    chromium.forgive_network();
-}

@@ -4,6 +4,9 @@
 //! leaves them out: `cargo test --test browser -- --ignored`. Each starts a server and a browser of its own,
 //! and at its end the console of every page must be silent.
 //!
+//! What everybody does, `main_paths`, is tested in all engines, and needs `chromedriver`, Firefox
+//! (`firefox-esr`, or whatever `FIREFOX` names), and `WebKitWebDriver` with `Xvfb`, too.
+//!
 //! The pictures of the README are taken by one of them:
 //! `SCREENSHOTS=docs/screenshots cargo test --test browser -- --ignored screenshots`.
 
@@ -15,12 +18,12 @@ mod hostile;
 mod keyboard;
 mod looks;
 mod loss;
+mod main_paths;
 mod moderation;
 mod phone;
 mod reading;
 mod screenshots;
 mod set_up;
 mod support;
-mod talk;
 mod typing;
 mod way_in;

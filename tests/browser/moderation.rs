@@ -1,6 +1,6 @@
 //! Moderation in the page: acts, menus, the topic, refused words, the door, and commands in the field.
 
-use crate::support::{Bot, Chromium, Key, Page, Person, Plume, address_of};
+use crate::support::{Bot, Chromium, Key, Page, Person, Plume, Tab, address_of};
 use serde_json::{Value, json};
 
 const MODERATED: [(&str, &str); 2] = [("PLUME_MODERATORS", "ada@example.org"), ("PLUME_RATE", "1000")];
@@ -118,7 +118,7 @@ fn menus_are_worked_by_keyboard() {
     bob.say(["one", "two", "three"].map(str::to_owned));
     ada.wait_line("three");
     ada.page.draw();
-    let on = |page: &Page<'_>| {
+    let on = |page: &Page<Tab<'_>>| {
         page.eval("document.activeElement.closest('.line')?.querySelector('.text').textContent")
     };
     ada.page.eval("document.querySelector('#log').focus()");
@@ -472,7 +472,7 @@ fn on_a_phone_all_of_it_fits_and_can_be_touched() {
 }
 
 /// Somebody whose texts are written down as they are sent, and whose page can be sent messages.
-fn watched<'a>(chromium: &'a Chromium, server: &mut Plume, name: &str) -> Person<'a> {
+fn watched<'a>(chromium: &'a Chromium, server: &mut Plume, name: &str) -> Person<Tab<'a>> {
     let page = chromium.page();
     page.run_before_load(WATCH);
     let person = Person::arrive_on(page, &server.url());
@@ -481,18 +481,18 @@ fn watched<'a>(chromium: &'a Chromium, server: &mut Plume, name: &str) -> Person
 }
 
 /// The texts that a watched page has sent, but not the field's question for commands.
-fn sent(page: &Page<'_>) -> Vec<String> {
+fn sent(page: &Page<Tab<'_>>) -> Vec<String> {
     serde_json::from_value(page.eval("sentTexts.filter((text) => text !== '/help')")).expect("texts")
 }
 
 /// Gives the page a message as if the server had sent it.
-fn hear(page: &Page<'_>, message: &Value) {
+fn hear(page: &Page<Tab<'_>>, message: &Value) {
     page.eval(&format!("socket.onmessage({{ data: {} }})", Value::from(message.to_string())));
 }
 
 /// What the open menu offers.
 #[track_caller]
-fn items(page: &Page<'_>) -> Vec<String> {
+fn items(page: &Page<Tab<'_>>) -> Vec<String> {
     page.wait_visible("#menu");
     let items = "[...document.querySelectorAll('#menu button')].filter((node) => node.checkVisibility())
         .map(({ innerText }) => innerText)";
@@ -500,7 +500,7 @@ fn items(page: &Page<'_>) -> Vec<String> {
 }
 
 #[track_caller]
-fn wait_event(person: &Person<'_>, event: &str) {
+fn wait_event(person: &Person<Tab<'_>>, event: &str) {
     let texts = "[...document.querySelectorAll('#log .event')].map((line) => [...line.childNodes]
         .filter(({ nodeName }) => nodeName !== 'TIME').map(({ textContent }) => textContent).join('').trim())";
     person.page.wait(&format!("{texts}.includes({})", json!(format!("@{event}"))));

@@ -1,6 +1,6 @@
 //! Small screens: nothing sticks out, and what one needs is in sight.
 
-use crate::support::{Bot, Chromium, Page, Person, Plume};
+use crate::support::{Bot, Chromium, Page, Person, Plume, Tab};
 use serde_json::json;
 
 #[test]
@@ -69,7 +69,7 @@ fn on_a_phone_the_people_are_behind_a_button() {
 /// On two phones, with and without a keyboard over half of the screen, nothing is wider than the screen, and
 /// what is `needed` is in sight.
 #[track_caller]
-fn check_fit(page: &Page<'_>, needed: &[&str]) {
+fn check_fit(page: &Page<Tab<'_>>, needed: &[&str]) {
     for (width, height) in [(390, 844), (320, 640), (390, 450), (320, 340)] {
         page.phone(width, height);
         page.draw();
@@ -81,7 +81,7 @@ fn check_fit(page: &Page<'_>, needed: &[&str]) {
 
 /// What is wrong, in words. The forms may be scrolled where a keyboard leaves them little room; the room may
 /// not, for its log is what scrolls.
-const FAULTS: &str = "(width, height, needed) => {
+pub(crate) const FAULTS: &str = "(width, height, needed) => {
     const faults = [];
     const page = document.scrollingElement;
     if (innerWidth !== width) faults.push(`the page is laid out ${innerWidth} wide`);

@@ -1,7 +1,7 @@
 //! The pictures of the README, of a conversation that was made up for them.
 
 use crate::flood::DISTANCE;
-use crate::support::{Bot, Chromium, Person, Plume};
+use crate::support::{Bot, Chromium, Person, Plume, Tab};
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -34,7 +34,7 @@ fn screenshots() {
 }
 
 /// Has a few people talk with `zoe`.
-fn talk(server: &mut Plume, zoe: &Person<'_>) {
+fn talk(server: &mut Plume, zoe: &Person<Tab<'_>>) {
     let [mut mira, mut jonas, mut tariq] = ["Mira", "Jonas", "Tariq"].map(|name| Bot::enter(server, name));
     let rest = [
         (&mut mira, "Morning! Did anybody see the heron by the bridge?"),

@@ -4,27 +4,6 @@ use crate::support::{Bot, Chromium, Key, Person, Plume, Relay};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
-fn a_code_lets_you_in_and_a_wrong_one_does_not() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::arrive(&chromium, &server.url());
-    ada.ask_code("Ada");
-    ada.page.wait_text("#verify-view", "ada@example.org");
-    let code = server.code_for("Ada");
-    ada.type_code(if code == "000000" { "111111" } else { "000000" });
-    ada.page.wait_text("#verify-error", "4 tries left");
-    ada.type_code(&code.to_lowercase());
-    ada.wait_in();
-    ada.page.wait_text("#log", "entered chat");
-    assert_eq!(ada.events(), ["Ada entered chat"]);
-    let log = ada.page.text("#log");
-    assert!(log.contains("@plumebot") && log.contains("Welcome"), "no greeting: {log}");
-    ada.page.wait_text("#people", "@Ada");
-    ada.say("So this is the room.");
-}
-
-#[test]
-#[ignore = "needs Chromium; run by .ci/run"]
 fn what_is_wrong_is_said_beside_its_field() {
     let mut server = Plume::start(&[]);
     let chromium = Chromium::launch();
@@ -65,29 +44,6 @@ fn the_code_is_good_after_the_connection_was_lost() {
     ada.type_code(&server.code_for("Ada"));
     ada.wait_in();
     chromium.forgive_network();
-}
-
-#[test]
-#[ignore = "needs Chromium; run by .ci/run"]
-fn a_reload_keeps_you_in_and_shows_each_line_once() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let grace = Person::enter(&chromium, &mut server, "Grace");
-    for line in ["one", "two", "two", "three"] {
-        ada.send(line);
-    }
-    grace.wait_line("three");
-    for _ in 0..2 {
-        ada.page.reload();
-        ada.wait_in();
-        ada.wait_line("three");
-        assert_eq!(ada.lines(), ["Ada: one", "Ada: two", "Ada: two", "Ada: three"]);
-    }
-    grace.say("still there?");
-    ada.wait_line("still there?");
-    assert_eq!(ada.lines(), grace.lines());
-    assert_eq!(grace.events(), ["Ada entered chat", "Grace entered chat"]);
 }
 
 #[test]

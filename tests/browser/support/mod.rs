@@ -2,19 +2,24 @@
 //! need none, and a line between that can be cut. Every wait has a deadline.
 
 mod bot;
+mod child;
 mod chromium;
 mod devtools;
 mod page;
 mod person;
 mod relay;
 mod server;
+mod tab;
+mod webdriver;
 
 pub(crate) use bot::Bot;
 pub(crate) use chromium::Chromium;
-pub(crate) use page::{Key, Page};
+pub(crate) use page::{Driver, Key, Page};
 pub(crate) use person::{Person, address_of};
 pub(crate) use relay::{Relay, Way};
 pub(crate) use server::Plume;
+pub(crate) use tab::Tab;
+pub(crate) use webdriver::{Engine, WebDriver};
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,25 +1,17 @@
 //! Somebody who uses the built-in page: the one place that knows how its views are built.
 
-use super::{Chromium, Key, Page, Plume, quoted};
+use super::{Chromium, Driver, Key, Page, Plume, Tab, quoted};
 
 /// One person in front of one page.
-pub(crate) struct Person<'a> {
-    pub(crate) page: Page<'a>,
+pub(crate) struct Person<D> {
+    pub(crate) page: Page<D>,
 }
 
-impl<'a> Person<'a> {
+impl<'a> Person<Tab<'a>> {
     /// Opens the page in a browser of their own, and sees the first view.
     #[track_caller]
     pub(crate) fn arrive(chromium: &'a Chromium, url: &str) -> Self {
         Self::arrive_on(chromium.page(), url)
-    }
-
-    /// The same on a page that is there.
-    #[track_caller]
-    pub(crate) fn arrive_on(page: Page<'a>, url: &str) -> Self {
-        page.visit(url);
-        page.wait_visible("#enter-view");
-        Self { page }
     }
 
     /// Opens the page and comes into the room.
@@ -35,6 +27,16 @@ impl<'a> Person<'a> {
         let person = Self::arrive(chromium, url);
         person.come_in(server, name);
         person
+    }
+}
+
+impl<D: Driver> Person<D> {
+    /// Opens the page, and sees the first view.
+    #[track_caller]
+    pub(crate) fn arrive_on(page: Page<D>, url: &str) -> Self {
+        page.visit(url);
+        page.wait_visible("#enter-view");
+        Self { page }
     }
 
     /// From the first view into the room.
@@ -103,7 +105,7 @@ pub(crate) fn address_of(name: &str) -> String {
     format!("{}@example.org", local.to_lowercase())
 }
 
-fn strings(page: &Page<'_>, expression: &str) -> Vec<String> {
+fn strings(page: &Page<impl Driver>, expression: &str) -> Vec<String> {
     serde_json::from_value(page.eval(expression)).expect("the expression gives strings")
 }
 
