@@ -45,8 +45,9 @@
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
 //!    `admission` (limits by client address), `http` (requests), `metrics` (its numbers), `messages` (what
-//!    each costs and who it is for), `guest`, `member`, `commands` (lines that begin with a slash), and
-//!    `entry`: the decisions about users and the room, with the one place that carries them out.
+//!    each costs and who it is for), `guest`, `member`, `commands` (lines that begin with a slash), `marks`
+//!    (what lines are found by), and `entry`: the decisions about users and the room, with the one place
+//!    that carries them out.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
 //!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.

@@ -35,6 +35,7 @@ enum Wanted<'a> {
 }
 
 impl Server {
+    /// Finds the lines that a user asks to delete, unless it may not.
     pub(super) fn delete(
         &self,
         user: UserId,
