@@ -1,5 +1,6 @@
 //! Small things without opinions: they know nothing of what a chat is.
 
+pub mod digest;
 pub(crate) mod expiring_slab;
 pub(crate) mod shared_throttle;
 pub(crate) mod sliding_window;

@@ -22,11 +22,11 @@
 //!  service_manager, doctor                       |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
-//!  logger (stderr)                               |       |              rules user_name email
+//!  logger (stderr)                               |       |              rules user_name email bots
 //!                                                |       +-> http       request site assets
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab
-//!                                                |                      token_bucket sliding_window
+//!                                                |                      token_bucket sliding_window digest
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that

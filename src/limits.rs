@@ -333,6 +333,16 @@ const _: () = assert!(
     "an act with its sentence is shorter than the longest line"
 );
 
+// Bots.
+
+/// Longest name of a bot, in bytes: a word or two.
+pub const BOT_NAME_BYTES_MAX: usize = 24;
+const _: () = assert!(BOT_NAME_BYTES_MAX <= NAME_BYTES_MAX);
+/// Bots in the settings: a token is compared with those of all, and a room with more bots than this is a log.
+pub const BOTS_MAX: usize = 64;
+/// What every token of a bot begins with, by which scanners for leaked secrets can know it.
+pub const TOKEN_PREFIX: &str = "plume_";
+
 // The doctor.
 
 /// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many.

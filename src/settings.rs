@@ -1,5 +1,6 @@
 //! The operator's choices that the server needs. Plain data, checked by `config.rs`.
 
+use crate::base::digest::Digest;
 use crate::limits::{TRUSTED_IPV4_PREFIX_MIN, TRUSTED_IPV6_PREFIX_MIN};
 use ipnet::IpNet;
 use std::net::Ipv4Addr;
@@ -41,6 +42,28 @@ pub struct Settings {
     pub deny: Vec<String>,
     /// The topic of the room at start.
     pub topic: Option<String>,
+    /// The bots; without one there is no `/lines`.
+    pub bots: Vec<Bot>,
+}
+
+/// A program that says or reads lines over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bot {
+    /// Its name in the room: ASCII letters, digits, `-` and `_`.
+    pub name: String,
+    /// What it may do.
+    pub rights: Rights,
+    /// The digest of its token.
+    pub token: Digest,
+}
+
+/// What a bot may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Say lines.
+    pub say: bool,
+    /// Read lines.
+    pub read: bool,
 }
 
 /// The email budget of the whole server.
@@ -105,6 +128,7 @@ impl Default for Settings {
             allow: None,
             deny: Vec::new(),
             topic: None,
+            bots: Vec::new(),
         }
     }
 }

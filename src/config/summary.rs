@@ -20,7 +20,7 @@ impl Display for Summary<'_> {
         write!(
             f,
             "mode={mode} mail={mail} page={page} connections={} per_address={} rate={} history={} \
-             trusted_proxies={} origins={} moderators={} allow={} deny={}",
+             trusted_proxies={} origins={} moderators={} allow={} deny={} bots={}",
             settings.connections_max,
             settings.connections_per_address,
             settings.messages_per_second,
@@ -30,6 +30,7 @@ impl Display for Summary<'_> {
             settings.moderators.len(),
             settings.allow.as_ref().map_or(0, Vec::len),
             settings.deny.len(),
+            settings.bots.len(),
         )
     }
 }

@@ -13,6 +13,7 @@ use crate::ids::ClientId;
 use crate::limits::{BAN_MAX, BANS_TOLD_MAX, LOCK_MAX, MUTE_DEFAULT, MUTE_MAX, SLOW_MAX, TOPIC_BYTES_MAX};
 use crate::message::{Answer, Details, Line, ServerMessage};
 use crate::users::address_pattern::AddressPattern;
+use crate::users::bots::BotId;
 use crate::users::names::{BOT_NAME, UserId};
 use crate::users::rules::{Ban, Rule};
 use crate::users::sessions::SessionId;
@@ -57,6 +58,13 @@ enum Outcome {
     /// An answer to the sender alone.
     Private(String),
     Act(Act),
+}
+
+/// Whose lines a mute is about.
+#[derive(Clone, Copy)]
+enum Speaker {
+    User(UserId),
+    Bot(BotId),
 }
 
 /// Whom a ban is for.
@@ -132,16 +140,16 @@ impl Server {
             }
             Command::Mute => {
                 needed()?;
-                let (user, rest) = self.take_target(arguments)?;
+                let (speaker, rest) = self.take_speaker(arguments)?;
                 let (time, rest) = take_time(rest, MUTE_MAX).map_err(|BadTime| Failure::BadTime(MUTE_MAX))?;
                 let why = reason(rest)?;
-                self.mute(user, time.unwrap_or(MUTE_DEFAULT), &why)
+                self.mute(speaker, time.unwrap_or(MUTE_DEFAULT), &why)
             }
             Command::Unmute => {
                 needed()?;
-                let (user, rest) = self.take_user(arguments)?;
+                let (speaker, rest) = self.take_speaker(arguments)?;
                 no_more(rest)?;
-                self.unmute(user)
+                self.unmute(speaker)
             }
             Command::Ban => {
                 needed()?;
@@ -182,6 +190,16 @@ impl Server {
     fn take_target<'a>(&self, arguments: &'a str) -> Result<(UserId, &'a str), Failure> {
         let (user, rest) = self.take_user(arguments)?;
         if self.users.is_moderator(user) { Err(Failure::IsModerator) } else { Ok((user, rest)) }
+    }
+
+    /// Takes the name of a known user or of a bot.
+    fn take_speaker<'a>(&self, arguments: &'a str) -> Result<(Speaker, &'a str), Failure> {
+        let find = |run: &str| {
+            let name = UserName::parse(run).ok()?;
+            let bot = || self.users.bots().named(&name).map(Speaker::Bot);
+            self.users.named(&name).map(Speaker::User).or_else(bot)
+        };
+        take_name(arguments, find).ok_or(Failure::NoSuchName)
     }
 
     /// A name takes precedence: a user named like a domain must not get the whole domain banned.
@@ -245,24 +263,37 @@ impl Server {
         Act { who, removal, ..Act::new("kick", text) }
     }
 
-    fn mute(&self, user: UserId, time: Duration, why: &str) -> Result<Outcome, Failure> {
-        let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
-        let who = self.users.name(user);
+    fn mute(&self, speaker: Speaker, time: Duration, why: &str) -> Result<Outcome, Failure> {
         let until = self.now.moment.after(time);
+        let (who, rule) = match speaker {
+            Speaker::User(user) if self.users.is_moderator(user) => return Err(Failure::IsModerator),
+            Speaker::User(user) => {
+                let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
+                (self.users.name(user), Rule::Mute(mailbox, until))
+            }
+            Speaker::Bot(bot) => (self.users.bots().name(bot), Rule::MuteBot(bot, Some(until))),
+        };
         let text = about(&format!("muted @{}", who.as_deref().unwrap_or_default()), Some(time), why);
-        let rule = Some(Rule::Mute(mailbox, until));
-        Ok(Outcome::Act(Act { who, until: Some(until), rule, ..Act::new("mute", text) }))
+        Ok(Outcome::Act(Act { who, until: Some(until), rule: Some(rule), ..Act::new("mute", text) }))
     }
 
-    fn unmute(&self, user: UserId) -> Result<Outcome, Failure> {
-        let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
-        let who = self.users.name(user);
+    fn unmute(&self, speaker: Speaker) -> Result<Outcome, Failure> {
+        let (now, rules) = (self.now.moment, self.users.rules());
+        let (who, left, rule) = match speaker {
+            Speaker::User(user) => {
+                let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
+                (self.users.name(user), rules.mute_left(now, &mailbox), Rule::Unmute(mailbox))
+            }
+            Speaker::Bot(bot) => {
+                (self.users.bots().name(bot), rules.bot_mute_left(now, bot), Rule::MuteBot(bot, None))
+            }
+        };
         let name = who.as_deref().unwrap_or_default();
-        if self.users.rules().mute_left(self.now.moment, &mailbox).is_none() {
+        if left.is_none() {
             return Ok(Outcome::Private(format!("@{name} is not muted.")));
         }
         let text = format!("unmuted @{name}");
-        Ok(Outcome::Act(Act { who, rule: Some(Rule::Unmute(mailbox)), ..Act::new("unmute", text) }))
+        Ok(Outcome::Act(Act { who, rule: Some(rule), ..Act::new("unmute", text) }))
     }
 
     fn ban(&self, target: Target, time: Option<Duration>, why: &str) -> Act {
@@ -398,7 +429,14 @@ impl Server {
         let (topic, slow) = match &act.rule {
             Some(Rule::Topic(topic)) => (Some(topic.as_deref().unwrap_or_default()), None),
             Some(Rule::Slow(slow)) => (None, Some(slow.map_or(0, whole_seconds))),
-            Some(Rule::Mute(..) | Rule::Unmute(_) | Rule::Ban(..) | Rule::Unban(_) | Rule::Lock(_))
+            Some(
+                Rule::Mute(..)
+                | Rule::Unmute(_)
+                | Rule::MuteBot(..)
+                | Rule::Ban(..)
+                | Rule::Unban(_)
+                | Rule::Lock(_),
+            )
             | None => (None, None),
         };
         let until = act.until.map(|until| {

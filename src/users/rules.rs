@@ -6,6 +6,7 @@ use crate::limits::{BANS_MAX, MUTES_MAX, SPOKEN_MAX};
 use crate::settings::Settings;
 use crate::usage::Usage;
 use crate::users::address_pattern::AddressPattern;
+use crate::users::bots::BotId;
 use crate::users::email::{Email, EmailKey};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -22,6 +23,8 @@ pub(crate) struct Rules {
     bans: BTreeMap<AddressPattern, Ban>,
     /// Muted mailboxes, and until when.
     mutes: BTreeMap<EmailKey, Moment>,
+    /// Muted bots, and until when.
+    muted_bots: BTreeMap<BotId, Moment>,
     slow: Option<Duration>,
     spoken: Spoken,
     /// No newcomers until then.
@@ -44,6 +47,8 @@ pub(crate) enum Rule {
     /// Mutes a mailbox until then.
     Mute(EmailKey, Moment),
     Unmute(EmailKey),
+    /// Mutes a bot until then; `None`: no longer.
+    MuteBot(BotId, Option<Moment>),
     Ban(AddressPattern, Ban),
     Unban(AddressPattern),
     /// The least time between two lines of one person; `None`: slow mode is off.
@@ -89,6 +94,7 @@ impl Rules {
             deny: patterns(&settings.deny),
             bans: BTreeMap::new(),
             mutes: BTreeMap::new(),
+            muted_bots: BTreeMap::new(),
             slow: None,
             spoken: Spoken::default(),
             locked_until: None,
@@ -106,6 +112,9 @@ impl Rules {
             Rule::Unmute(mailbox) => {
                 self.mutes.remove(&mailbox);
             }
+            // There are few bots, and each has one place.
+            Rule::MuteBot(bot, Some(until)) => drop(self.muted_bots.insert(bot, until)),
+            Rule::MuteBot(bot, None) => drop(self.muted_bots.remove(&bot)),
             Rule::Ban(pattern, ban) => return self.ban(now, pattern, ban),
             Rule::Unban(pattern) => {
                 self.bans.remove(&pattern);
@@ -165,6 +174,11 @@ impl Rules {
     /// How long the mailbox is still muted.
     pub(crate) fn mute_left(&self, now: Moment, mailbox: &EmailKey) -> Option<Duration> {
         left(now, *self.mutes.get(mailbox)?)
+    }
+
+    /// How long the bot is still muted.
+    pub(crate) fn bot_mute_left(&self, now: Moment, bot: BotId) -> Option<Duration> {
+        left(now, *self.muted_bots.get(&bot)?)
     }
 
     /// Mutes a mailbox, instead of an earlier mute.

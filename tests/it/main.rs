@@ -2,6 +2,7 @@
 //! plain HTTP, a mail provider that fails on demand, signals, and a real clock.
 
 mod addresses;
+mod bots;
 mod doctor;
 mod http_answers;
 mod http_faults;
