@@ -7,4 +7,5 @@ pub(crate) mod sliding_window;
 pub mod time;
 pub(crate) mod timer_queue;
 pub(crate) mod token_bucket;
+pub(crate) mod utc;
 pub(crate) mod visible;

@@ -2,5 +2,6 @@
 //! files; never touches sockets, clocks or the file system.
 
 pub mod assets;
+pub(crate) mod lines;
 pub mod request;
 pub mod site;

@@ -30,6 +30,8 @@ pub mod types {
     pub const LEAVE: i64 = 8;
     /// Checks the connection. The reply has the same type and text.
     pub const PING: i64 = 9;
+    /// Stands in the place of a deleted line.
+    pub(super) const DELETED: i64 = 10;
 }
 
 /// A message from a client.
@@ -118,6 +120,103 @@ pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
     })
 }
 
+/// What a bot says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BotMessage<'a> {
+    /// The text of the line.
+    pub(crate) text: Cow<'a, str>,
+    /// The bot's correlation id.
+    pub(crate) reference: Option<Cow<'a, str>>,
+}
+
+impl BotMessage<'_> {
+    pub(crate) fn into_owned(self) -> BotMessage<'static> {
+        let reference = self.reference.map(|reference| Cow::Owned(reference.into_owned()));
+        BotMessage { text: Cow::Owned(self.text.into_owned()), reference }
+    }
+}
+
+/// Parses what a bot says. `None`: it is not JSON of this shape, or has no text. A byte order mark before it
+/// is ignored.
+pub(crate) fn parse_of_bot(json: &str) -> Option<BotMessage<'_>> {
+    #[derive(Deserialize)]
+    struct Raw<'a> {
+        #[serde(borrow)]
+        text: Text<'a>,
+        #[serde(borrow, rename = "ref")]
+        reference: Option<Text<'a>>,
+    }
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+    let Object(raw): Object<Raw<'_>> = serde_json::from_str(json).ok()?;
+    Some(BotMessage { text: raw.text.0, reference: raw.reference.map(|reference| reference.0) })
+}
+
+/// The answer to a bot that has said a line.
+#[derive(Debug, Serialize)]
+pub(crate) struct Said<'a> {
+    /// The id of the line.
+    pub(crate) id: u64,
+    /// The run of the server.
+    pub(crate) run: &'a str,
+    /// Whether the text was cut.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cut: bool,
+}
+
+impl Said<'_> {
+    /// The JSON.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Whether the JSON of a frame of the log stands in the place of a deleted line.
+pub(crate) fn is_deleted(json: &[u8]) -> bool {
+    let rest = json.strip_prefix(br#"{"type":"#).unwrap_or_default();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let kind = rest.get(..digits).and_then(|digits| str::from_utf8(digits).ok());
+    kind.and_then(|kind| kind.parse().ok()) == Some(types::DELETED)
+}
+
+/// A line of the log, as text shows it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct LoggedLine<'a> {
+    time: u64,
+    #[serde(borrow)]
+    user: SaidBy<'a>,
+    #[serde(borrow)]
+    text: Text<'a>,
+    #[serde(borrow)]
+    event: Option<Text<'a>>,
+}
+
+impl<'a> LoggedLine<'a> {
+    /// Parses the JSON of a frame of the log; `None`: it is no line.
+    pub(crate) fn parse(json: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    /// When it was said, in milliseconds since 1970-01-01 UTC.
+    pub(crate) fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// Who said it.
+    pub(crate) fn name(&self) -> &str {
+        &self.user.name.0
+    }
+
+    /// What was said.
+    pub(crate) fn text(&self) -> &str {
+        &self.text.0
+    }
+
+    /// Whether it announces what somebody did.
+    pub(crate) fn is_event(&self) -> bool {
+        self.event.is_some()
+    }
+}
+
 /// Whether the JSON of a chat line has this user's name and this `ref`.
 #[must_use]
 pub fn is_line_of(json: &[u8], name: &str, reference: &str) -> bool {
@@ -134,7 +233,7 @@ struct SaidLine<'a> {
     reference: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct SaidBy<'a> {
     #[serde(borrow)]
     name: Text<'a>,
@@ -188,7 +287,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// A string, borrowed if it has no escapes. (Inside an `Option` serde would always make a bare `Cow` owned.)
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A message from the server.
@@ -204,6 +303,8 @@ pub struct ServerMessage<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bot: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,14 +345,16 @@ pub struct Line<'a> {
     pub event: Option<&'static str>,
     /// The sender's correlation id.
     pub reference: Option<&'a str>,
-    /// What programs need to know of a moderator's act.
+    /// What else programs need to know.
     pub details: Details<'a>,
 }
 
-/// Details of a moderator's act, each only where it has a meaning.
+/// Details of a line, each only where it has a meaning.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Details<'a> {
-    /// The name of the user, or the `@domain`, that the act is about.
+    /// Whether a bot says it.
+    pub bot: bool,
+    /// Of a moderator's act: the name of the user, or the `@domain`, that the act is about.
     pub who: Option<&'a str>,
     /// When it ends, in milliseconds since 1970-01-01 UTC.
     pub until: Option<u64>,
@@ -308,6 +411,7 @@ impl<'a> ServerMessage<'a> {
             user: User { name },
             text,
             event: None,
+            bot: false,
             who: None,
             until: None,
             topic: None,
@@ -332,11 +436,12 @@ impl<'a> ServerMessage<'a> {
     #[must_use]
     pub fn line(id: u64, line: &Line<'a>) -> Self {
         let Line { time, name, text, event, reference, details } = *line;
-        let Details { who, until, topic, slow } = details;
+        let Details { bot, who, until, topic, slow } = details;
         Self {
             id: Some(id),
             time: Some(time),
             event,
+            bot,
             who,
             until,
             topic,
@@ -461,7 +566,7 @@ impl Notice {
         }
     }
 
-    fn sentence(self) -> &'static str {
+    pub(crate) fn sentence(self) -> &'static str {
         match self {
             Self::Malformed => "Malformed message.",
             Self::NoLineEnd => "A hello needs a name, a line break and an email address.",
@@ -573,6 +678,54 @@ mod tests {
     }
 
     #[test]
+    fn what_a_bot_may_say() {
+        let said = |text: &'static str, reference: Option<&'static str>| {
+            Some(BotMessage { text: text.into(), reference: reference.map(Into::into) })
+        };
+        let rows = [
+            (r#"{"text":"hi"}"#, said("hi", None)),
+            (r#"{"text":"","ref":null,"channel":"x","blocks":[{}]}"#, said("", None)),
+            ("\u{feff} {\"ref\":\"r\",\"text\":\"a\\nb\"} ", said("a\nb", Some("r"))),
+            (r#"{"text":null}"#, None),
+            (r#"{"text":5}"#, None),
+            (r#"{"text":"a","ref":5}"#, None),
+            (r#"{"text":"a","text":"b"}"#, None),
+            (r#"["a"]"#, None),
+            (r#""a""#, None),
+            ("{}", None),
+            ("", None),
+            (r#"{"text":"\ud800"}"#, None),
+        ];
+        for (json, message) in rows {
+            assert_eq!(parse_of_bot(json), message, "{json}");
+        }
+        let json = |cut| Said { id: 7, run: "r", cut }.to_json();
+        assert_eq!(json(false), r#"{"id":7,"run":"r"}"#);
+        assert_eq!(json(true), r#"{"id":7,"run":"r","cut":true}"#);
+    }
+
+    #[test]
+    fn frames_of_the_log_are_lines_or_deleted_ones() {
+        let details = Details::default();
+        let line =
+            Line { time: 5, name: "ada", text: "a\"b", event: Some("enter"), reference: None, details };
+        let json = written(&ServerMessage::line(7, &line));
+        let read = LoggedLine::parse(json.as_bytes()).unwrap();
+        assert_eq!((read.time(), read.name(), read.text(), read.is_event()), (5, "ada", "a\"b", true));
+        assert!(!is_deleted(json.as_bytes()));
+        for (json, expected) in [
+            (r#"{"type":10,"id":7}"#, true),
+            (r#"{"type":10}"#, true),
+            (r#"{"type":1,"id":10}"#, false),
+            (r#"{"type":100}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(is_deleted(json.as_bytes()), expected, "{json}");
+            assert!(LoggedLine::parse(json.as_bytes()).is_none());
+        }
+    }
+
+    #[test]
     fn a_text_without_escapes_is_not_copied() {
         let Some(ClientMessage::Text { text: Cow::Borrowed("hi"), .. }) = parse(r#"{"type":1,"text":"hi"}"#)
         else {
@@ -591,7 +744,8 @@ mod tests {
             reference,
             details: Details::default(),
         };
-        let details = Details { who: Some("bob"), until: Some(9), topic: Some(""), slow: Some(0) };
+        let details =
+            Details { bot: false, who: Some("bob"), until: Some(9), topic: Some(""), slow: Some(0) };
         let act = Line { details, ..line("did", Some("kick"), None) };
         let welcome = |moderator, topic, slow, muted| {
             let names = if moderator { vec![] } else { vec!["ada"] };
@@ -608,6 +762,13 @@ mod tests {
             (
                 ServerMessage::line(7, &line("a\"b\u{1}", None, None)),
                 r#"{"type":1,"id":7,"time":5,"user":{"name":"ada"},"text":"a\"b\u0001"}"#,
+            ),
+            (
+                ServerMessage::line(
+                    6,
+                    &Line { details: Details { bot: true, ..Details::default() }, ..line("hi", None, None) },
+                ),
+                r#"{"type":1,"id":6,"time":5,"user":{"name":"ada"},"text":"hi","bot":true}"#,
             ),
             (
                 ServerMessage::line(9, &line("hi", None, Some("r1"))),

@@ -21,7 +21,8 @@ const CRATES: [(&str, &[&str]); 25] = [
     ("listenfd", &["main"]),
     ("httparse", &["http::request", "doctor::http"]),
     ("rustls", &["mail", "config::mail", "doctor::tls"]),
-    ("ring", &["base::digest"]),
+    // Not `rustls::crypto::ring`, which is its provider.
+    ("ring::digest", &["base::digest"]),
     ("webpki_roots", &["mail::smtp", "doctor::tls"]),
     ("serde", &["message"]),
     ("serde_json", &["message"]),

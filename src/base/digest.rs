@@ -1,7 +1,7 @@
 //! SHA-256 digests (FIPS 180-4), compared in constant time: a secret is known by its digest alone.
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use ring::digest;
+use ring::digest::{SHA256, digest};
 use std::fmt;
 use subtle::ConstantTimeEq;
 
@@ -13,7 +13,7 @@ impl Digest {
     /// The digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let digest = digest::digest(&digest::SHA256, bytes);
+        let digest = digest(&SHA256, bytes);
         let mut own = [0; DIGEST_BYTES];
         own.iter_mut().zip(digest.as_ref()).for_each(|(own, byte)| *own = *byte);
         Self(own)

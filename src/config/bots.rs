@@ -111,10 +111,10 @@ mod tests {
     fn wrong_entries_are_named_by_their_number() {
         let (one, two) = ("a1".repeat(32), "B2".repeat(32));
         let good = format!(" ci:say:{one} , log_9:read+say:{two},");
-        let bots = |value: &str| super::bots(value).map_err(|error| error.replace(ENTRIES, "E"));
-        assert_eq!(bots(&good).unwrap().len(), 2);
+        let parsed = |value: &str| bots(value).map_err(|error| error.replace(ENTRIES, "E"));
+        assert_eq!(parsed(&good).unwrap().len(), 2);
         let longest = "n".repeat(BOT_NAME_BYTES_MAX);
-        assert!(bots(&format!("{longest}:read:{one}")).is_ok());
+        assert!(parsed(&format!("{longest}:read:{one}")).is_ok());
         let rows = [
             (String::new(), "E"),
             (" , ".to_owned(), "E"),
@@ -144,10 +144,10 @@ mod tests {
             ),
         ];
         for (value, line) in rows {
-            assert_eq!(bots(&value), Err(line.to_owned()), "{value}");
+            assert_eq!(parsed(&value), Err(line.to_owned()), "{value}");
         }
         let many: Vec<String> =
             (0..=BOTS_MAX).map(|n| format!("{}:say:{n:064x}", format!("{n:b}").replace('0', "x"))).collect();
-        assert_eq!(bots(&many.join(",")), Err("at most 64 entries; these are 65".to_owned()));
+        assert_eq!(parsed(&many.join(",")), Err("at most 64 entries; these are 65".to_owned()));
     }
 }

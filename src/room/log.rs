@@ -113,6 +113,19 @@ impl Ring {
         })
     }
 
+    /// The frame that begins at a position, and the position behind it; `None` if none does.
+    pub(crate) fn frame(&self, start: Position) -> Option<(Slices<'_>, Position)> {
+        let place = self.starts.binary_search(&start).ok()?;
+        let end = self.starts.get(place + 1).copied().unwrap_or(self.end);
+        Some((self.slices(start, end, usize::MAX), end))
+    }
+
+    /// All frames and their starts, newest first.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = (Position, Slices<'_>)> {
+        let starts = self.starts.iter().rev().copied();
+        starts.filter_map(|start| Some((start, self.frame(start)?.0)))
+    }
+
     /// Position after the frame `id`; `None` if frames after it have been overwritten.
     pub(crate) fn after(&self, id: u64) -> Option<Position> {
         let skipped = id.saturating_add(1).checked_sub(self.oldest_id)?;

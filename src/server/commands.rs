@@ -443,7 +443,7 @@ impl Server {
             let left = u64::try_from(until.since(at.moment).as_millis()).unwrap_or(u64::MAX);
             at.wall_ms.saturating_add(left)
         });
-        let details = Details { who: act.who.as_deref(), until, topic, slow };
+        let details = Details { bot: false, who: act.who.as_deref(), until, topic, slow };
         let (time, text, event) = (at.wall_ms, &*act.text, Some(act.event));
         self.post(&Line { time, name, text, event, reference, details }, mark);
     }

@@ -21,8 +21,7 @@ impl Server {
         if !has_visible(text) {
             return;
         }
-        let reference =
-            reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
+        let reference = reference.filter(|reference| is_reference(reference));
         let text = match commands::parse(text) {
             Parsed::Line(text) => text,
             Parsed::Command(command, arguments) => {
@@ -75,8 +74,8 @@ impl Server {
         true
     }
 
-    /// The line of a user that has this `ref`, as long as it stands in the ring.
-    fn said_before(&self, mark: u32, name: &str, reference: &str) -> Option<(Position, Vec<u8>)> {
+    /// The line of a user or bot that has this `ref`, as long as it stands in the ring.
+    pub(super) fn said_before(&self, mark: u32, name: &str, reference: &str) -> Option<(Position, Vec<u8>)> {
         let frames = self.room.log.marked(mark).take(SAME_MARK_MAX);
         let mut frames = frames.map(|(place, slices)| (place, slices.concat()));
         frames.find(|(_, frame)| message::is_line_of(text_of(frame), name, reference))
@@ -102,10 +101,15 @@ impl Server {
     }
 }
 
+/// Whether a `ref` counts: it is there, and no longer than it may be.
+pub(super) fn is_reference(reference: &str) -> bool {
+    !reference.is_empty() && reference.len() <= REF_BYTES_MAX
+}
+
 /// What a line is found by that has a `ref`. Others may have the same.
-pub(super) fn mark(user: UserId, reference: &str) -> u32 {
+pub(super) fn mark(speaker: impl Hash, reference: &str) -> u32 {
     let mut hasher = DefaultHasher::new();
-    (user, reference).hash(&mut hasher);
+    (speaker, reference).hash(&mut hasher);
     u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX).max(1)
 }
 

@@ -3,8 +3,8 @@
 use super::Server;
 use super::client::Client;
 use crate::limits::{
-    ADDRESSES_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES, REFUSALS_MAX,
-    UNFINISHED_BYTES_MAX,
+    ADDRESSES_MAX, FOLLOWERS_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES,
+    REFUSALS_MAX, UNFINISHED_BYTES_MAX,
 };
 use crate::usage::Usage;
 
@@ -36,6 +36,7 @@ impl Server {
             Usage::new("refused connections", self.clients.refused(), REFUSALS_MAX),
             Usage::new("members", members, connections_max),
             Usage::new("places in the round", self.room.readers().len(), connections_max),
+            Usage::new("streams that follow the room", self.followers.len(), FOLLOWERS_MAX),
             Usage::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
             Usage::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
             Usage::new("bytes of one connection that wait to be used", kept, READ_SHARE_BYTES),

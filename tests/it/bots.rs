@@ -1,18 +1,6 @@
-//! Bots: `plume --new-bot`, `PLUME_BOTS`, and `/lines` over HTTP.
+//! Bots as the settings name them: `plume --new-bot` and `PLUME_BOTS`.
 
-use crate::support::{Client, Plume, refused};
-
-/// A new token with its entry for `PLUME_BOTS`, as the program prints them.
-fn new_bot(name: &str) -> (String, String) {
-    let output = refused(&[], &["--new-bot", name]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let text = String::from_utf8(output.stdout).expect("it prints text");
-    let part = |label: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(label));
-        line.unwrap_or_else(|| panic!("no {label} in {text}")).to_owned()
-    };
-    (part("token: "), part("entry: "))
-}
+use crate::support::{Client, Plume, new_bot, refused};
 
 #[test]
 fn a_new_bot_is_a_token_and_an_entry_for_the_setting() {

@@ -553,6 +553,7 @@ impl World {
             | LogEvent::WrongTry(id)
             | LogEvent::NotAdmitted(id)
             | LogEvent::WrongToken(id)
+            | LogEvent::WrongBotToken(id)
             | LogEvent::MailLimited(id)
             | LogEvent::GuestClosed(id, _)
             | LogEvent::HttpClosed(id, _)
