@@ -23,7 +23,7 @@
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
 //!  logger (stderr)                               |       |              rules user_name email bots
-//!                                                |       +-> http       request site assets
+//!                                                |       +-> http       request site assets lines
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab
 //!                                                |                      token_bucket sliding_window digest
@@ -43,8 +43,9 @@
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
-//!    `admission` (limits by client address), `http` (requests), `messages` (what each costs and who it is
-//!    for), `guest`, `member`, `commands` (lines that begin with a slash), and `entry`: the decisions about
+//!    `admission` (limits by client address), `http` (requests), `lines` (what bots say and read over HTTP;
+//!    `line_stream` is such a reader's cursor, and `followers` counts those that stay), `messages` (what
+//!    each costs and who it is for), `guest`, `member`, `commands` (lines that begin with a slash), and `entry`: the decisions about
 //!    users and the room, with the one place that carries them out.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    [`service_manager`]: what systemd is told.

@@ -575,16 +575,16 @@ mod tests {
     fn a_body_is_json_a_form_or_the_text_itself() {
         let json = |text: &str| Ok(Body::Json(Cow::Owned(text.as_bytes().to_vec())));
         let text = |text: &'static str| Ok(Body::Text(text.as_bytes()));
-        const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+        let form = Some("application/x-www-form-urlencoded");
         let rows = [
             (None, "hi", text("hi")),
             (Some("text/plain"), "payload={}", text("payload={}")),
             (Some("Application/JSON ; charset=utf-8"), "{}", json("{}")),
-            (FORM, "hi & all", text("hi & all")),
-            (FORM, "payload=%7B%22text%22%3a+%22%2B%22}", json(r#"{"text": "+"}"#)),
-            (FORM, "a=b&payload={}&c", json("{}")),
-            (FORM, "payload=%7", Err(LinesError::NotJson)),
-            (FORM, "payload=%g0", Err(LinesError::NotJson)),
+            (form, "hi & all", text("hi & all")),
+            (form, "payload=%7B%22text%22%3a+%22%2B%22}", json(r#"{"text": "+"}"#)),
+            (form, "a=b&payload={}&c", json("{}")),
+            (form, "payload=%7", Err(LinesError::NotJson)),
+            (form, "payload=%g0", Err(LinesError::NotJson)),
             (Some("multipart/form-data; boundary=x"), "--x", Err(LinesError::Multipart)),
         ];
         for (content_type, bytes, expected) in rows {

@@ -1,8 +1,9 @@
 //! `/lines` as the README uses it: with curl.
 
-use crate::support::{Client, PATIENCE, Plume, new_bot};
+use crate::support::{Client, PATIENCE, Plume, new_bot, wait_for};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 fn curl(arguments: &[&str]) -> String {
@@ -72,4 +73,43 @@ fn curl_follows_until_the_server_ends_it() {
     server.terminate();
     assert_eq!(next(), "-- The server restarts and will be back soon.");
     assert!(child.wait().expect("the child is ours").success(), "the end is whole");
+}
+
+/// The loop of the README, as it stands there but for its addresses.
+#[test]
+fn the_loop_of_the_readme_passes_each_line_on_to_a_webhook() {
+    let (token, entry) = new_bot("ci");
+    let server = Plume::start(&[("PLUME_BOTS", &entry), ("PLUME_RATE", "1000")]);
+    let hook = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    hook.set_nonblocking(true).expect("a socket has the option");
+    let readme = include_str!("../../README.md");
+    let recipe = readme.split("```\n").find(|block| block.starts_with("while sleep 1")).expect("a loop");
+    let recipe = recipe
+        .replace("https://chat.example", &format!("http://{}", server.address()))
+        .replace("https://hooks.example", &format!("http://{}", hook.local_addr().expect("it is bound")));
+    assert!(!recipe.contains("https:"), "{recipe}");
+    let mut shell = Command::new("sh").arg("-c").arg(recipe).env("TOKEN", &token).spawn().expect("a shell");
+    let mut ada = Client::login(&server, "Ada");
+    // Nobody knows when the loop has begun to follow.
+    let (mut stream, _) = wait_for("request to the webhook", || {
+        ada.say("say \"hello\" \\ $HOME");
+        ada.expect(1);
+        hook.accept().ok()
+    });
+    stream.set_nonblocking(false).expect("a socket has the option");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
+    let mut received = String::new();
+    while !received.ends_with('}') {
+        let mut chunk = [0; 4_096];
+        let count = stream.read(&mut chunk).expect("a request");
+        assert!(count > 0, "cut off: {received}");
+        received.push_str(&String::from_utf8_lossy(&chunk[..count]));
+    }
+    stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").expect("it waits");
+    shell.kill().expect("the child is ours");
+    shell.wait().expect("the child is ours");
+    let (head, body) = received.split_once("\r\n\r\n").expect("a head and a body");
+    let line: Value = serde_json::from_str(body).expect("one object");
+    assert_eq!((&line["type"], &line["text"]), (&1.into(), &"say \"hello\" \\ $HOME".into()), "{head}");
+    assert!(head.contains("Content-Type: application/json"), "{head}");
 }

@@ -282,7 +282,7 @@ impl Stage {
                 inbox.messages.push((now, message));
             }
             Received::Ping(_) => self.shell.send(id, &frame(PONG, b"", [1, 2, 3, 4])),
-            Received::Pong(_) | Received::Close(_) => {}
+            Received::Chunk(_) | Received::LastChunk | Received::Pong(_) | Received::Close(_) => {}
         }
     }
 }

@@ -94,6 +94,8 @@ impl Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Http,
+    /// Has asked to follow the room over HTTP.
+    Following,
     /// Has asked for an upgrade.
     Upgrading,
     Guest,
@@ -159,6 +161,8 @@ pub(crate) struct Client {
     pub(crate) session: Option<String>,
     /// Has logged out.
     pub(crate) has_left: bool,
+    /// Was told that its stream ends, and why.
+    pub(crate) stream_end: Option<String>,
     /// It or another connection of its session has logged out.
     pub(crate) is_leaving: bool,
     pub(crate) close_code: Option<u16>,
@@ -202,6 +206,7 @@ impl Client {
             flow_token: None,
             session: None,
             has_left: false,
+            stream_end: None,
             is_leaving: false,
             close_code: None,
             newest: None,
@@ -221,6 +226,10 @@ impl Client {
     pub(crate) fn receive(&mut self, received: Received, lines: &mut Lines) -> Option<Vec<u8>> {
         match received {
             Received::Response(status) => self.receive_response(status),
+            Received::Chunk(chunk) => self.receive_chunk(&chunk, lines),
+            Received::LastChunk => {
+                assert_eq!(self.stream_end.as_deref(), Some("restarting"), "only a restart ends a stream");
+            }
             Received::Pong(payload) => {
                 assert!(payload == PING_PAYLOAD || self.is_garbled, "a pong carries what the ping did");
             }
@@ -242,9 +251,35 @@ impl Client {
             (_, None) => assert!(self.is_garbled, "{status} without a request"),
         }
         self.is_refused |= status == 503;
+        if self.phase == Phase::Following && self.answers_due == 0 && status != 200 {
+            self.phase = Phase::Http;
+        }
         if status == 101 {
             assert!(self.phase == Phase::Upgrading || self.is_garbled, "only who asks is upgraded");
             self.phase = Phase::Guest;
+        }
+    }
+
+    /// Who follows the room gets all lines from one on, in order, and the same bytes as members; nothing
+    /// follows the notice that ends it.
+    fn receive_chunk(&mut self, chunk: &[u8], lines: &mut Lines) {
+        assert_eq!(self.phase, Phase::Following, "only who asked for lines gets them");
+        assert!(chunk.ends_with(b"\n"), "lines are whole");
+        for payload in chunk.split(|&byte| byte == b'\n').filter(|payload| !payload.is_empty()) {
+            assert!(self.stream_end.is_none(), "nothing follows the end");
+            let message: Value = serde_json::from_slice(payload).expect("a line is JSON");
+            let field = |value: &Value| value.as_str().expect("a text").to_owned();
+            let Some(id) = message["id"].as_u64() else {
+                self.stream_end = Some(field(&message["reason"]));
+                continue;
+            };
+            let (name, text) = (field(&message["user"]["name"]), field(&message["text"]));
+            let is_rogues = lines.rogues.contains(name.as_str());
+            let is_repeated = lines.repeated.contains(text.as_str());
+            let (event, payload) = (message["event"].as_str().map(str::to_owned), payload.to_vec());
+            lines.add(Line { id, payload, name, text, event, is_rogues, is_repeated });
+            assert!(self.newest.is_none_or(|newest| id == newest + 1), "each line once and in order: {id}");
+            self.newest = Some(id);
         }
     }
 

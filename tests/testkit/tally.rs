@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-pub(crate) const KINDS: [&str; 29] = [
+pub(crate) const KINDS: [&str; 31] = [
     "address full",
     "attack",
     "bytes",
     "closed without a word",
     "flood in a gap",
+    "follower",
+    "follower lapped",
     "gap",
     "input in a gap",
     "lapped",
