@@ -1,5 +1,6 @@
 //! Small things without opinions: they know nothing of what a chat is.
 
+pub mod digest;
 pub(crate) mod expiring_slab;
 pub(crate) mod histogram;
 pub(crate) mod shared_throttle;
@@ -7,4 +8,5 @@ pub(crate) mod sliding_window;
 pub mod time;
 pub(crate) mod timer_queue;
 pub(crate) mod token_bucket;
+pub(crate) mod utc;
 pub(crate) mod visible;

@@ -3,6 +3,7 @@
 //! A pure function of its arguments: it never reads the environment or sockets, and files only through the
 //! function that it is given. One table, `SETTINGS`, drives parsing, defaults and `--help`.
 
+mod bots;
 mod commands;
 pub mod files;
 mod mail;
@@ -13,6 +14,7 @@ mod summary;
 mod url;
 mod values;
 
+pub use bots::new_bot;
 pub use mail::{MailSettings, Mailgun, Smtp};
 pub use sender::Sender;
 pub use smtp_url::{SmtpLogin, SmtpTls, SmtpUrl};
@@ -24,8 +26,8 @@ pub use commands::{Doctor, Health};
 use mail::{DOMAIN, FROM, KEY, MailDraft, SMTP, SMTP_CA};
 use settings::Fallback::{Value, Words};
 use settings::{
-    ALLOW, API_BASE, DENY, HELP_HEAD, LISTEN, MAN_HEAD, MAN_TAIL, METRICS, MODERATORS, PREFIX, SETTINGS,
-    Setting,
+    ALLOW, API_BASE, BOTS, DENY, HELP_HEAD, LISTEN, MAN_HEAD, MAN_TAIL, METRICS, MODERATORS, PREFIX,
+    SETTINGS, Setting,
 };
 use std::fmt::{self, Display, Write as _};
 use std::io;
@@ -46,6 +48,8 @@ pub enum Command {
     Doctor(Box<Result<Config, ConfigError>>, Doctor),
     /// Ask the server whether it is well.
     Health(Health),
+    /// Print a token for a bot of this name, and its entry for the settings.
+    NewBot(String),
     /// Print this text, which ends with a line break, to stdout and exit with 0.
     Print(String),
 }
@@ -216,6 +220,9 @@ pub fn parse(
     if args.iter().any(|arg| arg == "--version" || arg == "-V") {
         return Ok(Command::Print(format!("plume {}\n", env!("CARGO_PKG_VERSION"))));
     }
+    if args.iter().any(|arg| arg.split('=').next() == Some(NEW_BOT)) {
+        return read_new_bot(args).map(Command::NewBot);
+    }
     match args.first().map(String::as_str) {
         Some("doctor") => {
             let Flags { settings, own, site } = read_flags(args, Some(&DOCTOR_FLAGS))?;
@@ -257,7 +264,7 @@ fn configure(
         if let Err(must_be) = (setting.set)(&mut draft, &value) {
             // Addresses of people are in no log. An API address may contain a key too, as in
             // https://api:KEY@host.
-            let secret = [KEY, SMTP, MODERATORS, ALLOW, DENY].contains(&setting.variable)
+            let secret = [KEY, SMTP, MODERATORS, ALLOW, DENY, BOTS].contains(&setting.variable)
                 || (setting.variable == API_BASE && value.contains('@'));
             return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
         }
@@ -332,6 +339,28 @@ fn read_flags(args: Vec<String>, command: Option<&[&str]>) -> Result<Flags, Conf
     }
     let own = all.split_off(SETTINGS.len());
     Ok(Flags { settings: all, own, site })
+}
+
+/// Reads the only flag and value that there may be with [`NEW_BOT`].
+fn read_new_bot(args: Vec<String>) -> Result<String, ConfigError> {
+    let mut args = args.into_iter().zip(1..).flat_map(|(arg, number)| match arg.split_once('=') {
+        Some((NEW_BOT, value)) => vec![(NEW_BOT.to_owned(), number), (value.to_owned(), number)],
+        Some(_) | None => vec![(arg, number)],
+    });
+    match args.next() {
+        Some((flag, _)) if flag == NEW_BOT => {}
+        Some((_, number)) => return Err(ConfigError::StrayArgument(number)),
+        None => return Err(ConfigError::MissingValue(NEW_BOT.to_owned())),
+    }
+    let (name, _) = args.next().ok_or_else(|| ConfigError::MissingValue(NEW_BOT.to_owned()))?;
+    if let Some((_, number)) = args.next() {
+        return Err(ConfigError::StrayArgument(number));
+    }
+    bots::bot_name(&name).map_err(|must_be| ConfigError::WrongValue {
+        name: NEW_BOT.to_owned(),
+        value: Some(name),
+        must_be,
+    })
 }
 
 /// The manual page, plume(1): the text of `--help` in roff.
@@ -436,6 +465,8 @@ fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port() && one.port() != 0 && (ip == other_ip || has_all)
 }
 
+/// The flag that makes an entry for [`BOTS`].
+const NEW_BOT: &str = "--new-bot";
 /// Prefix of a path to listen on.
 pub(crate) const UNIX: &str = "unix:";
 /// Most characters of an invalid value that an error shows.

@@ -2,6 +2,7 @@
 //! files; never touches sockets, clocks or the file system.
 
 pub mod assets;
+pub(crate) mod lines;
 pub mod metrics;
 pub mod request;
 pub mod site;

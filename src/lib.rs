@@ -22,12 +22,12 @@
 //!  service_manager, doctor                       |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
-//!  logger (stderr)                               |       |              rules reports user_name email
-//!                                                |       +-> http       request site assets metrics
+//!  logger (stderr)                               |       |              rules reports user_name email bots
+//!                                                |       +-> http       request site assets lines metrics
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab
 //!                                                |                      token_bucket sliding_window
-//!                                                |                      histogram
+//!                                                |                      histogram digest
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that
@@ -44,10 +44,11 @@
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
-//!    `admission` (limits by client address), `http` (requests), `metrics` (its numbers), `messages` (what
-//!    each costs and who it is for), `guest`, `member`, `commands` (lines that begin with a slash), `marks`
-//!    (what lines are found by), and `entry`: the decisions about users and the room, with the one place
-//!    that carries them out.
+//!    `admission` (limits by client address), `http` (requests), `lines` (what bots say and read over HTTP;
+//!    `line_stream` is such a reader's cursor, and `followers` counts those that stay), `metrics` (its
+//!    numbers), `messages` (what each costs and who it is for), `guest`, `member`, `commands` (lines that
+//!    begin with a slash), `marks` (what lines are found by), and `entry`: the decisions about users and the
+//!    room, with the one place that carries them out.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
 //!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.

@@ -150,6 +150,9 @@ pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Value of `Retry-After` in a 503 response of a full server, in seconds.
 pub const RETRY_FULL_SECONDS: u64 = 10;
+/// The same while the server restarts, which takes a few seconds at most.
+pub const RETRY_RESTART_SECONDS: u64 = 5;
+const _: () = assert!(RETRY_RESTART_SECONDS > SHUTDOWN_TIMEOUT.as_secs());
 /// Refused connections that stay open for their response (503, or 1013 on a WebSocket) at once. Above this a
 /// refused connection is reset without a response, so that a flood of connections occupies neither file
 /// descriptors nor slots.
@@ -398,6 +401,38 @@ const _: () = assert!(
         < LINE_FRAME_BYTES_MAX,
     "an act with its sentence is shorter than the longest line"
 );
+
+// Bots.
+
+/// Longest name of a bot, in bytes: a word or two.
+pub const BOT_NAME_BYTES_MAX: usize = 24;
+const _: () = assert!(BOT_NAME_BYTES_MAX <= NAME_BYTES_MAX);
+/// Bots in the settings: a token is compared with those of all, and a room with more bots than this is a log.
+pub const BOTS_MAX: usize = 64;
+/// What every token of a bot begins with, by which scanners for leaked secrets can know it.
+pub const TOKEN_PREFIX: &str = "plume_";
+/// Longest body of a line that a bot says, in bytes: the longest legal text with a third of it escaped as `\n`
+/// or `\"`. A longer text is cut, and a longer body is none that a program sends for a chat line.
+pub const LINE_BODY_BYTES_MAX: usize = 96 << 10;
+const _: () = assert!(LINE_BODY_BYTES_MAX > TEXT_BYTES_MAX);
+const _: () = assert!(UNFINISHED_BYTES_MAX >= 64 * LINE_BODY_BYTES_MAX);
+/// Timeout for receiving a body, from the end of its head.
+pub const BODY_TIMEOUT: Duration = HEAD_TIMEOUT;
+/// Lines in an answer where a bot does not say after which one.
+pub const LINES_DEFAULT: usize = 50;
+/// Most lines in an answer that ends.
+pub const LINES_MAX: usize = 10_000;
+/// Bytes of lines that are encoded at once for a stream over HTTP, and the line that goes beyond them. They
+/// are held until the socket takes them; all further lines stay in the ring.
+pub const STREAM_BATCH_BYTES: usize = 16 << 10;
+const _: () = assert!(2 * STREAM_BATCH_BYTES + LINE_FRAME_BYTES_MAX < 2 * LINE_FRAME_BYTES_MAX);
+/// Streams that follow the room at once.
+pub const FOLLOWERS_MAX: usize = 64;
+/// Streams that follow the room with one token at once: a restarted bot may leave one behind for a while.
+pub const FOLLOWERS_PER_BOT_MAX: usize = 4;
+const _: () = assert!(FOLLOWERS_PER_BOT_MAX < FOLLOWERS_MAX);
+/// Value of `Retry-After` where there are too many such streams, in seconds.
+pub const RETRY_FOLLOW_SECONDS: u64 = 10;
 
 // The doctor.
 

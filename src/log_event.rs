@@ -38,6 +38,8 @@ pub enum LogEvent {
     WrongTry(ClientId),
     /// A session token was invalid or had expired.
     WrongToken(ClientId),
+    /// A token of a bot was wrong.
+    WrongBotToken(ClientId),
     /// An email address was not admitted.
     NotAdmitted(ClientId),
     /// A login email was requested beyond the budget.
@@ -114,6 +116,7 @@ impl LogEvent {
             Self::MailLimited(_)
             | Self::Full(_)
             | Self::WrongTry(_)
+            | Self::WrongBotToken(_)
             | Self::NotAdmitted(_)
             | Self::AddressFull(_)
             | Self::UnknownProxy(_)
@@ -149,6 +152,7 @@ impl LogEvent {
             Self::WrongTry(_) => "wrong-try",
             Self::NotAdmitted(_) => "not-admitted",
             Self::WrongToken(_) => "wrong-token",
+            Self::WrongBotToken(_) => "wrong-bot-token",
             Self::MailLimited(_) => "mail-limited",
             Self::MailFailed(..) => "mail-failed",
             Self::Closed(..) => "closed",
@@ -179,6 +183,7 @@ impl LogEvent {
             Self::WrongTry(_)
             | Self::NotAdmitted(_)
             | Self::WrongToken(_)
+            | Self::WrongBotToken(_)
             | Self::MailLimited(_)
             | Self::MailFailed(..)
             | Self::GuestClosed(..)

@@ -217,6 +217,7 @@ fn text(note: &LogEvent) -> String {
         | LogEvent::WrongTry(connection)
         | LogEvent::NotAdmitted(connection)
         | LogEvent::WrongToken(connection)
+        | LogEvent::WrongBotToken(connection)
         | LogEvent::MailLimited(connection)
         | LogEvent::Full(connection)
         | LogEvent::AddressFull(connection) => format!("event={event} connection={connection}"),

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     let result = match config::parse(args, vars, config::files::read) {
         Ok(Command::Run(config)) => serve(*config),
         Ok(Command::Print(text)) => print(&text),
+        Ok(Command::NewBot(name)) => random().and_then(|secret| print(&config::new_bot(&name, secret))),
         Ok(Command::Check(config)) => check(*config),
         Ok(Command::Doctor(config, order)) => return ExitCode::from(examine(*config, &order) as u8),
         Ok(Command::Health(target)) => {
@@ -98,7 +99,7 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     let start_line =
         format!("plume {}: {}{place}; listening on {address}", env!("CARGO_PKG_VERSION"), config.summary());
     let site = Site::new(assets, config.settings.origins.clone());
-    let server = Server::new(config.settings, site, seed()?);
+    let server = Server::new(config.settings, site, random()?);
     let (waker, start) = listening.split();
     // If waking fails, the loop collects the results in its next turn.
     let wake = move || drop(waker.wake());
@@ -189,12 +190,12 @@ fn connections_max(chosen: Option<usize>, reserved: usize) -> Result<usize, Stri
     }
 }
 
-/// The random seed of this run.
-fn seed() -> Result<[u8; 32], Failure> {
-    let mut seed = [0; 32];
-    let result = SysRng.try_fill_bytes(&mut seed);
+/// Secret randomness from the operating system.
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], Failure> {
+    let mut bytes = [0; BYTES];
+    let result = SysRng.try_fill_bytes(&mut bytes);
     result.map_err(|error| Failure::System(format!("the system has no randomness: {error}")))?;
-    Ok(seed)
+    Ok(bytes)
 }
 
 /// The service manager tries again after this one ...

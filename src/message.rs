@@ -30,7 +30,7 @@ pub mod types {
     pub const LEAVE: i64 = 8;
     /// Checks the connection. The reply has the same type and text.
     pub const PING: i64 = 9;
-    /// Stands in the place of a line that was deleted.
+    /// Stands in the place of a deleted line.
     pub const GONE: i64 = 10;
 }
 
@@ -122,6 +122,56 @@ pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
     })
 }
 
+/// What a bot says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BotMessage<'a> {
+    /// The text of the line.
+    pub(crate) text: Cow<'a, str>,
+    /// The bot's correlation id.
+    pub(crate) reference: Option<Cow<'a, str>>,
+}
+
+impl BotMessage<'_> {
+    pub(crate) fn into_owned(self) -> BotMessage<'static> {
+        let reference = self.reference.map(|reference| Cow::Owned(reference.into_owned()));
+        BotMessage { text: Cow::Owned(self.text.into_owned()), reference }
+    }
+}
+
+/// Parses what a bot says. `None`: it is not JSON of this shape, or has no text. A byte order mark before it
+/// is ignored.
+pub(crate) fn parse_of_bot(json: &str) -> Option<BotMessage<'_>> {
+    #[derive(Deserialize)]
+    struct Raw<'a> {
+        #[serde(borrow)]
+        text: Text<'a>,
+        #[serde(borrow, rename = "ref")]
+        reference: Option<Text<'a>>,
+    }
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+    let Object(raw): Object<Raw<'_>> = serde_json::from_str(json).ok()?;
+    Some(BotMessage { text: raw.text.0, reference: raw.reference.map(|reference| reference.0) })
+}
+
+/// The answer to a bot that has said a line.
+#[derive(Debug, Serialize)]
+pub(crate) struct Said<'a> {
+    /// The id of the line.
+    pub(crate) id: u64,
+    /// The run of the server.
+    pub(crate) run: &'a str,
+    /// Whether the text was cut.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cut: bool,
+}
+
+impl Said<'_> {
+    /// The JSON.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// Whether the JSON of a chat line has this user's name and this `ref`.
 #[must_use]
 pub fn is_line_of(json: &[u8], name: &str, reference: &str) -> bool {
@@ -142,12 +192,16 @@ pub fn write_gone(id: u64, bytes: usize, out: &mut Vec<u8>) {
 pub struct LoggedLine<'a> {
     /// Its id.
     pub id: u64,
+    /// When it was said, in milliseconds since 1970-01-01 UTC.
+    pub time: u64,
     /// The name of its sender.
     pub name: Cow<'a, str>,
     /// Its text.
     pub text: Cow<'a, str>,
     /// What it announces, if nobody said it.
     pub event: Option<Cow<'a, str>>,
+    /// Whether a bot said it.
+    pub bot: bool,
 }
 
 /// Parses the JSON of a line of the room. `None`: it is no line, or not any more.
@@ -156,9 +210,11 @@ pub fn parse_line(json: &[u8]) -> Option<LoggedLine<'_>> {
     let line: RawLine<'_> = serde_json::from_slice(json).ok()?;
     (line.kind == types::TEXT).then(|| LoggedLine {
         id: line.id,
+        time: line.time,
         name: line.user.name.0,
         text: line.text.0,
         event: line.event.map(|event| event.0),
+        bot: line.bot,
     })
 }
 
@@ -167,23 +223,15 @@ struct RawLine<'a> {
     #[serde(rename = "type")]
     kind: i64,
     id: u64,
+    time: u64,
     #[serde(borrow)]
     user: SaidBy<'a>,
     #[serde(borrow)]
     text: Text<'a>,
     #[serde(borrow)]
     event: Option<Text<'a>>,
-}
-
-/// The time of a chat line in JSON, in milliseconds since 1970 UTC.
-#[must_use]
-pub fn time_of_line(json: &[u8]) -> Option<u64> {
-    serde_json::from_slice(json).ok().map(|line: TimedLine| line.time)
-}
-
-#[derive(Deserialize)]
-struct TimedLine {
-    time: u64,
+    #[serde(default)]
+    bot: bool,
 }
 
 #[derive(Deserialize)]
@@ -194,7 +242,7 @@ struct SaidLine<'a> {
     reference: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct SaidBy<'a> {
     #[serde(borrow)]
     name: Text<'a>,
@@ -248,7 +296,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// A string, borrowed if it has no escapes. (Inside an `Option` serde would always make a bare `Cow` owned.)
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A message from the server.
@@ -264,6 +312,8 @@ pub struct ServerMessage<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bot: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     who: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -306,14 +356,16 @@ pub struct Line<'a> {
     pub event: Option<&'static str>,
     /// The sender's correlation id.
     pub reference: Option<&'a str>,
-    /// What programs need to know of an act.
+    /// What else programs need to know.
     pub details: Details<'a>,
 }
 
-/// Details of an act, each only where it has a meaning.
+/// Details of a line, each only where it has a meaning.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Details<'a> {
-    /// The name of the user, or the `@domain`, that the act is about.
+    /// Whether a bot says it.
+    pub bot: bool,
+    /// Of a moderator's act: the name of the user, or the `@domain`, that the act is about.
     pub who: Option<&'a str>,
     /// When it ends, in milliseconds since 1970-01-01 UTC.
     pub until: Option<u64>,
@@ -372,6 +424,7 @@ impl<'a> ServerMessage<'a> {
             user: User { name },
             text,
             event: None,
+            bot: false,
             who: None,
             until: None,
             topic: None,
@@ -397,11 +450,12 @@ impl<'a> ServerMessage<'a> {
     #[must_use]
     pub fn line(id: u64, line: &Line<'a>) -> Self {
         let Line { time, name, text, event, reference, details } = *line;
-        let Details { who, until, topic, slow, of } = details;
+        let Details { bot, who, until, topic, slow, of } = details;
         Self {
             id: Some(id),
             time: Some(time),
             event,
+            bot,
             who,
             until,
             topic,
@@ -533,7 +587,7 @@ impl Notice {
         }
     }
 
-    fn sentence(self) -> &'static str {
+    pub(crate) fn sentence(self) -> &'static str {
         match self {
             Self::Malformed => "Malformed message.",
             Self::NoLineEnd => "A hello needs a name, a line break and an email address.",
@@ -646,6 +700,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_bot_may_say() {
+        let said = |text: &'static str, reference: Option<&'static str>| {
+            Some(BotMessage { text: text.into(), reference: reference.map(Into::into) })
+        };
+        let rows = [
+            (r#"{"text":"hi"}"#, said("hi", None)),
+            (r#"{"text":"","ref":null,"channel":"x","blocks":[{}]}"#, said("", None)),
+            ("\u{feff} {\"ref\":\"r\",\"text\":\"a\\nb\"} ", said("a\nb", Some("r"))),
+            (r#"{"text":null}"#, None),
+            (r#"{"text":5}"#, None),
+            (r#"{"text":"a","ref":5}"#, None),
+            (r#"{"text":"a","text":"b"}"#, None),
+            (r#"["a"]"#, None),
+            (r#""a""#, None),
+            ("{}", None),
+            ("", None),
+            (r#"{"text":"\ud800"}"#, None),
+        ];
+        for (json, message) in rows {
+            assert_eq!(parse_of_bot(json), message, "{json}");
+        }
+        let json = |cut| Said { id: 7, run: "r", cut }.to_json();
+        assert_eq!(json(false), r#"{"id":7,"run":"r"}"#);
+        assert_eq!(json(true), r#"{"id":7,"run":"r","cut":true}"#);
+    }
+
+    #[test]
     fn what_is_a_line_of_the_log() {
         let line = |text: &'static str, event| Line {
             time: 5,
@@ -685,7 +766,13 @@ mod tests {
             reference,
             details: Details::default(),
         };
-        let details = Details { who: Some("bob"), until: Some(9), topic: Some(""), slow: Some(0), of: None };
+        let details = Details {
+            who: Some("bob"),
+            until: Some(9),
+            topic: Some(""),
+            slow: Some(0),
+            ..Details::default()
+        };
         let act = Line { details, ..line("did", Some("kick"), None) };
         let deleted = Details { who: Some("bob"), of: Some(&[6, 7]), ..Details::default() };
         let welcome = |moderator, topic, slow, muted| {
@@ -703,6 +790,13 @@ mod tests {
             (
                 ServerMessage::line(7, &line("a\"b\u{1}", None, None)),
                 r#"{"type":1,"id":7,"time":5,"user":{"name":"ada"},"text":"a\"b\u0001"}"#,
+            ),
+            (
+                ServerMessage::line(
+                    6,
+                    &Line { details: Details { bot: true, ..Details::default() }, ..line("hi", None, None) },
+                ),
+                r#"{"type":1,"id":6,"time":5,"user":{"name":"ada"},"text":"hi","bot":true}"#,
             ),
             (
                 ServerMessage::line(9, &line("hi", None, Some("r1"))),

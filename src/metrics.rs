@@ -34,7 +34,7 @@ pub struct ServerMetrics<'s> {
 pub struct Counters {
     /// Guests that became members, by what they showed.
     pub entered: Tally,
-    /// Wrong login codes and invalid session tokens.
+    /// Wrong login codes, and invalid tokens of sessions and bots.
     pub wrong_tries: u64,
     /// Login emails, by what became of them.
     pub emails: Tally,
@@ -65,7 +65,9 @@ impl Counters {
         match event {
             LogEvent::LoggedIn(_) => self.entered.add(BY_CODE),
             LogEvent::Resumed(_) => self.entered.add(BY_TOKEN),
-            LogEvent::WrongTry(_) | LogEvent::WrongToken(_) => self.wrong_tries += 1,
+            LogEvent::WrongTry(_) | LogEvent::WrongToken(_) | LogEvent::WrongBotToken(_) => {
+                self.wrong_tries += 1;
+            }
             LogEvent::NotAdmitted(_) => self.refused.add(DOOR),
             LogEvent::AddressFull(_) => self.refused.add(ADDRESS),
             LogEvent::ForeignOrigin(_) => self.refused.add(ORIGIN),

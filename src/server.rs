@@ -42,9 +42,12 @@ mod commands;
 mod connection;
 mod deadlines;
 mod entry;
+mod followers;
 mod guest;
 mod http;
 mod lifecycle;
+mod line_stream;
+mod lines;
 mod marks;
 mod member;
 mod messages;
@@ -72,6 +75,7 @@ use crate::websocket::{Codec, TextFrame};
 use client::Client;
 use client_addresses::{ClientAddresses, LOOPBACK, Origin};
 use clients::Clients;
+use followers::Followers;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -155,6 +159,7 @@ pub struct Server {
     frame: TextFrame,
     users: Users,
     clients: Clients,
+    followers: Followers,
     addresses: ClientAddresses,
     outputs: VecDeque<Output>,
     /// The time of the newest input.
@@ -192,6 +197,7 @@ impl Server {
             frame: TextFrame::default(),
             users: Users::new(&settings, seed),
             clients: Clients::default(),
+            followers: Followers::default(),
             addresses: ClientAddresses::new(
                 settings.trusted_proxies.clone(),
                 settings.connections_per_address,
@@ -256,9 +262,11 @@ impl Server {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
         }
-        if let Some(id) = self.next_to_write() {
+        while let Some(id) = self.next_to_write() {
             self.close_if_lapped(id);
-            return Some(Output::Write(id));
+            if self.fill_stream(id) {
+                return Some(Output::Write(id));
+            }
         }
         if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
             self.life = Life::Stopped;
@@ -327,7 +335,7 @@ impl Server {
 
     fn next_in_round(&mut self) -> Option<ClientId> {
         while let Some(id) = self.room.next_to_write() {
-            if self.clients.get(id).is_some_and(|client| client.connection.can_write(&self.room.log)) {
+            if self.clients.get(id).is_some_and(|client| client.can_write(&self.room.log)) {
                 return Some(id);
             }
         }

@@ -1,5 +1,6 @@
 //! The operator's choices that the server needs. Plain data, checked by `config.rs`.
 
+use crate::base::digest::Digest;
 use crate::limits::{TRUSTED_IPV4_PREFIX_MIN, TRUSTED_IPV6_PREFIX_MIN};
 use crate::users::address_pattern::AddressPattern;
 use crate::users::email::EmailKey;
@@ -40,6 +41,28 @@ pub struct Settings {
     pub door: Door,
     /// The topic of the room at start.
     pub topic: Option<String>,
+    /// The bots; without one there is no `/lines`.
+    pub bots: Vec<Bot>,
+}
+
+/// A program that says or reads lines over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bot {
+    /// Its name in the room: ASCII letters, digits, `-` and `_`.
+    pub name: String,
+    /// What it may do.
+    pub rights: Rights,
+    /// The digest of its token.
+    pub token: Digest,
+}
+
+/// What a bot may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Say lines.
+    pub say: bool,
+    /// Read lines.
+    pub read: bool,
 }
 
 /// Who has a say, and who may come in. `config` parses it; the default has no moderators and admits all.
@@ -113,6 +136,7 @@ impl Default for Settings {
             origins: Vec::new(),
             door: Door::default(),
             topic: None,
+            bots: Vec::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! and not the room.
 
 pub(crate) mod address_pattern;
+pub(crate) mod bots;
 pub(crate) mod email;
 mod emoji;
 pub(crate) mod logins;
@@ -24,6 +25,7 @@ use crate::login_email::{Mail, MailError};
 use crate::settings::Settings;
 use crate::usage::Usage;
 use address_pattern::AddressPattern;
+use bots::{BotId, Bots};
 use email::{Email, EmailKey};
 use logins::{Begun, FlowId, LoginAttempt, Logins};
 use mail_limits::{MailLimits, Wanted};
@@ -48,6 +50,7 @@ pub(crate) struct Users {
     mail_limits: MailLimits,
     rules: Rules,
     reports: Reports,
+    bots: Bots,
     rng: ChaCha20Rng,
     run: String,
 }
@@ -166,13 +169,16 @@ impl Users {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let run = format!("{:016x}", rng.next_u64());
         let mail_rate = settings.mail_budget.map(|budget| Rate::every(budget.every, budget.burst));
+        let mut names = Names::new(&settings.name);
+        settings.bots.iter().for_each(|bot| names.reserve(&bot.name));
         Self {
-            names: Names::new(&settings.name),
+            names,
             sessions: Sessions::default(),
             logins: Logins::new(settings.code_ttl),
             mail_limits: MailLimits::new(mail_rate),
             rules: Rules::new(settings),
             reports: Reports::default(),
+            bots: Bots::new(&settings.bots),
             rng,
             run,
         }
@@ -347,6 +353,7 @@ impl Users {
             Rule::Ban(pattern, ..) => Some(pattern.clone()),
             Rule::Mute(..)
             | Rule::Unmute(_)
+            | Rule::MuteBot(..)
             | Rule::Unban(_)
             | Rule::Invite(_)
             | Rule::Uninvite(_)
@@ -405,6 +412,22 @@ impl Users {
             Silence::Muted(wait) => Some(wait),
             Silence::Slow(_) => None,
         }
+    }
+
+    /// The bots.
+    pub(crate) fn bots(&self) -> &Bots {
+        &self.bots
+    }
+
+    /// See [`Bots::charge`].
+    pub(crate) fn charge_bot(
+        &mut self,
+        now: Moment,
+        bot: BotId,
+        rate: Rate,
+        tokens: u64,
+    ) -> Result<(), Duration> {
+        self.bots.charge(now, bot, rate, tokens)
     }
 
     /// The known user whom a typed name means.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Modules that may use a crate. A module includes its submodules.
-const CRATES: [(&str, &[&str]); 24] = [
+const CRATES: [(&str, &[&str]); 25] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop", "base::expiring_slab"]),
     ("socket2", &["event_loop"]),
@@ -21,6 +21,8 @@ const CRATES: [(&str, &[&str]); 24] = [
     ("listenfd", &["main"]),
     ("httparse", &["http::request", "doctor::http"]),
     ("rustls", &["mail", "config::mail", "doctor::tls"]),
+    // Not `rustls::crypto::ring`, which is its provider.
+    ("ring::digest", &["base::digest"]),
     ("webpki_roots", &["mail::smtp", "doctor::tls"]),
     ("serde", &["message"]),
     ("serde_json", &["message"]),
@@ -32,7 +34,7 @@ const CRATES: [(&str, &[&str]); 24] = [
         &["websocket", "http::assets", "http::site", "room::cursor", "server::client", "doctor::websocket"],
     ),
     ("rand", &["main", "users"]),
-    ("subtle", &["users"]),
+    ("subtle", &["users", "base::digest"]),
     ("precis_profiles", &["users::user_name"]),
     ("unicode_security", &["users::user_name", "base::visible"]),
     ("unicode_properties", &["users::user_name", "base::visible", "mail"]),

@@ -1,5 +1,6 @@
 //! The one table that parses and that `--help` prints.
 
+use super::bots::bots;
 use super::mail::{DOMAIN, FROM, KEY, KEY_FILE, SMTP, SMTP_CA, SMTP_FILE};
 use super::values::{
     Checked, allow, api_base, api_key, deny, domain, level, listen, metrics_address, moderators, networks,
@@ -155,6 +156,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         set: |draft, value| put(&mut draft.config.settings.topic, topic(value).map(Some)),
     },
     Setting {
+        variable: BOTS,
+        default: Words("none; there is no /lines"),
+        meaning: "Bots: entries NAME:RIGHTS:SHA256 as plume --new-bot NAME prints them, separated by commas.",
+        set: |draft, value| put(&mut draft.config.settings.bots, bots(value)),
+    },
+    Setting {
         variable: "PLUME_LOG",
         default: Value("info"),
         meaning: "What is logged on stderr: error, warn, info or debug.",
@@ -235,6 +242,7 @@ Usage: plume [SETTING]...                 serve
        plume --check [SETTING]...         check the settings and say what would run
        plume doctor [SITE] [SETTING]...   check settings, email and the site from outside
        plume health [SITE] [SETTING]...   ask a running server whether it is well: 0 or 1
+       plume --new-bot NAME               print a token for a bot, and its entry for PLUME_BOTS
        plume --help | --man | --version
 
 SETTING is --flag VALUE or --flag=VALUE from the list below. SITE is the address that people open,
@@ -260,6 +268,7 @@ plume \- tiny in\-memory chat server with a web page
 \fBplume \-\-check\fR [\fISETTING\fR]...
 \fBplume doctor\fR [\fISITE\fR] [\fISETTING\fR]... [\fB\-\-wait\fR \fISECONDS\fR] [\fB\-\-mail\-to\fR \fIADDRESS\fR] [\fB\-\-ca\fR \fIFILE\fR]
 \fBplume health\fR [\fISITE\fR] [\fISETTING\fR]...
+\fBplume \-\-new\-bot\fR \fINAME\fR
 \fBplume \-\-help\fR | \fB\-\-man\fR | \fB\-\-version\fR
 .fi
 .SH DESCRIPTION
@@ -276,6 +285,8 @@ A proxy with TLS belongs in front of it; examples for nginx, Caddy and HAProxy a
 \fB\-\-ca\fR trusts the authority in a PEM file instead of the public ones.
 .PP
 \fBhealth\fR asks a running server whether it is well.
+.PP
+\fB\-\-new\-bot\fR prints a token for a bot, and its entry for PLUME_BOTS.
 .SH SETTINGS
 Each is an environment variable and a flag, \fB\-\-flag\fR \fIVALUE\fR or \fB\-\-flag\fR=\fIVALUE\fR; the flag wins.
 An empty value means the default.
@@ -307,6 +318,7 @@ pub(super) const METRICS: &str = "PLUME_METRICS";
 pub(super) const MODERATORS: &str = "PLUME_MODERATORS";
 pub(super) const ALLOW: &str = "PLUME_ALLOW";
 pub(super) const DENY: &str = "PLUME_DENY";
+pub(super) const BOTS: &str = "PLUME_BOTS";
 pub(super) const API_BASE: &str = "MAILGUN_API_BASE";
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// A code by mail that is good for longer than a day is a password.

@@ -1,9 +1,9 @@
 //! Incremental parser of HTTP/1.x request heads, independent of how the bytes are split (RFC 9110, RFC 9112).
 //! Owns the bytes of an unfinished head; never chooses a response (`site.rs` does).
 //!
-//! The only user of httparse. No request to Plume has a body, so a request is its head; one that announces a
-//! body is rejected unread. That rules out request smuggling, where two parsers disagree on where a request
-//! ends.
+//! The only user of httparse. No request to Plume has a body but one to [`LINES`], whose length is one
+//! number; any other that announces a body is rejected unread. That rules out request smuggling, where two
+//! parsers disagree on where a request ends.
 
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX};
 use std::net::Ipv6Addr;
@@ -110,7 +110,7 @@ impl Place {
 /// Why bytes are not an acceptable request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestError {
-    /// Not HTTP/1.x, ambiguous between parsers, or a request with a body.
+    /// Not HTTP/1.x, ambiguous between parsers, or a request with a body where none is expected.
     BadRequest,
     /// The request line is longer than [`REQUEST_LINE_BYTES_MAX`].
     TargetTooLong,
@@ -172,6 +172,25 @@ pub struct Request {
     pub forwarded_for: Option<String>,
     /// The hosts that clients asked proxies for: `X-Forwarded-Host`, all its lines joined.
     pub forwarded_host: Option<String>,
+    /// What else a request to [`LINES`] has; `None` for any other path.
+    pub lines: Option<Box<LinesFields>>,
+}
+
+/// Fields that only requests to [`LINES`] need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinesFields {
+    /// The query of the target, as sent.
+    pub query: String,
+    /// The Authorization field.
+    pub authorization: Option<String>,
+    /// The Accept fields, joined.
+    pub accept: Option<String>,
+    /// The Content-Type field.
+    pub content_type: Option<String>,
+    /// The length of the body; more than a `usize` holds reads as its largest value.
+    pub content_length: Option<usize>,
+    /// Whether the client waits for a 100 before it sends the body (RFC 9110, section 10.1.1).
+    pub expects_continue: bool,
 }
 
 /// The methods that Plume distinguishes.
@@ -181,6 +200,8 @@ pub enum Method {
     Get,
     /// HEAD: like GET, without the content.
     Head,
+    /// POST.
+    Post,
     /// OPTIONS: asks for the methods that a resource has.
     Options,
     /// Any other.
@@ -218,20 +239,26 @@ impl Request {
         };
         let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
         let fields = Fields::collect(parsed.headers);
-        if fields.announce_a_body() {
-            return Err(RequestError::BadRequest);
-        }
         let method = match method {
             "GET" => Method::Get,
             "HEAD" => Method::Head,
+            "POST" => Method::Post,
             "OPTIONS" => Method::Options,
             _ => Method::Other,
         };
-        let (authority, path) = match (method, target) {
+        let (authority, path, query) = match (method, target) {
             // RFC 9112, section 3.2.4: the server itself, and for this method only.
-            (Method::Options, "*") => (None, WHOLE_SERVER),
+            (Method::Options, "*") => (None, WHOLE_SERVER, ""),
             _ => split_target(target).ok_or(RequestError::BadRequest)?,
         };
+        let content_length = fields.body_length()?;
+        if content_length.is_some_and(|length| length > 0) && path != LINES {
+            return Err(RequestError::BadRequest);
+        }
+        let lines = (path == LINES).then(|| {
+            let lines = LinesFields { query: query.to_owned(), content_length, ..LinesFields::default() };
+            Box::new(lines.collect(parsed.headers, version))
+        });
         let host = match (&fields.host, version) {
             (Some(host), _) => Some(Authority::parse(host).ok_or(RequestError::BadRequest)?),
             (None, Version::Http10) => None,
@@ -257,6 +284,7 @@ impl Request {
             origin: fields.origin,
             if_none_match: fields.if_none_match,
             accepts_gzip: fields.accept_encoding.is_some_and(|list| prefers_gzip(&list)),
+            lines,
         })
     }
 }
@@ -298,20 +326,53 @@ impl Fields {
                 "sec-websocket-key" => &mut fields.websocket_key,
                 _ => continue,
             };
-            // All values compared with these are ASCII, so replacing invalid UTF-8 with U+FFFD cannot create
-            // a match.
-            let value = String::from_utf8_lossy(header.value);
-            match field {
-                Some(joined) => joined.extend([", ", &value]),
-                None => *field = Some(value.into_owned()),
-            }
+            join(field, header.value);
         }
         fields
     }
 
-    /// Whether a body may follow. The only length accepted is a plain `0`.
-    fn announce_a_body(&self) -> bool {
-        self.transfer_encoding.is_some() || self.content_length.as_deref().is_some_and(|length| length != "0")
+    /// How long a body the request announces. A length is accepted in the one spelling that all parsers read
+    /// alike: digits without a zero in front.
+    fn body_length(&self) -> Result<Option<usize>, RequestError> {
+        if self.transfer_encoding.is_some() {
+            return Err(RequestError::BadRequest);
+        }
+        let Some(length) = self.content_length.as_deref() else { return Ok(None) };
+        let is_number = length.bytes().all(|byte| byte.is_ascii_digit()) && !length.is_empty();
+        if !is_number || length.starts_with('0') && length != "0" {
+            return Err(RequestError::BadRequest);
+        }
+        Ok(Some(length.parse().unwrap_or(usize::MAX)))
+    }
+}
+
+impl LinesFields {
+    fn collect(mut self, headers: &[httparse::Header<'_>], version: Version) -> Self {
+        let mut expect = None;
+        for header in headers {
+            let field = match header.name.to_ascii_lowercase().as_str() {
+                "authorization" => &mut self.authorization,
+                "accept" => &mut self.accept,
+                "content-type" => &mut self.content_type,
+                "expect" => &mut expect,
+                _ => continue,
+            };
+            join(field, header.value);
+        }
+        // RFC 9110, section 10.1.1: HTTP/1.0 does not know of it.
+        self.expects_continue =
+            version == Version::Http11 && expect.is_some_and(|expect| has_token(&expect, "100-continue"));
+        self
+    }
+}
+
+/// Adds a line of a field to those before it. All values compared with the result are ASCII, so replacing
+/// invalid UTF-8 with U+FFFD cannot create a match.
+fn join(field: &mut Option<String>, value: &[u8]) {
+    let value = String::from_utf8_lossy(value);
+    match field {
+        Some(joined) => joined.extend([", ", &value]),
+        None => *field = Some(value.into_owned()),
     }
 }
 
@@ -333,7 +394,7 @@ fn prefers_gzip(list: &str) -> bool {
 }
 
 /// A weight such as `q=0.5` (RFC 9110, section 12.4.2), in thousandths.
-fn thousandths(weight: &str) -> Option<u16> {
+pub(super) fn thousandths(weight: &str) -> Option<u16> {
     let (name, value) = weight.split_once('=')?;
     let (whole, part) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
     let is_weight = name.trim().eq_ignore_ascii_case("q")
@@ -344,9 +405,8 @@ fn thousandths(weight: &str) -> Option<u16> {
     thousandths.filter(|_| is_weight)
 }
 
-/// Splits a target in origin form or absolute form (RFC 9112, section 3.2) into authority and path; the query
-/// is dropped.
-fn split_target(target: &str) -> Option<(Option<Authority>, &str)> {
+/// Splits a target in origin form or absolute form (RFC 9112, section 3.2) into authority, path and query.
+fn split_target(target: &str) -> Option<(Option<Authority>, &str, &str)> {
     // A target has no fragment, and browsers percent-encode all characters outside ASCII.
     if !target.is_ascii() || target.contains('#') {
         return None;
@@ -361,8 +421,8 @@ fn split_target(target: &str) -> Option<(Option<Authority>, &str)> {
         let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         (Some(Authority::parse(authority)?), rest)
     };
-    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
-    Some((authority, if path.is_empty() { "/" } else { path }))
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    Some((authority, if path.is_empty() { "/" } else { path }, query))
 }
 
 /// A host and an optional port (RFC 3986, section 3.2), without userinfo.
@@ -426,6 +486,8 @@ fn is_registered_name(host: &str) -> bool {
 
 /// [`Request::path`] of a request about the server as a whole; no other path is like it.
 pub const WHOLE_SERVER: &str = "*";
+/// The path where bots say and read lines.
+pub const LINES: &str = "/lines";
 
 #[cfg(test)]
 mod tests;

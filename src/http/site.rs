@@ -3,7 +3,7 @@
 
 use crate::http::assets::{Asset, Assets};
 use crate::http::request::{Authority, Method, Request, RequestError, Upgrade, Version, WHOLE_SERVER};
-use crate::limits::RETRY_FULL_SECONDS;
+use crate::limits::{RETRY_FULL_SECONDS, RETRY_RESTART_SECONDS};
 use data_encoding::BASE64;
 use tungstenite::Bytes;
 use tungstenite::handshake::derive_accept_key;
@@ -84,10 +84,10 @@ impl Site {
             ("/healthz" | WHOLE_SERVER, method) => no_content(method, request, READABLE, out),
             (path, method) => match (self.assets.find(path), method) {
                 (Some(asset), Method::Get | Method::Head) => send(asset, request, out),
-                (Some(_), Method::Options | Method::Other) => no_content(method, request, READABLE, out),
-                (None, Method::Get | Method::Head | Method::Options | Method::Other) => {
-                    Response::begin(Status::NotFound, out).text("Not found\n", Some(request))
+                (Some(_), Method::Post | Method::Options | Method::Other) => {
+                    no_content(method, request, READABLE, out)
                 }
+                (None, _) => Response::begin(Status::NotFound, out).text("Not found\n", Some(request)),
             },
         }
     }
@@ -126,7 +126,7 @@ impl Site {
 
     /// Whether the request's origin, if it has one, may connect. Browsers let any page open a WebSocket to
     /// any server, so the server has to check the origin (RFC 6455, section 10.2).
-    fn admits(&self, request: &Request, peer: Peer) -> bool {
+    pub(crate) fn admits(&self, request: &Request, peer: Peer) -> bool {
         request.origin.as_ref().is_none_or(|origin| {
             let origin = origin.to_ascii_lowercase();
             request.host.as_ref().is_some_and(|host| is_own(&origin, host))
@@ -200,7 +200,7 @@ fn names_tag(tags: &str, etag: &str) -> bool {
 
 /// Answers a method that gets no content: OPTIONS with the methods that are allowed (RFC 9110, section
 /// 9.3.7), as some health checks use it, and others with the same as an error.
-fn no_content(method: Method, request: &Request, allow: &str, out: &mut Vec<u8>) -> Answer {
+pub(super) fn no_content(method: Method, request: &Request, allow: &str, out: &mut Vec<u8>) -> Answer {
     if method == Method::Options {
         return Response::begin(Status::NoContent, out).field("Allow", allow).end(None, Some(request));
     }
@@ -214,14 +214,16 @@ fn no_content(method: Method, request: &Request, allow: &str, out: &mut Vec<u8>)
 pub enum Refusal {
     /// 400: see [`RequestError::BadRequest`].
     BadRequest,
-    /// 408: the request head was not complete in time.
+    /// 408: the request, or its head, was not complete in time.
     Timeout,
     /// 414: see [`RequestError::TargetTooLong`].
     TargetTooLong,
     /// 431: see [`RequestError::HeadTooLarge`].
     HeadTooLarge,
-    /// 503: the connection limit is reached.
+    /// 503: the connection limit is reached, or there is no memory for the request.
     Full,
+    /// 503: the server restarts before the request is complete.
+    Restarting,
 }
 
 impl Refusal {
@@ -237,6 +239,7 @@ impl Refusal {
         let mut response = Response::begin(status, out);
         match self {
             Self::Full => response = response.field("Retry-After", &RETRY_FULL_SECONDS.to_string()),
+            Self::Restarting => response = response.field("Retry-After", &RETRY_RESTART_SECONDS.to_string()),
             Self::BadRequest | Self::Timeout | Self::TargetTooLong | Self::HeadTooLarge => {}
         }
         response.text(text, None);
@@ -249,6 +252,7 @@ impl Refusal {
             Self::TargetTooLong => (Status::UriTooLong, "Request line too long\n"),
             Self::HeadTooLarge => (Status::FieldsTooLarge, "Request head too large\n"),
             Self::Full => (Status::ServiceUnavailable, "Server full. Try again soon\n"),
+            Self::Restarting => (Status::ServiceUnavailable, "The server restarts. Try again soon\n"),
         }
     }
 }
@@ -341,26 +345,32 @@ impl<'o> Response<'o> {
 }
 
 /// The status codes that Plume sends (RFC 9110, section 15; RFC 6585, section 5).
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub(super) enum Status {
     SwitchingProtocols = 101,
     Ok = 200,
+    Created = 201,
     NoContent = 204,
     NotModified = 304,
     BadRequest = 400,
+    Unauthorized = 401,
     Forbidden = 403,
     NotFound = 404,
     MethodNotAllowed = 405,
     RequestTimeout = 408,
+    LengthRequired = 411,
+    ContentTooLarge = 413,
     UriTooLong = 414,
+    UnprocessableContent = 422,
     UpgradeRequired = 426,
+    TooManyRequests = 429,
     FieldsTooLarge = 431,
     ServiceUnavailable = 503,
 }
 
 impl Status {
-    const fn code(self) -> u16 {
+    pub(super) const fn code(self) -> u16 {
         self as u16
     }
 
@@ -368,15 +378,21 @@ impl Status {
         match self {
             Self::SwitchingProtocols => "Switching Protocols",
             Self::Ok => "OK",
+            Self::Created => "Created",
             Self::NoContent => "No Content",
             Self::NotModified => "Not Modified",
             Self::BadRequest => "Bad Request",
+            Self::Unauthorized => "Unauthorized",
             Self::Forbidden => "Forbidden",
             Self::NotFound => "Not Found",
             Self::MethodNotAllowed => "Method Not Allowed",
             Self::RequestTimeout => "Request Timeout",
+            Self::LengthRequired => "Length Required",
+            Self::ContentTooLarge => "Content Too Large",
             Self::UriTooLong => "URI Too Long",
+            Self::UnprocessableContent => "Unprocessable Content",
             Self::UpgradeRequired => "Upgrade Required",
+            Self::TooManyRequests => "Too Many Requests",
             Self::FieldsTooLarge => "Request Header Fields Too Large",
             Self::ServiceUnavailable => "Service Unavailable",
         }

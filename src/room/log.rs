@@ -204,6 +204,11 @@ impl Ring {
         Some(Found { id: self.oldest_id + place as u64, start, end, mark, bytes })
     }
 
+    /// The frame that begins at a position, if one does.
+    pub(crate) fn frame_at(&self, start: Position) -> Option<Found<'_>> {
+        self.found(self.starts.binary_search(&start).ok()?)
+    }
+
     /// Position after the frame `id`; `None` if frames after it have been overwritten.
     pub(crate) fn after(&self, id: u64) -> Option<Position> {
         let skipped = id.saturating_add(1).checked_sub(self.oldest_id)?;

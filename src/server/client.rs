@@ -1,16 +1,17 @@
 //! One client, from its first byte to its last: one enum for its state, and one function that changes it.
 //!
 //! ```text
-//!             Upgrade           Join
-//!   Http ---------------> Guest -----> Member
-//!     \                     |            |
-//!      \------- Close ------+--- Close --+-----> Closing
+//!                     Upgrade           Join
+//!   Streaming <---> Http -----> Guest -----> Member
+//!       |            |            |            |
+//!       +--- Close --+--- Close --+--- Close --+-----> Closing
 //! ```
 //! A client turns bytes into [`Event`]s and computes its own deadlines. It never touches users, the room's
 //! presence or other clients: what an event means is for the server.
 
 use super::client_addresses::{AddressId, Origin};
 use super::connection::{Clock, Connection};
+use super::line_stream::{LineStream, Progress};
 use super::unfinished::Share;
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
@@ -19,11 +20,13 @@ use crate::http::request::{HeadReader, Request};
 use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::limits::{
-    CLOSE_TIMEOUT, DRAIN_TIMEOUT, FIRST_BYTE_TIMEOUT, GUEST_MESSAGE_BYTES_MAX, GUEST_TIMEOUT, HEAD_TIMEOUT,
-    KEEP_ALIVE, MEMBER_MESSAGE_BYTES_MAX, PROGRESS_TIMEOUT, RESTART_CLOSE_TIMEOUT,
+    BODY_TIMEOUT, CLOSE_TIMEOUT, DRAIN_TIMEOUT, FIRST_BYTE_TIMEOUT, GUEST_MESSAGE_BYTES_MAX, GUEST_TIMEOUT,
+    HEAD_TIMEOUT, KEEP_ALIVE, MEMBER_MESSAGE_BYTES_MAX, PROGRESS_TIMEOUT, RESTART_CLOSE_TIMEOUT,
+    STREAM_BATCH_BYTES,
 };
 use crate::room::cursor::Torn;
 use crate::room::log::{Position, Ring};
+use crate::users::bots::BotId;
 use crate::users::logins::FlowId;
 use crate::users::names::UserId;
 use crate::users::sessions::SessionId;
@@ -50,6 +53,8 @@ pub(crate) struct Client {
 pub(crate) enum State {
     /// Sends HTTP requests.
     Http(Box<Http>),
+    /// Is sent lines over HTTP, in answer to a request.
+    Streaming(Box<Streaming>),
     /// A WebSocket before its login.
     Guest(Box<Guest>),
     /// A WebSocket that reads the room and may talk.
@@ -62,8 +67,29 @@ pub(crate) enum State {
 pub(crate) struct Http {
     pub(crate) origin: Origin,
     head: HeadReader,
+    /// The body that is being received. Boxed, for few requests have one.
+    body: Option<Box<PendingBody>>,
     waits_for: WaitsFor,
     until: Moment,
+}
+
+/// The body of a line that a bot says, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct PendingBody {
+    pub(crate) bot: BotId,
+    pub(crate) request: Box<Request>,
+    /// How long it will be.
+    length: usize,
+    bytes: Vec<u8>,
+}
+
+/// A client that is sent lines.
+#[derive(Debug)]
+pub(crate) struct Streaming {
+    http: Box<Http>,
+    stream: LineStream,
+    /// Whether requests may follow.
+    keep_alive: bool,
 }
 
 /// What is overdue when an HTTP client sends nothing.
@@ -71,6 +97,7 @@ pub(crate) struct Http {
 enum WaitsFor {
     FirstByte,
     Head,
+    Body,
     NextRequest,
 }
 
@@ -134,6 +161,15 @@ pub(crate) enum Transition {
     Upgrade {
         until: Moment,
     },
+    /// The answer to a request is a stream of lines.
+    Stream {
+        stream: LineStream,
+        keep_alive: bool,
+    },
+    /// The stream has ended; the next request has this long to come.
+    EndStream {
+        until: Moment,
+    },
     /// The guest has logged in.
     Join(Membership),
     Close {
@@ -146,6 +182,8 @@ pub(crate) enum Transition {
 #[derive(Debug)]
 pub(crate) enum Event {
     Request(Box<Request>),
+    /// The whole body of a line that a bot says.
+    Body(Box<PendingBody>),
     /// The bytes are not a request.
     BadRequest(Refusal),
     /// A whole message, not checked to be UTF-8.
@@ -157,10 +195,12 @@ pub(crate) enum Event {
 /// A deadline of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// The first byte, the rest of a head, or the next request is overdue.
+    /// The first byte, the rest of a head or of a body, or the next request is overdue.
     Request,
     /// Time to send a ping.
     Ping,
+    /// Time to show a reader of lines that the connection is alive.
+    EmptyLine,
     /// The peer has been silent for too long.
     Silence,
     /// Time to try whether a full socket takes a few bytes.
@@ -204,20 +244,39 @@ impl State {
                 mails: 0,
                 throttle: SharedThrottle::default(),
             })),
+            (Self::Http(http), Transition::Stream { stream, keep_alive }) => {
+                Self::Streaming(Box::new(Streaming { http, stream, keep_alive }))
+            }
+            (Self::Streaming(streaming), Transition::EndStream { until }) => {
+                Self::Http(Box::new(Http { until, waits_for: WaitsFor::NextRequest, ..*streaming.http }))
+            }
             (Self::Guest(guest), Transition::Join(membership)) => {
                 Self::Member(Member { decoder: guest.decoder, membership })
             }
-            (Self::Http(_), Transition::Close { reason, now }) => Self::closing(reason, now, Former::Http),
+            (Self::Http(_) | Self::Streaming(_), Transition::Close { reason, now }) => {
+                Self::closing(reason, now, Former::Http)
+            }
             (Self::Guest(_), Transition::Close { reason, now }) => Self::closing(reason, now, Former::Guest),
             (Self::Member(member), Transition::Close { reason, now }) => {
                 ended = Some(member.membership);
                 Self::closing(reason, now, Former::Member)
             }
             // Closing is final; the first reason stays.
-            (state @ Self::Closing(_), Transition::Upgrade { .. } | Transition::Join(_) | Transition::Close { .. })
-            // Only a request upgrades, and only a guest logs in.
-            | (state @ (Self::Guest(_) | Self::Member(_)), Transition::Upgrade { .. })
-            | (state @ (Self::Http(_) | Self::Member(_)), Transition::Join(_)) => state,
+            (
+                state @ Self::Closing(_),
+                Transition::Upgrade { .. }
+                | Transition::Stream { .. }
+                | Transition::EndStream { .. }
+                | Transition::Join(_)
+                | Transition::Close { .. },
+            )
+            // Only a request upgrades or is answered by a stream, and only a guest logs in.
+            | (
+                state @ (Self::Streaming(_) | Self::Guest(_) | Self::Member(_)),
+                Transition::Upgrade { .. } | Transition::Stream { .. },
+            )
+            | (state @ (Self::Http(_) | Self::Guest(_) | Self::Member(_)), Transition::EndStream { .. })
+            | (state @ (Self::Http(_) | Self::Streaming(_) | Self::Member(_)), Transition::Join(_)) => state,
         };
         ended
     }
@@ -233,7 +292,7 @@ impl State {
     /// What the client is, or was before it began to close.
     pub(crate) const fn former(&self) -> Former {
         match self {
-            Self::Http(_) => Former::Http,
+            Self::Http(_) | Self::Streaming(_) => Former::Http,
             Self::Guest(_) => Former::Guest,
             Self::Member(_) => Former::Member,
             Self::Closing(closing) => closing.former,
@@ -244,7 +303,8 @@ impl State {
 impl Client {
     pub(crate) fn new(id: ClientId, now: Moment, origin: Origin, address: Option<AddressId>) -> Self {
         let until = now.after(FIRST_BYTE_TIMEOUT);
-        let http = Http { origin, head: HeadReader::default(), waits_for: WaitsFor::FirstByte, until };
+        let head = HeadReader::default();
+        let http = Http { origin, head, body: None, waits_for: WaitsFor::FirstByte, until };
         Self {
             id,
             state: State::Http(Box::new(http)),
@@ -259,14 +319,14 @@ impl Client {
     pub(crate) fn guest(&mut self) -> Option<&mut Guest> {
         match &mut self.state {
             State::Guest(guest) => Some(guest),
-            State::Http(_) | State::Member(_) | State::Closing(_) => None,
+            State::Http(_) | State::Streaming(_) | State::Member(_) | State::Closing(_) => None,
         }
     }
 
     pub(crate) fn membership(&self) -> Option<Membership> {
         match &self.state {
             State::Member(member) => Some(member.membership),
-            State::Http(_) | State::Guest(_) | State::Closing(_) => None,
+            State::Http(_) | State::Streaming(_) | State::Guest(_) | State::Closing(_) => None,
         }
     }
 
@@ -274,8 +334,77 @@ impl Client {
     pub(crate) const fn is_websocket(&self) -> bool {
         match self.state {
             State::Guest(_) | State::Member(_) => true,
-            State::Http(_) | State::Closing(_) => false,
+            State::Http(_) | State::Streaming(_) | State::Closing(_) => false,
         }
+    }
+
+    /// Whether it is sent lines over HTTP.
+    pub(crate) const fn is_streaming(&self) -> bool {
+        matches!(self.state, State::Streaming(_))
+    }
+
+    /// Waits for a body, of which nothing has come yet.
+    pub(crate) fn await_body(&mut self, now: Moment, body: PendingBody) {
+        if let State::Http(http) = &mut self.state {
+            (http.waits_for, http.until) = (WaitsFor::Body, now.after(BODY_TIMEOUT));
+            http.body = Some(Box::new(body));
+        }
+    }
+
+    /// Begins to send lines, behind what is queued already.
+    pub(crate) fn begin_stream(&mut self, stream: LineStream, keep_alive: bool) {
+        self.state.change(Transition::Stream { stream, keep_alive });
+    }
+
+    /// Makes a stream that follows the room end there.
+    pub(crate) fn end_stream_at(&mut self, end: Position) {
+        if let State::Streaming(streaming) = &mut self.state {
+            streaming.stream.stop.get_or_insert(end);
+        }
+    }
+
+    /// Goes on to the next request, behind a stream whose end is queued. False: none may follow.
+    pub(crate) fn end_stream(&mut self, now: Moment) -> bool {
+        let keep_alive = matches!(&self.state, State::Streaming(streaming) if streaming.keep_alive);
+        if keep_alive {
+            self.state.change(Transition::EndStream { until: now.after(KEEP_ALIVE) });
+        }
+        keep_alive
+    }
+
+    /// Whether lines should be queued: there are some, and the socket has taken nearly all before them.
+    pub(crate) fn wants_lines(&self, log: &Ring) -> bool {
+        match &self.state {
+            State::Streaming(streaming) => {
+                self.connection.may_write()
+                    && self.connection.outbox.private_bytes() < STREAM_BATCH_BYTES
+                    && streaming.stream.is_due(log)
+            }
+            State::Http(_) | State::Guest(_) | State::Member(_) | State::Closing(_) => false,
+        }
+    }
+
+    /// Queues the next lines of a stream.
+    pub(crate) fn fill_stream(&mut self, now: Moment, log: &Ring) -> Progress {
+        let State::Streaming(streaming) = &mut self.state else { return Progress::GoesOn };
+        let mut bytes = Vec::new();
+        let progress = streaming.stream.fill(now, log, &mut bytes);
+        self.connection.outbox.push(&bytes, log);
+        progress
+    }
+
+    /// Queues an empty line for a reader of lines.
+    pub(crate) fn queue_empty_line(&mut self, now: Moment, log: &Ring) {
+        if let State::Streaming(streaming) = &mut self.state {
+            let mut bytes = Vec::new();
+            streaming.stream.write_empty_line(now, &mut bytes);
+            self.connection.outbox.push(&bytes, log);
+        }
+    }
+
+    /// Whether there is something to write that the socket may take.
+    pub(crate) fn can_write(&self, log: &Ring) -> bool {
+        self.connection.may_write() && self.connection.outbox.has_unsent(log) || self.wants_lines(log)
     }
 
     /// Answers a request with the server's half of the opening handshake: from here on the peer speaks
@@ -328,7 +457,8 @@ impl Client {
             State::Http(http) => http.receive(now, bytes),
             State::Guest(_) => self.receive_frames(now, bytes, GUEST_MESSAGE_BYTES_MAX, codec, log),
             State::Member(_) => self.receive_frames(now, bytes, MEMBER_MESSAGE_BYTES_MAX, codec, log),
-            State::Closing(_) => (bytes.len(), None),
+            // No request follows one that follows the room.
+            State::Streaming(_) | State::Closing(_) => (bytes.len(), None),
         }
     }
 
@@ -345,7 +475,7 @@ impl Client {
             let decoder = match &mut self.state {
                 State::Guest(guest) => &mut guest.decoder,
                 State::Member(member) => &mut member.decoder,
-                State::Http(_) | State::Closing(_) => return (bytes.len(), None),
+                State::Http(_) | State::Streaming(_) | State::Closing(_) => return (bytes.len(), None),
             };
             let (taken, event) = decoder.decode(codec, &bytes[used..], message_bytes_max);
             used += taken;
@@ -370,10 +500,15 @@ impl Client {
         (used, None)
     }
 
-    /// Whether received bytes may be used now: not during a pause, and not while the peer leaves many replies
-    /// unread. A closing client's input is discarded at once.
+    /// Whether received bytes may be used now: not during a pause, not while the peer leaves many replies
+    /// unread, and no request before the answer to the last one has ended. The input of a closing client, and
+    /// of one that follows the room, is discarded at once.
     pub(crate) fn may_use_input(&self) -> bool {
-        self.is_closing() || self.connection.may_use_input()
+        match &self.state {
+            State::Closing(_) => true,
+            State::Streaming(streaming) => streaming.stream.is_follow,
+            State::Http(_) | State::Guest(_) | State::Member(_) => self.connection.may_use_input(),
+        }
     }
 
     /// Whether the shell should read the socket.
@@ -389,16 +524,17 @@ impl Client {
     pub(crate) const fn close_reason(&self) -> Option<CloseReason> {
         match &self.state {
             State::Closing(closing) => Some(closing.reason),
-            State::Http(_) | State::Guest(_) | State::Member(_) => None,
+            State::Http(_) | State::Streaming(_) | State::Guest(_) | State::Member(_) => None,
         }
     }
 
-    /// Bytes of an unfinished message that have arrived.
+    /// Bytes of an unfinished message or body that have arrived.
     pub(crate) fn unfinished_bytes(&self) -> usize {
         let bytes = match &self.state {
             State::Guest(guest) => guest.decoder.unfinished_bytes(),
             State::Member(member) => member.decoder.unfinished_bytes(),
-            State::Http(_) | State::Closing(_) => None,
+            State::Http(http) => http.body.as_ref().map(|body| body.bytes.len()),
+            State::Streaming(_) | State::Closing(_) => None,
         };
         bytes.unwrap_or(0)
     }
@@ -424,12 +560,15 @@ impl Client {
     fn extend_by_progress(&mut self, now: Moment) {
         let close_timeout = if self.connection.is_full() { PROGRESS_TIMEOUT } else { CLOSE_TIMEOUT };
         let (until, wait) = match &mut self.state {
+            // A body has to come in time, whatever the peer takes meanwhile.
+            State::Http(http) if http.waits_for == WaitsFor::Body => return,
             State::Http(http) => (&mut http.until, http.waits_for.timeout()),
             State::Closing(Closing { until, drain: Drain::CloseHandshake, .. }) => (until, close_timeout),
             State::Closing(Closing { until, drain: Drain::Discard, .. }) => (until, KEEP_ALIVE),
-            State::Guest(_) | State::Member(_) | State::Closing(Closing { drain: Drain::Ended, .. }) => {
-                return;
-            }
+            State::Streaming(_)
+            | State::Guest(_)
+            | State::Member(_)
+            | State::Closing(Closing { drain: Drain::Ended, .. }) => return,
         };
         *until = now.after(wait).max(*until);
     }
@@ -448,6 +587,9 @@ impl Client {
         let is_exhausted = self.connection.peer_ended && !self.connection.has_kept();
         match &mut self.state {
             State::Http(_) if is_exhausted => Step::Close(CloseReason::HttpDone),
+            State::Streaming(streaming) if is_exhausted && streaming.stream.is_follow => {
+                Step::Remove(CloseReason::PeerGone)
+            }
             State::Guest(_) | State::Member(_) if is_exhausted => Step::Remove(CloseReason::PeerGone),
             State::Closing(closing) => {
                 let end_writing = closing.drain != Drain::Ended && !self.connection.outbox.has_unsent(log);
@@ -464,16 +606,23 @@ impl Client {
                 let is_over = closing.drain == Drain::Ended && self.connection.peer_ended;
                 if is_over { Step::Remove(closing.reason) } else { Step::Rest { end_writing } }
             }
-            State::Http(_) | State::Guest(_) | State::Member(_) => Step::Rest { end_writing: false },
+            State::Http(_) | State::Streaming(_) | State::Guest(_) | State::Member(_) => {
+                Step::Rest { end_writing: false }
+            }
         }
     }
 
     /// All deadlines that are set. No peer is judged before `judge_from`.
-    fn timers(&self, clock: Clock) -> [(Timer, Option<Moment>); 8] {
+    fn timers(&self, clock: Clock) -> [(Timer, Option<Moment>); 9] {
         let is_read = !self.is_held_back();
-        let (mut request, mut closing, mut guest, mut is_open) = (None, None, None, false);
+        let (mut request, mut closing, mut guest, mut empty_line, mut is_open) =
+            (None, None, None, None, false);
         match &self.state {
             State::Http(http) => request = is_read.then_some(http.until),
+            State::Streaming(streaming) => {
+                let is_silent = streaming.stream.is_follow && !self.connection.outbox.has_private();
+                empty_line = is_silent.then(|| streaming.stream.queued.after(clock.ping_after));
+            }
             State::Guest(state) => (guest, is_open) = (Some(state.until), is_read),
             State::Member(_) => is_open = is_read,
             State::Closing(state) => closing = Some(state.until),
@@ -483,6 +632,7 @@ impl Client {
         [
             (Timer::Request, request.map(judged)),
             (Timer::Ping, is_open.then(|| connection.next_ping(clock.ping_after))),
+            (Timer::EmptyLine, empty_line),
             (Timer::Silence, is_open.then(|| judged(connection.silent_until()))),
             (Timer::Probe, connection.next_probe()),
             (Timer::Progress, connection.full_since().map(|since| judged(since.after(PROGRESS_TIMEOUT)))),
@@ -503,14 +653,27 @@ impl Client {
         timers.find_map(|(timer, moment)| moment.is_some_and(|moment| moment <= now).then_some(timer))
     }
 
-    /// Whether the head of a request has begun and not ended.
-    pub(crate) fn is_in_head(&self) -> bool {
-        matches!(&self.state, State::Http(http) if http.waits_for == WaitsFor::Head)
+    /// Whether a request has begun and not ended.
+    pub(crate) fn is_in_request(&self) -> bool {
+        matches!(&self.state, State::Http(http) if matches!(http.waits_for, WaitsFor::Head | WaitsFor::Body))
+    }
+
+    /// Whether the head of a request has ended, and its body has not.
+    pub(crate) fn is_in_body(&self) -> bool {
+        matches!(&self.state, State::Http(http) if http.waits_for == WaitsFor::Body)
     }
 }
 
 impl Http {
     fn receive(&mut self, now: Moment, bytes: &[u8]) -> (usize, Option<Event>) {
+        if let Some(body) = &mut self.body {
+            let used = body.receive(bytes);
+            let body = self.body.take_if(|body| body.is_whole());
+            if body.is_some() {
+                (self.waits_for, self.until) = (WaitsFor::NextRequest, now.after(KEEP_ALIVE));
+            }
+            return (used, body.map(Event::Body));
+        }
         let (used, head) = self.head.read(bytes);
         match head {
             Some(Ok(request)) => {
@@ -528,11 +691,34 @@ impl Http {
     }
 }
 
+impl PendingBody {
+    pub(crate) fn new(bot: BotId, length: usize, request: Box<Request>) -> Self {
+        Self { bot, request, length, bytes: Vec::new() }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.bytes.len() >= self.length
+    }
+
+    /// Takes what belongs to the body. Returns how many bytes that is.
+    fn receive(&mut self, bytes: &[u8]) -> usize {
+        let missing = self.length.saturating_sub(self.bytes.len());
+        let own = bytes.get(..missing).unwrap_or(bytes);
+        self.bytes.extend_from_slice(own);
+        own.len()
+    }
+}
+
 impl WaitsFor {
     const fn timeout(self) -> Duration {
         match self {
             Self::FirstByte => FIRST_BYTE_TIMEOUT,
             Self::Head => HEAD_TIMEOUT,
+            Self::Body => BODY_TIMEOUT,
             Self::NextRequest => KEEP_ALIVE,
         }
     }
@@ -551,61 +737,96 @@ impl From<Fault> for CloseReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::lines::{Form, Framing};
 
     fn membership() -> Membership {
         let (session, user) = (SessionId::made_up(1), UserId::made_up(2));
         Membership { session, user, start: Position::default() }
     }
 
-    fn state(former: Former) -> State {
-        let origin = Origin::Local;
-        let mut state = Client::new(ClientId::new(0, 0), Moment::from_ms(0), origin, None).state;
-        if former != Former::Http {
-            state.change(Transition::Upgrade { until: Moment::from_ms(9) });
-        }
-        if former == Former::Member {
-            state.change(Transition::Join(membership()));
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Kind {
+        Http,
+        Streaming,
+        Guest,
+        Member,
+        Closing,
+    }
+
+    fn stream() -> Transition {
+        let stream = LineStream {
+            form: Form::Json,
+            framing: Framing::Chunked,
+            cursor: Position::default(),
+            stop: None,
+            left: 0,
+            has_gap: false,
+            is_follow: true,
+            queued: Moment::from_ms(0),
+        };
+        Transition::Stream { stream, keep_alive: true }
+    }
+
+    fn upgrade() -> Transition {
+        Transition::Upgrade { until: Moment::from_ms(9) }
+    }
+
+    fn close(reason: CloseReason) -> Transition {
+        Transition::Close { reason, now: Moment::from_ms(5) }
+    }
+
+    fn state(kind: Kind) -> State {
+        let mut state = Client::new(ClientId::new(0, 0), Moment::from_ms(0), Origin::Local, None).state;
+        match kind {
+            Kind::Http => {}
+            Kind::Streaming => drop(state.change(stream())),
+            Kind::Guest => drop(state.change(upgrade())),
+            Kind::Member => {
+                state.change(upgrade());
+                state.change(Transition::Join(membership()));
+            }
+            Kind::Closing => drop(state.change(close(CloseReason::Left))),
         }
         state
     }
 
-    /// Every state, every transition: the state after it, and whether a membership ends.
-    #[test]
-    fn a_client_goes_from_http_to_guest_to_member_and_closes_once() {
-        let name = |state: &State| match state {
-            State::Http(_) => "http",
-            State::Guest(_) => "guest",
-            State::Member(_) => "member",
-            State::Closing(_) => "closing",
-        };
-        let close = |reason| Transition::Close { reason, now: Moment::from_ms(5) };
-        let rows = [
-            (Former::Http, ["guest", "http", "closing"], false),
-            (Former::Guest, ["guest", "member", "closing"], false),
-            (Former::Member, ["member", "member", "closing"], true),
-        ];
-        for (former, [upgraded, joined, closed], was_member) in rows {
-            let after = |transition| {
-                let mut state = state(former);
-                let ended = state.change(transition);
-                (name(&state), ended.is_some())
-            };
-            assert_eq!(
-                after(Transition::Upgrade { until: Moment::from_ms(9) }),
-                (upgraded, false),
-                "{former:?}"
-            );
-            assert_eq!(after(Transition::Join(membership())), (joined, false), "{former:?}");
-            assert_eq!(after(close(CloseReason::Left)), (closed, was_member), "{former:?}");
+    fn kind(state: &State) -> Kind {
+        match state {
+            State::Http(_) => Kind::Http,
+            State::Streaming(_) => Kind::Streaming,
+            State::Guest(_) => Kind::Guest,
+            State::Member(_) => Kind::Member,
+            State::Closing(_) => Kind::Closing,
+        }
+    }
 
-            let mut closing = state(former);
-            closing.change(close(CloseReason::Left));
-            assert_eq!(closing.former(), former);
-            for again in [
-                Transition::Upgrade { until: Moment::from_ms(9) },
-                Transition::Join(membership()),
-                close(CloseReason::Silent),
-            ] {
+    /// Every state, every transition: the state after it, whether a membership ends, and what a closing
+    /// client was.
+    #[test]
+    fn a_client_goes_from_http_to_streams_and_back_or_to_guest_and_member_and_closes_once() {
+        use Kind::{Closing, Guest, Http, Member, Streaming};
+        let rows = [
+            // From: Upgrade, Stream, EndStream, Join.
+            (Http, [Guest, Streaming, Http, Http], Former::Http),
+            (Streaming, [Streaming, Streaming, Http, Streaming], Former::Http),
+            (Guest, [Guest, Guest, Guest, Member], Former::Guest),
+            (Member, [Member, Member, Member, Member], Former::Member),
+            (Closing, [Closing, Closing, Closing, Closing], Former::Http),
+        ];
+        for (from, expected, former) in rows {
+            let transitions = || {
+                let until = Moment::from_ms(9);
+                [upgrade(), stream(), Transition::EndStream { until }, Transition::Join(membership())]
+            };
+            for (transition, expected) in transitions().into_iter().zip(expected) {
+                let (mut state, row) = (state(from), format!("{from:?} {transition:?}"));
+                assert!(state.change(transition).is_none(), "{row}");
+                assert_eq!(kind(&state), expected, "{row}");
+            }
+            let mut closing = state(from);
+            assert_eq!(closing.change(close(CloseReason::Left)).is_some(), from == Member, "{from:?}");
+            assert_eq!(closing.former(), former, "{from:?}");
+            for again in transitions().into_iter().chain([close(CloseReason::Silent)]) {
                 assert!(closing.change(again).is_none());
                 assert!(matches!(&closing, State::Closing(closing) if closing.reason == CloseReason::Left));
             }

@@ -42,6 +42,7 @@ struct Tries<T> {
     codes: T,
     tokens: T,
     names: T,
+    bot_tokens: T,
 }
 
 /// A kind of try.
@@ -53,6 +54,8 @@ pub(crate) enum Try {
     Token,
     /// A name that it may not have.
     Name,
+    /// A wrong token of a bot.
+    BotToken,
 }
 
 impl<T> Tries<T> {
@@ -61,6 +64,7 @@ impl<T> Tries<T> {
             Try::Code => &self.codes,
             Try::Token => &self.tokens,
             Try::Name => &self.names,
+            Try::BotToken => &self.bot_tokens,
         }
     }
 
@@ -69,6 +73,7 @@ impl<T> Tries<T> {
             Try::Code => &mut self.codes,
             Try::Token => &mut self.tokens,
             Try::Name => &mut self.names,
+            Try::BotToken => &mut self.bot_tokens,
         }
     }
 }
@@ -133,11 +138,7 @@ impl ClientAddresses {
 
     /// One more connection from an address; `None`: it has too many, or they come too fast.
     pub(crate) fn enter(&mut self, now: Moment, address: IpAddr) -> Option<AddressId> {
-        let network = network(address);
-        let key = match self.by_network.get(&network) {
-            Some(&key) => key,
-            None => self.begin(network),
-        };
+        let key = self.find_or_begin(address);
         let client = self.known.get_mut(key)?;
         let may_enter = client.connections < self.connections_max && client.arrivals.has_token(now, ARRIVALS);
         if may_enter {
@@ -189,6 +190,20 @@ impl ClientAddresses {
         }
     }
 
+    /// How long until an address has a try of this kind left, whether it has a connection or not: that of a
+    /// request is told by the request alone.
+    pub(crate) fn wait_to_try_from(&self, now: Moment, address: IpAddr, kind: Try) -> Duration {
+        let key = self.by_network.get(&network(address));
+        key.map_or(Duration::ZERO, |&key| self.wait_to_try(now, key, kind))
+    }
+
+    /// Counts a wrong try of this kind from an address, whether it has a connection or not.
+    pub(crate) fn count_try_from(&mut self, now: Moment, address: IpAddr, kind: Try) {
+        let key = self.find_or_begin(address);
+        self.count_try(now, key, kind);
+        self.remember(now, key);
+    }
+
     pub(crate) fn forget_expired(&mut self, now: Moment) {
         while let Some(client) = self.known.pop_expired(now) {
             self.by_network.remove(&client.network);
@@ -215,6 +230,14 @@ impl ClientAddresses {
         self.trusted_proxies.iter().any(|network| {
             network.contains(&address) || mapped.is_some_and(|mapped| network.contains(&mapped))
         })
+    }
+
+    fn find_or_begin(&mut self, address: IpAddr) -> AddressId {
+        let network = network(address);
+        match self.by_network.get(&network) {
+            Some(&key) => key,
+            None => self.begin(network),
+        }
     }
 
     fn begin(&mut self, network: IpAddr) -> AddressId {

@@ -139,7 +139,7 @@ impl Clients {
     pub(crate) fn update(&mut self, id: ClientId, clock: Clock, log: &Ring) {
         let Some(entry) = entry(&mut self.table, id) else { return };
         let client = &mut entry.client;
-        if !entry.is_ready && client.connection.can_write(log) {
+        if !entry.is_ready && client.can_write(log) {
             entry.is_ready = true;
             self.ready.push_back(id);
         }
@@ -161,7 +161,7 @@ impl Clients {
         while let Some(id) = self.ready.pop_front() {
             if let Some(entry) = entry(&mut self.table, id) {
                 entry.is_ready = false;
-                if entry.client.connection.can_write(log) {
+                if entry.client.can_write(log) {
                     return Some(id);
                 }
             }

@@ -10,6 +10,7 @@ mod reports;
 use super::Server;
 use super::entry::Entry;
 use super::guest::whole_seconds;
+use super::marks::Speaker;
 use crate::base::time::{Moment, Now};
 use crate::base::visible::has_visible;
 use crate::ids::ClientId;
@@ -157,15 +158,15 @@ impl Server {
                 Ok(Outcome::Act(self.kick(user, &why)))
             }
             Command::Mute => {
-                let (user, rest) = self.take_target(arguments)?;
+                let (speaker, rest) = self.take_speaker(arguments)?;
                 let (time, rest) = take_time(rest, MUTE_MAX).map_err(|BadTime| Failure::BadTime(MUTE_MAX))?;
                 let why = reason(rest)?;
-                self.mute(user, time.unwrap_or(MUTE_DEFAULT), &why)
+                self.mute(speaker, time.unwrap_or(MUTE_DEFAULT), &why)
             }
             Command::Unmute => {
-                let (user, rest) = self.take_user(arguments)?;
+                let (speaker, rest) = self.take_speaker(arguments)?;
                 no_more(rest)?;
-                self.unmute(user)
+                self.unmute(speaker)
             }
             Command::Ban => {
                 let (target, rest) = self.take_ban_target(arguments)?;
@@ -202,6 +203,21 @@ impl Server {
     fn take_target<'a>(&self, arguments: &'a str) -> Result<(UserId, &'a str), Failure> {
         let (user, rest) = self.take_user(arguments)?;
         if self.users.is_moderator(user) { Err(Failure::IsModerator) } else { Ok((user, rest)) }
+    }
+
+    /// Takes the name of a known user or of a bot.
+    fn take_speaker<'a>(&self, arguments: &'a str) -> Result<(Speaker, &'a str), Failure> {
+        let bot = |run: &str| self.users.bots().named(&TypedName::read(run)).map(Speaker::Bot);
+        let find = |run: &str| self.users.named(run).map(Speaker::User).or_else(|| bot(run));
+        take_name(arguments, find).ok_or(Failure::NoSuchName)
+    }
+
+    fn name_of(&self, speaker: Speaker) -> Result<Rc<str>, Failure> {
+        let name = match speaker {
+            Speaker::User(user) => self.users.name(user),
+            Speaker::Bot(bot) => self.users.bots().name(bot),
+        };
+        name.ok_or(Failure::NoSuchName)
     }
 
     /// A name takes precedence: a user named just like a domain must not get the whole domain banned.
@@ -279,24 +295,38 @@ impl Server {
         Act { who, removal, ..Act::new("kick", text) }
     }
 
-    fn mute(&self, user: UserId, time: Duration, why: &str) -> Result<Outcome, Failure> {
-        let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
-        let who = self.users.name(user);
+    fn mute(&self, speaker: Speaker, time: Duration, why: &str) -> Result<Outcome, Failure> {
         let until = self.now.moment.after(time);
-        let text = about(&format!("muted @{}", who.as_deref().unwrap_or_default()), Some(time), why);
-        let rule = Some(Rule::Mute(mailbox, until));
-        Ok(Outcome::Act(Act { who, until: Some(until), rule, ..Act::new("mute", text) }))
+        let who = self.name_of(speaker)?;
+        let rule = match speaker {
+            Speaker::User(user) if self.users.is_moderator(user) => return Err(Failure::IsModerator),
+            Speaker::User(user) => Rule::Mute(self.users.mailbox(user).ok_or(Failure::NoSuchName)?, until),
+            Speaker::Bot(bot) => Rule::MuteBot(bot, Some(until)),
+        };
+        let text = about(&format!("muted @{who}"), Some(time), why);
+        Ok(Outcome::Act(Act {
+            who: Some(who),
+            until: Some(until),
+            rule: Some(rule),
+            ..Act::new("mute", text)
+        }))
     }
 
-    fn unmute(&self, user: UserId) -> Result<Outcome, Failure> {
-        let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
-        let who = self.users.name(user);
-        let name = who.as_deref().unwrap_or_default();
-        if self.users.rules().mute_left(self.now.moment, &mailbox).is_none() {
-            return Ok(Outcome::Private(format!("@{name} is not muted.")));
+    fn unmute(&self, speaker: Speaker) -> Result<Outcome, Failure> {
+        let (now, rules) = (self.now.moment, self.users.rules());
+        let who = self.name_of(speaker)?;
+        let (left, rule) = match speaker {
+            Speaker::User(user) => {
+                let mailbox = self.users.mailbox(user).ok_or(Failure::NoSuchName)?;
+                (rules.mute_left(now, &mailbox), Rule::Unmute(mailbox))
+            }
+            Speaker::Bot(bot) => (rules.bot_mute_left(now, bot), Rule::MuteBot(bot, None)),
+        };
+        if left.is_none() {
+            return Ok(Outcome::Private(format!("@{who} is not muted.")));
         }
-        let text = format!("unmuted @{name}");
-        Ok(Outcome::Act(Act { who, rule: Some(Rule::Unmute(mailbox)), ..Act::new("unmute", text) }))
+        let text = format!("unmuted @{who}");
+        Ok(Outcome::Act(Act { who: Some(who), rule: Some(rule), ..Act::new("unmute", text) }))
     }
 
     fn ban(&self, target: Target, time: Option<Duration>, why: &str) -> Act {
@@ -448,6 +478,7 @@ impl Server {
             Some(
                 Rule::Mute(..)
                 | Rule::Unmute(_)
+                | Rule::MuteBot(..)
                 | Rule::Ban(..)
                 | Rule::Unban(_)
                 | Rule::Invite(_)
@@ -460,7 +491,7 @@ impl Server {
             let left = u64::try_from(until.since(at.moment).as_millis()).unwrap_or(u64::MAX);
             at.wall_ms.saturating_add(left)
         });
-        let details = Details { who: act.who.as_deref(), until, topic, slow, of: None };
+        let details = Details { who: act.who.as_deref(), until, topic, slow, ..Details::default() };
         let (time, text, event) = (at.wall_ms, &*act.text, Some(act.event));
         self.post(&Line { time, name, text, event, reference, details }, mark);
     }

@@ -114,9 +114,9 @@ impl Connection {
         self.pinged = Some(now);
     }
 
-    /// Whether there are unsent bytes that the socket may take.
-    pub(crate) fn can_write(&self, log: &Ring) -> bool {
-        self.full.as_ref().is_none_or(|full| full.is_probed) && self.outbox.has_unsent(log)
+    /// Whether the socket may take bytes.
+    pub(crate) fn may_write(&self) -> bool {
+        self.full.as_ref().is_none_or(|full| full.is_probed)
     }
 
     /// Whether the socket was full when it was last written to.

@@ -1,7 +1,7 @@
 //! What happens when time has passed: deadlines of connections, graces, expiry, overdue emails, and the end
 //! of the server.
 
-use super::client::{Client, Timer};
+use super::client::Timer;
 use super::connection::Clock;
 use super::entry::Entry;
 use super::{Life, Server};
@@ -64,12 +64,13 @@ impl Server {
         while let Some(client) = self.clients.get_mut(id) {
             match client.expired(now, clock) {
                 None => return,
-                // Half a head gets a response, silence gets none.
-                Some(Timer::Request) if client.is_in_head() => {
+                // Half a request gets a response, silence gets none.
+                Some(Timer::Request) if client.is_in_request() => {
                     self.refuse(id, Refusal::Timeout, CloseReason::BadRequest);
                 }
                 Some(Timer::Request) => self.close(id, CloseReason::HttpDone),
                 Some(Timer::Ping) => client.connection.ping(now),
+                Some(Timer::EmptyLine) => client.queue_empty_line(now, &self.room.log),
                 Some(Timer::Pause) => client.connection.resume(now),
                 Some(Timer::Probe) => client.connection.probe(now),
                 Some(Timer::Guest) => self.close(id, CloseReason::GuestTooLong),
@@ -106,8 +107,16 @@ impl Server {
         self.life = Life::Stopping(self.now.moment.after(SHUTDOWN_TIMEOUT));
         self.note(LogEvent::Stopping { connections: self.clients.len() });
         for id in self.clients.ids() {
-            if self.clients.get(id).is_some_and(Client::is_websocket) {
+            let Some(client) = self.clients.get_mut(id) else { continue };
+            if client.is_websocket() {
                 self.notify(id, Notice::Restarting);
+            } else if client.is_streaming() {
+                // It ends behind its last line.
+                client.end_stream_at(self.room.log.end());
+                continue;
+            } else if client.is_in_body() {
+                self.refuse(id, Refusal::Restarting, CloseReason::Restarting);
+                continue;
             }
             self.close(id, CloseReason::Restarting);
         }

@@ -10,9 +10,11 @@
 use super::Server;
 use super::commands::{Act, Deletion, Failure};
 use super::guest::Seen;
+use super::lines::BotLine;
 use super::marks::mark_of_act;
 use crate::base::time::Now;
 use crate::close_reason::CloseReason;
+use crate::http::request::Request;
 use crate::ids::{ClientId, MailId};
 use crate::login_email::MailError;
 use crate::message::{self, Answer};
@@ -49,6 +51,8 @@ pub(crate) enum Entry<'a> {
     Logout { session: SessionId },
     /// A member says a line.
     Say { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
+    /// A bot says a line, in answer to which it gets a response to the request.
+    SayAsBot { from: ClientId, request: &'a Request, line: &'a BotLine<'a> },
     /// A moderator acts.
     Act { from: ClientId, session: SessionId, act: &'a Act, reference: Option<&'a str> },
     /// Lines are deleted.
@@ -73,6 +77,7 @@ impl Server {
             Entry::Say { from, session, text, reference } => {
                 self.apply_say(at, from, session, text, reference);
             }
+            Entry::SayAsBot { from, request, line } => self.apply_say_as_bot(at, from, request, line),
             Entry::Hello { asker, name, email, randomness } => {
                 let result = self.users.hello(at.moment, asker, name, email, randomness);
                 self.answer_hello(asker.connection, result);

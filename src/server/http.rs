@@ -10,17 +10,34 @@ use crate::ids::ClientId;
 use crate::log_event::LogEvent;
 
 impl Server {
-    pub(crate) fn answer(&mut self, id: ClientId, request: &Request) {
-        let Some(client) = self.clients.get_mut(id) else { return };
+    pub(crate) fn answer(&mut self, id: ClientId, request: Box<Request>) {
+        if request.lines.is_some() {
+            return self.answer_lines(id, request);
+        }
         let mut head = Vec::new();
-        let is_proxy = matches!(&client.state, State::Http(http) if matches!(http.origin, Origin::Proxy(_)));
-        let peer = if is_proxy { Peer::TrustedProxy } else { Peer::Other };
-        match self.site.answer(request, peer, &mut head) {
+        match self.site.answer(&request, self.peer(id), &mut head) {
             Answer::Upgraded => {
                 self.upgrade(id, &head, request.forwarded_for.as_deref());
             }
+            answer @ Answer::Responded { .. } => self.send_response(id, &head, answer),
+        }
+    }
+
+    /// Who sends the requests of a client.
+    pub(super) fn peer(&self, id: ClientId) -> Peer {
+        match self.clients.get(id).map(|client| &client.state) {
+            Some(State::Http(http)) if matches!(http.origin, Origin::Proxy(_)) => Peer::TrustedProxy,
+            Some(_) | None => Peer::Other,
+        }
+    }
+
+    /// Queues a response: its head, and its body.
+    pub(super) fn send_response(&mut self, id: ClientId, head: &[u8], answer: Answer) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        match answer {
+            Answer::Upgraded => {}
             Answer::Responded { status, keep_alive, body, fault } => {
-                client.connection.outbox.push(&head, &self.room.log);
+                client.connection.outbox.push(head, &self.room.log);
                 client.connection.outbox.push_body(body);
                 self.note(LogEvent::Answered(id, status));
                 match fault {

@@ -1,6 +1,6 @@
 //! The life of a client in the server: its input, its writes, what follows from its state, and its end.
 
-use super::client::{Event, Former, Membership, Step};
+use super::client::{Client, Event, Former, Membership, Step};
 use super::entry::Entry;
 use super::{Life, Output, Server};
 use crate::base::time::Now;
@@ -44,7 +44,8 @@ impl Server {
             }
             match event {
                 None => {}
-                Some(Event::Request(request)) => self.answer(id, &request),
+                Some(Event::Request(request)) => self.answer(id, request),
+                Some(Event::Body(body)) => self.say_as_bot(id, &body),
                 Some(Event::BadRequest(refusal)) => {
                     self.note(LogEvent::Answered(id, refusal.status()));
                     self.refuse(id, refusal, CloseReason::BadRequest);
@@ -82,7 +83,11 @@ impl Server {
                 self.settle_client(id);
             }
             let Some(id) = self.clients.surplus() else { return };
-            self.close(id, CloseReason::Unfinished);
+            if self.clients.get(id).is_some_and(Client::is_in_request) {
+                self.refuse(id, Refusal::Full, CloseReason::Unfinished);
+            } else {
+                self.close(id, CloseReason::Unfinished);
+            }
         }
     }
 
@@ -111,6 +116,7 @@ impl Server {
         if let Some(membership) = client.close(self.now.moment, reason, &self.room.log) {
             self.leave_room(id, membership);
         }
+        self.end_follower(id);
     }
 
     /// Sends an error response without a request, and closes.
@@ -132,6 +138,7 @@ impl Server {
         if let Some(membership) = client.membership() {
             self.leave_room(id, membership);
         }
+        self.end_follower(id);
         self.note(match client.state.former() {
             Former::Http => LogEvent::HttpClosed(id, reason),
             Former::Guest => LogEvent::GuestClosed(id, reason),
@@ -165,15 +172,16 @@ impl Server {
         self.send(id, &ServerMessage::notice(notice));
     }
 
-    /// Broadcasts a line, in the one order that all members see. Nothing is said after the shutdown has
-    /// begun.
-    pub(super) fn post(&mut self, line: &Line<'_>, mark: Mark) {
-        if self.life == Life::Serving {
-            let id = self.room.log.next_id();
-            let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
-            // A line is shorter than the smallest ring, so it always fits.
-            self.room.broadcast(frame, mark);
+    /// Broadcasts a line, in the one order that all members see. Gives its id; nothing is said after the
+    /// shutdown has begun.
+    pub(super) fn post(&mut self, line: &Line<'_>, mark: Mark) -> Option<u64> {
+        if self.life != Life::Serving {
+            return None;
         }
+        let id = self.room.log.next_id();
+        let frame = self.frame.build(|out| ServerMessage::line(id, line).write(out));
+        // A line is shorter than the smallest ring, so it always fits.
+        self.room.broadcast(frame, mark)
     }
 
     pub(super) fn post_event(&mut self, at: Now, name: &str, text: &str, event: &'static str) {

@@ -1,29 +1,41 @@
-//! What frames of the room are marked with, so that they are found without being read: hashes of user and
-//! `ref`.
+//! What frames of the room are marked with, so that they are found without being read: hashes of the speaker
+//! and `ref`.
 
 use crate::room::log::Mark;
+use crate::users::bots::BotId;
 use crate::users::names::UserId;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The mark of a line.
-pub(super) fn mark_of_line(user: UserId, reference: Option<&str>) -> Mark {
-    Mark { sender: sender_hash(user), ..mark_of_act(user, reference) }
+/// Who says a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Speaker {
+    User(UserId),
+    Bot(BotId),
 }
 
-/// The mark of an act, which cannot be deleted.
+/// The mark of a line.
+pub(super) fn mark_of_line(speaker: Speaker, reference: Option<&str>) -> Mark {
+    Mark { sender: sender_hash(speaker), ..mark_of(speaker, reference) }
+}
+
+/// The mark of a user's act, which cannot be deleted.
 pub(super) fn mark_of_act(user: UserId, reference: Option<&str>) -> Mark {
-    let reference = reference.map_or(0, |reference| reference_hash(user, reference));
+    mark_of(Speaker::User(user), reference)
+}
+
+fn mark_of(speaker: Speaker, reference: Option<&str>) -> Mark {
+    let reference = reference.map_or(0, |reference| reference_hash(speaker, reference));
     Mark { reference, ..Mark::NONE }
 }
 
-/// What frames are found by that a user has sent with this `ref`.
-pub(super) fn reference_hash(user: UserId, reference: &str) -> u32 {
-    half_hash((user, reference)).max(1)
+/// What frames are found by that somebody has sent with this `ref`.
+pub(super) fn reference_hash(speaker: Speaker, reference: &str) -> u32 {
+    half_hash((speaker, reference)).max(1)
 }
 
-/// What the lines of a user are found by.
-pub(super) fn sender_hash(user: UserId) -> u32 {
-    half_hash(user).clamp(1, Mark::SENDER_MAX)
+/// What somebody's lines are found by.
+pub(super) fn sender_hash(speaker: Speaker) -> u32 {
+    half_hash(speaker).clamp(1, Mark::SENDER_MAX)
 }
 
 fn half_hash(value: impl Hash) -> u32 {

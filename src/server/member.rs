@@ -4,7 +4,7 @@ use super::Server;
 use super::client::Client;
 use super::commands::{self, Failure, Parsed};
 use super::entry::Entry;
-use super::marks::{mark_of_line, reference_hash};
+use super::marks::{Speaker, mark_of_line, reference_hash};
 use crate::base::time::Now;
 use crate::base::visible::has_visible;
 use crate::ids::ClientId;
@@ -21,8 +21,7 @@ impl Server {
         if !has_visible(text) {
             return;
         }
-        let reference =
-            reference.filter(|reference| !reference.is_empty() && reference.len() <= REF_BYTES_MAX);
+        let reference = reference.filter(|reference| is_reference(reference));
         let text = match commands::parse(text) {
             Parsed::Line(text) => text,
             Parsed::Command(command, arguments) => {
@@ -53,7 +52,7 @@ impl Server {
         if let Some(silence) = self.users.silence(at.moment, user) {
             return self.refuse_line(from, Failure::Silence(silence), reference);
         }
-        let mark = mark_of_line(user, reference);
+        let mark = mark_of_line(Speaker::User(user), reference);
         let details = Details::default();
         self.post(&Line { time: at.wall_ms, name: &name, text, event: None, reference, details }, mark);
         self.users.count_line(at.moment, user);
@@ -69,10 +68,10 @@ impl Server {
         reference: Option<&str>,
     ) -> bool {
         let Some(reference) = reference else { return false };
-        match self.said_before(user, name, reference) {
+        match self.said_before(Speaker::User(user), name, reference) {
             None => return false,
-            Some(Said::Line(place, frame)) => self.say_again(from, place, &frame),
-            Some(Said::Deleted) => {
+            Some(Earlier::Line(_, place, frame)) => self.say_again(from, place, &frame),
+            Some(Earlier::Deleted(_)) => {
                 let answer = Answer { reference: Some(reference), ..Answer::default() };
                 self.answer_privately(from, "That line was deleted.", answer);
             }
@@ -80,18 +79,18 @@ impl Server {
         true
     }
 
-    /// The line of a user that has this `ref`, as long as it stands in the ring. A deleted line has no `ref`
-    /// any more to compare: its mark has to do, which another line shares by a chance of 1 in 2^32.
-    fn said_before(&self, user: UserId, name: &str, reference: &str) -> Option<Said> {
-        let sought = reference_hash(user, reference);
+    /// The line of a user or bot that has this `ref`, as long as it stands in the ring. A deleted line has no
+    /// `ref` any more to compare: its mark has to do, which another line shares by a chance of 1 in 2^32.
+    pub(super) fn said_before(&self, speaker: Speaker, name: &str, reference: &str) -> Option<Earlier> {
+        let sought = reference_hash(speaker, reference);
         let found = self.room.log.marked(MARKED_FRAMES_MAX, |mark| mark.reference == sought);
         found.take(SAME_MARK_MAX).find_map(|found| {
             if found.mark.is_gone() {
-                return Some(Said::Deleted);
+                return Some(Earlier::Deleted(found.id));
             }
             let frame = found.bytes.concat();
             let is_said = message::is_line_of(text_of(&frame), name, reference);
-            is_said.then_some(Said::Line(found.start, frame))
+            is_said.then_some(Earlier::Line(found.id, found.start, frame))
         })
     }
 
@@ -115,11 +114,16 @@ impl Server {
     }
 }
 
-/// What became of a line that was said before.
-enum Said {
+/// What became of a line that was said before, with its id.
+pub(super) enum Earlier {
     /// It stands there, as this frame.
-    Line(Position, Vec<u8>),
-    Deleted,
+    Line(u64, Position, Vec<u8>),
+    Deleted(u64),
+}
+
+/// Whether a `ref` counts: it is there, and no longer than it may be.
+pub(super) fn is_reference(reference: &str) -> bool {
+    !reference.is_empty() && reference.len() <= REF_BYTES_MAX
 }
 
 /// How many of the newest frames a search for a `ref` visits. The frame of a line has more than 64 bytes, so

@@ -53,7 +53,7 @@ impl Server {
                 | ClientMessage::Resume { .. }
                 | ClientMessage::ServerOnly,
             )
-            | (State::Http(_) | State::Closing(_), _) => {}
+            | (State::Http(_) | State::Streaming(_) | State::Closing(_), _) => {}
         }
     }
 
@@ -69,7 +69,7 @@ impl Server {
         let own = match &mut client.state {
             State::Member(member) => self.users.throttle(member.membership.user),
             State::Guest(guest) => Some(&mut guest.throttle),
-            State::Http(_) | State::Closing(_) => None,
+            State::Http(_) | State::Streaming(_) | State::Closing(_) => None,
         };
         let turn = own?.wait_for_turn(now, self.rate, has_slot);
         let address = client.address.and_then(|address| self.addresses.throttle(address));
@@ -99,7 +99,7 @@ impl Server {
                 client.connection.read_throttle.charge_frame(now);
                 Some(&mut guest.throttle)
             }
-            State::Http(_) | State::Closing(_) => None,
+            State::Http(_) | State::Streaming(_) | State::Closing(_) => None,
         };
         let tokens = 1 + message_bytes.saturating_sub(1) as u64 / TOKEN_BYTES;
         if let Some(throttle) = own {

@@ -33,7 +33,7 @@ impl Server {
         let oldest = log.oldest();
         let next = log.after(log.id_at(oldest)).unwrap_or(oldest);
         let frame = log.slices(oldest, next, LINE_FRAME_BYTES_MAX).concat();
-        let said = message::time_of_line(text_of(&frame)).unwrap_or(now.wall_ms);
+        let said = message::parse_line(text_of(&frame)).map_or(now.wall_ms, |line| line.time);
         Duration::from_millis(now.wall_ms.saturating_sub(said))
     }
 }

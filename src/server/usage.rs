@@ -3,8 +3,8 @@
 use super::Server;
 use super::client::State;
 use crate::limits::{
-    ADDRESSES_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES, REFUSALS_MAX,
-    UNFINISHED_BYTES_MAX,
+    ADDRESSES_MAX, FOLLOWERS_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES,
+    REFUSALS_MAX, UNFINISHED_BYTES_MAX,
 };
 use crate::usage::Usage;
 
@@ -38,7 +38,7 @@ impl Server {
         let mut census = Census::default();
         for client in self.clients.iter() {
             match client.state {
-                State::Http(_) => census.http += 1,
+                State::Http(_) | State::Streaming(_) => census.http += 1,
                 State::Guest(_) => census.guests += 1,
                 State::Member(_) => census.members += 1,
                 State::Closing(_) => census.closing += 1,
@@ -64,6 +64,7 @@ impl Server {
             Usage::new("refused connections", self.clients.refused(), REFUSALS_MAX),
             Usage::new("members", census.members, connections_max),
             Usage::new("places in the round", self.room.readers().len(), connections_max),
+            Usage::new("streams that follow the room", self.followers.len(), FOLLOWERS_MAX),
             Usage::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
             Usage::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
             Usage::new("bytes of one connection that wait to be used", census.kept_bytes, READ_SHARE_BYTES),

@@ -59,6 +59,11 @@ impl Names {
         }
     }
 
+    /// Makes a name nobody's, with all that look like it.
+    pub(crate) fn reserve(&mut self, name: &str) {
+        self.reserved.extend(NameKey::all_of(name));
+    }
+
     /// Checks that the name is free and the mailbox may own one more, or that the name belongs to this
     /// address.
     ///

@@ -8,6 +8,7 @@ use crate::limits::{
 use crate::settings::{Door, Settings};
 use crate::usage::Usage;
 use crate::users::address_pattern::AddressPattern;
+use crate::users::bots::BotId;
 use crate::users::email::EmailKey;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -24,6 +25,8 @@ pub(crate) struct Rules {
     closed_networks: VecDeque<ClosedNetwork>,
     /// Muted mailboxes, and until when.
     mutes: BTreeMap<EmailKey, Moment>,
+    /// Muted bots, and until when.
+    muted_bots: BTreeMap<BotId, Moment>,
     slow: Option<Duration>,
     spoken: Spoken,
     /// No newcomers until then.
@@ -55,6 +58,8 @@ pub(crate) enum Rule {
     /// Mutes a mailbox until then.
     Mute(EmailKey, Moment),
     Unmute(EmailKey),
+    /// Mutes a bot until then; `None`: no longer.
+    MuteBot(BotId, Option<Moment>),
     /// Bans whom the pattern means, and keeps new codes from these client networks.
     Ban(AddressPattern, Ban, Box<[IpAddr]>),
     Unban(AddressPattern),
@@ -95,6 +100,7 @@ impl Rules {
             bans: BTreeMap::new(),
             closed_networks: VecDeque::new(),
             mutes: BTreeMap::new(),
+            muted_bots: BTreeMap::new(),
             slow: None,
             spoken: Spoken::default(),
             locked_until: None,
@@ -112,6 +118,9 @@ impl Rules {
             Rule::Unmute(mailbox) => {
                 self.mutes.remove(&mailbox);
             }
+            // There are few bots, and each has one place.
+            Rule::MuteBot(bot, Some(until)) => drop(self.muted_bots.insert(bot, until)),
+            Rule::MuteBot(bot, None) => drop(self.muted_bots.remove(&bot)),
             Rule::Ban(pattern, ban, networks) => return self.ban(now, pattern, ban, &networks),
             Rule::Unban(pattern) => {
                 self.bans.remove(&pattern);
@@ -214,6 +223,11 @@ impl Rules {
     /// How long the mailbox is still muted.
     pub(crate) fn mute_left(&self, now: Moment, mailbox: &EmailKey) -> Option<Duration> {
         left(now, *self.mutes.get(mailbox)?)
+    }
+
+    /// How long the bot is still muted.
+    pub(crate) fn bot_mute_left(&self, now: Moment, bot: BotId) -> Option<Duration> {
+        left(now, *self.muted_bots.get(&bot)?)
     }
 
     /// Mutes a mailbox, instead of an earlier mute.

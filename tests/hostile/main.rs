@@ -7,6 +7,7 @@
 //! [`Onlooker`]: onlooker::Onlooker
 
 mod bad_mail;
+mod bots;
 mod broken_connections;
 mod client_addresses;
 mod crowds;

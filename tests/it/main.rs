@@ -2,12 +2,16 @@
 //! plain HTTP, a mail provider that fails on demand, signals, and a real clock.
 
 mod addresses;
+mod bots;
 mod deletion;
 mod doctor;
 mod door;
 mod http_answers;
 mod http_faults;
 mod life;
+mod lines;
+mod lines_curl;
+mod lines_follow;
 mod login;
 mod mail;
 mod mail_faults;

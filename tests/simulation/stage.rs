@@ -292,7 +292,7 @@ impl Stage {
             }
             Received::Ping(_) => self.pongs.push((id, self.shell.sockets[&id].bytes_taken)),
             Received::Close(code) => inbox.close_code = code,
-            Received::Pong(_) => {}
+            Received::Chunk(_) | Received::LastChunk | Received::Pong(_) => {}
         }
     }
 }

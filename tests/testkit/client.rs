@@ -55,6 +55,20 @@ impl Lines {
         Self { moderators: moderators.into_iter().collect(), ..Self::default() }
     }
 
+    /// Reads a line of the room, and keeps it if it is new.
+    fn read(&mut self, id: u64, message: &Value, payload: &[u8]) -> Rc<Line> {
+        let string = |value: &Value| value.as_str().map(str::to_owned);
+        let name = string(&message["user"]["name"]).expect("every line has a user");
+        let text = string(&message["text"]).expect("every line has a text");
+        let is_rogues = self.rogues.contains(name.as_str());
+        let is_repeated = self.repeated.contains(&text);
+        let of = message["of"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let (event, who, reference) =
+            (string(&message["event"]), string(&message["who"]), string(&message["ref"]));
+        let payload = payload.to_vec();
+        self.add(Line { id, payload, name, text, event, of, who, reference, is_rogues, is_repeated })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -151,6 +165,8 @@ impl Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Http,
+    /// Has asked to follow the room over HTTP.
+    Following,
     /// Has asked for an upgrade.
     Upgrading,
     Guest,
@@ -216,6 +232,8 @@ pub(crate) struct Client {
     pub(crate) session: Option<String>,
     /// Has logged out.
     pub(crate) has_left: bool,
+    /// Was told that its stream ends, and why.
+    pub(crate) stream_end: Option<String>,
     /// It or another connection of its session has logged out.
     pub(crate) is_leaving: bool,
     pub(crate) close_code: Option<u16>,
@@ -267,6 +285,7 @@ impl Client {
             flow_token: None,
             session: None,
             has_left: false,
+            stream_end: None,
             is_leaving: false,
             close_code: None,
             newest: None,
@@ -290,6 +309,10 @@ impl Client {
     pub(crate) fn receive(&mut self, received: Received, lines: &mut Lines) -> Option<Vec<u8>> {
         match received {
             Received::Response(status) => self.receive_response(status),
+            Received::Chunk(chunk) => self.receive_chunk(&chunk, lines),
+            Received::LastChunk => {
+                assert_eq!(self.stream_end.as_deref(), Some("restarting"), "only a restart ends a stream");
+            }
             Received::Pong(payload) => {
                 assert!(payload == PING_PAYLOAD || self.is_garbled, "a pong carries what the ping did");
             }
@@ -311,9 +334,35 @@ impl Client {
             (_, None) => assert!(self.is_garbled, "{status} without a request"),
         }
         self.is_refused |= status == 503;
+        if self.phase == Phase::Following && self.answers_due == 0 && status != 200 {
+            self.phase = Phase::Http;
+        }
         if status == 101 {
             assert!(self.phase == Phase::Upgrading || self.is_garbled, "only who asks is upgraded");
             self.phase = Phase::Guest;
+        }
+    }
+
+    /// Who follows the room gets all lines from one on, in order, and the same bytes as members, but not the
+    /// places of deleted ones; nothing follows the notice that ends it.
+    fn receive_chunk(&mut self, chunk: &[u8], lines: &mut Lines) {
+        assert_eq!(self.phase, Phase::Following, "only who asked for lines gets them");
+        assert!(chunk.ends_with(b"\n"), "lines are whole");
+        for payload in chunk.split(|&byte| byte == b'\n').filter(|payload| !payload.is_empty()) {
+            assert!(self.stream_end.is_none(), "nothing follows the end");
+            let message: Value = serde_json::from_slice(payload).expect("a line is JSON");
+            let field = |value: &Value| value.as_str().expect("a text").to_owned();
+            let Some(id) = message["id"].as_u64() else {
+                self.stream_end = Some(field(&message["reason"]));
+                continue;
+            };
+            assert_eq!(message["type"], 1, "nothing else has an id");
+            let line = lines.read(id, &message, payload);
+            for gone in self.newest.map_or(id, |newest| newest + 1)..id {
+                self.receive_gone(gone, lines);
+            }
+            self.take_turn(id);
+            self.check_deleted(&line, lines);
         }
     }
 
@@ -357,17 +406,7 @@ impl Client {
                     }
                 }
                 Some(id) => {
-                    let event = message["event"].as_str().map(str::to_owned);
-                    let is_rogues = lines.rogues.contains(name);
-                    let is_repeated = lines.repeated.contains(text);
-                    let of =
-                        message["of"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-                    let string = |field: &str| message[field].as_str().map(str::to_owned);
-                    let (who, reference) = (string("who"), string("ref"));
-                    let (name, text, payload) = (name.to_owned(), text.to_owned(), payload.to_vec());
-                    let line =
-                        Line { id, payload, name, text, event, of, who, reference, is_rogues, is_repeated };
-                    let line = lines.add(line);
+                    let line = lines.read(id, message, payload);
                     self.receive_line(&line, lines);
                 }
             },
@@ -407,7 +446,7 @@ impl Client {
 
     /// A line comes in its turn.
     fn take_turn(&mut self, id: u64) {
-        assert_eq!(self.phase, Phase::Member, "a stranger is told nothing");
+        assert!(matches!(self.phase, Phase::Member | Phase::Following), "a stranger is told nothing");
         if let Some(newest) = self.newest {
             assert_eq!(id, newest + 1, "each line once, in order, none left out");
         } else if let Some(after) = self.resumed_after {
@@ -433,22 +472,28 @@ impl Client {
         self.unexplained.is_empty()
     }
 
-    fn receive_line(&mut self, line: &Line, lines: &mut Lines) {
-        let Line { id, name, text, event, is_rogues, is_repeated, .. } = line;
-        if self.newest.is_some_and(|newest| *id <= newest) && self.repeated.contains(text) {
-            return;
-        }
-        self.take_turn(*id);
-        let deleted = lines.deleted.get(id);
+    /// Of a deleted line only who had begun to receive it gets the words.
+    fn check_deleted(&mut self, line: &Line, lines: &mut Lines) {
+        let deleted = lines.deleted.get(&line.id);
         assert!(
             deleted.is_none_or(|&before| self.begun_at <= before),
-            "line {id} was deleted, and {} had not begun to receive it",
+            "line {} was deleted, and {} had not begun to receive it",
+            line.id,
             self.person.name
         );
         lines.words_of_deleted += u64::from(deleted.is_some());
         for deleted in &line.of {
             self.unexplained.remove(deleted);
         }
+    }
+
+    fn receive_line(&mut self, line: &Line, lines: &mut Lines) {
+        let Line { id, name, text, event, is_rogues, is_repeated, .. } = line;
+        if self.newest.is_some_and(|newest| *id <= newest) && self.repeated.contains(text) {
+            return;
+        }
+        self.take_turn(*id);
+        self.check_deleted(line, lines);
         if *id > self.names_true_up_to {
             match event.as_deref() {
                 Some("enter") => assert!(self.names.insert(name.clone()), "{name} was in already"),

@@ -52,6 +52,10 @@ pub(crate) fn upgrade(fields: &str) -> Vec<u8> {
 pub(crate) enum Received {
     /// A response with this status, and the beginning of its content.
     Response(u16),
+    /// A chunk of content without a length (RFC 9112, section 7.1).
+    Chunk(Vec<u8>),
+    /// The end of such content.
+    LastChunk,
     /// The payload of a text message.
     Text(Vec<u8>),
     Ping(Vec<u8>),
@@ -74,6 +78,7 @@ enum Expected {
     Response,
     /// So many bytes of content, or none if the request was HEAD.
     Content(usize),
+    Chunk,
     Frame,
     /// Nothing follows a close.
     Nothing,
@@ -97,6 +102,15 @@ impl Reader {
                     let Some(len) = content(unread, len) else { break };
                     self.expected = Expected::Response;
                     (len, None)
+                }
+                Expected::Chunk => {
+                    let Some((content, len)) = chunk(unread) else { break };
+                    if content.is_empty() {
+                        self.expected = Expected::Response;
+                        (len, Some(Received::LastChunk))
+                    } else {
+                        (len, Some(Received::Chunk(content.to_vec())))
+                    }
                 }
                 Expected::Frame => {
                     let Some((first, payload, len)) = first_frame(unread) else { break };
@@ -136,6 +150,7 @@ fn response(bytes: &[u8]) -> Option<(usize, u16, Expected)> {
     let status = lines.next().and_then(|line| line.strip_prefix(RESPONSE)).and_then(|line| line.get(..3));
     let status: u16 = status.and_then(|status| status.parse().ok()).expect("a status");
     let mut len = None;
+    let mut is_chunked = false;
     for line in lines {
         let (name, value) = line.split_once(": ").expect("a field");
         assert!(!name.is_empty() && !value.contains(['\r', '\n', '\0']), "a field in one line");
@@ -143,10 +158,12 @@ fn response(bytes: &[u8]) -> Option<(usize, u16, Expected)> {
             assert!(len.is_none(), "one length");
             len = Some(value.parse().expect("a length"));
         }
+        is_chunked |= name == "Transfer-Encoding" && value == "chunked";
     }
     let expected = match (status, len) {
         (101, None) => Expected::Frame,
         (304, None) => Expected::Response,
+        (200, None) if is_chunked => Expected::Chunk,
         (101 | 304, Some(_)) => panic!("a {status} has no content"),
         (_, len) => Expected::Content(len.expect("content has a length")),
     };
@@ -162,6 +179,18 @@ fn content(bytes: &[u8], len: usize) -> Option<usize> {
         return None;
     }
     Some(if is_response { 0 } else { len })
+}
+
+/// The first chunk, and its length with all that belongs to it, if it is all there.
+fn chunk(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let line = bytes.windows(2).position(|window| window == b"\r\n")?;
+    let digits = str::from_utf8(&bytes[..line]).expect("the length of a chunk is text");
+    let len = usize::from_str_radix(digits, 16).expect("the length of a chunk is hexadecimal");
+    assert!(len as u64 <= FRAME_BYTES_MAX, "a server sends no chunk of {len} bytes");
+    let content = bytes.get(line + 2..line + 2 + len)?;
+    let end = bytes.get(line + 2 + len..line + 4 + len)?;
+    assert_eq!(end, b"\r\n", "a chunk ends with a line end");
+    Some((content, line + 4 + len))
 }
 
 /// The first frame of a server: its first byte, its payload and its length, if it is all there.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-pub(crate) const KINDS: [&str; 38] = [
+pub(crate) const KINDS: [&str; 40] = [
     "act",
     "address full",
     "any command",
@@ -18,6 +18,8 @@ pub(crate) const KINDS: [&str; 38] = [
     "deleted in a gap",
     "deleted while it was received",
     "flood in a gap",
+    "follower",
+    "follower lapped",
     "gap",
     "input in a gap",
     "lapped",

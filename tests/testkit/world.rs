@@ -8,6 +8,7 @@
 //!   same as the others;
 //! - who comes back misses nothing, or is told of a gap;
 //! - once somebody has received that a line is deleted, only who had begun to receive it gets its words;
+//! - who follows the room over HTTP gets the same lines, until a gap or a restart ends the stream;
 //! - nobody enters but with a code or a token of their own, and nobody speaks for others;
 //! - each line is offered to each member within a number of writes, whatever others send;
 //! - a client that answers, however slowly it reads and however long the process was stopped, is not closed
@@ -33,6 +34,7 @@ use super::offers::Offers;
 use super::shell::Shell;
 use super::tally::Tally;
 use places::Places;
+use plume::base::digest::Digest;
 use plume::base::time::{Moment, Now};
 use plume::close_reason::CloseReason;
 use plume::http::assets::Assets;
@@ -45,7 +47,7 @@ use plume::limits::{
 use plume::log_event::LogEvent;
 use plume::login_email::Mail;
 use plume::server::{Input, Output};
-use plume::settings::{Door, MailBudget, Settings};
+use plume::settings::{Bot, Door, MailBudget, Rights, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -188,6 +190,11 @@ impl World {
             connections_per_address: if is_swarm { 64 } else { 2 + choices.index(18) },
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
             door: if nature.is_moderated { moderation::door() } else { Door::default() },
+            bots: vec![Bot {
+                name: "follower".to_owned(),
+                rights: Rights { say: false, read: true },
+                token: Digest::of(BOT_TOKEN.as_bytes()),
+            }],
             ..Settings::default()
         };
         let site = Site::new(Assets::built_in(&settings.name), Vec::new());
@@ -601,6 +608,7 @@ impl World {
             | LogEvent::WrongTry(id)
             | LogEvent::NotAdmitted(id)
             | LogEvent::WrongToken(id)
+            | LogEvent::WrongBotToken(id)
             | LogEvent::MailLimited(id)
             | LogEvent::GuestClosed(id, _)
             | LogEvent::HttpClosed(id, _)
@@ -660,6 +668,11 @@ impl World {
         {
             self.sessions.retain(|(_, known)| known != token);
             self.dead_sessions.push(token.clone());
+        }
+        if client.phase == Phase::Following {
+            let is_lapped = client.stream_end.as_deref() == Some("gap");
+            self.tally.count("follower lapped", u64::from(is_lapped));
+            self.tally.count("follower", u64::from(client.newest.is_some()));
         }
         self.tally.count("place refused", u64::from(client.is_refused));
         self.tally.count("lapped", u64::from(client.close_code == Some(4008)));
@@ -728,6 +741,14 @@ impl World {
                 );
             }
         }
+        let is_followed = |client: &&Client| {
+            let socket = self.shell.sockets.get(&client.id);
+            client.phase == Phase::Following && socket.is_some_and(|socket| !socket.has_ended)
+        };
+        for client in self.clients.values().filter(is_followed) {
+            assert!(client.stream_end.is_none(), "a stream that has ended is closed");
+            assert_eq!(client.newest, self.lines.newest(), "who follows the room has received everything");
+        }
         self.check_acts();
         self.break_all();
     }
@@ -763,6 +784,8 @@ impl World {
     }
 }
 
+/// What lets a client follow the room over HTTP.
+const BOT_TOKEN: &str = "plume_test";
 /// Together longer than a minute, the longest wait of the server for a client that does not answer.
 const MINUTE_TURNS: u32 = 800;
 const MINUTE_STEP: Duration = Duration::from_millis(90);

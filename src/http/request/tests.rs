@@ -266,3 +266,50 @@ proptest! {
         prop_assert_eq!(&read_all(bytes.chunks(1)), &whole);
     }
 }
+
+#[test]
+fn only_lines_may_have_a_body_and_its_length_is_one_number() {
+    let read = |head: &str| {
+        let head = head.replace('|', "\r\n") + "\r\n\r\n";
+        let (_, outcome) = HeadReader::default().read(head.as_bytes());
+        outcome.expect("a whole head").map(|request| request.lines)
+    };
+    let lines = |query: &str, content_length| {
+        let query = query.to_owned();
+        Ok(Some(Box::new(LinesFields { query, content_length, ..LinesFields::default() })))
+    };
+    for (head, expected) in [
+        ("GET /lines HTTP/1.1|Host: a", lines("", None)),
+        ("GET /lines?after=1&x HTTP/1.1|Host: a", lines("after=1&x", None)),
+        ("POST http://a/lines? HTTP/1.1|Host: a|Content-Length: 5", lines("", Some(5))),
+        ("PUT /lines HTTP/1.1|Host: a|Content-Length: 0", lines("", Some(0))),
+        ("POST /lines HTTP/1.1|Host: a|Content-Length: 99999999999999999999999", lines("", Some(usize::MAX))),
+        ("POST /lines/ HTTP/1.1|Host: a", Ok(None)),
+        ("POST /lines/ HTTP/1.1|Host: a|Content-Length: 1", Err(RequestError::BadRequest)),
+        ("POST /Lines HTTP/1.1|Host: a|Content-Length: 1", Err(RequestError::BadRequest)),
+    ] {
+        assert_eq!(read(head), expected, "{head}");
+    }
+    for length in
+        ["", "05", "+5", "-5", "5,5", "5, 5", "5|Content-Length: 5", "0x5", "5 5", "5;", "\"5\"", "5.0"]
+    {
+        for more in ["", "|Transfer-Encoding: chunked"] {
+            let head = format!("POST /lines HTTP/1.1|Host: a|Content-Length: {length}{more}");
+            assert_eq!(read(&head), Err(RequestError::BadRequest), "{head}");
+        }
+    }
+    let head = "POST /lines HTTP/1.1|Host: a|AUTHORIZATION: Bearer x|accept: a|Accept: b|Content-Type: text/plain\
+        |Expect: 100-Continue|Content-Length: 1";
+    let fields = read(head).expect("a request").expect("fields");
+    assert_eq!(fields.authorization.as_deref(), Some("Bearer x"));
+    assert_eq!(
+        (fields.accept.as_deref(), fields.content_type.as_deref()),
+        (Some("a, b"), Some("text/plain"))
+    );
+    assert!(fields.expects_continue);
+    let old = head.replace("HTTP/1.1", "HTTP/1.0");
+    assert!(
+        !read(&old).expect("a request").expect("fields").expects_continue,
+        "HTTP/1.0 does not know of it"
+    );
+}

@@ -8,11 +8,11 @@ use crate::limits::{DELETE_FRAMES_MAX, DELETED_LINES_MAX};
 use crate::message::{self, Details, Line};
 use crate::room::log::{Found, Mark};
 use crate::server::Server;
-use crate::server::marks::sender_hash;
+use crate::server::marks::{Speaker, sender_hash};
 use crate::users::names::UserId;
 use crate::websocket::text_of;
 
-/// Lines of one user that are to be deleted.
+/// Lines of one user or bot that are to be deleted.
 #[derive(Debug)]
 pub(crate) struct Deletion {
     /// In rising order.
@@ -44,26 +44,26 @@ impl Server {
     ) -> Result<Outcome, Failure> {
         let usage = Failure::BadCommand(Command::Delete);
         let deletion = match parse(arguments).ok_or(usage)? {
-            Wanted::Own(count) => self.newest_lines(user, count, true),
+            Wanted::Own(count) => self.newest_lines(Speaker::User(user), count, true),
             Wanted::Line(id) => self.line_with_id(user, is_moderator, id),
             Wanted::Of(_) if !is_moderator && is_like_count(arguments) => Err(usage),
             Wanted::Of(_) if !is_moderator => Err(Failure::NotModerator),
             Wanted::Of(arguments) => {
                 let misspelt = if is_like_count(arguments) { usage } else { Failure::NoSuchName };
-                let (author, rest) = self.take_user(arguments).map_err(|_| misspelt)?;
+                let (author, rest) = self.take_speaker(arguments).map_err(|_| misspelt)?;
                 let count = match rest {
                     "" => Some(1),
                     "all" => Some(usize::MAX),
                     rest => count(rest),
                 };
-                self.newest_lines(author, count.ok_or(usage)?, author == user)
+                self.newest_lines(author, count.ok_or(usage)?, author == Speaker::User(user))
             }
         };
         deletion.map(Outcome::Delete)
     }
 
-    fn newest_lines(&self, author: UserId, count: usize, is_own: bool) -> Result<Deletion, Failure> {
-        let name = self.users.name(author).ok_or(Failure::NoSuchName)?;
+    fn newest_lines(&self, author: Speaker, count: usize, is_own: bool) -> Result<Deletion, Failure> {
+        let name = self.name_of(author)?;
         let sender = sender_hash(author);
         let found = self.room.log.marked(DELETE_FRAMES_MAX, |mark| mark.sender == sender);
         let said = found.filter(|found| author_of(found).is_some_and(|author| *author == *name));
@@ -79,7 +79,7 @@ impl Server {
         let found = self.room.log.frame(id).filter(|found| found.mark.can_be_deleted());
         let found = found.ok_or(Failure::NoSuchLine)?;
         let author = author_of(&found).ok_or(Failure::NoSuchLine)?;
-        let is_own = found.mark.sender == sender_hash(user)
+        let is_own = found.mark.sender == sender_hash(Speaker::User(user))
             && self.users.name(user).is_some_and(|name| *name == *author);
         if !is_own && !is_moderator {
             return Err(Failure::NotModerator);

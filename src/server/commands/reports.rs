@@ -17,9 +17,8 @@ impl Server {
         let (what, rest) = if let Some((id, rest)) = take_line_id(arguments) {
             (self.quoted(id).ok_or(Failure::NoSuchLine)?, rest)
         } else {
-            let (user, rest) = self.take_user(arguments)?;
-            let name = self.users.name(user).ok_or(Failure::NoSuchName)?;
-            (format!("@{name}"), rest)
+            let (speaker, rest) = self.take_speaker(arguments)?;
+            (format!("@{}", self.name_of(speaker)?), rest)
         };
         let why = reason(rest)?;
         if why.is_empty() {

@@ -97,6 +97,44 @@ impl Http {
         }
     }
 
+    /// The next chunk of a body that has no length; `None`: the last.
+    pub(crate) fn chunk(&mut self) -> Option<String> {
+        let line = self.take_until("\r\n");
+        let length = usize::from_str_radix(&line, 16).expect("the length of a chunk is hexadecimal");
+        let deadline = Instant::now() + PATIENCE;
+        while self.received.len() < length + 2 {
+            assert!(self.receive(deadline), "cut off in a chunk: {:?}", text(&self.received));
+        }
+        let chunk: Vec<u8> = self.received.drain(..length).collect();
+        assert_eq!(self.received.drain(..2).collect::<Vec<u8>>(), b"\r\n");
+        (length > 0).then(|| String::from_utf8(chunk).expect("lines are text"))
+    }
+
+    /// All chunks up to the last.
+    pub(crate) fn chunks(&mut self) -> String {
+        std::iter::from_fn(|| self.chunk()).collect()
+    }
+
+    /// Everything up to the end of the connection.
+    pub(crate) fn rest(&mut self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while self.receive(deadline) {}
+        text(&std::mem::take(&mut self.received))
+    }
+
+    /// What comes before this end, which is taken too.
+    fn take_until(&mut self, end: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let received = text(&self.received);
+            if let Some(at) = received.find(end) {
+                self.received.drain(..at + end.len());
+                return received[..at].to_owned();
+            }
+            assert!(self.receive(deadline), "the end instead of {end:?}: {received:?}");
+        }
+    }
+
     /// Waits for the end of the connection, before which nothing may come.
     pub(crate) fn expect_end(&mut self) {
         let deadline = Instant::now() + PATIENCE + Duration::from_secs(3);

@@ -14,7 +14,7 @@ pub(crate) use client::{Client, Event, frame};
 pub(crate) use http::{Answer, Http};
 pub(crate) use mailgun::{Behaviour, FakeMailgun, authorization, production};
 pub(crate) use metrics::Metrics;
-pub(crate) use server::{Plume, StderrMode, refused, refused_with_sockets};
+pub(crate) use server::{Plume, StderrMode, new_bot, refused, refused_with_sockets};
 pub(crate) use smtp::{Act, FakeSmtp, Offer, Received, SENDER, Tls, fixture};
 
 use std::io::{Error, ErrorKind};

@@ -217,6 +217,18 @@ pub(crate) fn refused(variables: &[(&str, &str)], flags: &[&str]) -> Output {
     end_of(command(variables).args(flags))
 }
 
+/// A new token with its entry for `PLUME_BOTS`, as the program prints them.
+pub(crate) fn new_bot(name: &str) -> (String, String) {
+    let output = refused(&[], &["--new-bot", name]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("it prints text");
+    let part = |label: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(label));
+        line.unwrap_or_else(|| panic!("no {label} in {text}")).to_owned()
+    };
+    (part("token: "), part("entry: "))
+}
+
 /// The same with a socket that is passed so many times.
 pub(crate) fn refused_with_sockets(
     socket: impl Into<OwnedFd>,

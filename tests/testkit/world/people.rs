@@ -2,7 +2,7 @@
 //! would try who wants to be in where they don't belong.
 
 use super::places::PROXY;
-use super::{PEOPLE, Sent, World};
+use super::{BOT_TOKEN, PEOPLE, Sent, World};
 use crate::testkit::client::{Asked, Client, PING_PAYLOAD, PING_TEXT, Phase};
 use crate::testkit::codec::{CLOSE, PING, PONG, Received, TEXT, frame, upgrade};
 use crate::testkit::ledger::Stamp;
@@ -23,7 +23,7 @@ impl World {
             // Whose first request is an attack never comes to the next.
             Phase::Http if is_attack && self.choices.chance(200) => self.smuggle(client),
             Phase::Http => self.visit(client),
-            Phase::Upgrading | Phase::Closed => {}
+            Phase::Following | Phase::Upgrading | Phase::Closed => {}
             Phase::Guest if client.is_waiting => {}
             Phase::Guest if is_attack => self.attack(client),
             Phase::Guest => self.ask_to_enter(client),
@@ -52,6 +52,13 @@ impl World {
             8 => (b"GET /connect HTTP/1.1\r\nHost: x\r\n\r\n", 1),
             // Many requests, whose answers are read: each turn has something to write to this client.
             9 => return self.pipeline(client),
+            10 => {
+                client.phase = Phase::Following;
+                client.answers_due += 1;
+                let fields = format!("Host: x\r\nAuthorization: Bearer {BOT_TOKEN}\r\n");
+                let request = format!("GET /lines?follow HTTP/1.1\r\n{fields}\r\n");
+                return self.shell.send(client.id, request.as_bytes());
+            }
             _ => {
                 client.phase = Phase::Upgrading;
                 client.answers_due += 1;
