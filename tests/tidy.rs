@@ -37,6 +37,7 @@ const CRATES: [(&str, &[&str]); 24] = [
     ("unicode_security", &["users::user_name", "base::visible"]),
     ("unicode_properties", &["users::user_name", "base::visible", "mail"]),
     ("idna", &["users::email"]),
+    ("unicode_normalization", &["users::email"]),
     ("unicode_script", &["users::user_name"]),
     ("email_address", &["users::email", "config"]),
     ("ipnet", &["settings", "config", "server::client_addresses", "users", "doctor::connection"]),

@@ -5,6 +5,7 @@ use crate::limits::EMAIL_BYTES_MAX;
 use email_address::{EmailAddress, Options};
 use std::fmt;
 use std::rc::Rc;
+use unicode_normalization::UnicodeNormalization;
 
 /// An email address: one bare `local@domain`, with the domain in its ASCII form. It does not show itself in
 /// any log.
@@ -25,6 +26,8 @@ impl Email {
         let typed: String = trim_invisible(typed).chars().map(fold_full_width).collect();
         let (local, domain) = typed.rsplit_once('@')?;
         let domain = domain_to_ascii(domain)?;
+        // One letter may be typed as several characters, which no mailbox tells apart (RFC 6532, section 3.1).
+        let local: String = local.nfc().collect();
         let address = format!("{local}@{domain}");
         // Quoted local parts and comments are addresses, too, but hardly anyone has one, and email providers
         // disagree on them. What cannot be seen in an address, its owner cannot have typed.
@@ -163,6 +166,9 @@ mod tests {
             ("\u{a0}ada@example.org\u{200b}", "ada@example.org"),
             ("\u{feff}\u{202a}ada@example.org\u{202c}", "ada@example.org"),
             ("ada@Example.ORG", "ada@example.org"),
+            ("a\u{308}rger@example.org", "\u{e4}rger@example.org"),
+            ("cafe\u{301}@example.org", "caf\u{e9}@example.org"),
+            ("か\u{3099}@example.org", "\u{304c}@example.org"),
         ];
         for (typed, address) in rows {
             assert_eq!(Email::parse(typed).expect(typed).as_str(), address, "{typed:?}");
