@@ -4,6 +4,7 @@ use crate::base::visible::{fold_full_width, is_visible, trim_invisible};
 use crate::limits::EMAIL_BYTES_MAX;
 use email_address::{EmailAddress, Options};
 use std::fmt;
+use std::iter;
 use std::rc::Rc;
 use unicode_normalization::UnicodeNormalization;
 
@@ -26,8 +27,7 @@ impl Email {
         let typed: String = trim_invisible(typed).chars().map(fold_full_width).collect();
         let (local, domain) = typed.rsplit_once('@')?;
         let domain = domain_to_ascii(domain)?;
-        // One letter may be typed as several characters, which no mailbox tells apart (RFC 6532, section 3.1).
-        let local: String = local.nfc().collect();
+        let local = composed(local);
         let address = format!("{local}@{domain}");
         // Quoted local parts and comments are addresses, too, but hardly anyone has one, and email providers
         // disagree on them. What cannot be seen in an address, its owner cannot have typed.
@@ -51,6 +51,13 @@ impl Email {
     pub(crate) fn key(&self) -> EmailKey {
         EmailKey(self.0.to_ascii_lowercase().into())
     }
+}
+
+/// The local part in NFC: one letter may be typed as several characters, which no mailbox tells apart (RFC
+/// 6532, section 3.1). Where that would make ASCII of something else it stays: the Kelvin sign is no K.
+fn composed(local: &str) -> String {
+    let becomes_ascii = |char: char| !char.is_ascii() && iter::once(char).nfc().all(|char| char.is_ascii());
+    if local.chars().any(becomes_ascii) { local.to_owned() } else { local.nfc().collect() }
 }
 
 /// The ASCII form of a domain (UTS 46), in lower case. `None`: it has none, or it is the number of a host,
