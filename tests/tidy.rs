@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Modules that may use a crate. A module includes its submodules.
-const CRATES: [(&str, &[&str]); 24] = [
+const CRATES: [(&str, &[&str]); 25] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop", "base::expiring_slab"]),
     ("socket2", &["event_loop"]),
