@@ -172,7 +172,8 @@ fn words_of(typed: &str) -> String {
 /// `ada@example.org.`
 fn has_email(text: &str) -> bool {
     let folded: String = text.chars().map(fold_full_width).collect();
-    let parts = folded.split(|char: char| char.is_whitespace() || "<>()[]{}\"',:;|".contains(char));
+    let ends = |char: char| char.is_ascii() && !char.is_ascii_alphanumeric() && !ADDRESS_SIGNS.contains(char);
+    let parts = folded.split(|char: char| char.is_whitespace() || ends(char));
     parts.filter(|part| part.contains('@')).any(|part| {
         let bare = part.trim_matches(|char: char| !char.is_alphanumeric());
         Email::parse(part).is_some() || Email::parse(bare).is_some()
@@ -348,6 +349,8 @@ fn is_of_one_script(name: &str) -> bool {
     set.hanb || set.jpan || set.kore
 }
 
+/// What an address may have beside letters and digits (RFC 5322, section 3.2.3), in ASCII.
+const ADDRESS_SIGNS: &str = "@.!#$%&'*+-/=?^_`{|}~";
 /// The at sign, and its full-width and small forms, which normalizing makes one.
 const AT_SIGNS: [char; 3] = ['@', '\u{ff20}', '\u{fe6b}'];
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
@@ -467,6 +470,9 @@ mod tests {
             ("Ada (ada+chat@example.org)", UserNameError::IsEmail),
             ("mailto:ada@example.org", UserNameError::IsEmail),
             ("ada@example.org.", UserNameError::IsEmail),
+            ("x[ada@example.org]", UserNameError::IsEmail),
+            ("'ada@example.org'", UserNameError::IsEmail),
+            ("「ada@example.org」", UserNameError::IsEmail),
             ("ada@example.org\u{200b}.", UserNameError::IsEmail),
             ("＜ａｄａ＠ｅｘａｍｐｌｅ．ｏｒｇ＞", UserNameError::IsEmail),
             ("ada\u{fe6b}example.org", UserNameError::IsEmail),
