@@ -29,6 +29,7 @@ use settings::{
     ALLOW, API_BASE, BOTS, DENY, HELP_HEAD, LISTEN, MAN_HEAD, MAN_TAIL, METRICS, MODERATORS, PREFIX,
     SETTINGS, Setting,
 };
+use std::ffi::OsString;
 use std::fmt::{self, Display, Write as _};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -100,7 +101,8 @@ impl Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "http://{address}"),
-            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            // No longer than the system allows, so nothing is cut off.
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.to_string_lossy().escape_debug()),
         }
     }
 }
@@ -128,6 +130,9 @@ pub enum ConfigError {
         /// What it must be.
         must_be: String,
     },
+    /// A flag, a variable or the position of an argument with bytes that are not UTF-8. They are not shown:
+    /// they may be a secret.
+    NotUtf8(String),
     /// `plume health` without a port to ask.
     NoPort,
     /// Two settings of which only one may be given.
@@ -174,6 +179,7 @@ impl Display for ConfigError {
             }
             Self::WrongValue { name, value: None, must_be } => write!(f, "{name} must be {must_be}"),
             Self::Both { one, other } => write!(f, "{one} and {other} are both set; set only one of them"),
+            Self::NotUtf8(name) => write!(f, "{}: must be UTF-8", shown(name)),
             Self::NoMail => write!(
                 f,
                 "production sends login codes by email: set {SMTP} and {FROM}, or {KEY} and {DOMAIN}; see --help"
@@ -204,12 +210,13 @@ impl std::error::Error for ConfigError {}
 /// An unknown flag or `PLUME_` variable, an invalid value, settings that do not fit together, or a file that
 /// cannot be read.
 pub fn parse(
-    args: impl Iterator<Item = String>,
-    vars: impl Iterator<Item = (String, String)>,
+    args: impl Iterator<Item = OsString>,
+    vars: impl Iterator<Item = (OsString, OsString)>,
     read: impl Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Command, ConfigError> {
-    let args: Vec<String> = args.collect();
-    let vars: Vec<(String, String)> = vars.collect();
+    let args = read_arguments(args)?;
+    let vars: Vec<Variable> =
+        vars.map(|(name, value)| (name.to_string_lossy().into_owned(), value.into_string().ok())).collect();
     // No value starts with a dash, so these words are never another flag's value.
     if args.iter().any(|arg| arg == "--help" || arg == "-h") {
         return Ok(Command::Print(help()));
@@ -226,8 +233,10 @@ pub fn parse(
     match args.first().map(String::as_str) {
         Some("doctor") => {
             let Flags { settings, own, site } = read_flags(args, Some(&DOCTOR_FLAGS))?;
-            let is_setting =
-                |(name, _): &(String, String)| SETTINGS.iter().any(|setting| setting.variable == name);
+            // A misspelt variable was meant to be a setting.
+            let is_setting = |(name, _): &Variable| {
+                name.starts_with(PREFIX) || SETTINGS.iter().any(|setting| setting.variable == name)
+            };
             let has_settings = settings.iter().any(Option::is_some) || vars.iter().any(is_setting);
             let config = Box::new(configure(settings, vars, &read));
             commands::doctor(has_settings, site.as_deref(), own).map(|doctor| Command::Doctor(config, doctor))
@@ -246,7 +255,7 @@ pub fn parse(
 
 fn configure(
     flags: AllGiven,
-    vars: Vec<(String, String)>,
+    vars: Vec<Variable>,
     read: &impl Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, ConfigError> {
     let mut given = read_variables(vars)?;
@@ -281,11 +290,37 @@ struct Given {
 /// The given values, in the order of [`SETTINGS`].
 type AllGiven = Vec<Option<Given>>;
 
-fn read_variables(vars: Vec<(String, String)>) -> Result<AllGiven, ConfigError> {
+/// The name of a variable, and its value if that is UTF-8. One that is no setting may have any bytes.
+type Variable = (String, Option<String>);
+
+/// The arguments as text: replacing bytes would make another password or path of them.
+fn read_arguments(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, ConfigError> {
+    let mut texts: Vec<String> = Vec::new();
+    for arg in args {
+        match arg.into_string() {
+            Ok(text) => texts.push(text),
+            Err(arg) => {
+                let lossy = arg.to_string_lossy();
+                let flag = texts.last().filter(|last| last.starts_with('-') && !last.contains('='));
+                return Err(ConfigError::NotUtf8(match (lossy.split_once('='), flag) {
+                    (Some((name, _)), _) if name.starts_with('-') => name.to_owned(),
+                    (_, Some(flag)) => flag.clone(),
+                    (_, None) => format!("argument {}", texts.len() + 1),
+                }));
+            }
+        }
+    }
+    Ok(texts)
+}
+
+fn read_variables(vars: Vec<Variable>) -> Result<AllGiven, ConfigError> {
     let mut all: AllGiven = SETTINGS.iter().map(|_| None).collect();
     for (name, value) in vars {
         match SETTINGS.iter().position(|setting| setting.variable == name) {
-            Some(place) => all[place] = Some(Given { name, value }),
+            Some(place) => {
+                let Some(value) = value else { return Err(ConfigError::NotUtf8(name)) };
+                all[place] = Some(Given { name, value });
+            }
             None if name.starts_with(PREFIX) => return Err(ConfigError::UnknownVariable(name)),
             None => (),
         }
@@ -408,6 +443,12 @@ fn shown(text: &str) -> String {
         shown.push_str("...");
     }
     shown
+}
+
+/// A path that a setting names, fit for one line.
+#[must_use]
+pub fn shown_path(path: &Path) -> String {
+    shown(&path.to_string_lossy())
 }
 
 /// The configuration while its settings are parsed one by one.

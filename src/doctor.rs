@@ -119,6 +119,9 @@ fn check_site(config: Option<&Config>, order: &Doctor, report: &mut Report<'_>) 
         }
     };
     let authority = order.authority.as_deref();
+    if authority.is_some() && !url.is_tls {
+        report.warn("tls", "--ca is not used: it is for an address with https://");
+    }
     let tls = match url.is_tls.then(|| tls::trusting(authority)).transpose() {
         Ok(tls) => tls,
         Err(error) => return report.fail("tls", &error),

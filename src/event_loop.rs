@@ -192,11 +192,13 @@ impl EventLoop {
                 self.serve(slot);
             }
             self.tick();
-            if self.obey() {
-                return Ok(());
-            }
+            let has_stopped = self.obey();
+            // Also in the last turn: with nobody connected, the turn that takes the signal is the last.
             let counts = || (self.server.people(), self.server.lines());
             self.service_manager.report(self.clock.now().moment, counts);
+            if has_stopped {
+                return Ok(());
+            }
             self.accept();
             self.serve_metrics(begun);
         }

@@ -26,9 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
-    let vars = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+    let (args, vars) = (std::env::args_os().skip(1), std::env::vars_os());
     let result = match config::parse(args, vars, config::files::read) {
         Ok(Command::Run(config)) => serve(*config),
         Ok(Command::Print(text)) => print(&text),
@@ -129,7 +127,7 @@ fn prepare(config: &mut Config) -> Result<Assets, String> {
         Some(dir) => static_dir::read(dir)
             .map_err(|error| error.to_string())
             .and_then(|files| Assets::from_files(values, files).map_err(|error| error.to_string()))
-            .map_err(|error| format!("cannot serve the folder {}: {error}", dir.display())),
+            .map_err(|error| format!("cannot serve the folder {}: {error}", config::shown_path(dir))),
     }
 }
 

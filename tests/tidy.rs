@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Modules that may use a crate. A module includes its submodules.
-const CRATES: [(&str, &[&str]); 25] = [
+const CRATES: [(&str, &[&str]); 26] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop", "base::expiring_slab"]),
     ("socket2", &["event_loop"]),
@@ -39,6 +39,7 @@ const CRATES: [(&str, &[&str]); 25] = [
     ("unicode_security", &["users::user_name", "base::visible"]),
     ("unicode_properties", &["users::user_name", "base::visible", "mail"]),
     ("idna", &["users::email"]),
+    ("unicode_normalization", &["users::email"]),
     ("unicode_script", &["users::user_name"]),
     ("email_address", &["users::email", "config"]),
     ("ipnet", &["settings", "config", "server::client_addresses", "users", "doctor::connection"]),

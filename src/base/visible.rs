@@ -9,6 +9,15 @@ pub(crate) fn has_visible(text: &str) -> bool {
     text.chars().any(|char| char.is_ascii_graphic() || is_visible(char))
 }
 
+/// Whether a line shows something as the page draws it: an act (`/me waves`) is drawn without its command,
+/// and code without the backticks around it.
+pub(crate) fn shows_something(line: &str) -> bool {
+    let shown = line.strip_prefix("/me ").unwrap_or(line);
+    let code = trim_invisible(shown).trim_matches('`');
+    // Backticks with nothing between them are no code.
+    if code.is_empty() { has_visible(shown) } else { has_visible(&code.replace('`', "")) }
+}
+
 /// Whether a character is drawn as something. One that Unicode does not know yet may be.
 pub(crate) fn is_visible(char: char) -> bool {
     let is_blank = matches!(
@@ -97,6 +106,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_act_or_code_shows_something_if_its_text_does() {
+        let rows = [
+            ("hello", true),
+            ("/me waves", true),
+            ("/me", true),
+            ("/me \n. left", true),
+            ("/mew", true),
+            ("`", true),
+            ("```", true),
+            ("/me `", true),
+            ("` x `", true),
+            ("\u{200b}`\u{200b}x`", true),
+            ("/me ", false),
+            ("/me \u{200b}", false),
+            ("/me \n\u{2800}", false),
+            ("`\u{200b}`", false),
+            ("``` ```", false),
+            ("```\n\u{200b}\n```", false),
+            (" ``\u{3164}`` `\u{ad}`", false),
+            ("/me `\u{200b}`", false),
+            ("\u{200b}", false),
+            ("", false),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(shows_something(line), expected, "{line:?}");
+        }
+    }
+
     /// The page decides by the same table.
     #[test]
     fn the_page_and_the_server_agree_about_lines_that_nobody_sees() {
@@ -104,7 +142,7 @@ mod tests {
         let rows: Vec<(String, bool)> = serde_json::from_str(table).unwrap();
         assert!(rows.len() > 10);
         for (text, expected) in rows {
-            assert_eq!(has_visible(&text), expected, "{text:?}");
+            assert_eq!(shows_something(&text), expected, "{text:?}");
         }
     }
 

@@ -1,12 +1,14 @@
 use super::*;
 use crate::limits::{SITE_NAME_BYTES_MAX, TOPIC_BYTES_MAX};
 use crate::users::email::EmailKey;
+use std::iter;
+use std::os::unix::ffi::OsStringExt;
 
 type Vars<'a> = &'a [(&'a str, &'a str)];
 
 fn run(args: &[&str], vars: Vars) -> Result<Command, ConfigError> {
-    let vars = vars.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-    parse(args.iter().map(|&arg| arg.to_owned()), vars, read_file)
+    let vars = vars.iter().map(|&(name, value)| (name.into(), value.into()));
+    parse(args.iter().map(OsString::from), vars, read_file)
 }
 
 /// The files that there are in these tests.
@@ -257,6 +259,15 @@ fn commands_take_settings_options_and_one_site() {
         matches!(run(&["doctor", "--wait=1"], &[("HOME", "/")]), Ok(Command::Doctor(_, it)) if !it.has_settings)
     );
     assert_eq!(config.expect("the settings are good").settings.name, "x");
+    for (name, is_setting) in
+        [("ENV", true), ("PLUME_TRUSTED_PROXY", true), ("PLUME", false), ("TERM", false)]
+    {
+        let Ok(Command::Doctor(config, doctor)) = run(&["doctor", "chat.example"], &[(name, "production")])
+        else {
+            panic!("{name}")
+        };
+        assert_eq!((doctor.has_settings, config.is_err()), (is_setting, is_setting), "{name}");
+    }
     // The doctor reports wrong settings, so they do not end its start.
     let Ok(Command::Doctor(config, doctor)) = run(&["doctor", "--ping=x"], &vars) else {
         panic!("no doctor")
@@ -491,4 +502,47 @@ fn help_tells_every_setting_and_version_the_version() {
     }
     let Ok(Command::Print(text)) = run(&["--version"], &[]) else { panic!("no version") };
     assert_eq!(text, format!("plume {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_refused_and_not_replaced() {
+    let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    for (name, value, want) in [
+        (
+            &b"PLUME_SMTP"[..],
+            &b"smtp://ada:SECRET\xff@mail.example.org"[..],
+            Some("PLUME_SMTP: must be UTF-8"),
+        ),
+        (b"MAILGUN_APIKEY", b"SECRET\xff", Some("MAILGUN_APIKEY: must be UTF-8")),
+        (b"PLUME_STATIC", b"/SECRET\xff", Some("PLUME_STATIC: must be UTF-8")),
+        (b"ENV", b"SECRET\xff", Some("ENV: must be UTF-8")),
+        (b"PLUME_X", b"SECRET\xff", Some("PLUME_X: unknown variable; see --help")),
+        (b"PLUME_\xff", b"SECRET", Some("PLUME_\u{fffd}: unknown variable; see --help")),
+        (b"LESS", b"\xff", None),
+        (b"\xff", b"\xff", None),
+    ] {
+        let result = parse(iter::empty(), iter::once((bytes(name), bytes(value))), read_file);
+        assert_eq!(result.err().map(|error| error.to_string()).as_deref(), want, "{}", text(name));
+    }
+    for (args, want) in [
+        (&[&b"--smtp=SECRET\xff"[..]][..], "--smtp: must be UTF-8"),
+        (&[b"--smtp", b"SECRET\xff"], "--smtp: must be UTF-8"),
+        (&[b"--rate=1", b"SECRET\xff"], "argument 2: must be UTF-8"),
+        (&[b"doctor", b"https://SECRET=\xff"], "argument 2: must be UTF-8"),
+        (&[b"doctor", b"--ca", b"SECRET\xff"], "--ca: must be UTF-8"),
+    ] {
+        let result = parse(args.iter().map(|arg| bytes(arg)), iter::empty(), read_file);
+        assert_eq!(result.expect_err("not UTF-8").to_string(), want);
+    }
+}
+
+#[test]
+fn a_path_is_shown_on_one_line() {
+    let path = PathBuf::from(format!("/a\n\u{1b}[2J{}", "x".repeat(100)));
+    let line = shown_path(&path);
+    assert!(line.starts_with("/a\\n\\u{1b}[2Jxxx") && line.ends_with("x..."), "{line}");
+    let line = Listen::Unix(path).to_string();
+    assert!(line.starts_with("unix:/a\\n\\u{1b}[2Jxxx") && line.ends_with("xxx"), "{line}");
+    assert_eq!(shown_path(Path::new("/run/plume/a b.sock")), "/run/plume/a b.sock");
 }

@@ -3,7 +3,7 @@
 
 use super::report::Report;
 use super::tls::{self, TlsError, Trust};
-use crate::config::Url;
+use crate::config::{Url, shown_path};
 use ipnet::IpNet;
 use std::fmt::{self, Display};
 use std::io::{self, ErrorKind, Read, Write};
@@ -59,10 +59,10 @@ impl Display for ConnectError {
                 write!(f, "{address} does not answer ({error}): check the DNS and the firewall")
             }
             Self::Unix(path, error) if error.kind() == ErrorKind::PermissionDenied => {
-                write!(f, "no right to connect to {}: be in the group of that file", path.display())
+                write!(f, "no right to connect to {}: be in the group of that file", shown_path(path))
             }
             Self::Unix(path, error) => {
-                write!(f, "nothing listens on {} ({error}): start Plume", path.display())
+                write!(f, "nothing listens on {} ({error}): start Plume", shown_path(path))
             }
             Self::Tls(error) => f.write_str(&error.advice()),
         }

@@ -33,10 +33,12 @@ pub(super) fn check(connector: &Connector, url: &Url, report: &mut Report<'_>) -
 pub(super) fn not_plume(answer: &Answer, url: &Url) -> String {
     let status = answer.status;
     match status {
-        301 | 302 | 303 | 307 | 308 => {
-            let location = answer.header("location");
-            format!("{status} leads to {location}: give the doctor the address that people end up at")
-        }
+        301 | 302 | 303 | 307 | 308 => match answer.header("location") {
+            "" => format!("{status} is a redirect that does not say where to: correct it in the proxy"),
+            location => {
+                format!("{status} leads to {location}: give the doctor the address that people end up at")
+            }
+        },
         401 => "401: the proxy asks for a password, which the chat's own connection cannot give".to_owned(),
         403 => "403: the proxy allows nobody in".to_owned(),
         404 => format!("404: the proxy passes nothing below {} on to Plume", url.path),

@@ -459,7 +459,10 @@ impl Server {
         if topic.len() > TOPIC_BYTES_MAX {
             return Err(Failure::TopicTooLong);
         }
-        if topic != "-" && has_visible(&topic) {
+        if !has_visible(&topic) {
+            return Err(Failure::BadCommand(Command::Topic));
+        }
+        if topic != "-" {
             let act = Act::new("topic", format!("set the topic: {topic}"));
             return Ok(Outcome::Act(Act { rule: Some(Rule::Topic(Some(topic.into()))), ..act }));
         }

@@ -6,7 +6,7 @@ use super::commands::{self, Failure, Parsed};
 use super::entry::Entry;
 use super::marks::{Speaker, mark_of_line, reference_hash};
 use crate::base::time::Now;
-use crate::base::visible::has_visible;
+use crate::base::visible::{has_visible, shows_something};
 use crate::ids::ClientId;
 use crate::limits::{REF_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::message::{self, Answer, Details, Line, Notice};
@@ -30,7 +30,9 @@ impl Server {
             Parsed::Unknown => return self.refuse_line(id, Failure::NoCommand, reference),
         };
         let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
-        self.submit(&Entry::Say { from: id, session, text: fits, reference });
+        if shows_something(fits) {
+            self.submit(&Entry::Say { from: id, session, text: fits, reference });
+        }
         if fits.len() < text.len() {
             self.notify(id, Notice::TooLong);
         }

@@ -4,7 +4,9 @@ use crate::base::visible::{fold_full_width, is_visible, trim_invisible};
 use crate::limits::EMAIL_BYTES_MAX;
 use email_address::{EmailAddress, Options};
 use std::fmt;
+use std::iter;
 use std::rc::Rc;
+use unicode_normalization::UnicodeNormalization;
 
 /// An email address: one bare `local@domain`, with the domain in its ASCII form. It does not show itself in
 /// any log.
@@ -25,6 +27,7 @@ impl Email {
         let typed: String = trim_invisible(typed).chars().map(fold_full_width).collect();
         let (local, domain) = typed.rsplit_once('@')?;
         let domain = domain_to_ascii(domain)?;
+        let local = composed(local);
         let address = format!("{local}@{domain}");
         // Quoted local parts and comments are addresses, too, but hardly anyone has one, and email providers
         // disagree on them. What cannot be seen in an address, its owner cannot have typed.
@@ -48,6 +51,13 @@ impl Email {
     pub(crate) fn key(&self) -> EmailKey {
         EmailKey(self.0.to_ascii_lowercase().into())
     }
+}
+
+/// The local part in NFC: one letter may be typed as several characters, which no mailbox tells apart (RFC
+/// 6532, section 3.1). Where that would make ASCII of something else it stays: the Kelvin sign is no K.
+fn composed(local: &str) -> String {
+    let becomes_ascii = |char: char| !char.is_ascii() && iter::once(char).nfc().all(|char| char.is_ascii());
+    if local.chars().any(becomes_ascii) { local.to_owned() } else { local.nfc().collect() }
 }
 
 /// The ASCII form of a domain (UTS 46), in lower case. `None`: it has none, or it is the number of a host,
@@ -163,6 +173,9 @@ mod tests {
             ("\u{a0}ada@example.org\u{200b}", "ada@example.org"),
             ("\u{feff}\u{202a}ada@example.org\u{202c}", "ada@example.org"),
             ("ada@Example.ORG", "ada@example.org"),
+            ("a\u{308}rger@example.org", "\u{e4}rger@example.org"),
+            ("cafe\u{301}@example.org", "caf\u{e9}@example.org"),
+            ("か\u{3099}@example.org", "\u{304c}@example.org"),
         ];
         for (typed, address) in rows {
             assert_eq!(Email::parse(typed).expect(typed).as_str(), address, "{typed:?}");

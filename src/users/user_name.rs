@@ -34,7 +34,7 @@
 //! - Letters newer than Unicode 6.3: PRECIS has no entry for them, so such names are refused, not compared.
 //!   Emoji are taken from a newer table; skin tones, selectors and joiners do not tell two names apart.
 
-use crate::base::visible::is_visible;
+use crate::base::visible::{fold_full_width, is_visible};
 use crate::limits::{NAME_BYTES_MAX, NAME_MARKS_MAX};
 use crate::users::email::Email;
 use crate::users::emoji;
@@ -90,7 +90,9 @@ impl UserNameError {
             Self::TooLong => {
                 "That name is too long: at most 120 bytes, which is 120 Latin letters or about 40 of most other scripts."
             }
-            Self::BadCharacter => "That name has a character that cannot be seen or is not allowed in names.",
+            Self::BadCharacter => {
+                "That name has a character that cannot be seen, or that is too new or not allowed in names."
+            }
             Self::MixedScripts => {
                 "That name mixes letters of different scripts that look alike. Please use one script."
             }
@@ -103,7 +105,7 @@ impl UserNameError {
 }
 
 impl UserName {
-    /// Parses a name as it was typed. People are called `@name`, so one `@` in front is no part of the name.
+    /// Parses a name as it was typed. People are called `@name`, so any `@` in front is no part of the name.
     ///
     /// # Errors
     /// If the text is not a name.
@@ -113,7 +115,7 @@ impl UserName {
             return Err(UserNameError::TooLong);
         }
         let words = words_of(typed);
-        if Email::parse(&words).is_some() {
+        if has_email(&words) {
             return Err(UserNameError::IsEmail);
         }
         // PRECIS is made of Unicode 6.3 and refuses newer emoji, and the joiners and selectors in emoji.
@@ -122,6 +124,10 @@ impl UserName {
             return Err(UserNameError::NoLetters);
         }
         let text = Nickname::enforce(text).map_err(|_| UserNameError::BadCharacter)?;
+        // Normalizing makes an address of some look-alikes of one.
+        if has_email(&text) {
+            return Err(UserNameError::IsEmail);
+        }
         if !text.chars().all(is_allowed) {
             return Err(UserNameError::BadCharacter);
         }
@@ -193,11 +199,23 @@ impl TypedName {
     }
 }
 
-/// The words of a name with single spaces between them, without the `@` in front that people are called by.
+/// The words of a name with single spaces between them, without any `@` in front that people are called by.
 /// PRECIS knows spaces, but people also paste tabs and line ends.
 fn words_of(typed: &str) -> String {
     let words = typed.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.strip_prefix('@').map(str::to_owned).unwrap_or(words)
+    words.trim_start_matches(|char: char| char.is_whitespace() || AT_SIGNS.contains(&char)).to_owned()
+}
+
+/// Whether a text has an email address in it, such as `<ada@example.org>`, `mailto:ada@example.org` or
+/// `ada@example.org.`
+fn has_email(text: &str) -> bool {
+    let folded: String = text.chars().map(fold_full_width).collect();
+    let ends = |char: char| char.is_ascii() && !char.is_ascii_alphanumeric() && !ADDRESS_SIGNS.contains(char);
+    let parts = folded.split(|char: char| char.is_whitespace() || ends(char));
+    parts.filter(|part| part.contains('@')).any(|part| {
+        let bare = part.trim_matches(|char: char| !char.is_alphanumeric());
+        Email::parse(part).is_some() || Email::parse(bare).is_some()
+    })
 }
 
 impl NameKey {
@@ -369,6 +387,10 @@ fn is_of_one_script(name: &str) -> bool {
     set.hanb || set.jpan || set.kore
 }
 
+/// What an address may have beside letters and digits (RFC 5322, section 3.2.3), in ASCII.
+const ADDRESS_SIGNS: &str = "@.!#$%&'*+-/=?^_`{|}~";
+/// The at sign, and its full-width and small forms, which normalizing makes one.
+const AT_SIGNS: [char; 3] = ['@', '\u{ff20}', '\u{fe6b}'];
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
@@ -456,7 +478,10 @@ mod tests {
             ("👩🏾\u{200d}🚀 Zoë", Some("👩🏾\u{200d}🚀 Zoë")),
             ("❤\u{fe0f}", Some("❤\u{fe0f}")),
             ("@Grace", Some("Grace")),
-            ("@@Grace", Some("@Grace")),
+            ("@@Grace", Some("Grace")),
+            ("\u{ff20}Grace", Some("Grace")),
+            ("\u{fe6b} @\u{ff20}Grace", Some("Grace")),
+            ("Gr@ce", Some("Gr@ce")),
             ("@", None),
             // Persian, Sinhala and Malayalam write with joiners.
             ("علی\u{200c}رضا", Some("علی\u{200c}رضا")),
@@ -510,6 +535,18 @@ mod tests {
             ("Зoя", UserNameError::MixedScripts),
             ("Zoë\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}", UserNameError::TooManyMarks),
             ("ada@example.org", UserNameError::IsEmail),
+            ("<ada@example.org>", UserNameError::IsEmail),
+            ("Ada <ada@example.org>", UserNameError::IsEmail),
+            ("Ada (ada+chat@example.org)", UserNameError::IsEmail),
+            ("mailto:ada@example.org", UserNameError::IsEmail),
+            ("ada@example.org.", UserNameError::IsEmail),
+            ("x[ada@example.org]", UserNameError::IsEmail),
+            ("'ada@example.org'", UserNameError::IsEmail),
+            ("「ada@example.org」", UserNameError::IsEmail),
+            ("ada@example.org\u{200b}.", UserNameError::IsEmail),
+            ("＜ａｄａ＠ｅｘａｍｐｌｅ．ｏｒｇ＞", UserNameError::IsEmail),
+            ("ada\u{fe6b}example.org", UserNameError::IsEmail),
+            ("\u{1e900}da", UserNameError::BadCharacter),
         ];
         for (typed, error) in rows {
             assert_eq!(UserName::parse(typed), Err(error), "{typed:?}");

@@ -4,6 +4,7 @@ use crate::support::{Plume, refused};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -171,7 +172,12 @@ type Row = (fn(&str) -> Reaction, &'static str, &'static str);
 #[test]
 fn what_a_proxy_does_wrong_is_named_with_what_to_do() {
     let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "10")]);
-    let rows: [Row; 9] = [
+    let rows: [Row; 10] = [
+        (
+            |_| answer("302 Found", "", ""),
+            "FAIL  healthz: 302 is a redirect that does not say where to",
+            "in the proxy",
+        ),
         (
             |head| Reaction::Pass(without(head, &["Host:"]).replacen("\r\n", "\r\nHost: inner:4884\r\n", 1)),
             "FAIL  websocket: with the page's Origin: 403",
@@ -337,7 +343,9 @@ fn the_email_provider_is_asked_without_sending_anything_and_the_key_stays_secret
         ("200 OK", r#"{"domain":{"state":"disabled"}}"#, 2, "FAIL  email: Mailgun has disabled mg.example"),
         ("401 Unauthorized", "Forbidden", 2, "FAIL  email: Mailgun does not accept MAILGUN_APIKEY (401)"),
         ("404 Not Found", "{}", 2, "FAIL  email: Mailgun does not know mg.example"),
-        ("500 Oops", "", 2, "FAIL  email: Mailgun answers 500"),
+        ("400 Bad Request", "", 2, "FAIL  email: Mailgun answers 400: check MAILGUN_API_BASE"),
+        ("429 Too Many Requests", "", 2, "FAIL  email: Mailgun answers 429: it is busy or down: try again"),
+        ("500 Oops", "", 2, "FAIL  email: Mailgun answers 500: it is busy or down: try again"),
     ] {
         let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "10")]);
         let relay = Relay::start(&server, |head| Reaction::Pass(appending(head)));
@@ -358,6 +366,76 @@ fn the_email_provider_is_asked_without_sending_anything_and_the_key_stays_secret
         assert!(asked[0].starts_with("GET /v3/domains/mg.example HTTP/1.1\r\n") && asked[0].contains(key));
         assert!(!report.contains("SECRET") && !report.contains("YXBp"), "{report}");
     }
+}
+
+#[test]
+fn a_provider_that_cannot_be_asked_gets_no_hint_for_a_site() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("there are ports").local_addr().expect("it is bound");
+    let server = Plume::start(&[]);
+    for (api, cause) in [
+        (format!("http://{free}"), "does not answer"),
+        ("http://nowhere.invalid".to_owned(), "the name nowhere.invalid is not known"),
+        (format!("https://{}", server.address()), "no TLS connection"),
+    ] {
+        let variables = [
+            ("ENV", "production"),
+            ("MAILGUN_APIKEY", "SECRET-key"),
+            ("MAILGUN_DOMAIN", "mg.example"),
+            ("MAILGUN_API_BASE", api.as_str()),
+        ];
+        let (code, report) = run(&variables, &["doctor"]);
+        assert_eq!(code, 2, "{report}");
+        let end = ": check MAILGUN_API_BASE and this machine's way out";
+        let found = report.lines().any(|line| {
+            line.starts_with("FAIL  email: Mailgun: ") && line.contains(cause) && line.ends_with(end)
+        });
+        assert!(found, "{cause}: {report}");
+    }
+}
+
+#[test]
+fn a_smtp_server_without_tls_is_told_apart_from_a_bad_certificate() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _gone = stream.write_all(b"220 mail.example\r\n250 mail.example\r\n");
+            let _gone = stream.read(&mut [0; 512]);
+        }
+    });
+    for url in [format!("smtp://{address}?tls=required"), format!("smtps://{address}")] {
+        let variables =
+            [("ENV", "production"), ("PLUME_SMTP", url.as_str()), ("PLUME_MAIL_FROM", "hi@example.org")];
+        let (code, report) = run(&variables, &["doctor"]);
+        assert_eq!(code, 2, "{report}");
+        assert_line(
+            &report,
+            "FAIL  email: SMTP: tls: it offers no TLS in this way",
+            "smtps:// is for port 465",
+        );
+    }
+}
+
+#[test]
+fn a_misspelt_variable_is_named_by_the_doctor() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("there are ports").local_addr().expect("it is bound");
+    // No other setting is given.
+    let output = Command::new(env!("CARGO_BIN_EXE_plume"))
+        .env_clear()
+        .env("PLUME_TRUSTED_PROXY", "127.0.0.1")
+        .args(["doctor", &format!("http://{free}")])
+        .output()
+        .expect("the binary starts");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{report}");
+    assert_line(&report, "FAIL  settings: PLUME_TRUSTED_PROXY: unknown variable", "--help");
+}
+
+#[test]
+fn an_authority_without_https_is_a_mistake() {
+    let server = Plume::start(&[]);
+    let (_, report) = examine(&format!("http://{}", server.address()), &["--ca", "/nowhere.pem"]);
+    assert_line(&report, "warn  tls: --ca is not used", "https://");
 }
 
 #[test]

@@ -369,7 +369,7 @@ fn a_server_can_be_checked_without_an_email() {
         let ca = fixture("ca.pem").display().to_string();
         let variables =
             [("ENV", "production"), ("PLUME_SMTP", url), ("PLUME_MAIL_FROM", SENDER), ("PLUME_SMTP_CA", &ca)];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
         match config::parse(std::iter::empty(), variables.into_iter(), config::files::read) {
             Ok(Command::Run(config)) => match config.mail {
                 MailSettings::Smtp(smtp) => smtp,

@@ -509,7 +509,11 @@ fn the_topic_is_told_to_newcomers_and_changed_by_moderators() {
     let topic = "x".repeat(500);
     let line = acted(&mut ada, &format!("/topic {topic}"), &json!({"event": "topic", "topic": topic}));
     assert_eq!(line["text"], format!("set the topic: {topic}"));
-    acted(&mut ada, "/topic Coffee\r\nat  five", &json!({"topic": "Coffee at five"}));
+    acted(&mut ada, "/topic Coffee\r\nat\u{0}\u{7} five", &json!({"topic": "Coffee at five"}));
+    for nothing in ["/topic \u{200b}", "/topic \u{2800}\u{7}", "/topic \u{0}"] {
+        let answer = refused(&mut ada, nothing, "bad-command");
+        assert_eq!(answer["text"], "Usage: /topic, /topic TEXT or /topic -", "{nothing:?}");
+    }
     assert_eq!(Client::login(&server, "Bob").ack["topic"], "Coffee at five");
     acted(&mut ada, "/topic -", &json!({"event": "topic", "topic": "", "text": "removed the topic"}));
     let eve = Client::login(&server, "Eve");

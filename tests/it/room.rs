@@ -96,6 +96,9 @@ fn a_text_that_nobody_sees_is_no_line() {
         "\u{fe0f}",
         "\u{202e}\u{2066}",
         "\u{e0041}",
+        "/me \u{200b}",
+        "//me \u{200b}",
+        "```\u{200b}```",
     ] {
         ada.say(text);
     }

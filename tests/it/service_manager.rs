@@ -64,6 +64,17 @@ fn a_service_manager_is_told_when_it_is_ready_what_goes_on_and_when_it_stops() {
     assert!(last.starts_with("STOPPING=1\nWATCHDOG=1\n"), "{last}");
 }
 
+/// The turn that takes the signal is then the last one.
+#[test]
+fn a_service_manager_is_told_that_it_stops_when_nobody_is_connected() {
+    let manager = Manager::new();
+    let mut server = Plume::start(&[("NOTIFY_SOCKET", &manager.name)]);
+    assert!(manager.next().starts_with("READY=1\n"));
+    assert_eq!(server.terminate().code(), Some(0));
+    let last = manager.next();
+    assert!(last.starts_with("STOPPING=1\n"), "{last}");
+}
+
 #[test]
 fn without_a_watchdog_of_its_own_it_reports_once_and_then_each_minute() {
     let manager = Manager::new();

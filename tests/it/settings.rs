@@ -1,8 +1,11 @@
 //! Variables and flags: what may be set, and what is said of what may not.
 
 use crate::support::{Client, Http, Plume, refused};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// A wrong setting is one clear line on stderr, which names the culprit, and exit code 2.
 fn assert_refused(variables: &[(&str, &str)], flags: &[&str], culprit: &str) {
@@ -396,4 +399,33 @@ fn the_log_can_be_made_quiet() {
     let lines: Vec<_> = log.lines().filter(|line| !line.starts_with("login code for @")).collect();
     let start = format!("; listening on http://{}", server.address());
     assert!(lines.len() == 1 && lines[0].ends_with(&start), "{log}");
+}
+
+#[test]
+fn a_path_in_an_error_is_one_line_without_escapes() {
+    for (variables, flags) in [
+        (&[("PLUME_STATIC", "/nowhere\n\u{1b}[2J")][..], &[][..]),
+        (&[("PLUME_LISTEN", "unix:/nowhere\n\u{1b}[2J/a.sock")], &[]),
+        (&[("PLUME_LISTEN", "unix:/nowhere\n\u{1b}[2J/a.sock")], &["health"]),
+        (&[("PLUME_LISTEN", "unix:/nowhere\n\u{1b}[2J/a.sock")], &["--check"]),
+    ] {
+        let output = refused(variables, flags);
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("it writes text");
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        assert!(line.contains(r"/nowhere\n\u{1b}[2J") && !line.contains(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_not_utf_8_is_refused_by_name() {
+    // With --check it ends even if it takes the value.
+    let output = Command::new(env!("CARGO_BIN_EXE_plume"))
+        .env_clear()
+        .envs([("ENV", "production"), ("PLUME_MAIL_FROM", "hi@example.org")])
+        .env("PLUME_SMTP", OsStr::from_bytes(b"smtp://ada:secret\xff@127.0.0.1"))
+        .arg("--check")
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "plume: PLUME_SMTP: must be UTF-8\n");
 }

@@ -54,6 +54,7 @@ impl Failure {
                 "There is no such command; see /help. To say a line that begins with /, begin it with //."
                     .to_owned()
             }
+            Self::BadCommand(Command::Topic) => "Usage: /topic, /topic TEXT or /topic -".to_owned(),
             Self::BadCommand(command) => {
                 format!("Usage: {}", command.row().map_or("/help", |row| row.usage))
             }

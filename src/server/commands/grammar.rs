@@ -150,9 +150,10 @@ pub(crate) fn reason(text: &str) -> Result<String, ReasonTooLong> {
     if reason.len() > REASON_BYTES_MAX { Err(ReasonTooLong) } else { Ok(reason) }
 }
 
-/// The words of a text with single spaces between them.
+/// The words of a text with single spaces between them. Control characters are spaces.
 pub(crate) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = text.split(|char: char| char.is_whitespace() || char.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// A time in words, in the largest unit that it is a multiple of; a started second counts.
@@ -352,6 +353,7 @@ mod tests {
     #[test]
     fn a_reason_is_one_line_and_a_time_is_words() {
         assert_eq!(reason(" a\r\n b "), Ok("a b".to_owned()));
+        assert_eq!(reason("\u{0}a\u{7}\u{1b}[2Jb\u{9f}c"), Ok("a [2Jb c".to_owned()));
         assert_eq!(reason("\u{200b}"), Ok(String::new()));
         assert_eq!(reason(&"x".repeat(REASON_BYTES_MAX + 1)), Err(ReasonTooLong));
         assert!(reason(&"x".repeat(REASON_BYTES_MAX)).is_ok());

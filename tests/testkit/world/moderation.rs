@@ -41,7 +41,7 @@ struct Rules {
 
 /// The settings of a door with a moderator.
 pub(super) fn door() -> Door {
-    let variables = [("PLUME_MODERATORS".to_owned(), MODERATOR.email.to_owned())];
+    let variables = [("PLUME_MODERATORS".into(), MODERATOR.email.into())];
     let no_files = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
     match config::parse(std::iter::empty(), variables.into_iter(), no_files) {
         Ok(Command::Run(config)) => config.settings.door,
