@@ -25,8 +25,9 @@ function tooLong(what, text, bytesMax) {
   return over > 0 ? `${what} is ${over} byte${over > 1 ? 's' : ''} too long.` : '';
 }
 
-/** Whether a line shows anything: not only white space, controls, format characters and what Unicode calls default-ignorable. */
-export const isVisible = (text) => /[^\s\p{Z}\p{Cc}\p{Cf}\p{DI}\u2800]/u.test(text);
+/** Whether a line shows anything: not only white space, controls, format characters, and what Unicode calls default-ignorable or
+ *  the server knows to be blank. */
+export const isVisible = (text) => /[^\s\p{Z}\p{Cc}\p{Cf}\p{DI}\u2800\u2d7f\ufffc\u{1107f}\u{13441}\u{13442}\u{1d159}]/u.test(text);
 
 /**
  * Finds the code in what was typed or pasted, with a whole email around it or not. It is sure if no other word can be the code.
