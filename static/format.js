@@ -4,15 +4,11 @@
 // Work is bounded for any text: one pattern, in which no alternative looks at a character more than a few times, and at most so
 // many parts; the rest of such a text is plain.
 
-import { keyOf } from './room.js';
+import { BEFORE, UNSPACED, WORD, keyOf } from './room.js';
 
 const PARTS_MAX = 100;
-// Scripts that put no spaces between words, with the mark of long vowels; a Korean name or word is followed by its particles.
-const UNSPACED = `${['Han', 'Hira', 'Kana', 'Bopo', 'Hang', 'Thai', 'Laoo', 'Khmr', 'Mymr', 'Tibt'].map((name) => `\\p{sc=${name}}`).join('')}\\u30fc`;
-const WORD = '\\p{L}\\p{N}\\p{M}_';
-// A star within a word is one for multiplying.
-const BEFORE = `(?<=^|[${UNSPACED}]|[^${WORD}*])`;
-const AFTER = `(?=$|[${UNSPACED}]|[^${WORD}*])`;
+// Joiners and skin tones go on with what is before them.
+const AFTER = `(?<!\\u200d)(?=$|[${UNSPACED}]|[^${WORD}*\\u200c\\u200d\\u{1f3fb}-\\u{1f3ff}])`;
 // Within a Korean name there are no particles.
 const HANGUL = /^\p{sc=Hang}/u;
 // Of 、。「」 and the like, and of brackets as wide as these: no address holds them. Nor what is invisible or turns the direction.
@@ -112,7 +108,7 @@ function mentionAt(text, at, me) {
   for (let end = 1; end <= rest.length; end += 1) {
     const name = rest.slice(0, end);
     const after = text.slice(at + 1 + end, at + 3 + end);
-    if (keyOf(name) === key && new RegExp(`^${AFTER}`, 'u').test(after) && !(HANGUL.test(me) && HANGUL.test(after))) return { tag: 'mark', text: `@${name}`, length: end + 1 };
+    if (keyOf(name) === key && new RegExp(`^.${AFTER}`, 'su').test(name.at(-1) + after) && !(HANGUL.test(me) && HANGUL.test(after))) return { tag: 'mark', text: `@${name}`, length: end + 1 };
   }
   return null;
 }
