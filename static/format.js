@@ -12,10 +12,10 @@ const AFTER = `(?<!\\u200d)(?=$|[${UNSPACED}]|[^${WORD}*\\u200c\\u200d\\u{1f3fb}
 // Within a Korean name there are no particles.
 const HANGUL = /^\p{sc=Hang}/u;
 // Of 、。「」 and the like, and of brackets as wide as these: no address holds them. Nor what is invisible or turns the direction.
-const NOT_IN_LINK = '\\s<>"\\p{C}\\p{DI}\\u3001-\\u3003\\u3008-\\u3011\\u3014-\\u3020\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff3d\\uff5b-\\uff65';
+const NOT_IN_LINK = '\\s<>"\\p{C}\\p{DI}\\u2800\\ufffc\\u3001-\\u3003\\u3008-\\u3011\\u3014-\\u3020\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff3d\\uff5b-\\uff65';
 const LINK_TAIL = /[\p{Pe}\p{Pf}\p{Pi}\p{Po}_~\u2013\u2014]/u;
 const LINK_TAIL_NOT = '/#&%@\\';
-// Hosts in other scripts, or in a mixture of them, are shown as the browser opens them.
+// Hosts in other scripts, in a mixture of them, or with signs that could be taken for a slash, are shown as the browser opens them.
 const PLAIN_HOSTS = ['Latn', 'Cyrl', 'Grek', 'Arab', 'Hebr', 'Deva', 'Thai', 'Latn}\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}\\u30fc\\p{sc=Hang'];
 // Here and below a look ahead at one character comes first: it is cheaper than what it saves.
 const starred = (name, stars) => `(?=\\*)${BEFORE}${stars}(?=\\S)(?<${name}>[^*\\n]+)(?<=\\S)${stars}${AFTER}`;
@@ -27,7 +27,7 @@ const FORMS = [
   ticked('ticks', '{1,2}', 'code', '[^\\n]'),
   starred('strong', '\\*\\*'),
   starred('em', '\\*'),
-  `\\b[Hh][Tt][Tt][Pp][Ss]?:\\/\\/[^${NOT_IN_LINK}]+`,
+  `\\b[Hh][Tt][Tt][Pp][Ss]?:\\/\\/(?:(?!\\p{Pf}[${UNSPACED}])[^${NOT_IN_LINK}])+`,
   `(?=@)${BEFORE}@(?=[^\\s@])`,
 ];
 /** Compiled for the first text: the page is loaded without. */
@@ -113,7 +113,7 @@ function mentionAt(text, at, me) {
   return null;
 }
 
-const isPlain = (host) => PLAIN_HOSTS.some((scripts) => new RegExp(`^(?:[\\p{sc=${scripts}}]|\\P{L})*$`, 'u').test(host));
+const isPlain = (host) => PLAIN_HOSTS.some((scripts) => new RegExp(`^(?!.*[\\u01c0-\\u01c3])[\\p{sc=${scripts}}\\d.:_[\\]-]*$`, 'u').test(host));
 
 /** The marks of the sentence after a link are not the link's, nor is a bracket that was not opened in it. */
 function linkOf(text) {
@@ -125,7 +125,7 @@ function linkOf(text) {
   try {
     const url = new URL(href);
     // A name before the host looks like the host.
-    if (url.username || !/\/\/[\p{L}\p{N}[]/u.test(href)) return null;
+    if (url.username || !/\/\/[\p{L}\p{N}\p{So}[]/u.test(href)) return null;
     const host = /\/\/([^/?#\\]*)/.exec(href)[1];
     return { tag: 'a', href, text: isPlain(host) ? href : url.href, length: href.length };
   } catch {
