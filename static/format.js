@@ -50,7 +50,7 @@ export function parseText(text, me) {
   for (const { 0: match, index, groups } of text.matchAll(form)) {
     if (parts.length >= PARTS_MAX) break;
     if (index < from) continue;
-    const part = match === '@' ? mentionsLeft-- > 0 && mentionAt(text, index, me) : partOf(match, text[index - 1], groups, me);
+    const part = match === '@' ? mentionsLeft-- > 0 && mentionAt(text, index, me) : partOf(match, text.slice(Math.max(0, index - 4), index), groups, me);
     if (!part) continue;
     if (index > from) parts.push({ tag: 'span', text: text.slice(from, index) });
     from = index + (part.length ?? match.length);
@@ -88,14 +88,13 @@ function partOf(match, before, { pre, code, strong, em }, me) {
   // There are no stars within stars, so this goes no deeper.
   if (em) return { tag: 'em', parts: parseText(em, me) };
   if (code) return { tag: 'code', text: /^ .* $/.test(code) && code.trim() ? code.slice(1, -1) : code };
-  if (pre) return preOf(pre, !before || before === '\n');
+  if (pre) return preOf(pre, /(^|\n) {0,3}$/.test(before));
   return linkOf(match);
 }
 
-/** A fence that begins a line may name a language. */
+/** A fence that begins a line may name a language, with attributes in braces. Other words are code that begins there. */
 function preOf(text, isAtStart) {
-  const lines = isAtStart ? text.replace(/^[\w+#.,-]+[ \t]*\n/, '') : text;
-  const code = lines.replace(/^\n/, '');
+  const code = text.replace(isAtStart ? /^[ \t]*([\w+#.,:/-]+[ \t]*)?(\{.*\}[ \t]*)?\r?\n/ : /^\r?\n/, '');
   return code && { tag: 'pre', text: code };
 }
 
