@@ -215,3 +215,21 @@ test('Tab takes each name once, and then moves the focus', () => {
     assert.equal(field.value, values.at(-1) ?? text);
   }
 });
+
+test('a line that shows nothing is not sent', () => {
+  for (const [text, expected] of [
+    [' \u200b', []],
+    ['\ufffc', []],
+    ['/me', []],
+    ['/me \u200b', []],
+    ['/me \u2800\u2d7f', []],
+    ['/me .', ['/me .']],
+    ['/mean', ['/mean']],
+    ['a /me', ['a /me']],
+  ]) {
+    type(text);
+    press('Enter');
+    assert.deepEqual(said.splice(0), expected, JSON.stringify(text));
+    assert.equal(field.value, expected.length > 0 ? '' : text, 'nothing is lost');
+  }
+});
