@@ -1,8 +1,9 @@
 //! Shortens a script: drops white space and semicolons that end nothing, gives short names to what it
 //! declares, joins declarations in a row, and puts constants where they are used.
 //!
-//! A name is replaced everywhere by one that occurs nowhere, so all scopes stay as they are and none has to
-//! be known. That takes telling names of variables from names of properties: a name that is a property in one
+//! A name is replaced everywhere by one that occurs nowhere. Two names share one only if both are declared
+//! inside of statements, and no statement of the script has both: so all scopes stay as they are, and none has
+//! to be known. That takes telling names of variables from names of properties: a name that is a property in one
 //! place is kept in all. Strings, templates' texts, regular expressions and whatever the script does not
 //! declare, such as `document`, are not touched. A name that is declared must not be used as a browser's
 //! global elsewhere.
@@ -260,14 +261,21 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
     let ends = ends(tokens)?;
     let mut around = Vec::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let (mut declared, mut properties) = (BTreeSet::new(), BTreeSet::new());
+    let (mut declared, mut properties, mut global) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    // The statements of the script, counted, and those that have a name.
+    let mut statement = 0;
+    let mut statements: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     let mut class_begins = false;
     for (at, token) in tokens.iter().enumerate() {
         let (before, after) = (text(at.wrapping_sub(1)), text(at + 1));
         let inner = around.last().copied();
         let is_template = token.kind == Kind::Literal;
+        if around.is_empty() && [";", "const", "let", "function", "class"].contains(&token.text) {
+            statement += 1;
+        }
         if token.kind == Kind::Word {
             *counts.entry(token.text).or_default() += 1;
+            statements.entry(token.text).or_default().insert(statement);
             class_begins |= token.text == "class";
             let is_key = inner == Some(Around::Braces)
                 && (after == ":" || ["{", ","].contains(&before) && [",", "}", "="].contains(&after));
@@ -281,8 +289,12 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
             }
             let is_parameter = matches!(inner, Some(Around::Parameters | Around::Pattern))
                 && ["(", ",", "...", "["].contains(&before);
-            if ["const", "let", "function", "class"].contains(&before) || after == "=>" || is_parameter {
+            let is_declared = ["const", "let", "function", "class"].contains(&before);
+            if is_declared || after == "=>" || is_parameter {
                 declared.insert(token.text);
+            }
+            if is_declared && around.is_empty() || inner == Some(Around::Pattern) {
+                global.insert(token.text);
             }
         } else if is_template && token.text.starts_with('}') || [")", "]", "}"].contains(&token.text) {
             around.pop();
@@ -311,11 +323,26 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
         }
     }
     let is_free = |name: &str| !counts.contains_key(name) && !KEYWORDS.contains(&name);
-    let mut shorts = (0..).map(name_of).filter(|name| is_free(name));
     let mut names: Vec<&str> = declared.difference(&properties).copied().collect();
     names.retain(|name| name.len() > 1 && !KEYWORDS.contains(name));
     names.sort_by_key(|name| (usize::MAX - counts[name], *name));
-    Ok(names.into_iter().map_while(|name| Some((name, shorts.next()?))).collect())
+    // Short names with the statements in which they are in use; a name of the whole script is in all.
+    let mut shorts: Vec<(String, BTreeSet<usize>)> = Vec::new();
+    let mut free = (0..).map(name_of).filter(|name| is_free(name));
+    let everywhere: BTreeSet<usize> = (0..=statement).collect();
+    let mut short_names = BTreeMap::new();
+    for name in names {
+        let own = if global.contains(name) { &everywhere } else { &statements[name] };
+        let at = shorts.iter().position(|(_, used)| used.is_disjoint(own)).unwrap_or(shorts.len());
+        if at == shorts.len() {
+            shorts.extend(free.next().map(|short| (short, BTreeSet::new())));
+        }
+        if let Some((short, used)) = shorts.get_mut(at) {
+            used.extend(own);
+            short_names.insert(name, short.clone());
+        }
+    }
+    Ok(short_names)
 }
 
 /// Makes one declaration of those in a row, all with `let`, and drops semicolons before a brace that closes.

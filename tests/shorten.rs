@@ -72,6 +72,19 @@ fn scripts_are_shortened_and_mean_the_same() {
             "const put = (list, at = list.length) => list.map(([key, value]) => put(key, value, at));",
             "let n=(e,t=e.length)=>e.map(([a,o])=>n(a,o,t));\n",
         ),
+        // Names of different statements share one, but none of the whole script's.
+        (
+            "const one = (left) => left;\nconst two = (right) => one(right);\ntwo(one);",
+            "let e=(t)=>t,a=(t)=>e(t);a(e);\n",
+        ),
+        (
+            "function one(left) {\n  return (right) => left + right + last;\n}\nfunction two(right) {\n  return right;\n}\nlet last;",
+            "function n(a){return(e)=>a+e+t}function o(e){return e}let t;\n",
+        ),
+        (
+            "for (const one of all) if (one) log(one);\nelse stop(one);\nconst pick = (two) => two;",
+            "for(let e of all)if(e)log(e);else stop(e);let t=(e)=>e;\n",
+        ),
     ];
     for (script, expected) in rows {
         let short = shorten(script).expect(script);
