@@ -15,7 +15,7 @@ const HANGUL = /^\p{sc=Hang}/u;
 const NOT_IN_LINK = '\\s<>"\\p{C}\\p{DI}\\u2800\\ufffc\\u3001-\\u3003\\u3008-\\u3011\\u3014-\\u3020\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff3d\\uff5b-\\uff65';
 const LINK_TAIL = /[\p{Pe}\p{Pf}\p{Pi}\p{Po}_~\u2013\u2014]/u;
 const LINK_TAIL_NOT = '/#&%@\\';
-// Hosts in other scripts, in a mixture of them, or with signs that could be taken for a slash, are shown as the browser opens them.
+// Hosts in other scripts, in a mixture of them, or with signs like slashes, are shown as the browser opens them.
 const PLAIN_HOSTS = ['Latn', 'Cyrl', 'Grek', 'Arab', 'Hebr', 'Deva', 'Thai', 'Latn}\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}\\u30fc\\p{sc=Hang'];
 // Here and below a look ahead at one character comes first: it is cheaper than what it saves.
 const starred = (name, stars) => `(?=\\*)${BEFORE}${stars}(?=\\S)(?<${name}>[^*\\n]+)(?<=\\S)${stars}${AFTER}`;

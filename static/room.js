@@ -131,7 +131,7 @@ export function completions(text, caret, names, commands = []) {
   // After a complete name Tab moves the focus.
   if (from < 0 || caret < 1 || /^\s|\s$|\n/.test(typed)) return null;
   // Within an address there is no name.
-  if (!new RegExp(`${BEFORE}$(?<!https?://\\S*)`, 'iu').test(text.slice(0, from).replace(/\*+$/, ''))) return null;
+  if (!new RegExp(`${BEFORE}\\**$(?<!https?://\\S*)`, 'iu').test(text.slice(0, from))) return null;
   const part = keyOf(typed);
   const found = (isCommand ? commands : names).filter((name) => keyOf(name).startsWith(part));
   return found.length > 0 ? { from, found, at: 0, rest: text.slice(caret).replace(/^ /, '') } : null;

@@ -116,6 +116,8 @@ test('names are completed at the caret', () => {
     ['see HTTP://x.example/a/@g', null],
     ['https://x.example/ @g', 19, ['Grace Hopper']],
     ['*@g', 1, ['Grace Hopper']],
+    ['x **@g', 4, ['Grace Hopper']],
+    ['https://x.example/*@g', null],
     ['请看@g', 2, ['Grace Hopper']],
     ['か\u3099@g', 2, ['Grace Hopper']],
     ['❤️@g', 2, ['Grace Hopper']],
