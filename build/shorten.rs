@@ -257,14 +257,50 @@ enum Around {
 
 /// The short name of each name that gets one, the most frequent the shortest.
 fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, String> {
+    let words = words(tokens)?;
+    let is_free = |name: &str| !words.contains_key(name) && !KEYWORDS.contains(&name);
+    let mut free = (0..).map(name_of).filter(|name| is_free(name));
+    let mut names: Vec<(&str, &Word)> = words.iter().map(|(name, word)| (*name, word)).collect();
+    names.retain(|(name, word)| {
+        word.is_declared && !word.is_property && name.len() > 1 && !KEYWORDS.contains(name)
+    });
+    names.sort_by_key(|(name, word)| (usize::MAX - word.count, *name));
+    let everywhere: BTreeSet<usize> = words.values().flat_map(|word| &word.statements).copied().collect();
+    // Each with the statements in which it is in use; a name of the whole script is in all.
+    let mut shorts: Vec<(String, BTreeSet<usize>)> = Vec::new();
+    let mut short_names = BTreeMap::new();
+    for (name, word) in names {
+        let own = if word.is_global { &everywhere } else { &word.statements };
+        let at = shorts.iter().position(|(_, used)| used.is_disjoint(own)).unwrap_or(shorts.len());
+        if at == shorts.len() {
+            shorts.extend(free.next().map(|short| (short, BTreeSet::new())));
+        }
+        if let Some((short, used)) = shorts.get_mut(at) {
+            used.extend(own);
+            short_names.insert(name, short.clone());
+        }
+    }
+    Ok(short_names)
+}
+
+/// How a word occurs in the script.
+#[derive(Default)]
+struct Word {
+    count: usize,
+    /// The statements of the script that have it, counted from its start.
+    statements: BTreeSet<usize>,
+    is_declared: bool,
+    /// Declared outside of all blocks, or maybe.
+    is_global: bool,
+    is_property: bool,
+}
+
+fn words<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, Word>, String> {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
     let ends = ends(tokens)?;
     let mut around = Vec::new();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let (mut declared, mut properties, mut global) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    // The statements of the script, counted, and those that have a name.
+    let mut words: BTreeMap<&str, Word> = BTreeMap::new();
     let mut statement = 0;
-    let mut statements: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     let mut class_begins = false;
     for (at, token) in tokens.iter().enumerate() {
         let (before, after) = (text(at.wrapping_sub(1)), text(at + 1));
@@ -274,8 +310,9 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
             statement += 1;
         }
         if token.kind == Kind::Word {
-            *counts.entry(token.text).or_default() += 1;
-            statements.entry(token.text).or_default().insert(statement);
+            let word = words.entry(token.text).or_default();
+            word.count += 1;
+            word.statements.insert(statement);
             class_begins |= token.text == "class";
             let is_key = inner == Some(Around::Braces)
                 && (after == ":" || ["{", ","].contains(&before) && [",", "}", "="].contains(&after));
@@ -284,18 +321,12 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
                 && before != "function"
                 && ends.get(&(at + 1)).is_some_and(|end| text(end + 1) == "{");
             let is_field = inner == Some(Around::Class);
-            if [".", "?."].contains(&before) || is_key || is_method || is_field {
-                properties.insert(token.text);
-            }
+            word.is_property |= [".", "?."].contains(&before) || is_key || is_method || is_field;
             let is_parameter = matches!(inner, Some(Around::Parameters | Around::Pattern))
                 && ["(", ",", "...", "["].contains(&before);
-            let is_declared = ["const", "let", "function", "class"].contains(&before);
-            if is_declared || after == "=>" || is_parameter {
-                declared.insert(token.text);
-            }
-            if is_declared && around.is_empty() || inner == Some(Around::Pattern) {
-                global.insert(token.text);
-            }
+            let is_named = ["const", "let", "function", "class"].contains(&before);
+            word.is_declared |= is_named || after == "=>" || is_parameter;
+            word.is_global |= is_named && around.is_empty() || inner == Some(Around::Pattern);
         } else if is_template && token.text.starts_with('}') || [")", "]", "}"].contains(&token.text) {
             around.pop();
         }
@@ -322,27 +353,7 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
             _ => {}
         }
     }
-    let is_free = |name: &str| !counts.contains_key(name) && !KEYWORDS.contains(&name);
-    let mut names: Vec<&str> = declared.difference(&properties).copied().collect();
-    names.retain(|name| name.len() > 1 && !KEYWORDS.contains(name));
-    names.sort_by_key(|name| (usize::MAX - counts[name], *name));
-    // Short names with the statements in which they are in use; a name of the whole script is in all.
-    let mut shorts: Vec<(String, BTreeSet<usize>)> = Vec::new();
-    let mut free = (0..).map(name_of).filter(|name| is_free(name));
-    let everywhere: BTreeSet<usize> = (0..=statement).collect();
-    let mut short_names = BTreeMap::new();
-    for name in names {
-        let own = if global.contains(name) { &everywhere } else { &statements[name] };
-        let at = shorts.iter().position(|(_, used)| used.is_disjoint(own)).unwrap_or(shorts.len());
-        if at == shorts.len() {
-            shorts.extend(free.next().map(|short| (short, BTreeSet::new())));
-        }
-        if let Some((short, used)) = shorts.get_mut(at) {
-            used.extend(own);
-            short_names.insert(name, short.clone());
-        }
-    }
-    Ok(short_names)
+    Ok(words)
 }
 
 /// Makes one declaration of those in a row, all with `let`, and drops semicolons before a brace that closes.
