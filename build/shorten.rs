@@ -1,8 +1,9 @@
 //! Shortens a script: drops white space and semicolons that end nothing, gives short names to what it
 //! declares, joins declarations in a row, and puts constants where they are used.
 //!
-//! A name is replaced everywhere by one that occurs nowhere, so all scopes stay as they are and none has to
-//! be known. That takes telling names of variables from names of properties: a name that is a property in one
+//! A name is replaced everywhere by one that occurs nowhere. Two names share one only if both are declared
+//! inside of statements, and no statement of the script has both: so all scopes stay as they are, and none has
+//! to be known. That takes telling names of variables from names of properties: a name that is a property in one
 //! place is kept in all. Strings, templates' texts, regular expressions and whatever the script does not
 //! declare, such as `document`, are not touched. A name that is declared must not be used as a browser's
 //! global elsewhere.
@@ -256,18 +257,62 @@ enum Around {
 
 /// The short name of each name that gets one, the most frequent the shortest.
 fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, String> {
+    let words = words(tokens)?;
+    let is_free = |name: &str| !words.contains_key(name) && !KEYWORDS.contains(&name);
+    let mut free = (0..).map(name_of).filter(|name| is_free(name));
+    let mut names: Vec<(&str, &Word)> = words.iter().map(|(name, word)| (*name, word)).collect();
+    names.retain(|(name, word)| {
+        word.is_declared && !word.is_property && name.len() > 1 && !KEYWORDS.contains(name)
+    });
+    names.sort_by_key(|(name, word)| (usize::MAX - word.count, *name));
+    let everywhere: BTreeSet<usize> = words.values().flat_map(|word| &word.statements).copied().collect();
+    // Each with the statements in which it is in use; a name of the whole script is in all.
+    let mut shorts: Vec<(String, BTreeSet<usize>)> = Vec::new();
+    let mut short_names = BTreeMap::new();
+    for (name, word) in names {
+        let own = if word.is_global { &everywhere } else { &word.statements };
+        let at = shorts.iter().position(|(_, used)| used.is_disjoint(own)).unwrap_or(shorts.len());
+        if at == shorts.len() {
+            shorts.extend(free.next().map(|short| (short, BTreeSet::new())));
+        }
+        if let Some((short, used)) = shorts.get_mut(at) {
+            used.extend(own);
+            short_names.insert(name, short.clone());
+        }
+    }
+    Ok(short_names)
+}
+
+/// How a word occurs in the script.
+#[derive(Default)]
+struct Word {
+    count: usize,
+    /// The statements of the script that have it, counted from its start.
+    statements: BTreeSet<usize>,
+    is_declared: bool,
+    /// Declared outside of all blocks, or maybe.
+    is_global: bool,
+    is_property: bool,
+}
+
+fn words<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, Word>, String> {
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
     let ends = ends(tokens)?;
     let mut around = Vec::new();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let (mut declared, mut properties) = (BTreeSet::new(), BTreeSet::new());
+    let mut words: BTreeMap<&str, Word> = BTreeMap::new();
+    let mut statement = 0;
     let mut class_begins = false;
     for (at, token) in tokens.iter().enumerate() {
         let (before, after) = (text(at.wrapping_sub(1)), text(at + 1));
         let inner = around.last().copied();
         let is_template = token.kind == Kind::Literal;
+        if around.is_empty() && [";", "const", "let", "function", "class"].contains(&token.text) {
+            statement += 1;
+        }
         if token.kind == Kind::Word {
-            *counts.entry(token.text).or_default() += 1;
+            let word = words.entry(token.text).or_default();
+            word.count += 1;
+            word.statements.insert(statement);
             class_begins |= token.text == "class";
             let is_key = inner == Some(Around::Braces)
                 && (after == ":" || ["{", ","].contains(&before) && [",", "}", "="].contains(&after));
@@ -276,14 +321,12 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
                 && before != "function"
                 && ends.get(&(at + 1)).is_some_and(|end| text(end + 1) == "{");
             let is_field = inner == Some(Around::Class);
-            if [".", "?."].contains(&before) || is_key || is_method || is_field {
-                properties.insert(token.text);
-            }
+            word.is_property |= [".", "?."].contains(&before) || is_key || is_method || is_field;
             let is_parameter = matches!(inner, Some(Around::Parameters | Around::Pattern))
                 && ["(", ",", "...", "["].contains(&before);
-            if ["const", "let", "function", "class"].contains(&before) || after == "=>" || is_parameter {
-                declared.insert(token.text);
-            }
+            let is_named = ["const", "let", "function", "class"].contains(&before);
+            word.is_declared |= is_named || after == "=>" || is_parameter;
+            word.is_global |= is_named && around.is_empty() || inner == Some(Around::Pattern);
         } else if is_template && token.text.starts_with('}') || [")", "]", "}"].contains(&token.text) {
             around.pop();
         }
@@ -310,12 +353,7 @@ fn short_names<'a>(tokens: &[Token<'a>]) -> Result<BTreeMap<&'a str, String>, St
             _ => {}
         }
     }
-    let is_free = |name: &str| !counts.contains_key(name) && !KEYWORDS.contains(&name);
-    let mut shorts = (0..).map(name_of).filter(|name| is_free(name));
-    let mut names: Vec<&str> = declared.difference(&properties).copied().collect();
-    names.retain(|name| name.len() > 1 && !KEYWORDS.contains(name));
-    names.sort_by_key(|name| (usize::MAX - counts[name], *name));
-    Ok(names.into_iter().map_while(|name| Some((name, shorts.next()?))).collect())
+    Ok(words)
 }
 
 /// Makes one declaration of those in a row, all with `let`, and drops semicolons before a brace that closes.

@@ -4,22 +4,18 @@
 // Work is bounded for any text: one pattern, in which no alternative looks at a character more than a few times, and at most so
 // many parts; the rest of such a text is plain.
 
-import { keyOf } from './room.js';
+import { BEFORE, UNSPACED, WORD, keyOf } from './room.js';
 
 const PARTS_MAX = 100;
-// Scripts that put no spaces between words, with the mark of long vowels; a Korean name or word is followed by its particles.
-const UNSPACED = `${['Han', 'Hira', 'Kana', 'Bopo', 'Hang', 'Thai', 'Laoo', 'Khmr', 'Mymr', 'Tibt'].map((name) => `\\p{sc=${name}}`).join('')}\\u30fc`;
-const WORD = '\\p{L}\\p{N}\\p{M}_';
-// A star within a word is one for multiplying.
-const BEFORE = `(?<=^|[${UNSPACED}]|[^${WORD}*])`;
-const AFTER = `(?=$|[${UNSPACED}]|[^${WORD}*])`;
+// Joiners and skin tones go on with what is before them.
+const AFTER = `(?<!\\u200d)(?=$|[${UNSPACED}]|[^${WORD}*\\u200c\\u200d\\u{1f3fb}-\\u{1f3ff}])`;
 // Within a Korean name there are no particles.
 const HANGUL = /^\p{sc=Hang}/u;
 // Of 、。「」 and the like, and of brackets as wide as these: no address holds them. Nor what is invisible or turns the direction.
-const NOT_IN_LINK = '\\s<>"\\p{C}\\p{DI}\\u3001-\\u3003\\u3008-\\u3011\\u3014-\\u3020\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff3d\\uff5b-\\uff65';
+const NOT_IN_LINK = '\\s<>"\\p{C}\\p{DI}\\u2800\\ufffc\\u3001-\\u3003\\u3008-\\u3011\\u3014-\\u3020\\uff01-\\uff0f\\uff1a-\\uff20\\uff3b-\\uff3d\\uff5b-\\uff65';
 const LINK_TAIL = /[\p{Pe}\p{Pf}\p{Pi}\p{Po}_~\u2013\u2014]/u;
 const LINK_TAIL_NOT = '/#&%@\\';
-// Hosts in other scripts, or in a mixture of them, are shown as the browser opens them.
+// Hosts in other scripts, in a mixture of them, or with signs like slashes, are shown as the browser opens them.
 const PLAIN_HOSTS = ['Latn', 'Cyrl', 'Grek', 'Arab', 'Hebr', 'Deva', 'Thai', 'Latn}\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}\\u30fc\\p{sc=Hang'];
 // Here and below a look ahead at one character comes first: it is cheaper than what it saves.
 const starred = (name, stars) => `(?=\\*)${BEFORE}${stars}(?=\\S)(?<${name}>[^*\\n]+)(?<=\\S)${stars}${AFTER}`;
@@ -31,7 +27,7 @@ const FORMS = [
   ticked('ticks', '{1,2}', 'code', '[^\\n]'),
   starred('strong', '\\*\\*'),
   starred('em', '\\*'),
-  `\\b[Hh][Tt][Tt][Pp][Ss]?:\\/\\/[^${NOT_IN_LINK}]+`,
+  `\\b[Hh][Tt][Tt][Pp][Ss]?:\\/\\/(?:(?!\\p{Pf}[${UNSPACED}])[^${NOT_IN_LINK}])+`,
   `(?=@)${BEFORE}@(?=[^\\s@])`,
 ];
 /** Compiled for the first text: the page is loaded without. */
@@ -54,7 +50,7 @@ export function parseText(text, me) {
   for (const { 0: match, index, groups } of text.matchAll(form)) {
     if (parts.length >= PARTS_MAX) break;
     if (index < from) continue;
-    const part = match === '@' ? mentionsLeft-- > 0 && mentionAt(text, index, me) : partOf(match, text[index - 1], groups, me);
+    const part = match === '@' ? mentionsLeft-- > 0 && mentionAt(text, index, me) : partOf(match, text.slice(Math.max(0, index - 4), index), groups, me);
     if (!part) continue;
     if (index > from) parts.push({ tag: 'span', text: text.slice(from, index) });
     from = index + (part.length ?? match.length);
@@ -92,14 +88,13 @@ function partOf(match, before, { pre, code, strong, em }, me) {
   // There are no stars within stars, so this goes no deeper.
   if (em) return { tag: 'em', parts: parseText(em, me) };
   if (code) return { tag: 'code', text: /^ .* $/.test(code) && code.trim() ? code.slice(1, -1) : code };
-  if (pre) return preOf(pre, !before || before === '\n');
+  if (pre) return preOf(pre, /(^|\n) {0,3}$/.test(before));
   return linkOf(match);
 }
 
-/** A fence that begins a line may name a language. */
+/** A fence that begins a line may name a language, with attributes in braces. Other words are code that begins there. */
 function preOf(text, isAtStart) {
-  const lines = isAtStart ? text.replace(/^[\w+#.,-]+[ \t]*\n/, '') : text;
-  const code = lines.replace(/^\n/, '');
+  const code = text.replace(isAtStart ? /^[ \t]*([\w+#.,:/-]+[ \t]*)?(\{.*\}[ \t]*)?\r?\n/ : /^\r?\n/, '');
   return code && { tag: 'pre', text: code };
 }
 
@@ -112,12 +107,12 @@ function mentionAt(text, at, me) {
   for (let end = 1; end <= rest.length; end += 1) {
     const name = rest.slice(0, end);
     const after = text.slice(at + 1 + end, at + 3 + end);
-    if (keyOf(name) === key && new RegExp(`^${AFTER}`, 'u').test(after) && !(HANGUL.test(me) && HANGUL.test(after))) return { tag: 'mark', text: `@${name}`, length: end + 1 };
+    if (keyOf(name) === key && new RegExp(`^.${AFTER}`, 'su').test(name.at(-1) + after) && !(HANGUL.test(me) && HANGUL.test(after))) return { tag: 'mark', text: `@${name}`, length: end + 1 };
   }
   return null;
 }
 
-const isPlain = (host) => PLAIN_HOSTS.some((scripts) => new RegExp(`^(?:[\\p{sc=${scripts}}]|\\P{L})*$`, 'u').test(host));
+const isPlain = (host) => PLAIN_HOSTS.some((scripts) => new RegExp(`^(?!.*[\\u01c0-\\u01c3])[\\p{sc=${scripts}}\\d.:_[\\]-]*$`, 'u').test(host));
 
 /** The marks of the sentence after a link are not the link's, nor is a bracket that was not opened in it. */
 function linkOf(text) {
@@ -129,7 +124,7 @@ function linkOf(text) {
   try {
     const url = new URL(href);
     // A name before the host looks like the host.
-    if (url.username || !/\/\/[\p{L}\p{N}[]/u.test(href)) return null;
+    if (url.username || !/\/\/[\p{L}\p{N}\p{So}[]/u.test(href)) return null;
     const host = /\/\/([^/?#\\]*)/.exec(href)[1];
     return { tag: 'a', href, text: isPlain(host) ? href : url.href, length: href.length };
   } catch {

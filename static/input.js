@@ -25,17 +25,19 @@ function tooLong(what, text, bytesMax) {
   return over > 0 ? `${what} is ${over} byte${over > 1 ? 's' : ''} too long.` : '';
 }
 
-/** Whether a line shows anything: not only white space, controls, format characters and what Unicode calls default-ignorable. */
-export const isVisible = (text) => /[^\s\p{Z}\p{Cc}\p{Cf}\p{DI}\u2800]/u.test(text);
+/** Whether a line shows anything: not only white space, controls, format characters, and what is drawn as nothing. */
+export const isVisible = (text) => /[^\s\p{Z}\p{Cc}\p{Cf}\p{DI}\u2800\u2d7f\ufffc\u{1107f}\u{13441}\u{13442}\u{1d159}]/u.test(text);
 
 /**
- * Finds the code in what was typed or pasted, with a whole email around it or not. It is sure if no other word can be the code.
- * Of several, it is rather one with a digit, then one in capitals, then one after the word "code".
+ * Finds the code in what was typed or pasted, with a whole email around it or not. Of several words that can be the code, it is
+ * rather one with a digit, then one in capitals, then one after the word "code". It is sure of the only one, with a digit, or in
+ * capitals after "code": other words may be a part of the text.
  */
 export function codeIn(typed, chars) {
   const words = typed.normalize('NFKC').match(/[0-9a-z]+/gi) ?? [];
   const joined = words.join('').toUpperCase();
-  if (joined.length <= chars) return { code: joined, isSure: true };
+  // The server reads O as 0, and I and L as 1.
+  if (joined.length <= chars) return { code: joined, isSure: !joined.includes('U') };
   let isAfterCode = false;
   const ranks = new Map();
   for (const word of words) {
@@ -49,5 +51,5 @@ export function codeIn(typed, chars) {
     isAfterCode ||= /^code$/i.test(word);
   }
   const [code = ''] = [...ranks.keys()].sort((one, other) => ranks.get(other) - ranks.get(one));
-  return { code, isSure: ranks.size === 1 };
+  return { code, isSure: ranks.size === 1 && ranks.get(code) > 2 };
 }

@@ -1,6 +1,6 @@
 // The way in: the two forms, and the request that waits for an answer. Holds no socket.
 
-import { byId, onSubmit, person, tab } from './dom.js';
+import { byId, onSubmit, person, shared, tab } from './dom.js';
 import { codeIn, emailError, nameError, nameIn } from './input.js';
 import { CODE_CHARS, REASON, auth, hello } from './protocol.js';
 
@@ -33,6 +33,12 @@ onSubmit('enter-form', () => {
   tab.set({ isAlone: alone.checked });
   if (!fault) requestCode();
 });
+// The shared session would be resumed as whoever it belongs to.
+alone.onchange = () => {
+  if (alone.checked || !shared.get().token) return;
+  alone.checked = true;
+  showError('You are logged in in another tab. Leave there first.');
+};
 onSubmit('verify-form', submitCode);
 again.onclick = () => again.ariaDisabled === 'true' || requestCode();
 byId('other').onclick = () => {

@@ -19,11 +19,18 @@ export class Order {
   }
 }
 
+// Scripts that put no spaces between words; a Korean name or word is followed by its particles. Han and Hiragana are taken with
+// their extensions, the marks of kana; those of other scripts include marks on Latin letters.
+export const UNSPACED = ['x=Han', 'x=Hira', '=Kana', '=Bopo', '=Hang', '=Thai', '=Laoo', '=Khmr', '=Mymr', '=Tibt'].map((name) => `\\p{sc${name}}`).join('');
+export const WORD = '\\p{L}\\p{N}\\p{M}_';
+/** Precedes a mention or a star: within a word, an @ is part of an address, and a star multiplies. Emoji end with selectors. */
+export const BEFORE = `(?<=^|[${UNSPACED}\\p{DI}\\u20e3]|[^${WORD}*])`;
+
 /** Two names are one if their keys are equal. The server knows look-alikes as well; on `tests/data/names.json` both agree. */
 export function keyOf(name) {
   // By way of upper case, or ß would not be ss, and ı not i; and back and forth, for ẞ is the upper case of ß alone.
   const folded = name.normalize('NFKC').toLowerCase().toUpperCase().toLowerCase().normalize('NFKD');
-  return folded.replaceAll('i\u0307', 'i').replace(/\s+/g, ' ').trim();
+  return folded.replaceAll('i\u0307', 'i').replace(/[\u200c\u200d\ufe0e\ufe0f\u{1f3fb}-\u{1f3ff}]/gu, '').replace(/\s+/g, ' ').trim();
 }
 
 export class Presence {
@@ -120,9 +127,12 @@ export class Outbox {
 export function completions(text, caret, names, commands = []) {
   const isCommand = /^\/[a-z]*$/.test(text.slice(0, caret));
   const from = isCommand ? 0 : text.lastIndexOf('@', caret - 1);
-  // In an address it is no beginning.
-  if (from < 0 || caret < 1 || /[\w.+-]$|\p{sc=Latn}$/u.test(text.slice(0, from))) return null;
-  const part = keyOf(text.slice(from + 1, caret));
+  const typed = text.slice(from + 1, caret);
+  // After a complete name Tab moves the focus.
+  if (from < 0 || caret < 1 || /^\s|\s$|\n/.test(typed)) return null;
+  // Within an address there is no name.
+  if (!new RegExp(`${BEFORE}\\**$(?<!https?://\\S*)`, 'iu').test(text.slice(0, from))) return null;
+  const part = keyOf(typed);
   const found = (isCommand ? commands : names).filter((name) => keyOf(name).startsWith(part));
   return found.length > 0 ? { from, found, at: 0, rest: text.slice(caret).replace(/^ /, '') } : null;
 }

@@ -44,7 +44,7 @@ field.addEventListener('beforeinput', (event) => {
 onSubmit('text-form', () => {
   const line = field.value.trimEnd().toWellFormed();
   field.focus();
-  if (!isVisible(line) || textError(line)) return;
+  if (!isVisible(line.replace(/^\/me\b/, '')) || textError(line)) return;
   recalled = sent.push(line);
   setDraft();
   writingHooks.submitLine(line);

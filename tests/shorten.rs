@@ -73,9 +73,31 @@ fn scripts_are_shortened_and_mean_the_same() {
             "let n=(e,t=e.length)=>e.map(([a,o])=>n(a,o,t));\n",
         ),
     ];
+    check(&rows);
+}
+
+#[test]
+fn names_of_different_statements_share_a_short_one_and_those_of_the_whole_script_do_not() {
+    check(&[
+        (
+            "const one = (left) => left;\nconst two = (right) => one(right);\ntwo(one);",
+            "let e=(t)=>t,a=(t)=>e(t);a(e);\n",
+        ),
+        (
+            "function one(left) {\n  return (right) => left + right + last;\n}\nfunction two(right) {\n  return right;\n}\nlet last;",
+            "function n(a){return(e)=>a+e+t}function o(e){return e}let t;\n",
+        ),
+        (
+            "for (const one of all) if (one) log(one);\nelse stop(one);\nconst pick = (two) => two;",
+            "for(let e of all)if(e)log(e);else stop(e);let t=(e)=>e;\n",
+        ),
+    ]);
+}
+
+fn check(rows: &[(&str, &str)]) {
     for (script, expected) in rows {
         let short = shorten(script).expect(script);
-        assert_eq!(short, expected, "{script}");
+        assert_eq!(short, *expected, "{script}");
     }
 }
 

@@ -122,6 +122,29 @@ fn who_wants_it_logs_in_only_in_one_tab() {
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
+fn a_tab_stays_alone_while_other_tabs_have_a_session() {
+    let mut server = Plume::start(&[]);
+    let chromium = Chromium::launch();
+    let solo = Person::arrive(&chromium, &server.url());
+    solo.page.click("#alone");
+    solo.come_in(&mut server, "Grace");
+    let ada = Person::arrive_on(solo.page.second_tab(), &server.url());
+    ada.come_in(&mut server, "Ada");
+    solo.page.click("#leave");
+    solo.page.wait_visible("#enter-view");
+    solo.page.click("#alone");
+    solo.page.wait_text("#enter-error", "You are logged in in another tab.");
+    solo.come_in(&mut server, "Solo");
+    solo.say("I am Solo");
+    ada.page.reload();
+    ada.wait_in();
+    ada.say("I am Ada");
+    solo.wait_line("I am Ada");
+    assert_eq!(solo.lines(), ["Solo: I am Solo", "Ada: I am Ada"]);
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
 fn a_session_that_ended_in_one_tab_is_taken_up_from_another() {
     let mut server = Plume::start(&[]);
     let chromium = Chromium::launch();

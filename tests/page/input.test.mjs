@@ -81,6 +81,13 @@ test('the code is found in what was typed or pasted', () => {
     ['not the code 8KQ2ZD', '8KQ2ZD', true],
     ['There is nothing like it here', '', false],
     ['7KQ2ZDX', '', false],
+    ['15Y SE1 is your code, Sandra', 'SANDRA', false],
+    ['Best, Andrea', 'ANDREA', false],
+    ['Best, ANDREA', 'ANDREA', false],
+    ['Your login code: BCDFGH', 'BCDFGH', true],
+    ['3YPOM0', '3YPOM0', true],
+    ['3ypilo', '3YPILO', true],
+    ['3YPUM0', '3YPUM0', false],
     ['Your code: 7kq2zd9xw4ht', '7KQ2ZD9XW4HT', true, 12],
   ]) {
     assert.deepEqual(codeIn(typed, chars), { code, isSure }, typed);

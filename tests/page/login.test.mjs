@@ -22,6 +22,7 @@ globalThis.document = {
 };
 
 const login = await import('../../static/login.js');
+const { shared, tab } = await import('../../static/dom.js');
 
 const byId = (id) => document.getElementById(id);
 let asked;
@@ -143,4 +144,25 @@ test('what is too long, or no name, is not sent, and nothing is cut', () => {
   byId('email').value = 'g@example.org';
   byId('enter-form').onsubmit({ preventDefault() {} });
   assert.deepEqual(asked, [{ type: 0, text: 'Grace\ng@example.org' }]);
+});
+
+test('beside a session of other tabs, a tab keeps its own', () => {
+  const alone = byId('alone');
+  shared.set({ token: 'of Ada' });
+  login.showEnter();
+  for (const [isChecked, isKept, words] of [
+    [true, true, ''],
+    [false, true, 'You are logged in in another tab. Leave there first.'],
+  ]) {
+    alone.checked = isChecked;
+    alone.onchange();
+    assert.equal(alone.checked, isKept);
+    assert.equal(byId('enter-error').textContent, words);
+  }
+  byId('enter-form').onsubmit({ preventDefault() {} });
+  assert.equal(tab.get().isAlone, true);
+  shared.set({ token: '' });
+  alone.checked = false;
+  alone.onchange();
+  assert.equal(alone.checked, false, 'no session is left');
 });

@@ -76,7 +76,7 @@ let isIn = true;
 
 write.setUpWriting({
   submitLine: (line) => said.push(line),
-  names: () => ['Ada'],
+  names: () => ['Ada', 'Adam', 'Grace'],
   askCommands: () => isIn && (isAsked += 1) && [],
 });
 
@@ -196,4 +196,40 @@ test('a command is completed by Tab, or taken from the list, and what follows it
   type('/mute @a');
   press('Tab');
   assert.equal(field.value, '/mute @Ada ');
+});
+
+test('Tab takes each name once, and then moves the focus', () => {
+  for (const [text, values] of [
+    ['@a', ['@Ada ', '@Adam ']],
+    ['hi @gr', ['hi @Grace ']],
+    ['hi @Grace ', []],
+    ['3 @ ', []],
+    ['@Grace\n', []],
+  ]) {
+    type(text);
+    for (const value of values) {
+      assert.equal(press('Tab'), true, text);
+      assert.equal(field.value, value);
+    }
+    assert.equal(press('Tab'), false, text);
+    assert.equal(field.value, values.at(-1) ?? text);
+  }
+});
+
+test('a line that shows nothing is not sent', () => {
+  for (const [text, expected] of [
+    [' \u200b', []],
+    ['\ufffc', []],
+    ['/me', []],
+    ['/me \u200b', []],
+    ['/me \u2800\u2d7f', []],
+    ['/me .', ['/me .']],
+    ['/mean', ['/mean']],
+    ['a /me', ['a /me']],
+  ]) {
+    type(text);
+    press('Enter');
+    assert.deepEqual(said.splice(0), expected, JSON.stringify(text));
+    assert.equal(field.value, expected.length > 0 ? '' : text, 'nothing is lost');
+  }
 });
