@@ -280,7 +280,7 @@ mod tests {
         }
         let alone = COMMANDS.iter().filter(|row| !row.needs_argument()).map(|row| row.word);
         let alone = alone.collect::<Vec<_>>().join(" ");
-        assert_eq!(alone, "help topic bans lock unlock invites reports");
+        assert_eq!(alone, "help topic delete bans lock unlock invites reports");
         let long = format!("/kick {}", "x ".repeat(1 << 15));
         assert!(matches!(parse(&long), Parsed::Command(Command::Kick, _)));
         assert_eq!(take_name(&long, |_| None::<()>), None);
