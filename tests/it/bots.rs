@@ -34,7 +34,7 @@ fn a_new_bot_is_a_token_and_an_entry_for_the_setting() {
     assert_ne!(token, other, "each is random");
     assert!(entry.starts_with("ci:say+read:") && !entry.contains(secret), "{entry}");
     let server = Plume::start(&[("PLUME_BOTS", &entry)]);
-    assert!(server.log().contains(" bots=1;"), "{}", server.log());
+    assert!(server.log().contains(" bots=1 "), "{}", server.log());
 
     for (flags, culprit) in [
         (&["--new-bot"][..], "--new-bot: needs a value"),

@@ -314,5 +314,5 @@ fn a_bot_reads_that_lines_were_deleted_and_not_their_places() {
     }
     let text = read_as_bot(&server, &token, "", "text/plain");
     let ends: Vec<&str> = text.lines().map(|line| line.split_once(' ').expect("a time").1).collect();
-    assert_eq!(ends, ["* Bob entered chat", "Bob: one", "* Bob took back 2 lines", "Bob: two"], "{text}");
+    assert_eq!(ends, ["Bob entered chat", "Bob: one", "Bob took back 2 lines", "Bob: two"], "{text}");
 }

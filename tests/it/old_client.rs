@@ -118,8 +118,9 @@ fn the_first_page_takes_back_lines_and_shows_nothing_in_their_place() {
     let server = Plume::start(&[("PLUME_MODERATORS", "ada@example.org"), ("PLUME_RATE", "1000")]);
     let mut new = Client::login(&server, "Neo");
     new.say("spam");
+    new.settle();
     let mut old = OldPage::login(&server, "Ada", "ada@example.org");
-    old.read_until_shown("Neo", "spam");
+    assert!(old.shown.contains(&("Neo".to_owned(), "spam".to_owned())), "{:?}", old.shown);
     old.send(1, "/delete Neo");
     old.read_until_shown("Ada", "deleted a line of @Neo");
     old.send(1, "oops");
