@@ -45,8 +45,8 @@
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
 //!    `admission` (limits by client address), `http` (requests), `lines` (what bots say and read over HTTP;
 //!    `line_stream` is such a reader's cursor, and `followers` counts those that stay), `messages` (what
-//!    each costs and who it is for), `guest`, `member`, `commands` (lines that begin with a slash), and `entry`: the decisions about
-//!    users and the room, with the one place that carries them out.
+//!    each costs and who it is for), `guest`, `member`, `commands` (lines that begin with a slash), and
+//!    `entry`: the decisions about users and the room, with the one place that carries them out.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    [`service_manager`]: what systemd is told.
 //! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`,
