@@ -285,8 +285,8 @@ impl Outbox {
         self.drop_deleted(self.staged_sent + self.offer.staged);
     }
 
-    /// Drops the deleted lines that begin at or behind an index of `staged`. An empty line stays where nothing
-    /// else would: a client that has something to write is not left without.
+    /// Drops the deleted lines that begin at or behind an index of `staged`. An empty line stays where
+    /// nothing else would: a client that has something to write is not left without.
     fn drop_deleted(&mut self, begun: u32) {
         let Some(lines) = &mut self.lines else { return };
         let (staged, sent) = (&mut self.staged, self.staged_sent as usize);
@@ -516,7 +516,7 @@ mod tests {
             });
             outbox.push_lines(text.as_bytes(), lines.collect());
         };
-        // Bytes offered, those taken of them, the lines that are deleted in between, and all that is received.
+        // Bytes offered, those taken of them, the lines that are deleted in between, and all that comes.
         let rows: [(usize, usize, &[u32], &str); 12] = [
             (99, 0, &[], "(head)one.two.three.four."),
             (99, 0, &[0], "(head)two.three.four."),

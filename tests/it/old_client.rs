@@ -183,6 +183,7 @@ fn commands_work_when_typed_into_the_first_page() {
         ("/kick Nobody", "plumebot", "Nobody is known by that name."),
         ("//kick Bob", "Ada", "/kick Bob"),
         ("/me waves", "Ada", "/me waves"),
+        ("/delete", "Ada", "took back a line"),
     ];
     let _bob = Client::login(&server, "Bob");
     ada.read_until_shown("Bob", "entered chat");
