@@ -411,8 +411,8 @@ const _: () = assert!(BOT_NAME_BYTES_MAX <= NAME_BYTES_MAX);
 pub const BOTS_MAX: usize = 64;
 /// What every token of a bot begins with, by which scanners for leaked secrets can know it.
 pub const TOKEN_PREFIX: &str = "plume_";
-/// Longest body of a line that a bot says, in bytes: the longest legal text with a third of it escaped as `\n`
-/// or `\"`. A longer text is cut, and a longer body is none that a program sends for a chat line.
+/// Longest body of a line that a bot says, in bytes: the longest legal text with a third of it escaped as
+/// `\n` or `\"`. A longer text is cut, and a longer body is none that a program sends for a chat line.
 pub const LINE_BODY_BYTES_MAX: usize = 96 << 10;
 const _: () = assert!(LINE_BODY_BYTES_MAX > TEXT_BYTES_MAX);
 const _: () = assert!(UNFINISHED_BYTES_MAX >= 64 * LINE_BODY_BYTES_MAX);

@@ -736,10 +736,12 @@ mod tests {
             reference: Some("r"),
             details: Details::default(),
         };
-        for (text, event) in [("a\"b\u{1}", None), ("entered chat", Some("enter"))] {
-            let json = written(&ServerMessage::line(7, &line(text, event)));
-            let expected =
-                LoggedLine { id: 7, name: "ada".into(), text: text.into(), event: event.map(Cow::Borrowed) };
+        let rows = [("a\"b\u{1}", None, false), ("entered chat", Some("enter"), false), ("hi", None, true)];
+        for (text, event, bot) in rows {
+            let details = Details { bot, ..Details::default() };
+            let json = written(&ServerMessage::line(7, &Line { details, ..line(text, event) }));
+            let (name, text, event) = ("ada".into(), text.into(), event.map(Cow::Borrowed));
+            let expected = LoggedLine { id: 7, time: 5, name, text, event, bot };
             assert_eq!(parse_line(json.as_bytes()), Some(expected), "{json}");
         }
         for json in [r#"{"type":10,"id":7}    "#, &written(&ServerMessage::aside(5, "ada", "hi")), "", "[]"] {

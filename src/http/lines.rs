@@ -282,6 +282,14 @@ impl Framing {
         }
     }
 
+    /// A part of the content that is an empty line.
+    pub(crate) const fn empty_line(self) -> &'static [u8] {
+        match self {
+            Self::UntilClose => b"\n",
+            Self::Chunked => b"1\r\n\n\r\n",
+        }
+    }
+
     /// Appends the end of the content.
     pub(crate) fn write_end(self, out: &mut Vec<u8>) {
         match self {

@@ -19,7 +19,7 @@ pub fn answer(mut request: Request, metrics: impl FnOnce() -> String, out: &mut 
         ("/healthz", Method::Get | Method::Head) => {
             Response::begin(Status::Ok, out).text("ok", Some(request));
         }
-        ("/metrics" | "/healthz", Method::Options | Method::Other) => {
+        ("/metrics" | "/healthz", Method::Post | Method::Options | Method::Other) => {
             Response::begin(Status::MethodNotAllowed, out)
                 .field("Allow", "GET, HEAD")
                 .text("Method not allowed\n", Some(request));

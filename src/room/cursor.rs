@@ -12,6 +12,7 @@
 use crate::limits::PONG_BYTES_MAX;
 use crate::room::log::{Advance, Found, Position, Ring};
 use std::collections::VecDeque;
+use std::ops::Range;
 use tungstenite::Bytes;
 
 #[derive(Debug, Default)]
@@ -36,7 +37,24 @@ pub(crate) struct Outbox {
     /// Unsent pongs. Boxed, for most connections have none.
     pongs: Option<Box<Pongs>>,
     ping_due: bool,
+    /// Lines of the room in `staged`, in order; only where lines are streamed over HTTP, and only while some
+    /// are unsent.
+    #[expect(clippy::box_collection, reason = "an idle member is two words smaller")]
+    lines: Option<Box<Vec<QueuedLine>>>,
     offer: Offer,
+}
+
+/// A line of the room among the bytes of a stream over HTTP.
+#[derive(Debug)]
+pub(crate) struct QueuedLine {
+    /// Where its frame begins in the ring.
+    pub(crate) frame: Position,
+    /// Where its bytes are among those that are queued.
+    pub(crate) bytes: Range<usize>,
+    /// What can stand in its place.
+    pub(crate) empty_line: &'static [u8],
+    /// Whether it was deleted.
+    pub(crate) is_deleted: bool,
 }
 
 /// Encoded pongs, in order.
@@ -83,6 +101,26 @@ impl Outbox {
         } else {
             self.staged.extend_from_slice(bytes);
         }
+    }
+
+    /// Queues bytes of a stream, with the lines among them, after all other private bytes. For HTTP only.
+    pub(crate) fn push_lines(&mut self, bytes: &[u8], lines: Vec<QueuedLine>) {
+        self.stage_body();
+        // A stream that is read slowly may never be sent up to its end.
+        let sent = std::mem::take(&mut self.staged_sent) as usize;
+        self.staged.drain(..sent);
+        let before = self.staged.len();
+        let mut all = self.lines.take().map_or(Vec::new(), |lines| *lines);
+        all.retain(|line| line.bytes.start >= sent);
+        for line in &mut all {
+            line.bytes = line.bytes.start - sent..line.bytes.end - sent;
+        }
+        for mut line in lines {
+            line.bytes = line.bytes.start + before..line.bytes.end + before;
+            all.push(line);
+        }
+        self.lines = Some(Box::new(all)).filter(|lines| !lines.is_empty());
+        self.staged.extend_from_slice(bytes);
     }
 
     /// Queues a shared body after all other private bytes, without a copy. For HTTP only: an HTTP connection
@@ -169,6 +207,7 @@ impl Outbox {
     /// Slices to write now, at most `share` bytes in all; no bytes of the ring if it has lapped the cursor.
     pub(crate) fn unsent<'a>(&'a mut self, ring: &'a Ring, share: usize) -> Unsent<'a> {
         self.stage(ring);
+        self.drop_deleted(self.staged_sent);
         let staged = &self.staged[self.staged_sent as usize..];
         let staged = &staged[..staged.len().min(share)];
         let share = share - staged.len();
@@ -201,6 +240,7 @@ impl Outbox {
         if self.staged_sent as usize == self.staged.len() {
             // A new vector instead of `clear`: an idle connection must not keep a buffer.
             (self.staged, self.staged_sent, self.room_rest) = (Vec::new(), 0, 0);
+            self.lines = None;
         }
         if let Some(body) = &mut self.body {
             drop(body.split_to(body.len().min(of_rest as usize)));
@@ -229,6 +269,40 @@ impl Outbox {
         if self.offers_frames() && frame.start < offered_to && self.cursor < frame.end {
             self.offer.replaced.get_or_insert_default().push((frame.end, frame.bytes.concat()));
         }
+    }
+
+    /// Whether lines are queued that [`Outbox::push_lines`] has queued.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.lines.is_some()
+    }
+
+    /// Call before the frame that begins there is replaced: drops a line that [`Outbox::push_lines`] has
+    /// queued, unless it has been begun.
+    pub(crate) fn drop_line(&mut self, frame: Position) {
+        let lines = self.lines.iter_mut().flat_map(|lines| lines.iter_mut());
+        lines.filter(|line| line.frame == frame).for_each(|line| line.is_deleted = true);
+        // What is offered may be taken; it is dropped before the next offer, if it was not.
+        self.drop_deleted(self.staged_sent + self.offer.staged);
+    }
+
+    /// Drops the deleted lines that begin at or behind an index of `staged`. An empty line stays where
+    /// nothing else would: a client that has something to write is not left without.
+    fn drop_deleted(&mut self, begun: u32) {
+        let Some(lines) = &mut self.lines else { return };
+        let (staged, sent) = (&mut self.staged, self.staged_sent as usize);
+        let mut dropped = 0;
+        lines.retain_mut(|line| {
+            line.bytes = line.bytes.start - dropped..line.bytes.end - dropped;
+            let bytes = line.bytes.clone();
+            if !line.is_deleted || bytes.start < begun as usize {
+                return true;
+            }
+            let is_all = bytes.start == sent && bytes.end == staged.len();
+            let rest = if is_all { line.empty_line } else { &[] };
+            dropped += bytes.len().saturating_sub(rest.len());
+            staged.splice(bytes, rest.iter().copied());
+            false
+        });
     }
 
     /// Copies the rest of a shared body to the end of `staged`, so that more bytes can follow it. The copy is
@@ -426,6 +500,69 @@ mod tests {
             ring.append(b"[three..]", Mark::NONE);
             assert_eq!(outbox.wrote(&ring, taken), expected, "{taken} taken, lapped");
         }
+    }
+
+    /// A reader of a stream over HTTP, of whose lines some are deleted at any time.
+    #[test]
+    fn a_deleted_line_of_a_stream_is_dropped_unless_it_was_begun() {
+        let ring = Ring::new(100);
+        let at = |n: u32| Position::default().plus(n);
+        let push = |outbox: &mut Outbox, first: u32, text: &str| {
+            let mut start = 0;
+            let lines = text.split_inclusive('.').zip(first..).map(|(line, n)| {
+                let bytes = start..start + line.len();
+                start = bytes.end;
+                QueuedLine { frame: at(n), bytes, empty_line: b"-", is_deleted: false }
+            });
+            outbox.push_lines(text.as_bytes(), lines.collect());
+        };
+        // Bytes offered, those taken of them, the lines that are deleted in between, and all that comes.
+        let rows: [(usize, usize, &[u32], &str); 12] = [
+            (99, 0, &[], "(head)one.two.three.four."),
+            (99, 0, &[0], "(head)two.three.four."),
+            (99, 0, &[1, 3], "(head)one.three."),
+            (99, 0, &[0, 1, 2, 3], "(head)"),
+            (99, 6, &[0, 1, 2, 3], "(head)-"),
+            (99, 7, &[0, 1, 2, 3], "(head)one."),
+            (99, 10, &[0, 1], "(head)one.three.four."),
+            (99, 11, &[0, 1], "(head)one.two.three.four."),
+            (99, 13, &[1, 2], "(head)one.two.four."),
+            (8, 6, &[0, 1], "(head)three.four."),
+            (8, 8, &[0, 1], "(head)one.three.four."),
+            (0, 0, &[3, 9], "(head)one.two.three."),
+        ];
+        for (offered, taken, deleted, expected) in rows {
+            let mut outbox = Outbox::default();
+            outbox.push(b"(head)", &ring);
+            push(&mut outbox, 0, "one.two.");
+            let mut all = outbox.unsent(&ring, offered).concat()[..taken.min(14)].to_vec();
+            let first = all.len();
+            push(&mut outbox, 2, "three.four.");
+            for &n in deleted {
+                outbox.drop_line(at(n));
+            }
+            outbox.wrote(&ring, first).unwrap();
+            all.extend(drain(&mut outbox, &ring, 99));
+            let row = format!("{offered} offered, {taken} taken, {deleted:?} deleted");
+            assert_eq!(String::from_utf8(all).unwrap(), expected, "{row}");
+            assert!(!outbox.has_lines() && outbox.staged.capacity() == 0, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_read_slowly_keeps_no_bytes_that_are_sent() {
+        let ring = Ring::new(100);
+        let mut outbox = Outbox::default();
+        for n in 0..1_000 {
+            let frame = Position::default().plus(n);
+            let line = QueuedLine { frame, bytes: 0..10, empty_line: b"-", is_deleted: false };
+            outbox.push_lines(b"012345678.", vec![line]);
+            outbox.unsent(&ring, 9);
+            outbox.wrote(&ring, 9).unwrap();
+            assert!(outbox.staged.len() <= 10 + 10 + n as usize);
+        }
+        assert_eq!(outbox.held_bytes(), 1_000);
+        assert!(outbox.lines.unwrap().len() <= 101);
     }
 
     #[test]

@@ -387,9 +387,9 @@ impl Client {
     /// Queues the next lines of a stream.
     pub(crate) fn fill_stream(&mut self, now: Moment, log: &Ring) -> Progress {
         let State::Streaming(streaming) = &mut self.state else { return Progress::GoesOn };
-        let mut bytes = Vec::new();
-        let progress = streaming.stream.fill(now, log, &mut bytes);
-        self.connection.outbox.push(&bytes, log);
+        let (mut bytes, mut lines) = (Vec::new(), Vec::new());
+        let progress = streaming.stream.fill(now, log, &mut bytes, &mut lines);
+        self.connection.outbox.push_lines(&bytes, lines);
         progress
     }
 

@@ -194,9 +194,11 @@ impl Server {
         let Some((user, name)) = self.users.speaker(session) else { return };
         let name = name.shared();
         let outboxes = self.clients.iter_untouched().map(|client| &mut client.connection.outbox);
-        for outbox in outboxes.filter(|outbox| outbox.offers_frames()) {
-            let frames = deletion.ids.iter().filter_map(|&id| self.room.log.frame(id));
-            frames.for_each(|frame| outbox.keep_offered(&frame));
+        for outbox in outboxes.filter(|outbox| outbox.offers_frames() || outbox.has_lines()) {
+            for frame in deletion.ids.iter().filter_map(|&id| self.room.log.frame(id)) {
+                outbox.keep_offered(&frame);
+                outbox.drop_line(frame.start);
+            }
         }
         for &id in &deletion.ids {
             let Some(found) = self.room.log.frame(id) else { continue };

@@ -1,10 +1,12 @@
 //! A stream of lines over HTTP: a cursor into the log, whose lines are encoded when the socket has room for
-//! them. Holds no line itself.
+//! them. Holds no line itself. Each line is a part of the content of its own, so that the outbox can drop one
+//! that is deleted.
 
 use crate::base::time::Moment;
 use crate::http::lines::{Form, Framing, PlainLine, write_plain_notice};
 use crate::limits::STREAM_BATCH_BYTES;
 use crate::message::{Notice, ServerMessage, parse_line};
+use crate::room::cursor::QueuedLine;
 use crate::room::log::{Position, Ring};
 use crate::websocket::text_of;
 
@@ -43,34 +45,41 @@ impl LineStream {
         self.has_gap || self.stop.is_some() || self.cursor < log.end()
     }
 
-    /// Appends the next lines, as many as one batch takes.
-    pub(crate) fn fill(&mut self, now: Moment, log: &Ring, out: &mut Vec<u8>) -> Progress {
-        let mut content = Vec::new();
+    /// Appends the next lines, as many as one batch takes, and where they are in what it appends to.
+    pub(crate) fn fill(
+        &mut self,
+        now: Moment,
+        log: &Ring,
+        out: &mut Vec<u8>,
+        lines: &mut Vec<QueuedLine>,
+    ) -> Progress {
         if std::mem::take(&mut self.has_gap) {
-            self.write_notice(Notice::Gap, &mut content);
+            self.write_notice(Notice::Gap, out);
         }
         let end = self.stop.unwrap_or(log.end());
         let progress = loop {
             if self.left == 0 || self.cursor >= end {
                 break if self.stop.is_some() { Progress::Done } else { Progress::GoesOn };
             }
-            if content.len() >= STREAM_BATCH_BYTES {
+            if out.len() >= STREAM_BATCH_BYTES {
                 break Progress::GoesOn;
             }
             let Some(found) = log.frame_at(self.cursor) else {
-                self.write_notice(Notice::Gap, &mut content);
+                self.write_notice(Notice::Gap, out);
                 break Progress::Lapped;
             };
             if !found.mark.is_gone() {
-                self.write_line(text_of(&found.bytes.concat()), &mut content);
+                let start = out.len();
+                self.write_line(text_of(&found.bytes.concat()), out);
+                let (bytes, empty_line) = (start..out.len(), self.framing.empty_line());
+                lines.push(QueuedLine { frame: found.start, bytes, empty_line, is_deleted: false });
             }
             self.cursor = found.end;
         };
         if progress == Progress::Done && self.is_follow {
-            self.write_notice(Notice::Restarting, &mut content);
+            self.write_notice(Notice::Restarting, out);
         }
         self.queued = now;
-        self.framing.write(&content, out);
         if progress == Progress::Done {
             self.framing.write_end(out);
         }
@@ -80,33 +89,38 @@ impl LineStream {
     /// Appends an empty line, which shows that the connection is alive.
     pub(crate) fn write_empty_line(&mut self, now: Moment, out: &mut Vec<u8>) {
         self.queued = now;
-        self.framing.write(b"\n", out);
+        out.extend_from_slice(self.framing.empty_line());
     }
 
     fn write_line(&mut self, json: &[u8], out: &mut Vec<u8>) {
         self.left = self.left.saturating_sub(1);
+        let mut content = Vec::new();
         match self.form {
             Form::Json => {
-                out.extend_from_slice(json);
-                out.push(b'\n');
+                content.extend_from_slice(json);
+                content.push(b'\n');
             }
             Form::Plain => {
                 if let Some(line) = parse_line(json) {
                     let is_event = line.event.is_some();
-                    PlainLine { time: line.time, name: &line.name, text: &line.text, is_event }.write(out);
+                    PlainLine { time: line.time, name: &line.name, text: &line.text, is_event }
+                        .write(&mut content);
                 }
             }
         }
+        self.framing.write(&content, out);
     }
 
     fn write_notice(&self, notice: Notice, out: &mut Vec<u8>) {
+        let mut content = Vec::new();
         match self.form {
             Form::Json => {
-                ServerMessage::notice(notice).write(out);
-                out.push(b'\n');
+                ServerMessage::notice(notice).write(&mut content);
+                content.push(b'\n');
             }
-            Form::Plain => write_plain_notice(notice.sentence(), out),
+            Form::Plain => write_plain_notice(notice.sentence(), &mut content),
         }
+        self.framing.write(&content, out);
     }
 }
 
@@ -156,7 +170,9 @@ mod tests {
 
     fn fill(stream: &mut LineStream, log: &Ring) -> (Progress, String) {
         let mut out = Vec::new();
-        let progress = stream.fill(NOW, log, &mut out);
+        let mut lines = Vec::new();
+        let progress = stream.fill(NOW, log, &mut out, &mut lines);
+        assert!(lines.iter().all(|line| out[line.bytes.clone()].ends_with(b"\n")));
         (progress, String::from_utf8(out).unwrap().replace("1970-01-01T00:00:01Z ada: ", ""))
     }
 

@@ -1,6 +1,29 @@
 //! Bots as the settings name them: `plume --new-bot` and `PLUME_BOTS`.
 
-use crate::support::{Client, Plume, new_bot, refused};
+use crate::support::{Client, Http, Plume, new_bot, refused};
+use serde_json::{Value, json};
+
+/// Says a line as a bot. Gives its id.
+pub(crate) fn say_as_bot(server: &Plume, token: &str, text: &str, reference: Option<&str>) -> u64 {
+    let body = json!({"text": text, "ref": reference}).to_string();
+    let head = format!("POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}");
+    let length = body.len();
+    let rest = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+    let answer = Http::ask(server, format!("{head}\r\n{rest}"));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let answer: Value = serde_json::from_str(&answer.text()).expect("JSON");
+    answer["id"].as_u64().expect("an id")
+}
+
+/// What a bot reads at once, as it is written.
+pub(crate) fn read_as_bot(server: &Plume, token: &str, query: &str, accept: &str) -> String {
+    let mut http = Http::open(server);
+    http.send(format!(
+        "GET /lines?{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nAccept: {accept}\r\n\r\n"
+    ));
+    assert_eq!(http.answer_to_head().status, 200, "{query}");
+    http.chunks()
+}
 
 #[test]
 fn a_new_bot_is_a_token_and_an_entry_for_the_setting() {
@@ -11,7 +34,7 @@ fn a_new_bot_is_a_token_and_an_entry_for_the_setting() {
     assert_ne!(token, other, "each is random");
     assert!(entry.starts_with("ci:say+read:") && !entry.contains(secret), "{entry}");
     let server = Plume::start(&[("PLUME_BOTS", &entry)]);
-    assert!(server.log().contains(" bots=1;"), "{}", server.log());
+    assert!(server.log().contains(" bots=1 "), "{}", server.log());
 
     for (flags, culprit) in [
         (&["--new-bot"][..], "--new-bot: needs a value"),

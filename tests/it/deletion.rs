@@ -1,6 +1,7 @@
 //! Lines that are taken back: by whom, how many, and what anybody receives in their place.
 
-use crate::support::{Client, Plume};
+use crate::bots::{read_as_bot, say_as_bot};
+use crate::support::{Client, Plume, new_bot};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -267,4 +268,51 @@ fn who_is_muted_can_take_back_lines_and_slow_mode_does_not_count_it() {
     ask(&mut ada, "/mute Bob");
     deleted(&mut bob, "/delete", "Bob", &[id], "took back a line");
     refused(&mut bob, "two", "muted");
+}
+
+/// A bot is no user, but its lines are lines like those of anybody.
+#[test]
+fn moderators_delete_the_lines_of_a_bot_and_its_ref_brings_none_back() {
+    let (token, entry) = new_bot("ci-bot");
+    let server = Plume::start(&[&MODERATED[..], &[("PLUME_BOTS", &entry)]].concat());
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    let ids: Vec<u64> =
+        (0..5).map(|n| say_as_bot(&server, &token, &format!("build {n}"), Some(&format!("b{n}")))).collect();
+    say(&mut bob, "of another");
+    refused(&mut bob, &format!("/delete #{}", ids[4]), "not-moderator");
+    refused(&mut bob, "/delete ci-bot", "not-moderator");
+    deleted(&mut ada, "/delete @Ci Bot", "ci-bot", &ids[4..], "deleted a line of @ci-bot");
+    deleted(&mut ada, &format!("/delete #{}", ids[0]), "ci-bot", &ids[..1], "deleted a line of @ci-bot");
+    assert_eq!(say_as_bot(&server, &token, "build 4", Some("b4")), ids[4], "said and deleted");
+    assert_eq!(say_as_bot(&server, &token, "build 3", Some("b3")), ids[3], "said");
+    deleted(&mut ada, "/delete ci-bot all", "ci-bot", &ids[1..4], "deleted 3 lines of @ci-bot");
+    refused(&mut ada, "/delete ci-bot", "no-such-line");
+    assert_eq!(history(&server, "New"), ["of another"]);
+}
+
+/// Who reads over HTTP gets no place of a deleted line, but the line that says so.
+#[test]
+fn a_bot_reads_that_lines_were_deleted_and_not_their_places() {
+    let (token, entry) = new_bot("log");
+    let server = Plume::start(&[&MODERATED[..], &[("PLUME_BOTS", &entry)]].concat());
+    let mut bob = Client::login(&server, "Bob");
+    say(&mut bob, "one");
+    let ids: Vec<u64> = ["a secret", "another secret"].map(|text| say(&mut bob, text)).into();
+    deleted(&mut bob, "/delete 2", "Bob", &ids, "took back 2 lines");
+    say(&mut bob, "two");
+    for (query, first) in
+        [("limit=4", "entered chat"), ("limit=3", "one"), ("after=0&limit=3", "entered chat")]
+    {
+        let read = read_as_bot(&server, &token, query, "*/*");
+        let lines: Vec<Value> =
+            read.lines().map(|line| serde_json::from_str(line).expect("an object in each line")).collect();
+        assert!(lines.iter().all(|line| line["type"] == 1), "{query}: {read}");
+        assert!(!read.contains("secret") && lines[0]["text"] == first, "{query}: {read}");
+        let act = lines.iter().find(|line| line["event"] == "delete").expect("who deleted them");
+        assert_eq!((&act["of"], &act["user"]["name"]), (&json!(ids), &json!("Bob")), "{query}");
+    }
+    let text = read_as_bot(&server, &token, "", "text/plain");
+    let ends: Vec<&str> = text.lines().map(|line| line.split_once(' ').expect("a time").1).collect();
+    assert_eq!(ends, ["Bob entered chat", "Bob: one", "Bob took back 2 lines", "Bob: two"], "{text}");
 }

@@ -1,6 +1,9 @@
 //! Metrics for Prometheus, on a listener of their own.
 
-use crate::support::{Behaviour, Client, FakeMailgun, Http, Metrics, Plume, StderrMode, refused, wait_for};
+use crate::bots::say_as_bot;
+use crate::support::{
+    Behaviour, Client, FakeMailgun, Http, Metrics, Plume, StderrMode, new_bot, refused, wait_for,
+};
 use serde_json::json;
 use std::io::Write;
 use std::net::TcpListener;
@@ -374,4 +377,22 @@ fn metrics_that_other_machines_may_read_are_a_warning() {
     }
     child.kill().expect("the child is ours");
     child.wait().expect("the child is ours");
+}
+
+/// What bots do counts among the rest.
+#[test]
+fn bots_count_as_connections_lines_and_wrong_tries() {
+    let (token, entry) = new_bot("ci");
+    let server = Plume::start(&[METRICS, ("PLUME_BOTS", &entry)]);
+    say_as_bot(&server, &token, "hello", None);
+    wait_for_count(&server, "plume_lines_total", 1);
+    let mut follower = Http::open(&server);
+    follower.send(format!("GET /lines?follow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"));
+    assert_eq!(follower.answer_to_head().status, 200);
+    wait_for_count(&server, "plume_connections{state=\"http\"}", 1);
+    wait_for_count(&server, "plume_usage{table=\"streams_that_follow_the_room\"}", 1);
+    let wrong = "GET /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer plume_X\r\n\r\n";
+    assert_eq!(Http::ask(&server, wrong).status, 401);
+    wait_for_count(&server, "plume_wrong_tries_total", 1);
+    assert!(!Metrics::ask(&server, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").text().contains(&token));
 }

@@ -118,6 +118,7 @@ fn the_first_page_takes_back_lines_and_shows_nothing_in_their_place() {
     let server = Plume::start(&[("PLUME_MODERATORS", "ada@example.org"), ("PLUME_RATE", "1000")]);
     let mut new = Client::login(&server, "Neo");
     new.say("spam");
+    new.settle();
     let mut old = OldPage::login(&server, "Ada", "ada@example.org");
     assert!(old.shown.contains(&("Neo".to_owned(), "spam".to_owned())), "{:?}", old.shown);
     old.send(1, "/delete Neo");

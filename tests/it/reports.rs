@@ -1,7 +1,8 @@
 //! Reports: who learns of them, what is kept, and how many one person may make.
 
+use crate::bots::say_as_bot;
 use crate::moderation::{MODERATED, ask, refused, told};
-use crate::support::{Client, Plume};
+use crate::support::{Client, Plume, new_bot};
 use serde_json::{Value, json};
 
 /// The next private line, which must be this one.
@@ -114,4 +115,18 @@ fn where_there_are_no_moderators_a_reporter_is_told_so() {
     let server = Plume::start(&[]);
     let mut bob = Client::login(&server, "Bob");
     told(&mut bob, "/report Bob spam", "no moderators");
+}
+
+#[test]
+fn bots_and_their_lines_are_reported_like_anybodys() {
+    let (token, entry) = new_bot("ci-bot");
+    let server = Plume::start(&[&MODERATED[..], &[("PLUME_BOTS", &entry)]].concat());
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    let id = say_as_bot(&server, &token, "buy this", None);
+    bob.settle();
+    told(&mut bob, "/report ci bot is too loud", CONFIRMED);
+    expect_aside(&mut ada, "@Bob reports @ci-bot: is too loud");
+    told(&mut bob, &format!("/report #{id} spam"), CONFIRMED);
+    expect_aside(&mut ada, &format!("@Bob reports line #{id} of @ci-bot, \"buy this\": spam"));
 }
