@@ -44,7 +44,8 @@ field.addEventListener('beforeinput', (event) => {
 onSubmit('text-form', () => {
   const line = field.value.trimEnd().toWellFormed();
   field.focus();
-  if (!isVisible(line.replace(/^\/me\b/, '')) || textError(line)) return;
+  // An act is shown without its command, and code without its backticks.
+  if (!isVisible(line.replace(/^\/me\b|(?<=[^`])`+|`+(?=[^`])/g, '')) || textError(line)) return;
   recalled = sent.push(line);
   setDraft();
   writingHooks.submitLine(line);
