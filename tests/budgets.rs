@@ -25,8 +25,8 @@ use testkit::driver::{Delivered, Driver};
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const BINARY_BYTES_MAX: u64 = (325 << 20) / 100;
-const REST_BYTES_MAX: u64 = (365 << 20) / 100;
+const BINARY_BYTES_MAX: u64 = (310 << 20) / 100;
+const REST_BYTES_MAX: u64 = (380 << 20) / 100;
 const STARTS: usize = 5;
 const IDLE_MEMBER_BYTES_MAX: u64 = 450;
 const MEMBERS: u64 = 10_000;
