@@ -74,7 +74,7 @@ pub(crate) fn hear_close(client: &mut Client) -> Option<u16> {
 }
 
 /// How long a line may take to be heard by the one who says it.
-const HEARD_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const HEARD_WITHIN: Duration = Duration::from_secs(2);
 /// Between two lines: within the rate that everyone has.
 const PACE: Duration = Duration::from_millis(150);
 
