@@ -10,7 +10,7 @@ use super::marks::{Speaker, mark_of_line};
 use super::member::{Earlier, is_reference};
 use super::{Life, Server};
 use crate::base::time::Now;
-use crate::base::visible::has_visible;
+use crate::base::visible::shows_something;
 use crate::close_reason::CloseReason;
 use crate::http::lines::{
     self, Form, Framing, LinesError, Wanted, has_token, without_line_end, write_created, write_head,
@@ -306,7 +306,7 @@ fn read_message<'a>(request: &Request, bytes: &'a [u8]) -> Result<BotMessage<'a>
             parse_of_bot(&json).ok_or(LinesError::NotJson)?.into_owned()
         }
     };
-    if has_visible(&message.text) { Ok(message) } else { Err(LinesError::Invisible) }
+    if shows_something(&message.text) { Ok(message) } else { Err(LinesError::Invisible) }
 }
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
