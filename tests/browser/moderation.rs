@@ -247,7 +247,7 @@ fn a_slash_shows_what_commands_do_and_tab_completes_them() {
     ada.page.fill("#text", "/");
     ada.page.wait("document.querySelectorAll('#hints button').length > 10");
     ada.page.fill("#text", "/un");
-    assert_eq!(ada.page.eval(rows), json!(["/unmute", "/unban", "/unlock"]));
+    assert_eq!(ada.page.eval(rows), json!(["/unmute", "/unban", "/unlock", "/uninvite"]));
     ada.page.press(Key::Tab);
     assert_eq!(ada.page.eval(FIELD), "/unmute ");
     ada.page.wait_text("#hints", "/unmute NAME: ends a mute");
@@ -357,6 +357,42 @@ fn a_removed_line_keeps_its_name_and_loses_its_words() {
         json!([["@Bob", "removed", false, 0], ["@Bob", "removed", false, 0], ["@Bob", "stays", false, 1]]);
     assert_eq!(grace.page.eval(shown), expected);
     assert_eq!(grace.page.eval("document.activeElement.id"), "log", "the focus is not lost");
+}
+
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn lines_are_deleted_and_reported_from_their_menus() {
+    let mut server = Plume::start(&MODERATED);
+    let chromium = Chromium::launch();
+    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let grace = Person::enter(&chromium, &mut server, "Grace");
+    let mut troll = Bot::enter(&mut server, "Bad Troll");
+    troll.say(["one", "two", "three"].map(str::to_owned));
+    grace.wait_line("three");
+    grace.page.click("#log .line:last-child > .menu");
+    grace.page.fill("#why", "boots");
+    grace.page.click("#menu [value=report]");
+    grace.page.wait_text("#log", "Your report is with the moderators.");
+    ada.page.wait_text("#log", "@Grace reports line #");
+    ada.page.click("#people-list .menu[value='Bad Troll']");
+    ada.page.click("#menu [value=delete]");
+    for person in [&ada, &grace] {
+        wait_event(person, "Ada deleted 3 lines of @Bad Troll");
+        person.page.wait("!/^(one|two|three)$/m.test(document.querySelector('#log').innerText)");
+    }
+    grace.say("mine, alas");
+    ada.wait_line("mine, alas");
+    grace.page.click("#log .line:last-child > .menu");
+    grace.page.click("#menu [value=delete]");
+    for person in [&ada, &grace] {
+        wait_event(person, "Grace took back a line");
+        person.page.wait("!document.querySelector('#log').innerText.includes('alas')");
+    }
+    // Whoever comes later finds their places alone.
+    let bob = Person::enter(&chromium, &mut server, "Bob");
+    wait_event(&bob, "Grace took back a line");
+    assert!(!bob.page.text("#log").contains("alas"));
+    grace.page.wait("document.querySelectorAll('.pending').length === 0");
 }
 
 #[test]
