@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
-use std::{env, fs};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 /// What draws the page.
 #[derive(Debug, Clone, Copy)]
@@ -214,12 +214,24 @@ impl Driver for &WebDriver {
     }
 
     fn resize(&self, width: u32, height: u32) {
-        // The command is about the window with its frame, which is known after a first try.
+        // The command is about the window with its frame, which is known after a first try; and an engine takes
+        // its time to follow, the more the busier the machine is.
+        let wanted = json!([width, height]);
         let mut frame = (0.0, 0.0);
-        for _ in 0..2 {
+        for patience in RESIZE_PATIENCE {
             let (width, height) = (f64::from(width) + frame.0, f64::from(height) + frame.1);
             let outer = self.call(SET_WINDOW_RECT, &json!({"width": width, "height": height}));
-            let inner = self.try_eval("[innerWidth, innerHeight]").expect("two numbers");
+            let deadline = Instant::now() + Duration::from_millis(patience);
+            let inner = loop {
+                let inner = self.try_eval("[innerWidth, innerHeight]").expect("two numbers");
+                if inner == wanted {
+                    return;
+                }
+                if Instant::now() >= deadline {
+                    break inner;
+                }
+                thread::sleep(Duration::from_millis(10));
+            };
             let number = |value: &Value| value.as_f64().expect("a number");
             frame =
                 (number(&outer["width"]) - number(&inner[0]), number(&outer["height"]) - number(&inner[1]));
@@ -283,6 +295,8 @@ const REFRESH: Command = ("WebDriver:Refresh", "/refresh");
 const EXECUTE: Command = ("WebDriver:ExecuteScript", "/execute/sync");
 const PERFORM_ACTIONS: Command = ("WebDriver:PerformActions", "/actions");
 const SET_WINDOW_RECT: Command = ("WebDriver:SetWindowRect", "/window/rect");
+/// How long a try to resize a window may take, in ms: the last is for a machine that is busy.
+const RESIZE_PATIENCE: [u64; 6] = [100, 200, 400, 800, 1_600, 3_200];
 /// How the standard names the key.
 const SHIFT: char = '\u{e008}';
 /// No command tells what a page writes to the console: its exceptions and broken policies are kept here.
