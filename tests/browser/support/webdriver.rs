@@ -214,8 +214,8 @@ impl Driver for &WebDriver {
     }
 
     fn resize(&self, width: u32, height: u32) {
-        // The command is about the window with its frame, which is known after a first try; and an engine takes
-        // its time to follow, the more the busier the machine is.
+        // The command is about the window with its frame, which is known after a first try; and an engine
+        // takes its time to follow, the more the busier the machine is.
         let wanted = json!([width, height]);
         let mut frame = (0.0, 0.0);
         for patience in RESIZE_PATIENCE {
