@@ -180,8 +180,8 @@ fn an_address_bears_a_thousand_guesses_a_day_and_its_owner_comes_in() {
     // All flows of the short code have ended or belong to somebody else; the owner asks again.
     ada.ask_code("Ada", "ada@example.org");
     let printed = wait_for("a code of twelve characters", || {
-        let log = server.log();
-        let mut codes = log.lines().rev().filter_map(|line| line.strip_prefix("login code for @Ada: "));
+        let stderr = server.log();
+        let mut codes = stderr.lines().rev().filter_map(|line| line.strip_prefix("login code for @Ada: "));
         codes.next().filter(|code| code.len() == 12).map(str::to_owned)
     });
     ada.auth(&printed[..6]);
