@@ -1,7 +1,7 @@
 //! `/delete`: which lines it means, and what the room is told of it. Who said a line is read from the log
 //! when it is needed; the lines are replaced in `entry`.
 
-use super::grammar::{Command, take_word};
+use super::grammar::{Command, is_number, take_line_id, take_word};
 use super::{Failure, Outcome};
 use crate::base::time::Now;
 use crate::limits::{DELETE_FRAMES_MAX, DELETED_LINES_MAX};
@@ -129,9 +129,9 @@ fn parse(arguments: &str) -> Option<Wanted<'_>> {
     if arguments.is_empty() {
         return Some(Wanted::Own(1));
     }
-    if let Some(id) = arguments.strip_prefix('#') {
-        // No line has an id so large that it does not fit.
-        return is_number(id).then(|| Wanted::Line(id.parse().unwrap_or(u64::MAX)));
+    if arguments.starts_with('#') {
+        let (id, rest) = take_line_id(arguments)?;
+        return rest.is_empty().then_some(Wanted::Line(id));
     }
     if is_number(arguments) { count(arguments).map(Wanted::Own) } else { Some(Wanted::Of(arguments)) }
 }
@@ -140,10 +140,6 @@ fn parse(arguments: &str) -> Option<Wanted<'_>> {
 fn count(text: &str) -> Option<usize> {
     let count = text.parse().ok().filter(|_| is_number(text))?;
     (1..=DELETED_LINES_MAX).contains(&count).then_some(count)
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether the arguments, if they begin with no known name, were meant to begin with a count.

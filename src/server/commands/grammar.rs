@@ -109,9 +109,13 @@ pub(crate) fn take_word(text: &str) -> (&str, &str) {
 pub(crate) fn take_line_id(text: &str) -> Option<(u64, &str)> {
     let (word, rest) = take_word(text);
     let digits = word.strip_prefix('#')?;
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     // No line has an id that large.
-    is_number.then(|| (digits.parse().unwrap_or(u64::MAX), rest))
+    is_number(digits).then(|| (digits.parse().unwrap_or(u64::MAX), rest))
+}
+
+/// Whether a text is digits and nothing else, without a sign.
+pub(crate) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Takes a time such as `30s`, `10m`, `2h` or `7d`, if the text begins with one. An ordinal (`2nd`) begins a
