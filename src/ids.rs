@@ -1,5 +1,6 @@
 //! Ids of connections and emails. None is reused within a run.
 
+use crate::base::frost::frost;
 use std::fmt;
 
 /// The id of one connection: the slot that it shares with its socket, and a serial number that distinguishes
@@ -36,6 +37,8 @@ impl ClientId {
     }
 }
 
+frost!(struct ClientId(id));
+
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.serial())
@@ -51,6 +54,8 @@ impl fmt::Debug for ClientId {
 /// The number of one email in this run, from zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailId(pub u64);
+
+frost!(struct MailId(number));
 
 #[cfg(test)]
 mod tests {

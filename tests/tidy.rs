@@ -12,7 +12,7 @@ use std::process::Command;
 /// Modules that may use a crate. A module includes its submodules.
 const CRATES: [(&str, &[&str]); 26] = [
     ("mio", &["event_loop"]),
-    ("slab", &["event_loop", "base::expiring_slab"]),
+    ("slab", &["event_loop"]),
     ("socket2", &["event_loop"]),
     ("signal_hook", &["event_loop"]),
     ("signal_hook_mio", &["event_loop"]),

@@ -1,5 +1,6 @@
 //! SHA-256 digests (FIPS 180-4), compared in constant time: a secret is known by its digest alone.
 
+use crate::base::frost::frost;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::digest::{SHA256, digest};
 use std::fmt;
@@ -32,6 +33,8 @@ impl Digest {
         self.0.ct_eq(&other.0).into()
     }
 }
+
+frost!(struct Digest(bytes));
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {

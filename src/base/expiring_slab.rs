@@ -1,10 +1,11 @@
 //! A slab whose items expire: each has a key that is never used twice, and may have a moment at which it is
 //! dropped.
 
+use crate::base::frost::{Frost, Frozen, Refill, freeze_fields, frost};
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
-use slab::Slab;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -75,11 +76,25 @@ impl<T> fmt::Debug for Id<T> {
     }
 }
 
+impl<T> Frost for Id<T> {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.slot.freeze(to);
+        self.serial.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        Some(Self::new(u32::thaw(from)?, u32::thaw(from)?))
+    }
+}
+
 /// At most so many items. When it is full, the item that would expire first makes room; an item without a
 /// deadline never does.
 #[derive(Debug)]
 pub(crate) struct ExpiringSlab<T> {
-    items: Slab<Item<T>>,
+    slots: Vec<Option<Item<T>>>,
+    /// Empty slots; the last is used next. Tokens tell people their slot, so it is state: a successor must
+    /// hand out the same.
+    free: Vec<u32>,
     expiry: TimerQueue<u32>,
     next_serial: u32,
     items_max: usize,
@@ -93,10 +108,42 @@ struct Item<T> {
     value: T,
 }
 
+frost!([T: Frost] struct Item<T> { serial, expires, value });
+
+impl<T: Frost> Refill for ExpiringSlab<T> {
+    fn freeze_state(&self, to: &mut Vec<u8>) {
+        let Self { slots, free, expiry: _, next_serial, items_max: _ } = self;
+        freeze_fields(to, |to| {
+            slots.freeze(to);
+            free.freeze(to);
+            next_serial.freeze(to);
+        });
+    }
+
+    fn refill(&mut self, from: &mut Frozen<'_>) -> Option<()> {
+        let mut fields = from.fields()?;
+        self.slots = fields.field()?;
+        self.free = fields.field()?;
+        self.next_serial = fields.field()?;
+        self.expiry = TimerQueue::default();
+        for (slot, item) in (0..).zip(&mut self.slots) {
+            if let Some(item) = item {
+                let expires = item.expires.take();
+                self.expiry.set(slot, &mut item.expires, expires);
+            }
+        }
+        let is_empty = |slot: &u32| self.slots.get(*slot as usize).is_some_and(Option::is_none);
+        let distinct: BTreeSet<u32> = self.free.iter().copied().filter(is_empty).collect();
+        let empty = self.slots.iter().filter(|item| item.is_none()).count();
+        let is_sound = distinct.len() == self.free.len() && empty == self.free.len();
+        is_sound.then_some(())
+    }
+}
+
 impl<T> ExpiringSlab<T> {
     /// An empty slab for `items_max` items. Items without a deadline find room beyond that.
     pub(crate) fn new(items_max: usize) -> Self {
-        Self { items: Slab::new(), expiry: TimerQueue::default(), next_serial: 0, items_max }
+        Self { slots: Vec::new(), free: Vec::new(), expiry: TimerQueue::default(), next_serial: 0, items_max }
     }
 
     /// Puts a thing on the shelf; gives its id, and the thing that had to make room.
@@ -104,40 +151,50 @@ impl<T> ExpiringSlab<T> {
     /// # Panics
     /// If there are more than four thousand million items.
     pub(crate) fn insert(&mut self, value: T, expires: Option<Moment>) -> (Id<T>, Option<T>) {
-        let evicted = if self.items.len() >= self.items_max { self.take_first() } else { None };
+        let evicted = if self.len() >= self.items_max { self.take_first() } else { None };
         let serial = self.next_serial;
         self.next_serial = self.next_serial.wrapping_add(1);
-        let slot = self.items.insert(Item { serial, expires: None, value });
-        let id = Id::new(u32::try_from(slot).expect("a slot fits"), serial);
+        let item = Some(Item { serial, expires: None, value });
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = item;
+                slot
+            }
+            None => {
+                self.slots.push(item);
+                u32::try_from(self.slots.len() - 1).expect("a slot fits")
+            }
+        };
+        let id = Id::new(slot, serial);
         self.set_expiry(id, expires);
         (id, evicted)
     }
 
     /// The thing with this id, if it is still there.
     pub(crate) fn get(&self, id: Id<T>) -> Option<&T> {
-        self.items.get(id.slot as usize).filter(|item| item.serial == id.serial).map(|item| &item.value)
+        self.item(id.slot).filter(|item| item.serial == id.serial).map(|item| &item.value)
     }
 
     pub(crate) fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
-        let item = self.items.get_mut(id.slot as usize).filter(|item| item.serial == id.serial);
-        item.map(|item| &mut item.value)
+        let item = self.slots.get_mut(id.slot as usize).and_then(Option::as_mut);
+        item.filter(|item| item.serial == id.serial).map(|item| &mut item.value)
     }
 
     /// The item in a slot, with its id.
     pub(crate) fn in_slot(&self, slot: u32) -> Option<(Id<T>, &T)> {
-        self.items.get(slot as usize).map(|item| (Id::new(slot, item.serial), &item.value))
+        self.item(slot).map(|item| (Id::new(slot, item.serial), &item.value))
     }
 
     /// All items with their ids, in order of their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
-        let numbered = self.items.iter().filter_map(|(slot, item)| Some((u32::try_from(slot).ok()?, item)));
+        let numbered = (0..).zip(&self.slots).filter_map(|(slot, item)| Some((slot, item.as_ref()?)));
         numbered.map(|(slot, item)| (Id::new(slot, item.serial), &item.value))
     }
 
     /// Changes when an item expires.
     pub(crate) fn set_expiry(&mut self, id: Id<T>, expires: Option<Moment>) {
-        let item = self.items.get_mut(id.slot as usize).filter(|item| item.serial == id.serial);
-        if let Some(item) = item {
+        let item = self.slots.get_mut(id.slot as usize).and_then(Option::as_mut);
+        if let Some(item) = item.filter(|item| item.serial == id.serial) {
             self.expiry.set(id.slot, &mut item.expires, expires);
         }
     }
@@ -146,13 +203,13 @@ impl<T> ExpiringSlab<T> {
     pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
         self.get(id)?;
         self.set_expiry(id, None);
-        Some(self.items.remove(id.slot as usize).value)
+        self.empty(id.slot)
     }
 
     /// Removes an item that has expired.
     pub(crate) fn pop_expired(&mut self, now: Moment) -> Option<T> {
         let (_, slot) = self.expiry.pop_due(now)?;
-        Some(self.items.remove(slot as usize).value)
+        self.empty(slot)
     }
 
     /// When the next item expires.
@@ -161,18 +218,72 @@ impl<T> ExpiringSlab<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.items.len()
+        self.slots.len() - self.free.len()
+    }
+
+    fn item(&self, slot: u32) -> Option<&Item<T>> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    /// Empties a slot, whose item has no deadline any more.
+    fn empty(&mut self, slot: u32) -> Option<T> {
+        let item = self.slots.get_mut(slot as usize)?.take()?;
+        self.free.push(slot);
+        Some(item.value)
     }
 
     fn take_first(&mut self) -> Option<T> {
         let (_, slot) = self.expiry.pop_first()?;
-        Some(self.items.remove(slot as usize).value)
+        self.empty(slot)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_successor_hands_out_the_same_slots_and_forgets_at_the_same_times() {
+        let at = |ms| Some(Moment::from_ms(ms));
+        let mut before = ExpiringSlab::new(9);
+        let ids: Vec<Id<u64>> = (0..5).map(|n| before.insert(n, at(100 - n)).0).collect();
+        [3, 0, 4].map(|n| before.remove(ids[n]));
+        let mut bytes = Vec::new();
+        before.freeze_state(&mut bytes);
+        let mut after = ExpiringSlab::new(9);
+        assert_eq!(after.refill(&mut Frozen::new(&bytes)), Some(()));
+        for n in 5..10 {
+            assert_eq!(before.insert(n, None), after.insert(n, None));
+        }
+        assert!(after.iter().eq(before.iter()));
+        assert_eq!(after.next_deadline(), at(98));
+        assert_eq!(after.pop_expired(Moment::from_ms(98)), Some(2));
+        for end in 0..bytes.len() {
+            let mut cut = ExpiringSlab::<u64>::new(9);
+            assert_eq!(cut.refill(&mut Frozen::new(&bytes[..end])), None);
+        }
+    }
+
+    #[test]
+    fn a_free_list_that_is_not_one_is_refused() {
+        let slot = || Item { serial: 0, expires: None, value: 1_u64 };
+        let rows: [(Vec<Option<Item<u64>>>, Vec<u32>); 4] = [
+            (vec![Some(slot())], vec![0]),
+            (vec![None, None], vec![1, 1]),
+            (vec![None], vec![]),
+            (vec![], vec![7]),
+        ];
+        for (slots, free) in rows {
+            let mut bytes = Vec::new();
+            freeze_fields(&mut bytes, |to| {
+                slots.freeze(to);
+                free.freeze(to);
+                0_u32.freeze(to);
+            });
+            let mut slab = ExpiringSlab::<u64>::new(9);
+            assert_eq!(slab.refill(&mut Frozen::new(&bytes)), None, "{free:?}");
+        }
+    }
 
     #[test]
     fn a_key_is_good_for_one_thing() {

@@ -1,5 +1,6 @@
 //! A rate that several connections share, fairly: while there is a debt, each waits for a slot of its own.
 
+use crate::base::frost::frost;
 use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
 
@@ -10,6 +11,8 @@ pub(crate) struct SharedThrottle {
     /// The first slot that nobody has, in microseconds of the monotonic clock.
     next_slot_us: u64,
 }
+
+frost!(struct SharedThrottle { bucket, next_slot_us });
 
 impl SharedThrottle {
     /// Takes tokens, into debt if need be.

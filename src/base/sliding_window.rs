@@ -3,6 +3,7 @@
 //! events.
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
+use crate::base::frost::{Frost, frost, refill};
 use crate::base::time::Moment;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,6 +46,8 @@ impl SlidingWindow {
     }
 }
 
+frost!(struct SlidingWindow(events));
+
 /// Sliding-window counters by key, with one window for all. The number of keys is bounded: the one whose last
 /// event is oldest makes room.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub(crate) struct SlidingWindows<K> {
     counted: ExpiringSlab<(K, SlidingWindow)>,
     by_key: BTreeMap<K, Id<(K, SlidingWindow)>>,
 }
+
+refill!([K: Frost + Ord + Clone] struct SlidingWindows<K> { counted } but { window, by_key } then Self::index);
 
 impl<K: Ord + Clone> SlidingWindows<K> {
     /// No events; at most `keys_max` keys.
@@ -107,6 +112,11 @@ impl<K: Ord + Clone> SlidingWindows<K> {
     /// Keys with events.
     pub(crate) fn len(&self) -> usize {
         self.counted.len()
+    }
+
+    fn index(&mut self) -> Option<()> {
+        self.by_key = self.counted.iter().map(|(place, (key, _))| (key.clone(), place)).collect();
+        (self.by_key.len() == self.counted.len()).then_some(())
     }
 
     const fn quota(&self, events_max: usize) -> WindowLimit {

@@ -1,5 +1,6 @@
 //! Time as the server sees it: it comes in as an argument and has two hands.
 
+use crate::base::frost::{Frost, Frozen, frost};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -52,6 +53,18 @@ impl Moment {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+frost!(struct Now { moment, wall_ms });
+
+impl Frost for Moment {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.get().freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        NonZeroU64::new(from.number()?).map(Self)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A token bucket that fits in one number: it remembers when everything taken will be paid for
 //! (the "generic cell rate algorithm" of ITU-T I.371).
 
+use crate::base::frost::frost;
 use crate::base::time::Moment;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub(crate) struct TokenBucket {
     /// The time, in microseconds of the monotonic clock, at which the bucket is full again.
     full_at_us: u64,
 }
+
+frost!(struct TokenBucket { full_at_us });
 
 impl TokenBucket {
     /// Takes `tokens`, into debt if need be, and tells when the debt is paid: `None` where there is none.
