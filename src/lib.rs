@@ -31,7 +31,7 @@
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that
-//! every part may name: [`limits`], [`settings`], [`log_event`], [`close_reason`], [`ids`], [`login_email`],
+//! every part may name: [`limits`], [`settings`], [`log_event`], [`close_reason`], [`ids`], [`login_email`], [`kept`], [`kept`],
 //! [`usage`], [`metrics`].
 //!
 //! # In reading order
@@ -81,6 +81,7 @@ pub mod doctor;
 pub mod event_loop;
 pub mod http;
 pub mod ids;
+pub mod kept;
 pub mod limits;
 pub mod log_event;
 pub mod logger;
