@@ -31,8 +31,8 @@
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that
-//! every part may name: [`limits`], [`settings`], [`log_event`], [`close_reason`], [`ids`], [`login_email`], [`kept`], [`kept`],
-//! [`usage`], [`metrics`].
+//! every part may name: [`limits`], [`settings`], [`log_event`], [`close_reason`], [`ids`], [`login_email`],
+//! [`kept`], [`usage`], [`metrics`].
 //!
 //! # In reading order
 //! 1. [`limits`]: every size, count and wait, with its reason. Then [`base`].
