@@ -46,7 +46,7 @@ const CRATES: [(&str, &[&str]); 26] = [
 ];
 
 /// Modules of plain data, which any module may import.
-const VOCABULARY: [&str; 8] =
+const VOCABULARY: [&str; 9] =
     ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "kept", "usage", "metrics"];
 
 /// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
