@@ -7,6 +7,7 @@ use crate::limits::{SECRET_BYTES, SESSION_TTL, SESSIONS_MAX};
 use crate::users::names::UserId;
 use data_encoding::BASE64URL_NOPAD;
 use rand::Rng;
+use std::collections::BTreeMap;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
@@ -98,6 +99,17 @@ impl Sessions {
         let (slot, token) = Token::read(written)?;
         let (id, session) = self.sessions.in_slot(slot)?;
         session.token.is(token).then_some((id, session.user))
+    }
+
+    /// Whether these sessions, and no others, have so many connections each, and all others will expire.
+    pub(crate) fn has_connections(&self, connections: &BTreeMap<SessionId, (UserId, u32)>) -> bool {
+        let mut expiries = self
+            .sessions
+            .iter()
+            .map(|(id, session)| self.sessions.expiry_of(id).is_some() == (session.connections == 0));
+        let sessions = self.sessions.iter().map(|(id, session)| (id, (session.user, session.connections)));
+        let connected = sessions.filter(|&(_, (_, connections))| connections > 0);
+        expiries.all(|is_sound| is_sound) && connected.eq(connections.iter().map(|(&id, &count)| (id, count)))
     }
 
     /// The user of each session that has connections, and how many it has.
