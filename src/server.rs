@@ -42,6 +42,7 @@ mod entry;
 mod followers;
 mod guest;
 mod http;
+mod keeping;
 mod lifecycle;
 mod line_stream;
 mod lines;
@@ -62,6 +63,7 @@ use crate::base::token_bucket::Rate;
 use crate::close_reason::CloseReason;
 use crate::http::site::Site;
 use crate::ids::{ClientId, MailId};
+use crate::kept::Change;
 use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
 use crate::metrics::Counters;
@@ -122,6 +124,10 @@ pub enum Input<'a> {
     },
     /// Time has passed, and the shell has read what peers had sent by then, up to a turn's share.
     Tick,
+    /// What is said by [`Output::Keep`] cannot be written at present. What was said is tried again.
+    KeepFailed,
+    /// Everything that was said by [`Output::Keep`] is written again.
+    KeptAgain,
     /// Begin a graceful shutdown. The shell accepts no connection from then on.
     Shutdown,
 }
@@ -142,12 +148,15 @@ pub enum Output {
     Mail(Mail),
     /// An event for the log.
     LogEvent(LogEvent),
+    /// Write this change down, in the order in which it is said. Only after [`Server::restore`] or
+    /// [`Server::keep_all`].
+    Keep(Change),
     /// The shutdown is complete.
     Stopped,
 }
 
 /// All decisions of Plume; see the module's documentation for how to drive it.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
+#[expect(clippy::struct_excessive_bools, reason = "five facts that are independent of each other")]
 pub struct Server {
     settings: Settings,
     rate: Rate,
@@ -171,6 +180,8 @@ pub struct Server {
     is_full: bool,
     has_noted_unknown_proxy: bool,
     has_noted_silent_proxy: bool,
+    /// Whether moderators know that nothing is written.
+    has_told_of_failure: bool,
     unknown_messages: u64,
     counters: Counters,
 }
@@ -201,9 +212,12 @@ impl Server {
             Input::Broken(id) => self.remove(id, CloseReason::PeerGone),
             Input::MailDone { mail, result } => self.mail_done(mail, result),
             Input::Wrote { .. } | Input::Tick => {}
+            Input::KeepFailed => self.keep_failed(),
+            Input::KeptAgain => self.has_told_of_failure = false,
             Input::Shutdown => self.shut_down(),
         }
         self.settle();
+        self.say_changes();
     }
 
     /// The next output, if there is one.

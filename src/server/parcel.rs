@@ -47,11 +47,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 refill!(struct Server {
     now, judge_from, life, room, users, clients, followers, addresses, outputs, is_rounds_turn, is_full,
-    has_noted_unknown_proxy, has_noted_silent_proxy, unknown_messages, counters,
+    has_noted_unknown_proxy, has_noted_silent_proxy, has_told_of_failure, unknown_messages, counters,
 } but { settings, rate, site, codec, frame } then Self::derive);
 frost!(enum Output {
     0 = Write(id), 1 = Read(id), 2 = EndWriting(id), 3 = Close(id), 4 = Mail(mail), 5 = LogEvent(event),
-    6 = Stopped
+    6 = Stopped, 7 = Keep(change)
 });
 
 impl Server {
@@ -80,6 +80,7 @@ impl Server {
             is_full: false,
             has_noted_unknown_proxy: false,
             has_noted_silent_proxy: false,
+            has_told_of_failure: false,
             unknown_messages: 0,
             counters: Counters::default(),
             settings,
