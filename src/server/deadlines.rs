@@ -4,7 +4,9 @@
 use super::client::Timer;
 use super::connection::Clock;
 use super::entry::Entry;
-use super::{Life, Server};
+use super::{Output, Server};
+use crate::base::frost::frost;
+use crate::base::time::Moment;
 use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::{ClientId, MailId};
@@ -12,6 +14,17 @@ use crate::limits::{CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, SHUTDOWN_TIMEOUT};
 use crate::log_event::LogEvent;
 use crate::login_email::MailError;
 use crate::message::Notice;
+
+/// Whether the server still serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Serving,
+    /// Everyone is notified; at this time the connections that are left are closed.
+    Stopping(Moment),
+    Stopped,
+}
+
+frost!(enum Life { 0 = Serving, 1 = Stopping(until), 2 = Stopped });
 
 impl Server {
     /// A tick that comes late says that the process was stopped: what peers sent meanwhile lies in the
@@ -90,6 +103,15 @@ impl Server {
             Err(error) => self.note(LogEvent::MailFailed(mail, error)),
         }
         self.submit(&Entry::MailDone { mail, result });
+    }
+
+    /// Stops once all connections are closed.
+    pub(super) fn stop_if_empty(&mut self) {
+        if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
+            self.life = Life::Stopped;
+            self.note(LogEvent::Stopped { unknown_messages: self.unknown_messages });
+            self.outputs.push_back(Output::Stopped);
+        }
     }
 
     pub(super) fn notify_failed_email(&mut self, waiting: &[ClientId]) {

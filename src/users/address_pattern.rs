@@ -2,6 +2,7 @@
 //! moderators name people by at the door.
 
 use super::email::{Email, EmailKey};
+use crate::base::frost::frost;
 use std::fmt;
 
 /// Which email addresses are meant.
@@ -15,6 +16,8 @@ pub(crate) enum AddressPattern {
     DomainAndBelow(Box<str>),
 }
 
+frost!(enum AddressPattern { 0 = Address(email), 1 = Domain(domain), 2 = DomainAndBelow(domain) });
+
 impl AddressPattern {
     /// Parses `ada@example.org`, `@example.org` or `@.example.org`. `None`: it is none of them.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
@@ -26,6 +29,14 @@ impl AddressPattern {
         let email = Email::parse(&format!("x@{domain}"))?.key();
         let domain = email.domain().into();
         Some(if has_below { Self::DomainAndBelow(domain) } else { Self::Domain(domain) })
+    }
+
+    /// The domain that it names.
+    pub(crate) fn domain(&self) -> &str {
+        match self {
+            Self::Address(email) => email.domain(),
+            Self::Domain(domain) | Self::DomainAndBelow(domain) => domain,
+        }
     }
 
     /// Whether the address is meant.

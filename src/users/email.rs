@@ -1,5 +1,6 @@
 //! Email addresses.
 
+use crate::base::frost::{Frost, Frozen};
 use crate::base::visible::{fold_full_width, is_visible, trim_invisible};
 use crate::limits::EMAIL_BYTES_MAX;
 use email_address::{EmailAddress, Options};
@@ -98,6 +99,34 @@ impl EmailKey {
             _ => self.clone(),
         }
     }
+}
+
+/// An address is not parsed once more when it is thawed: a later version may refuse some that an earlier one
+/// took, and their owners stay.
+impl Frost for Email {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        from.text(EMAIL_BYTES_MAX).filter(|text| is_bare(text)).map(|text| Self(text.into()))
+    }
+}
+
+impl Frost for EmailKey {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        let text = from.text(EMAIL_BYTES_MAX).filter(|text| is_bare(text))?;
+        (!text.contains(|char: char| char.is_ascii_uppercase())).then(|| Self(text.into()))
+    }
+}
+
+/// Whether a text has the form that all who use an address rely on: a mailbox and a domain on one line.
+fn is_bare(text: &str) -> bool {
+    text.contains('@') && !text.contains(|char: char| char.is_control() || char.is_whitespace())
 }
 
 impl fmt::Debug for Email {

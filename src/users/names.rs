@@ -1,12 +1,13 @@
 //! Which name belongs to which address.
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
+use crate::base::frost::{frost, refill};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX, SESSION_TTL};
 use crate::users::email::{Email, EmailKey};
 use crate::users::user_name::{NameKey, TypedName, UserName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// The id of a user.
@@ -37,6 +38,10 @@ pub(crate) struct User {
     /// How fast the user talks, over all connections.
     throttle: SharedThrottle,
 }
+
+// How many connections a user has follows from its sessions.
+frost!(struct User { name, email, network, throttle } but { connections: 0 });
+refill!(struct Names { users } but { by_name, by_mailbox, reserved } then Self::index);
 
 /// Why an address may not have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +138,9 @@ impl Names {
     /// Frees the name of a user who is no longer known.
     fn release(&mut self, user: &User) {
         for key in user.name.keys() {
-            self.by_name.remove(&key);
+            if self.by_name.get(&key).is_some_and(|&owner| self.users.get(owner).is_none()) {
+                self.by_name.remove(&key);
+            }
         }
         let mailbox = user.email.mailbox();
         if let Some(owned) = self.by_mailbox.get_mut(&mailbox) {
@@ -196,6 +203,19 @@ impl Names {
         }
     }
 
+    /// A user who is still known has so many more connections.
+    pub(crate) fn add_connections(&mut self, user: UserId, connections: u32) -> Option<()> {
+        let user = self.users.get_mut(user)?;
+        user.connections = user.connections.saturating_add(usize::try_from(connections).ok()?);
+        Some(())
+    }
+
+    /// Whether the users without a connection, and no others, will expire.
+    pub(crate) fn has_all_expiries(&self) -> bool {
+        let mut users = self.users.iter();
+        users.all(|(id, user)| self.users.expiry_of(id).is_some() == (user.connections == 0))
+    }
+
     /// A user has one connection less. Whether it was the last.
     pub(crate) fn disconnect(&mut self, now: Moment, user: UserId) -> bool {
         let Some(known) = self.users.get_mut(user) else { return false };
@@ -217,6 +237,24 @@ impl Names {
     /// When the next name becomes free.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.users.next_deadline()
+    }
+
+    /// Finds the users by their names and mailboxes, the oldest first. Two names that only this version takes
+    /// for look-alikes stay, and the older one has the key that they share.
+    fn index(&mut self) -> Option<()> {
+        let mut users: Vec<(UserId, &User)> = self.users.iter().collect();
+        users.sort_by_key(|(id, _)| id.serial());
+        let mut names = BTreeSet::new();
+        self.by_name.clear();
+        self.by_mailbox.clear();
+        for (id, user) in users {
+            names.insert(&user.name).then_some(())?;
+            for key in user.name.keys() {
+                self.by_name.entry(key).or_insert(id);
+            }
+            self.by_mailbox.entry(user.email.mailbox()).or_default().push(id);
+        }
+        Some(())
     }
 
     /// How many names are known.

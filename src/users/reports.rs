@@ -1,9 +1,12 @@
 //! Reports of members to the moderators. The newest are kept for moderators who are absent; each mailbox may
 //! make few.
 
+use crate::base::frost::{frost, refill};
 use crate::base::sliding_window::SlidingWindows;
 use crate::base::time::Moment;
-use crate::limits::{REPORTERS_MAX, REPORTS_MAX, REPORTS_PER_PERSON, REPORTS_WINDOW};
+use crate::limits::{
+    NAME_BYTES_MAX, REPORT_BYTES_MAX, REPORTERS_MAX, REPORTS_MAX, REPORTS_PER_PERSON, REPORTS_WINDOW,
+};
 use crate::usage::Usage;
 use crate::users::email::EmailKey;
 use std::collections::VecDeque;
@@ -29,6 +32,9 @@ pub(crate) struct Report {
     /// Who or what is reported, and why.
     pub(crate) text: Rc<str>,
 }
+
+frost!(struct Report { at, reporter, by, text });
+refill!(struct Reports { kept, lately } then Self::trim);
 
 /// What becomes of a report that is accepted.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,6 +88,15 @@ impl Reports {
     /// The reports that are kept, the oldest first.
     pub(crate) fn kept(&self) -> impl ExactSizeIterator<Item = &Report> {
         self.kept.iter()
+    }
+
+    /// Drops what is beyond the limits of this version.
+    fn trim(&mut self) -> Option<()> {
+        self.kept.retain(|report| report.by.len() <= NAME_BYTES_MAX && report.text.len() <= REPORT_BYTES_MAX);
+        while self.kept.len() > REPORTS_MAX {
+            self.kept.pop_front();
+        }
+        Some(())
     }
 
     /// Forgets who has not reported lately.

@@ -1,9 +1,11 @@
 //! The rules of the room: who may come in, who may talk, how often, and the topic. Plain state with one
 //! owner, `Users`; what has expired counts as gone, and makes room when room is needed.
 
+use crate::base::frost::{frost, refill};
 use crate::base::time::Moment;
 use crate::limits::{
-    BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, INVITATIONS_MAX, MUTES_MAX, SPOKEN_MAX,
+    BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, EMAIL_BYTES_MAX, INVITATIONS_MAX, MUTES_MAX,
+    NAME_BYTES_MAX, SLOW_MAX, SPOKEN_MAX, TOPIC_BYTES_MAX,
 };
 use crate::settings::{Door, Settings};
 use crate::usage::Usage;
@@ -91,6 +93,13 @@ struct Spoken {
     at: BTreeMap<EmailKey, Moment>,
     order: VecDeque<(Moment, EmailKey)>,
 }
+
+frost!(struct Ban { until, name });
+frost!(struct ClosedNetwork { network, until, ban });
+frost!(struct Spoken { order } but { at: Spoken::newest(&order) });
+refill!(struct Rules {
+    invitations, bans, closed_networks, mutes, muted_bots, slow, spoken, locked_until, topic,
+} but { door } then Self::trim);
 
 impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
@@ -332,6 +341,20 @@ impl Rules {
         ]
     }
 
+    /// Drops what is beyond the limits of this version.
+    fn trim(&mut self) -> Option<()> {
+        self.bans.retain(|pattern, _| pattern.domain().len() <= EMAIL_BYTES_MAX);
+        for ban in self.bans.values_mut() {
+            ban.name = ban.name.take().filter(|name| name.len() <= NAME_BYTES_MAX);
+        }
+        while self.closed_networks.len() > CLOSED_NETWORKS_MAX {
+            self.closed_networks.pop_front();
+        }
+        self.slow = self.slow.map(|slow| slow.min(SLOW_MAX));
+        self.topic = self.topic.take().filter(|topic| topic.len() <= TOPIC_BYTES_MAX);
+        Some(())
+    }
+
     /// Whether the address itself is banned, with all its `+tag`s.
     pub(crate) fn is_banned(&self, now: Moment, email: &EmailKey) -> bool {
         self.ban_of(now, &AddressPattern::Address(email.mailbox())).is_some()
@@ -359,6 +382,11 @@ impl Ban {
 }
 
 impl Spoken {
+    /// The newest moment of each mailbox.
+    fn newest(order: &VecDeque<(Moment, EmailKey)>) -> BTreeMap<EmailKey, Moment> {
+        order.iter().map(|(at, mailbox)| (mailbox.clone(), *at)).collect()
+    }
+
     fn add(&mut self, now: Moment, mailbox: EmailKey, slow: Duration) {
         while let Some((at, _)) = self.order.front()
             && (at.after(slow) <= now || self.order.len() >= SPOKEN_MAX)

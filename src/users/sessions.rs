@@ -1,11 +1,13 @@
 //! Sessions: each login begins one, and its token resumes it.
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
+use crate::base::frost::{frost, refill};
 use crate::base::time::Moment;
 use crate::limits::{SECRET_BYTES, SESSION_TTL, SESSIONS_MAX};
 use crate::users::names::UserId;
 use data_encoding::BASE64URL_NOPAD;
 use rand::Rng;
+use std::collections::BTreeMap;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
@@ -13,6 +15,8 @@ use subtle::ConstantTimeEq;
 /// so that nothing can be learnt from how long a look-up takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Token([u8; SECRET_BYTES]);
+
+frost!(struct Token(secret));
 
 impl Token {
     /// A new secret.
@@ -71,6 +75,9 @@ pub(crate) struct Session {
     first_seen: u64,
 }
 
+frost!(struct Session { token, user, connections, first_seen });
+refill!(struct Sessions { sessions });
+
 impl Default for Sessions {
     fn default() -> Self {
         Self { sessions: ExpiringSlab::new(SESSIONS_MAX) }
@@ -92,6 +99,23 @@ impl Sessions {
         let (slot, token) = Token::read(written)?;
         let (id, session) = self.sessions.in_slot(slot)?;
         session.token.is(token).then_some((id, session.user))
+    }
+
+    /// Whether these sessions, and no others, have so many connections each, and all others will expire.
+    pub(crate) fn has_connections(&self, connections: &BTreeMap<SessionId, (UserId, u32)>) -> bool {
+        let mut expiries = self
+            .sessions
+            .iter()
+            .map(|(id, session)| self.sessions.expiry_of(id).is_some() == (session.connections == 0));
+        let sessions = self.sessions.iter().map(|(id, session)| (id, (session.user, session.connections)));
+        let connected = sessions.filter(|&(_, (_, connections))| connections > 0);
+        expiries.all(|is_sound| is_sound) && connected.eq(connections.iter().map(|(&id, &count)| (id, count)))
+    }
+
+    /// The user of each session that has connections, and how many it has.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = (UserId, u32)> {
+        let sessions = self.sessions.iter().map(|(_, session)| (session.user, session.connections));
+        sessions.filter(|&(_, connections)| connections > 0)
     }
 
     /// Whose session it is.
