@@ -19,13 +19,12 @@
 //! Work is derived from state, never armed by hand: a socket is served while it is readable and the server
 //! wants to read it, or when it is writable again after it was full.
 
-mod clock;
+pub mod clock;
 mod handover;
 mod listener;
 mod metrics;
 mod stream;
 
-pub use clock::now;
 pub use handover::{Arrival, MovedState};
 pub use listener::{Address, Passed};
 

@@ -160,7 +160,11 @@ frost!(enum LogEvent {
     13 = HttpClosed(id, reason), 14 = Full(id), 15 = AddressFull(id), 16 = UnknownProxy(id),
     17 = SilentProxy(id), 18 = ForeignOrigin(id), 19 = UpgradeRemoved(id), 20 = WideTrust { networks },
     21 = OpenMetrics, 22 = OutOfFiles, 23 = AcceptFailed { errno }, 24 = Stopping { connections },
-    25 = SystemCalls(calls), 26 = Stopped { unknown_messages }
+    25 = SystemCalls(calls), 26 = Stopped { unknown_messages }, 27 = Moved { connections, bytes, ms },
+    28 = MoveFailed(error)
+});
+frost!(enum MoveError {
+    0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
 });
 frost!(struct SystemCalls { polls, reads, writes, accepts });
 

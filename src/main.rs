@@ -7,7 +7,8 @@
 use listenfd::ListenFd;
 use plume::config::{self, Command, Config, ConfigError, Doctor, MailSettings};
 use plume::doctor::{self, Verdict};
-use plume::event_loop::{Arrival, Ending, Listening, MovedState, Passed, now};
+use plume::event_loop::clock::now;
+use plume::event_loop::{Arrival, Ending, Listening, MovedState, Passed};
 use plume::handover::{self, CHECK, Door, EXEC, FDSTORE, HANDOVER, PARCEL, Successor};
 use plume::http::assets::{Assets, PageValues};
 use plume::http::site::Site;

@@ -141,10 +141,10 @@ impl EventLoop {
             }
         }
         self.sockets = kept.into_iter().collect();
-        for id in self.server.connections() {
-            if self.sockets.get(id.slot()).is_none_or(|socket| socket.id != id) {
-                self.tell(Input::Broken(id));
-            }
+        let has_socket = |id: &ClientId| self.sockets.get(id.slot()).is_some_and(|socket| socket.id == *id);
+        let lost: Vec<ClientId> = self.server.connections().filter(|id| !has_socket(id)).collect();
+        for id in lost {
+            self.tell(Input::Broken(id));
         }
         for mail in self.server.mails_under_way() {
             self.mailer.send(mail, &mut self.logger);

@@ -34,7 +34,7 @@ impl Manager {
 
     /// What the unit sets for the process.
     fn variables(&self) -> Vec<(&str, &str)> {
-        vec![("NOTIFY_SOCKET", self.name.as_str()), ("FDSTORE", "1"), ("PLUME_RATE", "0")]
+        vec![("NOTIFY_SOCKET", self.name.as_str()), ("FDSTORE", "1"), ("PLUME_RATE", "1000000")]
     }
 
     /// The next message, and the descriptor that is with it.

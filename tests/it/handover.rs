@@ -60,7 +60,7 @@ fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
 
 #[test]
 fn members_stay_over_ten_moves_and_no_line_is_lost_doubled_or_reordered() {
-    let server = Plume::start(&[("PLUME_RATE", "0")]);
+    let server = Plume::start(&[("PLUME_RATE", "1000000")]);
     let mut ada = Client::login(&server, "Ada");
     let mut bob = Client::login(&server, "Bob");
     ada.expect_enters("Bob");
@@ -94,8 +94,11 @@ fn members_stay_over_ten_moves_and_no_line_is_lost_doubled_or_reordered() {
 fn a_thousand_members_stay() {
     const MEMBERS: usize = 1_000;
     crate::support::raise_file_limit();
-    let server =
-        Plume::start(&[("PLUME_RATE", "0"), ("PLUME_TRUSTED_PROXIES", "127.0.0.1"), ("PLUME_HISTORY", "0")]);
+    let server = Plume::start(&[
+        ("PLUME_RATE", "1000000"),
+        ("PLUME_TRUSTED_PROXIES", "127.0.0.1"),
+        ("PLUME_HISTORY", "0"),
+    ]);
     let mut ada = Client::login(&server, "Ada");
     let token = ada.token();
     let mut members: Vec<Client> = (0..MEMBERS)
@@ -122,7 +125,7 @@ fn a_thousand_members_stay() {
 
 #[test]
 fn what_was_sent_or_read_by_half_is_finished() {
-    let server = Plume::start(&[("PLUME_RATE", "0")]);
+    let server = Plume::start(&[("PLUME_RATE", "1000000")]);
     let mut ada = Client::login(&server, "Ada");
     let mut request = Http::open(&server);
     request.send("GET /healthz HTTP/1.1\r\nHo");
@@ -150,7 +153,7 @@ fn what_was_sent_or_read_by_half_is_finished() {
 
 #[test]
 fn a_member_that_reads_slowly_gets_every_line_whole() {
-    let server = Plume::start(&[("PLUME_RATE", "0")]);
+    let server = Plume::start(&[("PLUME_RATE", "1000000")]);
     let stream = TcpStream::connect(server.address()).expect("the server listens");
     set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
     let mut slow = Client::over(stream, &server);
@@ -202,7 +205,7 @@ fn a_code_that_was_sent_before_works_after_and_its_tries_count_on() {
 #[test]
 fn a_follower_of_lines_follows_on() {
     let (token, entry) = new_bot("ci");
-    let server = Plume::start(&[("PLUME_BOTS", &entry), ("PLUME_RATE", "0")]);
+    let server = Plume::start(&[("PLUME_BOTS", &entry), ("PLUME_RATE", "1000000")]);
     let mut follower = Http::open(&server);
     follower.send(format!("GET /lines?follow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"));
     assert_eq!(follower.answer_to_head().status, 200);
