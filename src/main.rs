@@ -94,7 +94,7 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     }
     let across_exec = purpose.as_deref() == Some(OsStr::new(EXEC));
     let Inherited { listener: passed, parcels, door } = inherited(across_exec).map_err(Failure::Setting)?;
-    let successor = successor(door_of_environment())?;
+    let successor = successor(door_of_environment());
 
     let site = Site::new(assets, config.settings.origins.clone());
     let arrived = parcels.iter().find_map(|parcel| Arrival::open(parcel, door));
@@ -172,14 +172,13 @@ fn mailer(settings: MailSettings, wake: impl Fn() + Send + Sync + 'static) -> Re
     mailer.map_err(|error| Failure::System(format!("cannot start the mailer: {error}")))
 }
 
-/// This program, for a move.
-fn successor(door: Door) -> Result<Successor, Failure> {
-    let no_path = |error: io::Error| Failure::System(format!("cannot find its own program: {error}"));
-    let own = std::env::current_exe().map_err(no_path)?;
+/// This program, for a move. Without /proc it has no path, and a move fails.
+fn successor(door: Door) -> Successor {
+    let own = std::env::current_exe().unwrap_or_default();
     // Only a relative path needs it.
     let folder = std::env::current_dir().unwrap_or_default();
     let path = std::env::var_os("PATH");
-    Ok(Successor::new(std::env::args_os().collect(), path.as_deref(), &folder, own, door))
+    Successor::new(std::env::args_os().collect(), path.as_deref(), &folder, own, door)
 }
 
 /// How a move leaves this process: as the service manager says.
