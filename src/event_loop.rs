@@ -1,7 +1,8 @@
 //! The event loop around the sans-I/O server: turns readiness into inputs and outputs into system calls. Owns
 //! sockets, clocks and signals, and is the only user of mio; it decides nothing about clients and never
 //! parses a byte of theirs. Its parts: `listener` (where connections come from), `stream` (a connection over
-//! TCP or a Unix socket) and `metrics` (the listener for monitoring, if there is one).
+//! TCP or a Unix socket), `metrics` (the listener for monitoring, if there is one), `clock`, and `handover`
+//! (how everything moves to the next process).
 //!
 //! One thread, one loop. Each turn:
 //! 1. poll: sleep until an event or the next deadline;
@@ -18,20 +19,24 @@
 //! Work is derived from state, never armed by hand: a socket is served while it is readable and the server
 //! wants to read it, or when it is writable again after it was full.
 
+pub mod clock;
+mod handover;
 mod listener;
 mod metrics;
 mod stream;
 
+pub use handover::{Arrival, MovedState};
 pub use listener::{Address, Passed};
 
-use crate::base::time::{Moment, Now};
+use crate::base::time::Moment;
 use crate::config::Listen;
+use crate::handover::{Successor, release_signals};
 use crate::ids::ClientId;
 use crate::limits::{
-    ACCEPTS_PER_TURN, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
+    ACCEPTS_PER_TURN, MOVE_MAIL_WAIT, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
     UNSENT_BYTES_MAX, WRITES_PER_TURN,
 };
-use crate::log_event::{LogEvent, SystemCalls};
+use crate::log_event::{LogEvent, MoveError, SystemCalls};
 use crate::logger::Logger;
 use crate::mail::Mailer;
 use crate::server::{Input, Output, Server};
@@ -40,7 +45,7 @@ use listener::Listener;
 use metrics::{Metrics, ShellMetrics};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use rustix::io::Errno;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use socket2::SockRef;
@@ -48,7 +53,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use stream::Stream;
 
 /// The event loop with all I/O resources. Made by [`Listening::split`].
@@ -64,6 +69,13 @@ pub struct EventLoop {
     metrics: Option<Metrics>,
     sockets: Slab<Socket>,
     next_serial: u64,
+    /// The program that takes over on SIGUSR2.
+    successor: Successor,
+    /// A move was requested, and begins at this time at the latest.
+    move_by: Option<Moment>,
+    /// The move that brought the server here: its duration in milliseconds, and the connections it kept.
+    moved: (u64, usize),
+    ending: Ending,
     /// Slots of sockets to serve.
     queue: VecDeque<usize>,
     /// Edge-triggered readiness of the listener: set by an event, cleared when accept(2) would block.
@@ -74,7 +86,8 @@ pub struct EventLoop {
     has_more: bool,
     /// Time of the last tick.
     ticked: Moment,
-    clock: Clock,
+    /// When the loop was made, in milliseconds since 1970 UTC.
+    start_ms: u64,
     buffer: Box<[u8]>,
     calls: SystemCalls,
     /// Bytes that sockets took.
@@ -97,6 +110,17 @@ struct Socket {
     is_probed: bool,
 }
 
+/// How the loop has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// On a signal.
+    Stopped,
+    /// The service manager has everything, and starts the next process.
+    Moved,
+    /// As on a signal, because a move has failed.
+    MoveFailed(MoveError),
+}
+
 /// Listening sockets and signals, before there is a loop: everything that can fail at start.
 pub struct Listening {
     poll: Poll,
@@ -107,29 +131,49 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds the address, or takes over the socket that was passed instead, and SIGTERM, SIGINT and SIGHUP.
+    /// Binds the address, or takes over the socket that was passed instead, or that of the process before; and
+    /// SIGTERM, SIGINT, SIGHUP and SIGUSR2.
     ///
     /// # Errors
     /// If the address is in use or not local, the passed socket does not listen, or a system call fails.
-    pub fn start(listen: &Listen, passed: Option<Passed>) -> io::Result<Self> {
+    pub fn start(listen: &Listen, passed: Option<Passed>, arrival: Option<&mut Arrival>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut listener = passed.map_or_else(|| Listener::bind(listen), Listener::take)?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
+        release_signals();
+        let moved = arrival.and_then(|arrival| arrival.listener(listen));
+        let mut listener = match (passed, moved) {
+            (Some(passed), _) => Listener::take(passed, listen)?,
+            (None, Some(moved)) => moved,
+            (None, None) => Listener::bind(listen)?,
+        };
         listener.register(poll.registry(), LISTENER)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         Ok(Self { poll, listener, metrics: None, signals, waker })
     }
 
-    /// Binds the address for metrics, too, and gives it with the actual port.
+    /// Binds the address for metrics, too, or takes over their listener, and gives the address with the
+    /// actual port.
     ///
     /// # Errors
     /// As for [`Self::start`].
-    pub fn serve_metrics(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
-        let metrics = Metrics::bind(address, self.poll.registry())?;
+    pub fn serve_metrics(
+        &mut self,
+        address: SocketAddr,
+        arrival: Option<&mut Arrival>,
+    ) -> io::Result<SocketAddr> {
+        let registry = self.poll.registry();
+        let moved = arrival.and_then(|arrival| arrival.metrics(address, registry));
+        let metrics = moved.map_or_else(|| Metrics::bind(address, registry), Ok)?;
         let address = metrics.address()?;
         self.metrics = Some(metrics);
         Ok(address)
+    }
+
+    /// Whether the service manager has bound the address.
+    #[must_use]
+    pub const fn is_passed(&self) -> bool {
+        self.listener.is_passed()
     }
 
     /// The bound address, with the actual port if port 0 was requested.
@@ -141,9 +185,11 @@ impl Listening {
     }
 
     /// Splits off the waker, which other threads use, from a function that starts the loop.
-    pub fn split(self) -> (Waker, impl FnOnce(Server, Mailer, Logger, ServiceManager) -> EventLoop) {
+    pub fn split(
+        self,
+    ) -> (Waker, impl FnOnce(Server, Mailer, Logger, ServiceManager, Successor) -> EventLoop) {
         let Self { poll, listener, metrics, signals, waker } = self;
-        let start = move |server, mailer, logger, service_manager| EventLoop {
+        let start = move |server, mailer, logger, service_manager, successor| EventLoop {
             server,
             mailer,
             logger,
@@ -154,12 +200,16 @@ impl Listening {
             metrics,
             sockets: Slab::new(),
             next_serial: 0,
+            successor,
+            move_by: None,
+            moved: (0, 0),
+            ending: Ending::Stopped,
             queue: VecDeque::new(),
             may_accept: true,
             accept_again: None,
             has_more: false,
             ticked: Moment::from_ms(0),
-            clock: Clock::start(),
+            start_ms: clock::now().wall_ms,
             buffer: vec![0; READ_SHARE_BYTES].into_boxed_slice(),
             calls: SystemCalls::default(),
             written_bytes: 0,
@@ -169,11 +219,11 @@ impl Listening {
 }
 
 impl EventLoop {
-    /// Runs until the server has stopped.
+    /// Runs until the server has stopped, or has moved to the next process.
     ///
     /// # Errors
     /// If polling fails.
-    pub fn run(mut self) -> io::Result<()> {
+    pub fn run(mut self) -> io::Result<Ending> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         loop {
             match self.poll.poll(&mut events, self.sleep()) {
@@ -186,7 +236,7 @@ impl EventLoop {
                 self.mark(event);
             }
             self.tell_results();
-            self.logger.report(self.clock.now().moment);
+            self.logger.report(clock::now().moment);
             for _ in 0..READS_PER_TURN {
                 let Some(slot) = self.queue.pop_front() else { break };
                 self.serve(slot);
@@ -195,9 +245,16 @@ impl EventLoop {
             let has_stopped = self.obey();
             // Also in the last turn: with nobody connected, the turn that takes the signal is the last.
             let counts = || (self.server.people(), self.server.lines());
-            self.service_manager.report(self.clock.now().moment, counts);
+            self.service_manager.report(clock::now().moment, counts);
             if has_stopped {
-                return Ok(());
+                return Ok(self.ending);
+            }
+            if self.must_move() {
+                self.move_by = None;
+                match self.hand_over() {
+                    Ok(()) => return Ok(Ending::Moved),
+                    Err(error) => self.give_up_move(error),
+                }
             }
             self.accept();
             self.serve_metrics(begun);
@@ -213,12 +270,13 @@ impl EventLoop {
         let deadlines = [
             self.server.next_deadline(),
             self.accept_again,
+            self.move_by,
             self.logger.next_deadline(),
             self.service_manager.next_deadline(),
             self.metrics.as_ref().and_then(Metrics::next_deadline),
         ];
         let deadline = deadlines.into_iter().flatten().min();
-        let wait = deadline.map(|deadline| deadline.since(self.clock.now().moment));
+        let wait = deadline.map(|deadline| deadline.since(clock::now().moment));
         // mio rounds up to the resolution of epoll_wait(2), so the loop does not spin before the deadline.
         wait.into_iter().chain(self.mailer.time_left()).min()
     }
@@ -249,20 +307,36 @@ impl EventLoop {
         let signals: Vec<i32> = self.signals.pending().collect();
         // By convention SIGHUP reloads the configuration. Plume has nothing to reload, and must not end
         // because of it.
-        if signals.iter().any(|&signal| signal != SIGHUP) {
-            self.listener = None;
-            self.service_manager.stopping(self.clock.now().moment);
-            self.tell(Input::Shutdown);
+        if signals.iter().any(|&signal| signal == SIGTERM || signal == SIGINT) {
+            self.shut_down();
+        } else if signals.contains(&SIGUSR2) && self.listener.is_some() && self.move_by.is_none() {
+            self.move_by = Some(clock::now().moment.after(MOVE_MAIL_WAIT));
         }
     }
 
+    fn shut_down(&mut self) {
+        self.listener = None;
+        self.move_by = None;
+        self.service_manager.stopping(clock::now().moment);
+        self.tell(Input::Shutdown);
+    }
+
+    /// Whoever requested the move wants this process to end: it ends as any restart does, and clients
+    /// reconnect.
+    fn give_up_move(&mut self, error: MoveError) {
+        self.logger.note(clock::now().moment, &LogEvent::MoveFailed(error));
+        self.ending = Ending::MoveFailed(error);
+        self.shut_down();
+        self.has_more = true;
+    }
+
     fn tell(&mut self, input: Input<'_>) {
-        self.server.handle(self.clock.now(), input);
+        self.server.handle(clock::now(), input);
     }
 
     /// Lets timers fire: in each turn that has read everything, and every [`TICK_INTERVAL_MAX`] under load.
     fn tick(&mut self) {
-        let now = self.clock.now();
+        let now = clock::now();
         if self.queue.is_empty() || now.moment.since(self.ticked) >= TICK_INTERVAL_MAX {
             self.ticked = now.moment;
             self.server.handle(now, Input::Tick);
@@ -270,7 +344,7 @@ impl EventLoop {
     }
 
     fn tell_results(&mut self) {
-        let now = self.clock.now();
+        let now = clock::now();
         for (mail, result) in self.mailer.results() {
             self.server.handle(now, Input::MailDone { mail, result });
         }
@@ -308,7 +382,7 @@ impl EventLoop {
     fn read(&mut self, slot: usize) {
         let Some(socket) = self.sockets.get_mut(slot) else { return };
         let id = socket.id;
-        let now = self.clock.now();
+        let now = clock::now();
         self.calls.reads += 1;
         match socket.stream.read(&mut self.buffer) {
             Ok(0) => {
@@ -386,11 +460,11 @@ impl EventLoop {
                     }
                 }
                 Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.logger),
-                Some(Output::LogEvent(note)) => self.logger.note(self.clock.now().moment, &note),
+                Some(Output::LogEvent(note)) => self.logger.note(clock::now().moment, &note),
                 // Nothing is kept: the server was not restored.
                 Some(Output::Keep(_)) => {}
                 Some(Output::Stopped) => {
-                    self.logger.note(self.clock.now().moment, &LogEvent::SystemCalls(self.calls));
+                    self.logger.note(clock::now().moment, &LogEvent::SystemCalls(self.calls));
                     return true;
                 }
             }
@@ -405,7 +479,7 @@ impl EventLoop {
     }
 
     fn accept(&mut self) {
-        if self.accept_again.is_some_and(|again| again <= self.clock.now().moment) {
+        if self.accept_again.is_some_and(|again| again <= clock::now().moment) {
             self.accept_again = None;
         }
         for _ in 0..ACCEPTS_PER_TURN {
@@ -433,18 +507,28 @@ impl EventLoop {
     /// Serves the connections to the metrics, if there is a listener for them. The turn began at `begun`.
     fn serve_metrics(&mut self, begun: Option<Instant>) {
         let Self {
-            metrics: Some(metrics), server, logger, poll, clock, buffer, calls, written_bytes, ..
+            metrics: Some(metrics),
+            server,
+            logger,
+            poll,
+            start_ms,
+            moved,
+            buffer,
+            calls,
+            written_bytes,
+            ..
         } = self
         else {
             return;
         };
-        let now = clock.now();
+        let now = clock::now();
         let failure = metrics.serve(now.moment, poll.registry(), buffer, || {
             let shell = ShellMetrics {
-                start_ms: clock.start_ms,
+                start_ms: *start_ms,
                 calls: *calls,
                 written_bytes: *written_bytes,
                 log_lines_dropped: logger.lines_dropped_total(),
+                moved: *moved,
             };
             (server.metrics(now), shell)
         });
@@ -457,7 +541,7 @@ impl EventLoop {
     }
 
     fn wait_to_accept(&mut self, note: &LogEvent) {
-        let now = self.clock.now().moment;
+        let now = clock::now().moment;
         self.accept_again = Some(now.after(SHORTAGE_WAIT));
         self.logger.note(now, note);
     }
@@ -496,6 +580,10 @@ impl EventLoop {
 
 fn set_up(registry: &Registry, stream: &mut Stream, token: Token) -> io::Result<()> {
     stream.set_nodelay()?;
+    register(registry, stream, token)
+}
+
+fn register(registry: &Registry, stream: &mut Stream, token: Token) -> io::Result<()> {
     // Priority events are requested only to learn of urgent data, which makes reads end early.
     registry.register(stream, token, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
 }
@@ -553,28 +641,6 @@ impl From<&io::Error> for AcceptError {
             None => Self::Other { errno: 0 },
         }
     }
-}
-
-/// The monotonic clock, which decides, and the wall clock, which is only copied into messages.
-struct Clock {
-    start: Instant,
-    /// The same on the wall clock, in milliseconds since 1970 UTC.
-    start_ms: u64,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { start: Instant::now(), start_ms: wall_ms() }
-    }
-
-    fn now(&self) -> Now {
-        Now { moment: Moment::from_ms(0).after(self.start.elapsed()), wall_ms: wall_ms() }
-    }
-}
-
-fn wall_ms() -> u64 {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
 }
 
 const LISTENER: Token = Token(usize::MAX);

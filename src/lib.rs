@@ -79,6 +79,7 @@ pub mod close_reason;
 pub mod config;
 pub mod doctor;
 pub mod event_loop;
+pub mod handover;
 pub mod http;
 pub mod ids;
 pub mod kept;

@@ -235,6 +235,27 @@ pub const TOKEN_BYTES: u64 = 1_024;
 /// Time to drain unsent bytes in a graceful shutdown.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 
+// A move to the next process.
+
+/// Time for the next process's program to say whether it can thaw the state; nobody is served meanwhile. It
+/// takes some ten milliseconds.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// A move waits this long for emails that are being sent: one that is cut off is sent again, and could come
+/// twice.
+pub const MOVE_MAIL_WAIT: Duration = Duration::from_secs(1);
+/// Time for systemd to take the parcel into its FD store.
+pub const STORE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Sockets in one message of the parcel. Linux allows 253 (`SCM_MAX_FD`).
+pub const PARCEL_FILES_PER_MESSAGE: usize = 250;
+const _: () = assert!(
+    MOVE_MAIL_WAIT.as_millis()
+        + CHECK_TIMEOUT.as_millis()
+        + 3 * STORE_TIMEOUT.as_millis()
+        + SHUTDOWN_TIMEOUT.as_millis()
+        < 15_000,
+    "also a move that fails ends within TimeoutStopSec= of plume.service"
+);
+
 // Logins.
 
 /// Length of a login code: 32 to the power of 6 is about a thousand million codes.

@@ -8,6 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId};
 use crate::limits::{LOG_MEMBER_LINES_MAX, LOG_REMINDER_LINES_MAX, LOG_STRANGER_LINES_MAX};
 use crate::login_email::MailError;
+use std::fmt;
 
 /// Severity of an event, most severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +82,17 @@ pub enum LogEvent {
         /// The errno of accept(2), or zero if there was none.
         errno: i32,
     },
+    /// The server has moved to this process.
+    Moved {
+        /// Connections that it kept.
+        connections: usize,
+        /// Size of its state.
+        bytes: usize,
+        /// How long nobody was served, in milliseconds.
+        ms: u64,
+    },
+    /// The server could not move, or its state could not be thawed.
+    MoveFailed(MoveError),
     /// Shutdown has begun.
     Stopping {
         /// Connections that are open.
@@ -93,6 +105,39 @@ pub enum LogEvent {
         /// Messages of unknown types in this run.
         unknown_messages: u64,
     },
+}
+
+/// Why a move to the next process failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveError {
+    /// The next process's program could not be run.
+    NotStarted,
+    /// It ended with an error: it cannot thaw the state, or its settings are wrong.
+    Refused,
+    /// It did not say in time whether it can.
+    Late,
+    /// More sockets are in flight than the system allows.
+    TooMany,
+    /// The service manager did not take the parcel, or has no FD store.
+    NotStored,
+    /// The system has no memory or no descriptors, or forbids a call: its errno.
+    System(i32),
+    /// What this process was passed is no parcel, or a state that it cannot thaw.
+    Unreadable,
+}
+
+impl fmt::Display for MoveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted => f.write_str("not-started"),
+            Self::Refused => f.write_str("refused"),
+            Self::Late => f.write_str("late"),
+            Self::TooMany => f.write_str("too-many"),
+            Self::NotStored => f.write_str("not-stored"),
+            Self::System(errno) => write!(f, "errno-{errno}"),
+            Self::Unreadable => f.write_str("unreadable"),
+        }
+    }
 }
 
 /// Number of system calls made by the event loop.
@@ -115,7 +160,11 @@ frost!(enum LogEvent {
     13 = HttpClosed(id, reason), 14 = Full(id), 15 = AddressFull(id), 16 = UnknownProxy(id),
     17 = SilentProxy(id), 18 = ForeignOrigin(id), 19 = UpgradeRemoved(id), 20 = WideTrust { networks },
     21 = OpenMetrics, 22 = OutOfFiles, 23 = AcceptFailed { errno }, 24 = Stopping { connections },
-    25 = SystemCalls(calls), 26 = Stopped { unknown_messages }
+    25 = SystemCalls(calls), 26 = Stopped { unknown_messages }, 27 = Moved { connections, bytes, ms },
+    28 = MoveFailed(error)
+});
+frost!(enum MoveError {
+    0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
 });
 frost!(struct SystemCalls { polls, reads, writes, accepts });
 
@@ -124,7 +173,9 @@ impl LogEvent {
     #[must_use]
     pub const fn level(&self) -> Level {
         match self {
-            Self::MailFailed(..) | Self::OutOfFiles | Self::AcceptFailed { .. } => Level::Error,
+            Self::MailFailed(..) | Self::OutOfFiles | Self::AcceptFailed { .. } | Self::MoveFailed(_) => {
+                Level::Error
+            }
             Self::MailLimited(_)
             | Self::Full(_)
             | Self::WrongTry(_)
@@ -142,6 +193,7 @@ impl LogEvent {
             | Self::WrongToken(_)
             | Self::Closed(..)
             | Self::GuestClosed(..)
+            | Self::Moved { .. }
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,
             Self::Accepted(_)
@@ -180,6 +232,8 @@ impl LogEvent {
             Self::OpenMetrics => "open-metrics",
             Self::OutOfFiles => "out-of-files",
             Self::AcceptFailed { .. } => "accept-failed",
+            Self::Moved { .. } => "moved",
+            Self::MoveFailed(_) => "move-failed",
             Self::Stopping { .. } => "stopping",
             Self::SystemCalls(_) => "calls",
             Self::Stopped { .. } => "stopped",
@@ -208,10 +262,12 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The first five occur once in a run; the others only at level `debug`, which is meant to show
+            // The first seven occur once in a run; the others only at level `debug`, which is meant to show
             // every event.
             Self::WideTrust { .. }
             | Self::OpenMetrics
+            | Self::Moved { .. }
+            | Self::MoveFailed(_)
             | Self::Stopping { .. }
             | Self::SystemCalls(_)
             | Self::Stopped { .. }

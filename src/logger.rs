@@ -76,10 +76,7 @@ impl Logger {
         }
         self.report(now);
         if matches!(note, LogEvent::Stopped { .. }) {
-            // No later line could report these counts.
-            while let Some(suppressed) = self.floods.pop() {
-                self.put_suppressed(suppressed);
-            }
+            self.finish();
         }
         if self.floods.admit(now, note) {
             self.put(level, &text(note));
@@ -89,6 +86,13 @@ impl Logger {
     /// Reports how many events were suppressed in the windows that have ended.
     pub fn report(&mut self, now: Moment) {
         while let Some(suppressed) = self.floods.pop_ended(now) {
+            self.put_suppressed(suppressed);
+        }
+    }
+
+    /// Reports how many events were suppressed so far: no later line of this process could.
+    pub fn finish(&mut self) {
+        while let Some(suppressed) = self.floods.pop() {
             self.put_suppressed(suppressed);
         }
     }
@@ -250,6 +254,10 @@ fn text(note: &LogEvent) -> String {
         LogEvent::OpenMetrics => format!("event={event} hint=\"{OPEN_METRICS_HINT}\""),
         LogEvent::OutOfFiles => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
+        LogEvent::Moved { connections, bytes, ms } => {
+            format!("event={event} connections={connections} bytes={bytes} ms={ms}")
+        }
+        LogEvent::MoveFailed(reason) => format!("event={event} reason={reason}"),
         LogEvent::Stopping { connections } => format!("event={event} connections={connections}"),
         LogEvent::SystemCalls(SystemCalls { polls, reads, writes, accepts }) => {
             format!("event={event} polls={polls} reads={reads} writes={writes} accepts={accepts}")

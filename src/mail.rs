@@ -110,6 +110,12 @@ impl Mailer {
         self.queue.next_deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether an email is being sent whose result still counts.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.queue.is_sending()
+    }
+
     /// Starts a thread for each email that may be sent now. Threads are not joined: dropping the mailer must
     /// not block on a slow provider.
     fn start_threads(&mut self) {

@@ -5,14 +5,15 @@
 #![forbid(unsafe_code)]
 
 use listenfd::ListenFd;
-use plume::base::time::Moment;
 use plume::config::{self, Command, Config, ConfigError, Doctor, MailSettings};
 use plume::doctor::{self, Verdict};
-use plume::event_loop::{Listening, Passed};
+use plume::event_loop::clock::now;
+use plume::event_loop::{Arrival, Ending, Listening, MovedState, Passed};
+use plume::handover::{self, CHECK, Door, EXEC, FDSTORE, HANDOVER, PARCEL, Successor};
 use plume::http::assets::{Assets, PageValues};
 use plume::http::site::Site;
 use plume::limits::{FILES_RESERVED, METRICS_FILES};
-use plume::log_event::LogEvent;
+use plume::log_event::{LogEvent, MoveError};
 use plume::logger::Logger;
 use plume::mail::Mailer;
 use plume::server::Server;
@@ -20,8 +21,13 @@ use plume::service_manager::ServiceManager;
 use plume::static_dir;
 use rand::TryRng;
 use rand::rngs::SysRng;
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::stdio::dup2_stdin;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -78,42 +84,108 @@ fn examine(config: Result<Config, ConfigError>, order: &Doctor) -> Verdict {
     doctor::run(&config, order, &mut io::stdout())
 }
 
-/// Serves until a signal requests shutdown.
+/// Serves until a signal requests shutdown, or a move to the next process.
 fn serve(mut config: Config) -> Result<(), Failure> {
+    // First of all the file limit: a process with a lower one cannot hold the sockets of its predecessor.
     let assets = prepare(&mut config).map_err(Failure::Setting)?;
-    let passed = passed_socket().map_err(Failure::Setting)?;
-    let place = if passed.is_some() { " socket=passed" } else { "" };
+    let purpose = std::env::var_os(HANDOVER);
+    if purpose.as_deref() == Some(OsStr::new(CHECK)) {
+        return check_state(config, assets);
+    }
+    let across_exec = purpose.as_deref() == Some(OsStr::new(EXEC));
+    let Inherited { listener: passed, parcels, door } = inherited(across_exec).map_err(Failure::Setting)?;
+    let successor = successor(door_of_environment());
+
+    let site = Site::new(assets, config.settings.origins.clone());
+    let arrived = parcels.iter().find_map(|parcel| Arrival::open(parcel, door));
+    let thawed = arrived.and_then(|arrival| {
+        let server = Server::thaw(arrival.server(), config.settings.clone(), site.clone(), random().ok()?)?;
+        Some((server, arrival))
+    });
+    let has_failed = !parcels.is_empty() && thawed.is_none();
+    let (server, mut arrival) = match thawed {
+        Some((server, arrival)) => (server, Some(arrival)),
+        None => (Server::new(config.settings.clone(), site, random()?), None),
+    };
+
     let listen = config.listen.to_string();
     let cannot_listen = |error: io::Error| cannot_listen(&listen, &error);
-    let mut listening = Listening::start(&config.listen, passed).map_err(cannot_listen)?;
+    let mut listening = Listening::start(&config.listen, passed, arrival.as_mut()).map_err(cannot_listen)?;
     let address = listening.address().map_err(cannot_listen)?;
+    let place = if listening.is_passed() { " socket=passed" } else { "" };
     if let Some(metrics) = config.metrics {
-        let bound = listening.serve_metrics(metrics);
+        let bound = listening.serve_metrics(metrics, arrival.as_mut());
         let cannot_listen = |error| self::cannot_listen(&format!("{metrics} for metrics"), &error);
         config.metrics = Some(bound.map_err(cannot_listen)?);
     }
 
-    let (wide_trusts, has_open_metrics) = (config.settings.wide_trusts(), config.has_open_metrics());
     let start_line =
         format!("plume {}: {}{place}; listening on {address}", env!("CARGO_PKG_VERSION"), config.summary());
-    let site = Site::new(assets, config.settings.origins.clone());
-    let server = Server::new(config.settings, site, random()?);
+    let (wide_trusts, has_open_metrics) = (config.settings.wide_trusts(), config.has_open_metrics());
     let (waker, start) = listening.split();
     // If waking fails, the loop collects the results in its next turn.
-    let wake = move || drop(waker.wake());
-    let mailer = Mailer::start(config.mail, wake)
-        .map_err(|error| Failure::System(format!("cannot start the mailer: {error}")))?;
+    let mailer = mailer(config.mail, move || drop(waker.wake()))?;
     let mut logger = Logger::new(config.log_level);
     logger.line(&start_line);
     if wide_trusts > 0 {
-        logger.note(Moment::from_ms(0), &LogEvent::WideTrust { networks: wide_trusts });
+        logger.note(now().moment, &LogEvent::WideTrust { networks: wide_trusts });
     }
     if has_open_metrics {
-        logger.note(Moment::from_ms(0), &LogEvent::OpenMetrics);
+        logger.note(now().moment, &LogEvent::OpenMetrics);
     }
-    let service_manager = service_manager()?;
-    let event_loop = start(server, mailer, logger, service_manager);
-    event_loop.run().map_err(|error| Failure::System(format!("cannot poll: {error}")))
+    if has_failed {
+        logger.note(now().moment, &LogEvent::MoveFailed(MoveError::Unreadable));
+    }
+    let mut service_manager = service_manager()?;
+    if door == Door::Store && !parcels.is_empty() {
+        service_manager.took_parcel();
+    }
+    drop(parcels);
+    let mut event_loop = start(server, mailer, logger, service_manager, successor);
+    if let Some(arrival) = arrival {
+        event_loop.take_over(arrival);
+    }
+    match event_loop.run().map_err(|error| Failure::System(format!("cannot poll: {error}")))? {
+        Ending::Stopped | Ending::Moved => Ok(()),
+        // The service manager waits for this end, and starts the next process.
+        Ending::MoveFailed(_) if door_of_environment() == Door::Store => Ok(()),
+        // Nobody waits; but who restarts what has failed starts it again.
+        Ending::MoveFailed(error) => {
+            Err(Failure::System(format!("cannot move to the next process ({error}); stopped instead")))
+        }
+    }
+}
+
+/// Says whether this program with its settings can go on from the state on stdin. Changes nothing.
+fn check_state(config: Config, assets: Assets) -> Result<(), Failure> {
+    let site = Site::new(assets, config.settings.origins.clone());
+    mailer(config.mail, || ())?;
+    let bytes = io::stdin().as_fd().try_clone_to_owned().ok().and_then(handover::read_sealed);
+    let state = bytes.and_then(|bytes| MovedState::read(&bytes));
+    let server = state.and_then(|state| Server::thaw(state.server(), config.settings, site, [0; 32]));
+    let cannot = || Failure::System("cannot go on from the state of the running server".to_owned());
+    server.map(drop).ok_or_else(cannot)
+}
+
+fn mailer(settings: MailSettings, wake: impl Fn() + Send + Sync + 'static) -> Result<Mailer, Failure> {
+    let mailer = Mailer::start(settings, wake);
+    mailer.map_err(|error| Failure::System(format!("cannot start the mailer: {error}")))
+}
+
+/// This program, for a move. Without /proc it has no path, and a move fails.
+fn successor(door: Door) -> Successor {
+    let own = std::env::current_exe().unwrap_or_default();
+    // Only a relative path needs it.
+    let folder = std::env::current_dir().unwrap_or_default();
+    let path = std::env::var_os("PATH");
+    Successor::new(std::env::args_os().collect(), path.as_deref(), &folder, own, door)
+}
+
+/// How a move leaves this process: as the service manager says.
+fn door_of_environment() -> Door {
+    let has_store = std::env::var_os(FDSTORE).is_some_and(|value| value == "1");
+    let has_manager = std::env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
+    if has_store && has_manager { Door::Store } else { Door::Exec }
 }
 
 /// Completes the settings by what only the system knows, and reads the page. The error is about a setting.
@@ -131,22 +203,60 @@ fn prepare(config: &mut Config) -> Result<Assets, String> {
     }
 }
 
-/// The socket that the service manager passes, if it does (`sd_listen_fds(3)`).
-fn passed_socket() -> Result<Option<Passed>, String> {
+/// What was open when this process began.
+struct Inherited {
+    /// The listening socket that the service manager passes.
+    listener: Option<Passed>,
+    /// One, unless the service manager has kept an older one, which is empty.
+    parcels: Vec<OwnedFd>,
+    door: Door,
+}
+
+/// Takes what the service manager passes (`sd_listen_fds(3)`), or what stdin is across exec(2).
+fn inherited(across_exec: bool) -> Result<Inherited, String> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut sockets = ListenFd::from_env();
-    match sockets.len() {
-        0 => Ok(None),
-        1 => {
-            let unix = |sockets: &mut ListenFd| sockets.take_unix_listener(0).map(|it| it.map(Passed::Unix));
-            let tcp = sockets.take_tcp_listener(0).map(|listener| listener.map(Passed::Tcp));
-            tcp.or_else(|_| unix(&mut sockets)).map_err(|_| {
-                "the socket that was passed is neither a TCP nor a Unix stream socket".to_owned()
-            })
+    let mut names = names.split(':');
+    let (mut listeners, mut parcels) = (Vec::new(), Vec::new());
+    for place in 0..sockets.len() {
+        if names.next() == Some(PARCEL) {
+            // What is no parcel is left alone.
+            parcels.extend(take_parcel(&mut sockets, place).ok().flatten());
+        } else {
+            listeners.push(place);
         }
-        many => Err(format!(
-            "{many} sockets were passed, but Plume listens on one: one ListenStream= in plume.socket"
-        )),
     }
+    let listener = match listeners[..] {
+        [] => None,
+        [place] => {
+            let tcp = sockets.take_tcp_listener(place).map(|listener| listener.map(Passed::Tcp));
+            let unix = |_| sockets.take_unix_listener(place).map(|listener| listener.map(Passed::Unix));
+            tcp.or_else(unix).map_err(|_| {
+                "the socket that was passed is neither a TCP nor a Unix stream socket".to_owned()
+            })?
+        }
+        _ => {
+            return Err(format!(
+                "{} sockets were passed, but Plume listens on one: one ListenStream= in plume.socket",
+                listeners.len()
+            ));
+        }
+    };
+    if !across_exec {
+        return Ok(Inherited { listener, parcels, door: Door::Store });
+    }
+    let parcels = io::stdin().as_fd().try_clone_to_owned().into_iter().collect();
+    // So that nothing keeps the parcel open. Nobody reads stdin.
+    if let Ok(null) = File::open("/dev/null") {
+        let _kept = dup2_stdin(null);
+    }
+    Ok(Inherited { listener, parcels, door: Door::Exec })
+}
+
+fn take_parcel(sockets: &mut ListenFd, place: usize) -> io::Result<Option<OwnedFd>> {
+    let family = AddressFamily::UNIX.as_raw().into();
+    let kind = SocketType::SEQPACKET.as_raw().cast_signed();
+    sockets.take_custom(place, family, kind, "parcel")
 }
 
 fn cannot_listen(listen: &str, error: &io::Error) -> Failure {
@@ -167,7 +277,7 @@ fn service_manager() -> Result<ServiceManager, Failure> {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let is_ours = number("WATCHDOG_PID").is_none_or(|id| id == u64::from(std::process::id()));
     let watchdog = number("WATCHDOG_USEC").filter(|_| is_ours).map(Duration::from_micros);
-    ServiceManager::connect(&socket, watchdog, Moment::from_ms(0))
+    ServiceManager::connect(&socket, watchdog, now().moment)
         .map_err(|error| Failure::Setting(format!("cannot notify NOTIFY_SOCKET: {error}")))
 }
 

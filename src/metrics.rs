@@ -93,6 +93,8 @@ impl Counters {
             // Events of the shell.
             | LogEvent::WideTrust { .. }
             | LogEvent::OpenMetrics
+            | LogEvent::Moved { .. }
+            | LogEvent::MoveFailed(_)
             | LogEvent::OutOfFiles
             | LogEvent::AcceptFailed { .. }
             | LogEvent::SystemCalls(_) => {}

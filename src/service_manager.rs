@@ -53,7 +53,7 @@ impl ServiceManager {
             manager,
             interval: interval.clamp(NOTIFY_INTERVAL_MIN, NOTIFY_INTERVAL_MAX),
             due: now,
-            unsent: Some("READY=1\n"),
+            unsent: Some(READY),
             lines: VecDeque::new(),
         })))
     }
@@ -71,6 +71,24 @@ impl ServiceManager {
             let (people, lines) = counts();
             reporter.report(now, people, lines);
         }
+    }
+
+    /// Makes the first report also say that the parcel is taken out of the FD store.
+    pub fn took_parcel(&mut self) {
+        if let Some(reporter) = &mut self.0 {
+            reporter.unsent = Some(READY_AND_TAKEN);
+        }
+    }
+
+    /// A connection of its own to the manager, which waits if the manager is slow. `None`: there is none.
+    ///
+    /// # Errors
+    /// If the manager is gone, or the system has no socket.
+    pub fn connection(&self) -> io::Result<Option<UnixDatagram>> {
+        let Some(reporter) = &self.0 else { return Ok(None) };
+        let socket = UnixDatagram::unbound()?;
+        socket.connect_addr(&reporter.manager)?;
+        Ok(Some(socket))
     }
 
     /// Makes a report due that says that the server is stopping.
@@ -110,6 +128,10 @@ impl Reporter {
         self.lines.front().map_or(0, |(_, earlier)| lines.saturating_sub(*earlier))
     }
 }
+
+const READY: &str = "READY=1\n";
+/// The name is that of `handover::PARCEL`.
+const READY_AND_TAKEN: &str = "READY=1\nFDSTOREREMOVE=1\nFDNAME=parcel\n";
 
 #[cfg(test)]
 mod tests {

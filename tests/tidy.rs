@@ -16,7 +16,8 @@ const CRATES: [(&str, &[&str]); 27] = [
     ("socket2", &["event_loop"]),
     ("signal_hook", &["event_loop"]),
     ("signal_hook_mio", &["event_loop"]),
-    ("rustix", &["event_loop", "logger", "main"]),
+    ("rustix", &["event_loop", "handover", "logger", "main"]),
+    ("nix", &["handover"]),
     ("ureq", &["mail::mailgun"]),
     ("listenfd", &["main"]),
     ("httparse", &["http::request", "doctor::http"]),
@@ -51,7 +52,7 @@ const VOCABULARY: [&str; 9] =
     ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "kept", "usage", "metrics"];
 
 /// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("base", &[]),
     ("room", &["base"]),
     ("users", &["base"]),
@@ -64,8 +65,9 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("config", &["base", "users"]),
     ("static_dir", &[]),
     ("service_manager", &["base"]),
+    ("handover", &[]),
     ("doctor", &["config", "mail", "logger"]),
-    ("event_loop", &["base", "server", "http", "mail", "logger", "config", "service_manager"]),
+    ("event_loop", &["base", "server", "http", "mail", "logger", "config", "service_manager", "handover"]),
 ];
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one

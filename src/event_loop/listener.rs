@@ -3,26 +3,43 @@
 
 use super::set_unsent_max;
 use super::stream::Stream;
+use crate::base::frost::frost;
 use crate::config::Listen;
 use crate::limits::UNSENT_BYTES_MAX;
 use mio::net::{TcpListener, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::fs::{Mode, chmod, fchmod};
-use rustix::net::sockopt::socket_acceptconn;
+use rustix::net::AddressFamily;
+use rustix::net::sockopt::{socket_acceptconn, socket_domain};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fmt::{self, Display};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A listening, non-blocking socket.
 pub(super) struct Listener {
     kind: Kind,
+    /// Where it was to listen.
+    setting: String,
+    /// The service manager has bound it.
+    is_passed: bool,
     /// The file of a Unix socket that was bound here.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
 }
+
+/// What a listener is besides its socket, for the next process.
+pub(super) struct ListenerRecord {
+    setting: String,
+    is_passed: bool,
+    /// Device and inode of its file.
+    file: Option<(u64, u64)>,
+}
+
+frost!(struct ListenerRecord { setting, is_passed, file });
 
 enum Kind {
     Tcp(TcpListener),
@@ -63,36 +80,80 @@ impl Listener {
             Listen::Tcp(address) => {
                 let listener = TcpListener::bind(*address)?;
                 rustix::net::listen(&listener, LISTEN_BACKLOG)?;
-                Ok(Self::over_tcp(listener))
+                Ok(Self::over_tcp(listener, listen))
             }
             Listen::Unix(path) => {
                 let (listener, file) = bind_unix(path)?;
-                Ok(Self { kind: Kind::Unix(listener), _file: Some(file) })
+                Ok(Self { file: Some(file), ..Self::new(Kind::Unix(listener), listen) })
             }
         }
     }
 
+    fn new(kind: Kind, listen: &Listen) -> Self {
+        Self { kind, setting: listen.to_string(), is_passed: false, file: None }
+    }
+
     /// Takes over a socket that the service manager has bound. Its backlog stays as it is.
-    pub(super) fn take(passed: Passed) -> io::Result<Self> {
+    pub(super) fn take(passed: Passed, listen: &Listen) -> io::Result<Self> {
         let (is_listening, listener) = match passed {
             Passed::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
-                (socket_acceptconn(&listener)?, Self::over_tcp(TcpListener::from_std(listener)))
+                (socket_acceptconn(&listener)?, Self::over_tcp(TcpListener::from_std(listener), listen))
             }
             Passed::Unix(listener) => {
                 listener.set_nonblocking(true)?;
                 let is_listening = socket_acceptconn(&listener)?;
-                (is_listening, Self { kind: Kind::Unix(UnixListener::from_std(listener)), _file: None })
+                (is_listening, Self::new(Kind::Unix(UnixListener::from_std(listener)), listen))
             }
         };
         let no_listener = || io::Error::new(ErrorKind::InvalidInput, "it is a connection; set Accept=no");
+        let listener = Self { is_passed: true, ..listener };
         is_listening.then_some(listener).ok_or_else(no_listener)
     }
 
-    fn over_tcp(listener: TcpListener) -> Self {
+    fn over_tcp(listener: TcpListener, listen: &Listen) -> Self {
         // Accepted sockets inherit this option.
         set_unsent_max(&listener, UNSENT_BYTES_MAX);
-        Self { kind: Kind::Tcp(listener), _file: None }
+        Self::new(Kind::Tcp(listener), listen)
+    }
+
+    /// Takes over the listener of the process before, with the file of a Unix socket.
+    pub(super) fn resume(socket: OwnedFd, record: &ListenerRecord) -> io::Result<Self> {
+        let &ListenerRecord { ref setting, is_passed, file: id } = record;
+        let kind = match socket_domain(&socket)? {
+            AddressFamily::UNIX => Kind::Unix(UnixListener::from_std(socket.into())),
+            _ => Kind::Tcp(TcpListener::from_std(socket.into())),
+        };
+        let listener = Self { kind, setting: setting.clone(), is_passed, file: None };
+        let file = match listener.address()? {
+            Address::Unix(path) => id.map(|id| SocketFile { path, id }),
+            Address::Tcp(_) => None,
+        };
+        Ok(Self { file, ..listener })
+    }
+
+    /// What the next process must know of it.
+    pub(super) fn record(&self) -> ListenerRecord {
+        ListenerRecord {
+            setting: self.setting.clone(),
+            is_passed: self.is_passed,
+            file: self.file.as_ref().map(|file| file.id),
+        }
+    }
+
+    /// Leaves the file to the next process.
+    pub(super) fn leave_file(&mut self) {
+        std::mem::forget(self.file.take());
+    }
+
+    /// Whether it was bound for this setting.
+    pub(super) fn is_for(&self, listen: &Listen) -> bool {
+        !self.is_passed && self.setting == listen.to_string()
+    }
+
+    /// Whether the service manager has bound it.
+    pub(super) const fn is_passed(&self) -> bool {
+        self.is_passed
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -119,6 +180,15 @@ impl Listener {
                 Ok((Stream::Tcp(stream), Some(peer.ip())))
             }
             Kind::Unix(listener) => listener.accept().map(|(stream, _)| (Stream::Unix(stream), None)),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.kind {
+            Kind::Tcp(listener) => listener.as_fd(),
+            Kind::Unix(listener) => listener.as_fd(),
         }
     }
 }

@@ -22,11 +22,14 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// The listener for metrics, its connections, and what is measured only for them.
 pub(super) struct Metrics {
     listener: TcpListener,
+    /// The address of the settings, perhaps with port 0.
+    setting: SocketAddr,
     /// Edge-triggered readiness, as that of the chat's listener.
     may_accept: bool,
     /// After a failed accept(2).
@@ -39,10 +42,19 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Binds the address.
     pub(super) fn bind(address: SocketAddr, registry: &Registry) -> io::Result<Self> {
-        let mut listener = TcpListener::bind(address)?;
+        Self::over(TcpListener::bind(address)?, address, registry)
+    }
+
+    /// Takes over the listener of the process before, which was bound for the same address.
+    pub(super) fn resume(socket: OwnedFd, address: SocketAddr, registry: &Registry) -> io::Result<Self> {
+        Self::over(TcpListener::from_std(socket.into()), address, registry)
+    }
+
+    fn over(mut listener: TcpListener, setting: SocketAddr, registry: &Registry) -> io::Result<Self> {
         registry.register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
             listener,
+            setting,
             may_accept: true,
             accept_again: None,
             scrapers: Slab::with_capacity(SCRAPERS_MAX),
@@ -52,6 +64,11 @@ impl Metrics {
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// The address that it was bound for.
+    pub(super) const fn setting(&self) -> SocketAddr {
+        self.setting
     }
 
     /// Marks what an event is about.
@@ -136,6 +153,12 @@ impl Metrics {
         if registry.register(&mut stream, token_of(place.key()), interests).is_ok() {
             place.insert(Scraper::new(stream, now));
         }
+    }
+}
+
+impl AsFd for Metrics {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 

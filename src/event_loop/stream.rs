@@ -3,9 +3,11 @@
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustix::net::AddressFamily;
+use rustix::net::sockopt::socket_domain;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A connected, non-blocking socket.
 pub(super) enum Stream {
@@ -16,6 +18,15 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// Takes over a connected socket of the process before.
+    pub(super) fn resume(socket: OwnedFd) -> io::Result<Self> {
+        let stream = match socket_domain(&socket)? {
+            AddressFamily::UNIX => Self::Unix(UnixStream::from_std(socket.into())),
+            _ => Self::Tcp(TcpStream::from_std(socket.into())),
+        };
+        Ok(stream)
+    }
+
     /// Sends each write at once instead of waiting for more (TCP only).
     pub(super) fn set_nodelay(&self) -> io::Result<()> {
         match self {

@@ -9,6 +9,7 @@ use tungstenite::Bytes;
 use tungstenite::handshake::derive_accept_key;
 
 /// The resources of the site.
+#[derive(Clone)]
 pub struct Site {
     assets: Assets,
     origins: Vec<String>,

@@ -74,6 +74,11 @@ impl MailQueue {
         self.waiting.pop_front_if(|job| is_due(&job.deadline)).map(|job| job.mail.id)
     }
 
+    /// Whether a thread sends an email that has not failed as late.
+    pub(super) fn is_sending(&self) -> bool {
+        self.threads.iter().any(|thread| thread.deadline.is_some())
+    }
+
     /// The next time at which [`expire`](Self::expire) has something to do.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let waiting = self.waiting.front().map(|job| job.deadline);

@@ -6,6 +6,8 @@ mod bots;
 mod deletion;
 mod doctor;
 mod door;
+mod fd_store;
+mod handover;
 mod http_answers;
 mod http_faults;
 mod life;

@@ -11,15 +11,15 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket, client};
 
 /// A path for one test, whose file is removed if it is still there.
-struct SocketPath(PathBuf);
+pub(crate) struct SocketPath(pub(crate) PathBuf);
 
 impl SocketPath {
     /// Short: it has at most 107 bytes.
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self(std::env::temp_dir().join(format!("plume-it-{name}-{}.sock", std::process::id())))
     }
 
-    fn setting(&self) -> String {
+    pub(crate) fn setting(&self) -> String {
         format!("unix:{}", self.0.display())
     }
 }
@@ -47,13 +47,13 @@ pub(crate) fn get(path: &Path, target: &str) -> String {
 }
 
 /// Opens a WebSocket as a proxy does for a client with this address.
-fn open_for(path: &Path, address: &str) -> WebSocket<UnixStream> {
+pub(crate) fn open_for(path: &Path, address: &str) -> WebSocket<UnixStream> {
     let mut request = "ws://chat.example/connect".into_client_request().expect("it is a URL");
     request.headers_mut().insert("x-forwarded-for", address.parse().expect("it is a header value"));
     client(request, connect(path)).expect("the upgrade is accepted").0
 }
 
-fn next(socket: &mut WebSocket<UnixStream>) -> Value {
+pub(crate) fn next(socket: &mut WebSocket<UnixStream>) -> Value {
     loop {
         match socket.read().expect("the server sends") {
             Message::Text(text) => return serde_json::from_str(&text).expect("the server sends JSON"),
@@ -63,7 +63,7 @@ fn next(socket: &mut WebSocket<UnixStream>) -> Value {
     }
 }
 
-fn send(socket: &mut WebSocket<UnixStream>, message: &Value) {
+pub(crate) fn send(socket: &mut WebSocket<UnixStream>, message: &Value) {
     socket.send(Message::text(message.to_string())).expect("the server takes the message");
 }
 

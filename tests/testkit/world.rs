@@ -623,6 +623,8 @@ impl World {
             | LogEvent::AcceptFailed { .. }
             | LogEvent::WideTrust { .. }
             | LogEvent::OpenMetrics
+            | LogEvent::Moved { .. }
+            | LogEvent::MoveFailed(_)
             | LogEvent::SystemCalls(_) => panic!("the server knows nothing of that: {event:?}"),
         }
     }

@@ -17,6 +17,9 @@ pub(in crate::event_loop) struct ShellMetrics {
     /// Bytes that clients' sockets took.
     pub(in crate::event_loop) written_bytes: u64,
     pub(in crate::event_loop) log_lines_dropped: u64,
+    /// The move that brought the server into this process: its duration in milliseconds, and the connections
+    /// that it kept.
+    pub(in crate::event_loop) moved: (u64, usize),
 }
 
 /// Writes all metrics as text.
@@ -119,6 +122,14 @@ fn add_loop(text: &mut Exposition, shell: &ShellMetrics, turns: &Histogram) {
         "Bytes that clients' sockets took.",
         &shell.written_bytes,
     );
+    let (ms, connections) = shell.moved;
+    text.number(
+        "move_seconds",
+        Kind::Gauge,
+        "How long the move to this process took, in which nobody was served; 0 without one.",
+        &seconds(ms / 1_000, u32::try_from(ms % 1_000).unwrap_or(0)),
+    );
+    text.number("move_connections", Kind::Gauge, "Connections that the move kept.", &connections);
     text.number(
         "log_lines_dropped_total",
         Kind::Counter,

@@ -17,6 +17,7 @@ pub(crate) use metrics::Metrics;
 pub(crate) use server::{Plume, StderrMode, new_bot, refused, refused_with_sockets};
 pub(crate) use smtp::{Act, FakeSmtp, Offer, Received, SENDER, Tls, fixture};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Error, ErrorKind};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,4 +45,11 @@ fn may_retry(error: &Error) -> bool {
 /// What is left until `deadline`: never zero, which sockets do not take for a time.
 fn left_until(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+}
+
+/// Lets this process open as many files as it may.
+pub(crate) fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .expect("the soft limit may be raised to the hard one");
 }

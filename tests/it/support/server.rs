@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -30,6 +31,9 @@ pub(crate) enum StderrMode {
     /// After the next line the pipe is closed.
     Close,
 }
+
+/// What the log says after a move.
+const MOVED: &str = "event=moved ";
 
 /// The lines of stderr as they come.
 struct Stderr {
@@ -66,9 +70,40 @@ impl Plume {
         Self::spawn(equip(&mut command, variables))
     }
 
+    /// The same with a copy of the binary at this path.
+    pub(crate) fn start_program(program: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(equip(&mut Command::new(program), variables))
+    }
+
+    /// The same with the parcel of a server that has ended, and perhaps a listening socket, as a service
+    /// manager passes them.
+    pub(crate) fn start_with_parcel(
+        parcel: OwnedFd,
+        listener: Option<OwnedFd>,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let names = if listener.is_some() { "parcel:plume.socket" } else { "parcel" };
+        let variables = [variables, &[("LISTEN_FDNAMES", names)]].concat();
+        let mut command = passing(":", parcel, 1 + usize::from(listener.is_some()), &variables);
+        if let Some(listener) = listener {
+            command.stdout(listener);
+        }
+        Self::spawn(&mut command)
+    }
+
+    /// The same after `preparation` in a shell.
+    pub(crate) fn start_with_parcel_after(
+        preparation: &str,
+        parcel: OwnedFd,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let variables = [variables, &[("LISTEN_FDNAMES", "parcel")]].concat();
+        Self::spawn(&mut passing(preparation, parcel, 1, &variables))
+    }
+
     /// The same with a socket that a service manager passes.
     pub(crate) fn start_with_socket(socket: impl Into<OwnedFd>, variables: &[(&str, &str)]) -> Self {
-        Self::spawn(&mut passing(socket.into(), 1, variables))
+        Self::spawn(&mut passing(":", socket.into(), 1, variables))
     }
 
     fn spawn(command: &mut Command) -> Self {
@@ -155,6 +190,13 @@ impl Plume {
         kill_process(pid, signal).expect("the process is ours");
     }
 
+    /// Moves the server to the next program, in the same process, and waits until it goes on there.
+    pub(crate) fn move_on(&self) -> String {
+        let before = self.log().matches(MOVED).count();
+        self.signal(Signal::USR2);
+        self.wait_nth_line(MOVED, before)
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn wait_exit(&mut self) -> ExitStatus {
         wait_for("end of the process", || self.child.try_wait().expect("the child is ours"))
@@ -235,7 +277,7 @@ pub(crate) fn refused_with_sockets(
     times: usize,
     variables: &[(&str, &str)],
 ) -> Output {
-    end_of(&mut passing(socket.into(), times, variables))
+    end_of(&mut passing(":", socket.into(), times, variables))
 }
 
 fn end_of(command: &mut Command) -> Output {
@@ -251,9 +293,13 @@ fn end_of(command: &mut Command) -> Output {
     child.wait_with_output().expect("its output fits into the pipes")
 }
 
-/// Passes a socket as descriptors from 3 on (`sd_listen_fds(3)`), by way of stdin and a shell.
-fn passing(socket: OwnedFd, times: usize, variables: &[(&str, &str)]) -> Command {
-    let script = "exec 3<&0 4<&0 </dev/null; export LISTEN_PID=$$; exec \"$0\"";
+/// Passes a socket as descriptors from 3 on (`sd_listen_fds(3)`), by way of stdin and a shell, which runs
+/// `preparation` first. The second descriptor is stdout, if that is a socket.
+fn passing(preparation: &str, socket: OwnedFd, times: usize, variables: &[(&str, &str)]) -> Command {
+    let script = format!(
+        "{preparation}; exec 3<&0 4<&0 </dev/null; [ -S /dev/stdout ] && exec 4<&1 >/dev/null; \
+         export LISTEN_PID=$$; exec \"$0\""
+    );
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_plume"));
     equip(&mut command, variables).env("LISTEN_FDS", times.to_string()).stdin(socket);

@@ -1,0 +1,247 @@
+//! Moves the loop to the next process: what the parcel says beside the server's own state, how the loop packs
+//! it, and how the next loop goes on with it. `crate::handover` has the system calls.
+//!
+//! A move happens between two turns: everything that was read is handled, and every output is carried out, so
+//! that all of a connection is either in the server's state or in its socket. What the kernel knows of a
+//! socket (bytes to read, room to write, an end) it reports afresh when the socket is registered again.
+
+use super::listener::{Listener, ListenerRecord};
+use super::metrics::Metrics;
+use super::{EventLoop, Socket, clock, register};
+use crate::base::frost::{Frost, Frozen, frost};
+use crate::base::time::Moment;
+use crate::config::Listen;
+use crate::handover::{self, Door};
+use crate::ids::ClientId;
+use crate::log_event::{LogEvent, MoveError};
+use crate::server::Input;
+use mio::{Registry, Token};
+use signal_hook::consts::SIGPIPE;
+use signal_hook::flag;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+/// The state in a parcel.
+pub struct MovedState {
+    /// When the move began.
+    begun: Moment,
+    /// The serial of the next connection.
+    next_serial: u64,
+    listener: ListenerRecord,
+    /// The address for which the listener for metrics was bound, if there is one.
+    metrics: Option<String>,
+    /// In the order in which their sockets are in the parcel.
+    sockets: Vec<SocketRecord>,
+    server: Vec<u8>,
+}
+
+frost!(struct MovedState { begun, next_serial, listener, metrics, sockets, server });
+
+/// What a [`Socket`] is besides its connection.
+struct SocketRecord {
+    id: ClientId,
+    is_writable: bool,
+    reads_until_blocked: bool,
+    is_probed: bool,
+}
+
+frost!(struct SocketRecord { id, is_writable, reads_until_blocked, is_probed });
+
+impl MovedState {
+    /// Reads the bytes of a state. `None`: another program wrote them, or on another boot, whose clock says
+    /// nothing here.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Frozen::new(bytes.strip_prefix(MAGIC)?);
+        let state = Self::thaw(&mut fields)?;
+        (fields.is_empty() && state.begun <= clock::now().moment).then_some(state)
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        self.freeze(&mut bytes);
+        bytes
+    }
+
+    /// The server's own state.
+    #[must_use]
+    pub fn server(&self) -> &[u8] {
+        &self.server
+    }
+}
+
+/// What has come from the process before.
+pub struct Arrival {
+    state: MovedState,
+    /// Size of the state.
+    bytes: usize,
+    door: Door,
+    listener: Option<OwnedFd>,
+    metrics: Option<OwnedFd>,
+    /// As many as the state has records.
+    sockets: Vec<OwnedFd>,
+}
+
+impl Arrival {
+    /// Opens the parcel that came through a door. `None`: it is none, it is empty, or something is missing.
+    #[must_use]
+    pub fn open(parcel: &OwnedFd, door: Door) -> Option<Self> {
+        let (bytes, files) = handover::unpack(parcel)?;
+        let state = MovedState::read(&bytes)?;
+        let mut files = files.into_iter();
+        let listener = Some(files.next()?);
+        let metrics = if state.metrics.is_some() { Some(files.next()?) } else { None };
+        let sockets: Vec<OwnedFd> = files.collect();
+        (sockets.len() == state.sockets.len()).then_some(Self {
+            bytes: bytes.len(),
+            state,
+            door,
+            listener,
+            metrics,
+            sockets,
+        })
+    }
+
+    /// The server's own state.
+    #[must_use]
+    pub fn server(&self) -> &[u8] {
+        self.state.server()
+    }
+
+    /// The listener of the process before, if this one is to listen at the same place. Otherwise it is
+    /// closed, so that its address is free.
+    pub(super) fn listener(&mut self, listen: &Listen) -> Option<Listener> {
+        let listener = Listener::resume(self.listener.take()?, &self.state.listener).ok()?;
+        // One that the service manager has bound is passed again, unless it is to be so no more; but the
+        // service manager knows nothing of an exec.
+        let is_kept = if listener.is_passed() { self.door == Door::Exec } else { listener.is_for(listen) };
+        is_kept.then_some(listener)
+    }
+
+    /// The same for the metrics.
+    pub(super) fn metrics(&mut self, address: SocketAddr, registry: &Registry) -> Option<Metrics> {
+        let socket = self.metrics.take()?;
+        let is_same = self.state.metrics.as_ref().is_some_and(|setting| *setting == address.to_string());
+        if is_same { Metrics::resume(socket, address, registry).ok() } else { None }
+    }
+}
+
+impl EventLoop {
+    /// Goes on where the process before has stopped. The server is thawed already.
+    pub fn take_over(&mut self, arrival: Arrival) {
+        let Arrival { state, bytes, sockets, .. } = arrival;
+        self.next_serial = state.next_serial;
+        let mut kept = Vec::with_capacity(sockets.len());
+        for (record, socket) in state.sockets.into_iter().zip(sockets) {
+            if self.server.has_connection(record.id)
+                && let Some(socket) = self.resume(&record, socket)
+            {
+                kept.push((record.id.slot(), socket));
+            }
+        }
+        self.sockets = kept.into_iter().collect();
+        let has_socket = |id: &ClientId| self.sockets.get(id.slot()).is_some_and(|socket| socket.id == *id);
+        let lost: Vec<ClientId> = self.server.connections().filter(|id| !has_socket(id)).collect();
+        for id in lost {
+            self.tell(Input::Broken(id));
+        }
+        for mail in self.server.mails_under_way() {
+            self.mailer.send(mail, &mut self.logger);
+        }
+        self.has_more = true;
+        let now = clock::now().moment;
+        let ms = u64::try_from(now.since(state.begun).as_millis()).unwrap_or(u64::MAX);
+        let connections = self.sockets.len();
+        self.moved = (ms, connections);
+        self.logger.note(now, &LogEvent::Moved { connections, bytes, ms });
+    }
+
+    /// `None`: the kernel has no memory for another registration.
+    fn resume(&self, record: &SocketRecord, socket: OwnedFd) -> Option<Socket> {
+        let &SocketRecord { id, is_writable, reads_until_blocked, is_probed } = record;
+        let mut stream = super::Stream::resume(socket).ok()?;
+        register(self.poll.registry(), &mut stream, Token(id.slot())).ok()?;
+        let socket = Socket {
+            stream,
+            id,
+            is_readable: false,
+            is_writable,
+            reads_until_blocked,
+            is_queued: false,
+            is_probed,
+        };
+        Some(socket)
+    }
+
+    /// Whether a move was requested and begins now: with no email being sent, or when that takes too long.
+    pub(super) fn must_move(&self) -> bool {
+        self.move_by.is_some_and(|by| !self.mailer.is_sending() || by <= clock::now().moment)
+    }
+
+    /// Moves to the next process. Through exec(2) it does not return, unless it fails; through the FD store
+    /// it returns when this process is to end.
+    ///
+    /// # Errors
+    /// If it fails: this process still has everything.
+    pub(super) fn hand_over(&mut self) -> Result<(), MoveError> {
+        let begun = clock::now().moment;
+        self.drain();
+        let listener = self.listener.as_ref().ok_or(MoveError::NotStarted)?;
+        let state = MovedState {
+            begun,
+            next_serial: self.next_serial,
+            listener: listener.record(),
+            metrics: self.metrics.as_ref().map(|metrics| metrics.setting().to_string()),
+            sockets: self.sockets.iter().map(|(_, socket)| SocketRecord::of(socket)).collect(),
+            server: self.server.freeze(),
+        };
+        let state = handover::seal(&state.write())?;
+        self.successor.check(&state)?;
+        let sockets = self.sockets.iter().map(|(_, socket)| socket.stream.as_fd());
+        let listeners = self.metrics.as_ref().map(AsFd::as_fd).into_iter();
+        let files: Vec<BorrowedFd<'_>> =
+            [listener.as_fd()].into_iter().chain(listeners).chain(sockets).collect();
+        let packed = handover::pack(state.as_fd(), &files)?;
+        self.logger.finish();
+        match self.successor.door() {
+            Door::Exec => {
+                let error = self.successor.exec(packed);
+                // To be executed, a program gets the default action for broken pipes, which ends it.
+                let _never = flag::register(SIGPIPE, Arc::default());
+                return Err(error);
+            }
+            Door::Store => {
+                let manager = self.service_manager.connection().ok().flatten().ok_or(MoveError::NotStored)?;
+                handover::store(&manager, packed)?;
+            }
+        }
+        if let Some(listener) = &mut self.listener {
+            listener.leave_file();
+        }
+        Ok(())
+    }
+
+    /// Carries out everything that is left to do for what was read, so that nothing of it is in this process
+    /// alone.
+    fn drain(&mut self) {
+        self.tell_results();
+        self.obey();
+        while self.has_more {
+            self.obey();
+        }
+        // Codes that were only printed now.
+        self.tell_results();
+        self.obey();
+    }
+}
+
+impl SocketRecord {
+    const fn of(socket: &Socket) -> Self {
+        let &Socket { id, is_writable, reads_until_blocked, is_probed, .. } = socket;
+        Self { id, is_writable, reads_until_blocked, is_probed }
+    }
+}
+
+/// What the bytes of a state begin with; the last is the version of the format.
+const MAGIC: &[u8] = b"plume\x01";

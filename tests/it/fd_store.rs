@@ -1,0 +1,241 @@
+//! A restart that keeps all connections: a service manager stores the parcel of the process that ends, and
+//! passes it to the next one, as systemd does on `systemctl restart`.
+
+use crate::support::{Client, Http, PATIENCE, Plume, wait_for};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg,
+    socketpair,
+};
+use rustix::process::Signal;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// A service manager with an FD store.
+struct Manager {
+    socket: UnixDatagram,
+    name: String,
+}
+
+impl Manager {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("plume-it-store-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let address = SocketAddr::from_abstract_name(&name).expect("it is a name");
+        let socket = UnixDatagram::bind_addr(&address).expect("nobody has that name");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
+        Self { socket, name: format!("@{name}") }
+    }
+
+    /// What the unit sets for the process.
+    fn variables(&self) -> Vec<(&str, &str)> {
+        vec![("NOTIFY_SOCKET", self.name.as_str()), ("FDSTORE", "1"), ("PLUME_RATE", "1000000")]
+    }
+
+    /// The next message, and the descriptor that is with it.
+    fn next(&self) -> (String, Option<OwnedFd>) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut buffer = [0; 1024];
+        let parts = &mut [IoSliceMut::new(&mut buffer)];
+        let received = recvmsg(&self.socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC);
+        let bytes = received.expect("a message comes").bytes;
+        let file = control.drain().find_map(|item| match item {
+            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+            _ => None,
+        });
+        (String::from_utf8_lossy(&buffer[..bytes]).into_owned(), file)
+    }
+
+    /// The next message that says this, and the descriptor that is with it.
+    fn expect(&self, part: &str) -> (String, Option<OwnedFd>) {
+        wait_for(part, || Some(self.next()).filter(|(message, _)| message.contains(part)))
+    }
+
+    /// Takes the parcel into the store, and answers the barrier behind it, by closing it.
+    fn parcel(&self) -> OwnedFd {
+        let (message, parcel) = self.expect("FDSTORE=1");
+        assert_eq!(message, "FDSTORE=1\nFDNAME=parcel\nFDPOLL=0");
+        let (_, barrier) = self.expect("BARRIER=1");
+        assert!(barrier.is_some());
+        parcel.expect("a descriptor is with it")
+    }
+
+    /// Ends a server, and gives what it has left in the store.
+    fn stop(&self, mut server: Plume) -> OwnedFd {
+        server.signal(Signal::USR2);
+        let parcel = self.parcel();
+        assert_eq!(server.wait_exit().code(), Some(0));
+        parcel
+    }
+
+    fn restart(&self, server: Plume) -> Plume {
+        let parcel = self.stop(server);
+        let server = Plume::start_with_parcel(parcel, None, &self.variables());
+        self.expect("READY=1\nFDSTOREREMOVE=1\nFDNAME=parcel\n");
+        server.wait_line("event=moved ");
+        server
+    }
+}
+
+#[test]
+fn members_stay_over_restarts_by_a_service_manager() {
+    let manager = Manager::new();
+    let mut server = Plume::start(&manager.variables());
+    let (ready, _) = manager.expect("READY=1");
+    assert!(!ready.contains("FDSTOREREMOVE"), "{ready}");
+    let mut ada = Client::login(&server, "Ada");
+    let mut guest = Client::open(&server);
+    guest.ask_code("Bob", "bob@example.org");
+    let code = server.code_for("Bob");
+    let mut request = Http::open(&server);
+    request.send("GET /healthz HTTP/1.1\r\n");
+    let address = server.address();
+    for n in 0..3 {
+        ada.say(&format!("before {n}"));
+        server = manager.restart(server);
+        ada.expect_line("Ada", &format!("before {n}"));
+        ada.say(&format!("after {n}"));
+        ada.expect_line("Ada", &format!("after {n}"));
+        assert_eq!(server.address(), address, "also where the setting says any free port");
+    }
+    request.send("Host: x\r\n\r\n");
+    assert_eq!(request.answer().status, 200);
+    guest.auth(&code);
+    guest.enter();
+    ada.expect_enters("Bob");
+}
+
+#[test]
+fn who_comes_during_a_restart_waits_in_the_parcel() {
+    let manager = Manager::new();
+    let server = Plume::start(&manager.variables());
+    let address = server.address();
+    let parcel = manager.stop(server);
+    let waiting = TcpStream::connect(address).expect("the socket listens on");
+    let server = Plume::start_with_parcel(parcel, None, &manager.variables());
+    let mut client = Client::over(waiting, &server);
+    client.hello("Bob");
+    client.expect(0);
+}
+
+#[test]
+fn a_passed_socket_and_a_parcel_come_together() {
+    let manager = Manager::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
+    let address = listener.local_addr().expect("it is bound");
+    let second = listener.try_clone().expect("it has a second handle");
+    let server = Plume::start_with_socket(listener, &manager.variables());
+    let mut ada = Client::login(&server, "Ada");
+    let parcel = manager.stop(server);
+    let server = Plume::start_with_parcel(parcel, Some(second.into()), &manager.variables());
+    server.wait_line("event=moved connections=1 ");
+    assert!(server.log().contains(" socket=passed; "), "{}", server.log());
+    assert_eq!(server.address(), address);
+    let _bob = Client::login(&server, "Bob");
+    ada.expect_enters("Bob");
+    // The socket unit is removed: it listens where the setting says.
+    let parcel = manager.stop(server);
+    let server = Plume::start_with_parcel(parcel, None, &manager.variables());
+    assert!(!server.log().contains("socket=passed"), "{}", server.log());
+    assert_ne!(server.address(), address);
+    ada.say("still here");
+    ada.expect_line("Ada", "still here");
+}
+
+#[test]
+fn settings_that_have_changed_apply_and_members_stay() {
+    let manager = Manager::new();
+    let server = Plume::start(&manager.variables());
+    let mut ada = Client::login(&server, "Ada");
+    let former = server.address();
+    let parcel = manager.stop(server);
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = free.expect("there are ports").to_string();
+    let mut variables = manager.variables();
+    variables.extend([("PLUME_LISTEN", address.as_str()), ("PLUME_NAME", "Moved & Renamed")]);
+    let server = Plume::start_with_parcel(parcel, None, &variables);
+    server.wait_line("event=moved connections=1 ");
+    assert_eq!(server.address().to_string(), address);
+    assert!(TcpStream::connect(former).is_err(), "nobody listens there any more");
+    assert!(String::from_utf8_lossy(&Http::get(&server, "/").body).contains("Moved &amp; Renamed"));
+    let mut bob = Client::login(&server, "Bob");
+    ada.expect_enters("Bob");
+    bob.say("hello");
+    ada.expect_line("Bob", "hello");
+}
+
+/// Without `FileDescriptorStoreMax=` systemd closes what it is sent.
+#[test]
+fn a_service_manager_without_a_store_gets_a_restart_as_ever() {
+    let manager = Manager::new();
+    let mut server = Plume::start(&manager.variables());
+    let mut ada = Client::login(&server, "Ada");
+    server.signal(Signal::USR2);
+    drop(manager.parcel());
+    ada.expect_notice("restarting");
+    ada.expect_close(1012);
+    assert_eq!(server.wait_line("event=move-failed"), "event=move-failed reason=not-stored");
+    assert_eq!(server.wait_exit().code(), Some(0), "the service manager waits for that");
+}
+
+#[test]
+fn a_service_manager_that_does_not_answer_gets_a_restart_as_ever() {
+    let manager = Manager::new();
+    let mut server = Plume::start(&manager.variables());
+    let mut ada = Client::login(&server, "Ada");
+    let begun = Instant::now();
+    server.signal(Signal::USR2);
+    ada.expect_notice("restarting");
+    ada.expect_close(1012);
+    assert_eq!(server.wait_line("event=move-failed"), "event=move-failed reason=not-stored");
+    assert_eq!(server.wait_exit().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn a_parcel_that_is_empty_or_none_is_thrown_away() {
+    let manager = Manager::new();
+    let pair = || {
+        let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+        socketpair(AddressFamily::UNIX, kind, flags, None).expect("there are sockets")
+    };
+    let (empty, _open) = pair();
+    let (closed, _) = pair();
+    let (garbage, other) = pair();
+    rustix::net::send(&other, b"garbage", rustix::net::SendFlags::empty()).expect("there is room");
+    for parcel in [empty, closed, garbage] {
+        let server = Plume::start_with_parcel(parcel, None, &manager.variables());
+        server.wait_line("event=move-failed reason=unreadable");
+        manager.expect("READY=1\nFDSTOREREMOVE=1\nFDNAME=parcel\n");
+        Client::login(&server, "Ada");
+    }
+    // What only bears the name is no parcel at all.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
+    let server = Plume::start_with_parcel(listener.into(), None, &manager.variables());
+    Client::login(&server, "Ada");
+}
+
+#[test]
+fn a_process_that_may_open_fewer_files_starts_without_the_connections() {
+    let manager = Manager::new();
+    let server = Plume::start(&manager.variables());
+    let mut members: Vec<Client> = vec![Client::login(&server, "Ada")];
+    for _ in 0..60 {
+        let member = Client::resume_of(&server, &members[0], None);
+        members.push(member);
+    }
+    let parcel = manager.stop(server);
+    let server = Plume::start_with_parcel_after("ulimit -n 40", parcel, &manager.variables());
+    server.wait_line("event=move-failed reason=unreadable");
+    for member in &mut members {
+        wait_for("end", || matches!(member.next(), crate::support::Event::End(_)).then_some(()));
+    }
+    Client::login(&server, "Ada");
+}

@@ -1,0 +1,425 @@
+//! The move of a running server to the next program by SIGUSR2: with all its connections, or, where that
+//! fails, as a restart without it.
+
+use crate::support::{Behaviour, Client, FakeMailgun, Http, Metrics, Plume, frame, new_bot, refused};
+use crate::unix_socket::{SocketPath, get, next, open_for, send};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::process::Signal;
+use serde_json::json;
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A copy of the binary, which a test replaces by another program.
+struct Program(PathBuf);
+
+impl Program {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("plume-it-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the folder for temporary files is ours");
+        let program = Self(folder.join("plume"));
+        fs::copy(env!("CARGO_BIN_EXE_plume"), &program.0).expect("there is room for a copy");
+        program
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Replaces it, as a package manager does.
+    fn replace(&self, script: &str) {
+        let next = self.0.with_extension("next");
+        fs::write(&next, format!("#!/bin/sh\n{script}\n")).expect("it is ours");
+        fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::rename(&next, &self.0).expect("it is ours");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let folder = self.0.parent().expect("it is in a folder of its own");
+        let _left = fs::remove_dir_all(folder);
+    }
+}
+
+/// The texts of the lines that `client` gets, up to one that says `last`.
+fn lines_up_to(client: &mut Client, last: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    while texts.last().is_none_or(|text| text != last) {
+        let line = client.expect(1);
+        texts.push(line["text"].as_str().expect("a line has a text").to_owned());
+    }
+    texts
+}
+
+fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| format!("line {n}")).collect()
+}
+
+#[test]
+fn members_stay_over_ten_moves_and_no_line_is_lost_doubled_or_reordered() {
+    const MOVES: usize = 10;
+    const LINES: usize = 20;
+    let server = Plume::start(&[("PLUME_RATE", "1000000")]);
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    ada.expect_enters("Bob");
+    for turn in 0..MOVES {
+        let range = turn * LINES..(turn + 1) * LINES;
+        for text in numbered(range.clone()) {
+            ada.say(&text);
+            if text.ends_with('5') {
+                server.signal(Signal::USR2);
+            }
+        }
+        let last = numbered(range.clone()).pop().expect("there are lines");
+        assert_eq!(lines_up_to(&mut bob, &last), numbered(range.clone()));
+        assert_eq!(lines_up_to(&mut ada, &last), numbered(range));
+        server.move_on();
+    }
+    // Ids and all else go on, too: who comes now continues the same run.
+    let mut again = Client::resume_of(&server, &bob, Some(bob.last()));
+    assert_eq!(again.run(), bob.run());
+    again.say("still Bob");
+    for client in [&mut ada, &mut bob] {
+        client.expect_line("Bob", "still Bob");
+        client.expect_nothing();
+    }
+    assert!(!server.log().contains("event=closed"), "{}", server.log());
+}
+
+#[test]
+fn a_thousand_members_stay() {
+    const MEMBERS: usize = 1_000;
+    crate::support::raise_file_limit();
+    let server = Plume::start(&[
+        ("PLUME_RATE", "1000000"),
+        ("PLUME_TRUSTED_PROXIES", "127.0.0.1"),
+        ("PLUME_HISTORY", "0"),
+    ]);
+    let mut ada = Client::login(&server, "Ada");
+    let token = ada.token();
+    let mut members: Vec<Client> = (0..MEMBERS)
+        .map(|n| {
+            let mut member = Client::open_for(&server, &format!("10.0.{}.{}", n / 50, n % 50 + 1));
+            member.resume(&token, None, None);
+            member.expect(3);
+            member
+        })
+        .collect();
+    for turn in 0..5 {
+        for text in numbered(10 * turn..10 * turn + 10) {
+            ada.say(&text);
+        }
+        let line = server.move_on();
+        assert!(line.starts_with(&format!("event=moved connections={} ", MEMBERS + 1)), "{line}");
+    }
+    let all = numbered(0..50);
+    for member in members.iter_mut().chain([&mut ada]) {
+        assert_eq!(lines_up_to(member, "line 49"), all);
+        member.expect_nothing();
+    }
+}
+
+#[test]
+fn what_was_sent_or_read_by_half_is_finished() {
+    let server = Plume::start(&[("PLUME_RATE", "1000000")]);
+    let mut ada = Client::login(&server, "Ada");
+    let mut request = Http::open(&server);
+    request.send("GET /healthz HTTP/1.1\r\nHo");
+    let mut upgrade = Http::open(&server);
+    upgrade.send("GET /connect HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    // A message of three frames, cut within the second, with a ping between them.
+    let text = json!({"type": 1, "text": "long ".repeat(1_000)}).to_string();
+    let (one, rest) = text.as_bytes().split_at(700);
+    let (two, three) = rest.split_at(2_000);
+    let bytes = [frame(0x01, one), frame(0x89, b"ping"), frame(0x00, two), frame(0x80, three)].concat();
+    let mut sent = 0;
+    for upto in [1, 3, 8, 650, 1_200, 3_000, bytes.len() - 1, bytes.len()] {
+        ada.send_raw(&bytes[sent..upto]);
+        sent = upto;
+        server.move_on();
+    }
+    assert_eq!(ada.expect(1)["text"], json!("long ".repeat(1_000)));
+    request.send("st: x\r\n\r\n");
+    assert_eq!(request.answer().status, 200);
+    server.move_on();
+    upgrade.send("Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    let answer = upgrade.answer_to_head();
+    assert_eq!((answer.status, answer.must("sec-websocket-accept")), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+}
+
+#[test]
+fn a_member_that_reads_slowly_gets_every_line_whole() {
+    let server = Plume::start(&[("PLUME_RATE", "1000000")]);
+    let stream = TcpStream::connect(server.address()).expect("the server listens");
+    set_socket_recv_buffer_size(&stream, 64 << 10).expect("a socket has the option");
+    let mut slow = Client::over(stream, &server);
+    slow.ask_code("Bob", "bob@example.org");
+    slow.auth(&server.code_for("Bob"));
+    slow.enter();
+    let mut ada = Client::login(&server, "Ada");
+    slow.expect_enters("Ada");
+    let texts: Vec<String> = (0..20).map(|n| format!("{n} {}", "x".repeat(60_000))).collect();
+    for (n, text) in texts.iter().enumerate() {
+        ada.say(text);
+        ada.expect_line("Ada", text);
+        if n % 5 == 3 {
+            server.move_on();
+        }
+    }
+    for (n, text) in texts.iter().enumerate() {
+        slow.expect_line("Ada", text);
+        if n % 5 == 3 {
+            server.move_on();
+        }
+    }
+    slow.say("all read");
+    ada.expect_line("Bob", "all read");
+}
+
+#[test]
+fn a_code_that_was_sent_before_works_after_and_its_tries_count_on() {
+    let server = Plume::start(&[]);
+    let mut guest = Client::open(&server);
+    guest.ask_code("Ada", "ada@example.org");
+    let code = server.code_for("Ada");
+    server.move_on();
+    let wrong = if code.starts_with('A') { "BBBBBB" } else { "AAAAAA" };
+    guest.auth(wrong);
+    let left = guest.expect(4)["left"].as_u64().expect("tries are counted");
+    server.move_on();
+    guest.auth(wrong);
+    guest.expect_rejected(left - 1);
+    server.move_on();
+    guest.auth(&code);
+    guest.enter();
+    // So do a session, the run and the ids.
+    let mut again = Client::resume_of(&server, &guest, Some(guest.last()));
+    again.say("hello");
+    guest.expect_line("Ada", "hello");
+}
+
+#[test]
+fn a_follower_of_lines_follows_on() {
+    let (token, entry) = new_bot("ci");
+    let server = Plume::start(&[("PLUME_BOTS", &entry), ("PLUME_RATE", "1000000")]);
+    let mut follower = Http::open(&server);
+    follower.send(format!("GET /lines?follow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"));
+    assert_eq!(follower.answer_to_head().status, 200);
+    let mut ada = Client::login(&server, "Ada");
+    assert!(follower.chunk().expect("goes on").contains("entered chat"));
+    for text in ["one", "two", "three"] {
+        server.move_on();
+        ada.say(text);
+        ada.expect_line("Ada", text);
+        let line = follower.chunk().expect("goes on");
+        assert!(line.contains(&format!("\"{text}\"")) && line.lines().count() == 1, "{line}");
+    }
+}
+
+#[test]
+fn an_email_that_is_sent_within_a_second_is_sent_once_and_a_slower_one_again() {
+    let slow = Behaviour::Slow(Duration::from_millis(300));
+    let mailgun = FakeMailgun::start(&[slow, Behaviour::Slow(Duration::from_mins(1))]);
+    let server = mailgun.plume(&[]);
+    let mut ada = Client::open(&server);
+    ada.ask_code("Ada", "ada@example.org");
+    let first = mailgun.next();
+    server.move_on();
+    assert_eq!(mailgun.count(), 1);
+    ada.auth(&first.code());
+    ada.enter();
+    let mut bob = Client::open(&server);
+    bob.ask_code("Bob", "bob@example.org");
+    let lost = mailgun.next();
+    ada.expect_nothing();
+    server.move_on();
+    let again = mailgun.next();
+    assert_eq!(again.code(), lost.code());
+    bob.auth(&again.code());
+    bob.enter();
+    assert_eq!(mailgun.count(), 3);
+}
+
+#[test]
+fn signals_in_quick_succession_harm_nothing() {
+    let mut server = Plume::start(&[]);
+    let mut ada = Client::login(&server, "Ada");
+    for _ in 0..100 {
+        server.signal(Signal::USR2);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    server.signal(Signal::HUP);
+    server.move_on();
+    ada.say("still here");
+    ada.expect_line("Ada", "still here");
+    // One that ends, while it moves.
+    server.signal(Signal::USR2);
+    server.signal(Signal::TERM);
+    ada.expect_notice("restarting");
+    ada.expect_close(1012);
+    assert_eq!(server.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn a_move_during_the_end_does_not_happen() {
+    let mut server = Plume::start(&[]);
+    // Does not answer the close, and delays the end by that.
+    let _stuck = Client::login(&server, "Ada");
+    server.signal(Signal::TERM);
+    server.wait_line("event=stopping");
+    server.signal(Signal::USR2);
+    assert_eq!(server.wait_exit().code(), Some(0));
+    assert!(!server.log().contains("event=move"), "{}", server.log());
+}
+
+/// Not even the end that follows is another than that of any restart.
+#[test]
+fn a_next_program_that_cannot_go_on_is_not_moved_to() {
+    let rows = [
+        ("exit 1", "refused"),
+        ("kill -9 $$", "refused"),
+        ("exec sleep 30", "late"),
+        // It takes the check, and cannot be executed afterwards.
+        ("rm \"$0\"; exit 0", "not-started"),
+    ];
+    for (n, (script, reason)) in rows.into_iter().enumerate() {
+        let program = Program::new(&format!("bad-{n}"));
+        let mut server = Plume::start_program(program.path(), &[]);
+        let mut ada = Client::login(&server, "Ada");
+        let mut guest = Client::open(&server);
+        server.move_on();
+        ada.say("last words");
+        program.replace(script);
+        server.signal(Signal::USR2);
+        ada.expect_line("Ada", "last words");
+        for client in [&mut ada, &mut guest] {
+            client.expect_notice("restarting");
+            client.expect_close(1012);
+        }
+        let line = server.wait_line("event=move-failed");
+        assert_eq!(line, format!("event=move-failed reason={reason}"), "{script}");
+        // Whoever restarts what has failed starts it again.
+        assert_eq!(server.wait_exit().code(), Some(1), "{script}");
+        let log = server.log();
+        assert!(
+            log.contains(&format!("plume: cannot move to the next process ({reason})")),
+            "{script}: {log}"
+        );
+    }
+}
+
+#[test]
+fn a_program_that_is_gone_is_not_moved_to() {
+    let program = Program::new("gone");
+    let mut server = Plume::start_program(program.path(), &[]);
+    let mut ada = Client::login(&server, "Ada");
+    fs::remove_file(program.path()).expect("it is ours");
+    server.signal(Signal::USR2);
+    ada.expect_notice("restarting");
+    ada.expect_close(1012);
+    server.wait_line("event=move-failed reason=not-started");
+    server.wait_exit();
+}
+
+/// The settings are those of the environment, but what they name can have changed.
+#[test]
+fn settings_that_are_wrong_by_now_are_found_before_the_move() {
+    let folder = std::env::temp_dir().join(format!("plume-it-page-{}", std::process::id()));
+    let _former = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the folder for temporary files is ours");
+    for file in fs::read_dir("static").expect("it is there") {
+        let file = file.expect("it is there").path();
+        fs::copy(&file, folder.join(file.file_name().expect("it has a name"))).expect("there is room");
+    }
+    let mut server = Plume::start(&[("PLUME_STATIC", folder.to_str().expect("a path in UTF-8"))]);
+    let mut ada = Client::login(&server, "Ada");
+    server.move_on();
+    fs::remove_dir_all(&folder).expect("it is ours");
+    server.signal(Signal::USR2);
+    ada.expect_notice("restarting");
+    server.wait_line("plume: cannot serve the folder ");
+    server.wait_line("event=move-failed reason=refused");
+    ada.expect_close(1012);
+    server.wait_exit();
+}
+
+#[test]
+fn a_process_without_a_parcel_starts_as_ever() {
+    // Its stdin is /dev/null.
+    let server = Plume::start(&[("HANDOVER", "exec")]);
+    server.wait_line("event=move-failed reason=unreadable");
+    let mut ada = Client::login(&server, "Ada");
+    server.move_on();
+    ada.say("moved");
+    ada.expect_line("Ada", "moved");
+    // And a check without a state says no, and does nothing else.
+    let output = refused(&[("HANDOVER", "check"), ("PLUME_LISTEN", &server.address().to_string())], &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty());
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(stderr, "plume: cannot go on from the state of the running server\n");
+}
+
+#[test]
+fn a_unix_socket_and_its_file_move_too() {
+    let path = SocketPath::new("moved");
+    let mut server = Plume::start(&[("PLUME_LISTEN", &path.setting())]);
+    server.wait_line("listening on ");
+    let mut ada = open_for(&path.0, "203.0.113.5");
+    send(&mut ada, &json!({"type": 0, "text": "Ada\nada@example.org"}));
+    assert_eq!(next(&mut ada)["type"], 0);
+    server.move_on();
+    send(&mut ada, &json!({"type": 2, "text": server.code_for("Ada")}));
+    while next(&mut ada)["event"] != "enter" {}
+    server.move_on();
+    send(&mut ada, &json!({"type": 1, "text": "moved"}));
+    assert_eq!(next(&mut ada)["text"], "moved");
+    assert!(get(&path.0, "/healthz").ends_with("ok"), "it is the same file, and works");
+    drop(ada);
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(!path.0.exists(), "the file goes with the last process");
+}
+
+#[test]
+fn a_passed_socket_moves_by_exec_though_nobody_passes_it_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there are ports");
+    let server = Plume::start_with_socket(listener, &[("LISTEN_FDNAMES", "plume.socket")]);
+    let mut ada = Client::login(&server, "Ada");
+    server.move_on();
+    server.move_on();
+    let mut bob = Client::login(&server, "Bob");
+    ada.expect_enters("Bob");
+    bob.say("hello");
+    ada.expect_line("Bob", "hello");
+    let starts: Vec<String> =
+        server.log().lines().filter(|line| line.contains("listening on")).map(str::to_owned).collect();
+    assert!(starts.len() == 3 && starts.iter().all(|line| line.contains(" socket=passed; ")), "{starts:?}");
+}
+
+#[test]
+fn metrics_say_how_long_the_move_took_and_stay_where_they_were() {
+    let server = Plume::start(&[("PLUME_METRICS", "127.0.0.1:0")]);
+    let _ada = Client::login(&server, "Ada");
+    let _bob = Client::login(&server, "Bob");
+    let metrics = Metrics::of(&server);
+    assert_eq!(
+        (metrics.text_of("plume_move_connections"), metrics.text_of("plume_move_seconds")),
+        ("0", "0.000")
+    );
+    let begun = Instant::now();
+    let line = server.move_on();
+    let took = begun.elapsed().as_secs_f64();
+    let metrics = Metrics::of(&server);
+    assert_eq!(metrics.text_of("plume_move_connections"), "2");
+    let seconds = metrics.number("plume_move_seconds");
+    assert!(seconds > 0.0 && seconds <= took, "{seconds} {took}");
+    let field = |name: &str| -> f64 {
+        let (_, rest) = line.split_once(&format!(" {name}=")).expect("the log says it, too");
+        rest.split(' ').next().and_then(|value| value.parse().ok()).expect("it is a number")
+    };
+    assert!((field("ms") / 1_000.0 - seconds).abs() < 1e-6 && field("bytes") > 500.0, "{line}");
+}
