@@ -4,6 +4,7 @@ pub mod digest;
 pub(crate) mod expiring_slab;
 pub(crate) mod frost;
 pub(crate) mod histogram;
+pub(crate) mod keyed_hash;
 pub(crate) mod shared_throttle;
 pub(crate) mod sliding_window;
 pub mod time;

@@ -387,6 +387,8 @@ impl EventLoop {
                 }
                 Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.logger),
                 Some(Output::LogEvent(note)) => self.logger.note(self.clock.now().moment, &note),
+                // Nothing is kept: the server was not restored.
+                Some(Output::Keep(_)) => {}
                 Some(Output::Stopped) => {
                     self.logger.note(self.clock.now().moment, &LogEvent::SystemCalls(self.calls));
                     return true;

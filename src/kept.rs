@@ -18,3 +18,28 @@ impl std::fmt::Debug for Change {
         write!(f, "Change {{ key: {} bytes, value: {value:?} bytes }}", self.key.len())
     }
 }
+
+/// What has come back from the map.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Entries that hold.
+    pub entries: usize,
+    /// Entries that are over by now.
+    pub expired: usize,
+    /// Entries that have no place any more: names that are somebody else's or nobody's by now, sessions
+    /// without a name, or more than there may be.
+    pub left_out: usize,
+}
+
+/// An entry of the map cannot be read: it was damaged, or a later version has written it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestoreError {
+    /// The first byte of its key.
+    pub kind: u8,
+}
+
+impl std::fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an entry of kind {} cannot be read", self.kind)
+    }
+}

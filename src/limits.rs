@@ -274,8 +274,21 @@ const _: () = assert!(
 pub const CONNECTION_TRIES: u8 = 10;
 /// A connection is not read for this long after a wrong code or token.
 pub const WRONG_TRY_PAUSE: Duration = Duration::from_secs(1);
-/// How long a name stays reserved for its owner, and a session token valid, after the user's last connection.
+/// How long a name stays its owner's after the last connection, where nothing outlives the process and no
+/// setting says otherwise.
+pub const NAME_TTL: Duration = Duration::from_hours(24);
+/// The same where names outlive the process: half a year, so that a summer or an illness costs nobody a name.
+pub const NAME_TTL_KEPT: Duration = Duration::from_hours(180 * 24);
+/// Shortest such time that can be set: who drops out comes back under the same name.
+pub const NAME_TTL_MIN: Duration = Duration::from_hours(1);
+/// Longest such time that can be set.
+pub const NAME_TTL_MAX: Duration = BAN_MAX;
+/// How long a session token is good after its last connection, where nothing outlives the process.
 pub const SESSION_TTL: Duration = Duration::from_hours(24);
+/// The same where sessions outlive it: who comes once a month stays logged in.
+pub const SESSION_TTL_KEPT: Duration = Duration::from_hours(30 * 24);
+const _: () = assert!(SESSION_TTL_KEPT.as_secs() < NAME_TTL_KEPT.as_secs());
+const _: () = assert!(SESSION_TTL.as_secs() <= NAME_TTL.as_secs());
 /// Names kept; the oldest are evicted first. The same holds for sessions and codes.
 pub const NAMES_MAX: usize = 100_000;
 /// See [`NAMES_MAX`].
@@ -284,6 +297,22 @@ pub const SESSIONS_MAX: usize = 100_000;
 pub const CODES_MAX: usize = 100_000;
 /// Flows of all codes; see [`NAMES_MAX`].
 pub const FLOWS_MAX: usize = 100_000;
+/// Slots of sessions that tokens of an earlier process may name: a million connections, the most files that
+/// Linux lets a process open unless it is told otherwise, and all sessions without one.
+pub const SESSION_SLOTS_MAX: u32 = (1 << 20) + SESSIONS_MAX as u32;
+/// What is kept of a user with a connection says at least this often that it is still in use; in between,
+/// coming and going changes nothing of it.
+pub const KEEP_REFRESH: Duration = Duration::from_hours(24);
+/// Names and sessions expire no later than this part of their time after they should, for what is kept of
+/// them is refreshed as often.
+pub const KEEP_REFRESH_PART: u32 = 8;
+const _: () = assert!(KEEP_REFRESH.as_secs() * KEEP_REFRESH_PART as u64 <= SESSION_TTL_KEPT.as_secs());
+/// Users and sessions with a connection are refreshed in so many portions, one after the other: a full house
+/// at once would hold up the talk.
+pub const KEEP_REFRESH_PORTIONS: u32 = 64;
+/// A wall clock that has moved this much against the monotonic one was set, or the machine has slept: what is
+/// kept with a time is written again. Less than a minute of any mute or ban does not matter.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_mins(1);
 /// Names sent to a new member: those of the users who have been present longest.
 pub const NAMES_TOLD_MAX: usize = 200;
 

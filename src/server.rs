@@ -62,6 +62,7 @@ use crate::base::token_bucket::Rate;
 use crate::close_reason::CloseReason;
 use crate::http::site::Site;
 use crate::ids::{ClientId, MailId};
+use crate::kept::{Change, RestoreError, Restored};
 use crate::limits::BACKLOG_BYTES_MIN;
 use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
@@ -123,6 +124,10 @@ pub enum Input<'a> {
     },
     /// Time has passed, and the shell has read what peers had sent by then, up to a turn's share.
     Tick,
+    /// What is said by [`Output::Keep`] cannot be written at present. What was said is tried again.
+    KeepFailed,
+    /// Everything that was said by [`Output::Keep`] is written again.
+    KeptAgain,
     /// Begin a graceful shutdown. The shell accepts no connection from then on.
     Shutdown,
 }
@@ -143,12 +148,15 @@ pub enum Output {
     Mail(Mail),
     /// An event for the log.
     LogEvent(LogEvent),
+    /// Write this change down, in the order in which it is said. Only after [`Server::restore`] or
+    /// [`Server::keep_all`].
+    Keep(Change),
     /// The shutdown is complete.
     Stopped,
 }
 
 /// All decisions of Plume; see the module's documentation for how to drive it.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
+#[expect(clippy::struct_excessive_bools, reason = "five facts that are independent of each other")]
 pub struct Server {
     settings: Settings,
     rate: Rate,
@@ -172,6 +180,8 @@ pub struct Server {
     is_full: bool,
     has_noted_unknown_proxy: bool,
     has_noted_silent_proxy: bool,
+    /// Whether moderators know that nothing is written.
+    has_told_of_failure: bool,
     unknown_messages: u64,
     counters: Counters,
 }
@@ -210,10 +220,40 @@ impl Server {
             is_full: false,
             has_noted_unknown_proxy: false,
             has_noted_silent_proxy: false,
+            has_told_of_failure: false,
             unknown_messages: 0,
             counters: Counters::default(),
             settings,
         }
+    }
+
+    /// Takes the place of a process that has ended, from what it said by [`Output::Keep`]: names, sessions,
+    /// the rules of the room and reports. From now on this server says so, too. To be called before the first
+    /// input. `secret` is the key of the hashes in the entries: the same for all processes.
+    ///
+    /// # Errors
+    /// If an entry cannot be read. The server is of no use then.
+    pub fn restore(
+        &mut self,
+        now: Now,
+        secret: [u8; 32],
+        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<Restored, RestoreError> {
+        let (restored, changes) = self.users.restore(now, &self.settings, secret, entries)?;
+        self.outputs.extend(changes.into_iter().map(Output::Keep));
+        Ok(restored)
+    }
+
+    /// The same for a server that was thawed: its state is newer than the entries, which are brought up to
+    /// it.
+    pub fn keep_all(
+        &mut self,
+        now: Now,
+        secret: [u8; 32],
+        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) {
+        let changes = self.users.keep_all(now, &self.settings, secret, entries);
+        self.outputs.extend(changes.into_iter().map(Output::Keep));
     }
 
     /// Handles an input. `now` never goes back. Inputs of a connection that the server has closed are
@@ -240,6 +280,8 @@ impl Server {
             | Input::PeerEnded(_)
             | Input::Broken(_)
             | Input::MailDone { .. }
+            | Input::KeepFailed
+            | Input::KeptAgain
             | Input::Shutdown => {}
         }
         self.forget_expired();
@@ -252,9 +294,12 @@ impl Server {
             Input::Broken(id) => self.remove(id, CloseReason::PeerGone),
             Input::MailDone { mail, result } => self.mail_done(mail, result),
             Input::Wrote { .. } | Input::Tick => {}
+            Input::KeepFailed => self.keep_failed(),
+            Input::KeptAgain => self.has_told_of_failure = false,
             Input::Shutdown => self.shut_down(),
         }
         self.settle();
+        self.say_changes();
     }
 
     /// The next output, if there is one.
@@ -354,6 +399,12 @@ impl Server {
             }
             self.settle();
         }
+    }
+
+    /// Says what is to be kept of what has changed.
+    fn say_changes(&mut self) {
+        let changes = self.users.take_changes(self.now);
+        self.outputs.extend(changes.into_iter().map(Output::Keep));
     }
 
     fn note(&mut self, note: LogEvent) {

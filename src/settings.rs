@@ -22,6 +22,9 @@ pub struct Settings {
     pub code_ttl: Duration,
     /// How long a user stays present after the last connection has ended.
     pub leave_grace: Duration,
+    /// How long a name stays its owner's after the last connection; `None`: as long as is usual, which is
+    /// longer where names outlive the process.
+    pub name_ttl: Option<Duration>,
     /// Silence after which the server sends a ping.
     pub ping_after: Duration,
     /// Messages per second from one user, and the burst; a client address gets a multiple of it. Zero: no
@@ -127,6 +130,7 @@ impl Default for Settings {
             backlog_bytes: 4 << 20,
             code_ttl: Duration::from_mins(10),
             leave_grace: Duration::from_secs(15),
+            name_ttl: None,
             ping_after: Duration::from_secs(25),
             messages_per_second: 10,
             mail_budget: None,

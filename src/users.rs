@@ -3,12 +3,14 @@
 
 pub(crate) mod address_pattern;
 pub(crate) mod bots;
+mod changes;
 pub(crate) mod email;
 mod emoji;
 pub(crate) mod logins;
 pub(crate) mod mail_limits;
 pub(crate) mod names;
 pub(crate) mod network_shares;
+pub(crate) mod persistence;
 pub(crate) mod reports;
 pub(crate) mod rules;
 pub(crate) mod sessions;
@@ -19,7 +21,7 @@ use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
 use crate::ids::{ClientId, MailId};
 use crate::limits::{
-    CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX, MAIL_ADDRESSES_MAX, NAMES_MAX, SESSIONS_MAX,
+    CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX, MAIL_ADDRESSES_MAX, NAME_TTL, NAMES_MAX, SESSIONS_MAX,
 };
 use crate::login_email::{Mail, MailError};
 use crate::settings::Settings;
@@ -31,8 +33,9 @@ use logins::{Begun, FlowId, LoginAttempt, Logins};
 use mail_limits::{MailLimits, Wanted};
 use names::{NameError, Names, UserId};
 use network_shares::network_of;
+use persistence::Keeper;
 use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
-use reports::{Received, Reports, TooManyReports};
+use reports::{Received, Reported, Reports, TooManyReports};
 use rules::{Rule, Rules, Silence, TableFull};
 use sessions::{SessionId, Sessions, Token};
 use std::fmt;
@@ -51,6 +54,8 @@ pub(crate) struct Users {
     rules: Rules,
     reports: Reports,
     bots: Bots,
+    /// Where users outlive the process.
+    keeper: Option<Box<Keeper>>,
     rng: ChaCha20Rng,
     run: String,
 }
@@ -169,7 +174,7 @@ impl Users {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let run = format!("{:016x}", rng.next_u64());
         let mail_rate = settings.mail_budget.map(|budget| Rate::every(budget.every, budget.burst));
-        let mut names = Names::new(&settings.name);
+        let mut names = Names::new(&settings.name, settings.name_ttl.unwrap_or(NAME_TTL));
         settings.bots.iter().for_each(|bot| names.reserve(&bot.name));
         Self {
             names,
@@ -179,6 +184,7 @@ impl Users {
             rules: Rules::new(settings),
             reports: Reports::default(),
             bots: Bots::new(&settings.bots),
+            keeper: None,
             rng,
             run,
         }
@@ -216,6 +222,9 @@ impl Users {
         let Asker { connection, address, former, mails } = asker;
         let name = UserName::parse(name);
         let email = Email::parse(email);
+        if let Some(email) = &email {
+            self.meet(&email.key());
+        }
         if email.as_ref().is_some_and(|email| !self.admits_from(now, email, address)) {
             return Err(HelloError::NotAdmitted(name.ok()));
         }
@@ -348,9 +357,14 @@ impl Users {
     ///
     /// # Errors
     /// If there are too many bans, mutes or invitations.
-    pub(crate) fn set_rule(&mut self, now: Moment, rule: Rule) -> Result<(), TableFull> {
-        let banned = match &rule {
-            Rule::Ban(pattern, ..) => Some(pattern.clone()),
+    pub(crate) fn set_rule(&mut self, now: Moment, mut rule: Rule) -> Result<(), TableFull> {
+        let banned = match &mut rule {
+            Rule::Ban(pattern, ..) => {
+                if let Some(key) = self.sessions.key() {
+                    pattern.hash_domain(key);
+                }
+                Some(pattern.clone())
+            }
             Rule::Mute(..)
             | Rule::Unmute(_)
             | Rule::MuteBot(..)
@@ -381,12 +395,12 @@ impl Users {
         &mut self,
         now: Moment,
         user: UserId,
-        text: &str,
+        reported: &Reported,
     ) -> Result<Received, TooManyReports> {
         let (Some(mailbox), Some(name)) = (self.mailbox(user), self.name(user)) else {
             return Ok(Received::Again);
         };
-        self.reports.add(now, mailbox, name, text.into())
+        self.reports.add(now, mailbox, name, reported.clone())
     }
 
     /// Whether the user's address is a moderator's.
@@ -441,8 +455,8 @@ impl Users {
     }
 
     /// The address of a known user.
-    pub(crate) fn email(&self, user: UserId) -> Option<&str> {
-        self.names.email(user).map(EmailKey::as_str)
+    pub(crate) fn email(&self, user: UserId) -> Option<&EmailKey> {
+        self.names.email(user)
     }
 
     /// The mailbox of a known user.
@@ -495,9 +509,10 @@ impl Users {
 
     /// A session has one more connection. One that has just begun is connected at once, or it would never
     /// expire.
-    pub(crate) fn connect(&mut self, session: SessionId, user: UserId, network: Option<IpAddr>) {
+    pub(crate) fn connect(&mut self, now: Moment, session: SessionId, user: UserId, network: Option<IpAddr>) {
         self.sessions.connect(session);
         self.names.connect(user, network);
+        self.refresh(now, session, user);
     }
 
     /// A connection of a session is gone. Gives the user whose last connection it was.
@@ -529,6 +544,7 @@ impl Users {
         self.names.forget_expired(now);
         self.mail_limits.forget_expired(now);
         self.reports.forget_expired(now);
+        self.refresh_portion(now);
     }
 
     /// When there is something to do without anybody asking.
@@ -539,6 +555,7 @@ impl Users {
             self.names.next_deadline(),
             self.mail_limits.next_deadline(),
             self.reports.next_deadline(),
+            self.keeper.as_ref().map(|keeper| keeper.next_deadline()),
         ]
         .into_iter()
         .flatten()

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Modules that may use a crate. A module includes its submodules.
-const CRATES: [(&str, &[&str]); 26] = [
+const CRATES: [(&str, &[&str]); 27] = [
     ("mio", &["event_loop"]),
     ("slab", &["event_loop"]),
     ("socket2", &["event_loop"]),
@@ -23,6 +23,7 @@ const CRATES: [(&str, &[&str]); 26] = [
     ("rustls", &["mail", "config::mail", "doctor::tls"]),
     // Not `rustls::crypto::ring`, which is its provider.
     ("ring::digest", &["base::digest"]),
+    ("ring::hmac", &["base::keyed_hash"]),
     ("webpki_roots", &["mail::smtp", "doctor::tls"]),
     ("serde", &["message"]),
     ("serde_json", &["message"]),

@@ -5,7 +5,7 @@ use crate::base::frost::{Frost, Frozen, Refill, freeze_fields, frost};
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -208,8 +208,31 @@ impl<T> ExpiringSlab<T> {
 
     /// Removes an item that has expired.
     pub(crate) fn pop_expired(&mut self, now: Moment) -> Option<T> {
+        self.pop_expired_item(now).map(|(_, item)| item)
+    }
+
+    /// The same, with its id.
+    pub(crate) fn pop_expired_item(&mut self, now: Moment) -> Option<(Id<T>, T)> {
         let (_, slot) = self.expiry.pop_due(now)?;
-        self.empty(slot)
+        let (id, _) = self.in_slot(slot)?;
+        self.empty(slot).map(|item| (id, item))
+    }
+
+    /// An empty slab is filled with items in these slots, as far as they are below `slots_max`. The
+    /// first to expire make room for others.
+    pub(crate) fn fill(&mut self, items: BTreeMap<u32, (T, Option<Moment>)>, slots_max: u32) {
+        let fitting = items.into_iter().take_while(|&(slot, _)| slot < slots_max);
+        for (slot, (value, expires)) in fitting {
+            self.slots.resize_with(slot as usize, || None);
+            let serial = self.next_serial;
+            self.next_serial = self.next_serial.wrapping_add(1);
+            self.slots.push(Some(Item { serial, expires: None, value }));
+            self.set_expiry(Id::new(slot, serial), expires);
+        }
+        self.free = (0..).zip(&self.slots).filter(|(_, item)| item.is_none()).map(|(slot, _)| slot).collect();
+        // The lowest is used first.
+        self.free.reverse();
+        while self.len() > self.items_max && self.take_first().is_some() {}
     }
 
     /// When the next item expires.

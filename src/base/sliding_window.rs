@@ -97,6 +97,16 @@ impl<K: Ord + Clone> SlidingWindows<K> {
         }
     }
 
+    /// The events of a key are those of another one, which has none, from now on.
+    pub(crate) fn rename(&mut self, key: &K, other: &K) {
+        if let Some(place) = self.by_key.remove(key)
+            && let Some((own, _)) = self.counted.get_mut(place)
+        {
+            *own = other.clone();
+            self.by_key.insert(other.clone(), place);
+        }
+    }
+
     /// Forgets the keys that had no event within the window.
     pub(crate) fn forget_expired(&mut self, now: Moment) {
         while let Some((key, _)) = self.counted.pop_expired(now) {

@@ -7,7 +7,9 @@ use super::values::{
     origins, production, put, seconds, site_name, size, topic, whole,
 };
 use super::{Draft, sender, smtp_url};
-use crate::limits::{BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, SILENCE_MAX};
+use crate::limits::{
+    BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, NAME_TTL_MAX, NAME_TTL_MIN, SILENCE_MAX,
+};
 use Fallback::{Value, Words};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,6 +97,14 @@ pub(super) static SETTINGS: &[Setting] = &[
         meaning: "Seconds until the room sees that a user whose connection was lost has left; 0: at once.",
         set: |draft, value| {
             put(&mut draft.config.settings.leave_grace, seconds(value, Duration::ZERO..=LEAVE_GRACE_MAX))
+        },
+    },
+    Setting {
+        variable: "PLUME_NAME_TTL",
+        default: Words("86400, a day; 15552000, 180 days, with PLUME_DATA"),
+        meaning: "Seconds that a name stays its owner's after the last connection.",
+        set: |draft, value| {
+            put(&mut draft.config.settings.name_ttl, seconds(value, NAME_TTL_MIN..=NAME_TTL_MAX).map(Some))
         },
     },
     Setting {

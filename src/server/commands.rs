@@ -18,7 +18,9 @@ use crate::limits::{BAN_MAX, BANS_TOLD_MAX, LOCK_MAX, MUTE_DEFAULT, MUTE_MAX, SL
 use crate::message::{Answer, Details, Line, ServerMessage};
 use crate::room::log::Mark;
 use crate::users::address_pattern::AddressPattern;
+use crate::users::email::Email;
 use crate::users::names::{BOT_NAME, UserId};
+use crate::users::reports::Reported;
 use crate::users::rules::{Ban, Rule};
 use crate::users::sessions::SessionId;
 use crate::users::user_name::TypedName;
@@ -72,7 +74,7 @@ enum Outcome {
         answer: String,
     },
     /// Who or what is reported, and why.
-    Report(String),
+    Report(Reported),
 }
 
 /// Whom a ban is for.
@@ -98,6 +100,7 @@ impl Server {
         if self.is_said_again(id, user, &name, reference) {
             return;
         }
+        self.meet_typed(user, arguments);
         match self.outcome(user, command, arguments) {
             Ok(Outcome::Private(text)) => {
                 self.answer_privately(id, &text, Answer { reference, ..Answer::default() });
@@ -105,8 +108,8 @@ impl Server {
             Ok(Outcome::Rule { rule, answer }) => {
                 self.submit(&Entry::Rule { from: id, rule: &rule, answer: &answer, reference });
             }
-            Ok(Outcome::Report(text)) => {
-                self.submit(&Entry::Report { from: id, session, text: &text, reference });
+            Ok(Outcome::Report(reported)) => {
+                self.submit(&Entry::Report { from: id, session, reported: &reported, reference });
             }
             Ok(Outcome::Act(act)) => self.submit(&Entry::Act { from: id, session, act: &act, reference }),
             Ok(Outcome::Delete(deletion)) => {
@@ -124,6 +127,18 @@ impl Server {
 
     pub(super) fn answer_privately(&mut self, id: ClientId, text: &str, answer: Answer<'_>) {
         self.send(id, &ServerMessage::answer(self.now.wall_ms, BOT_NAME, text, answer));
+    }
+
+    /// What a moderator types may be an address that is only known as a hash.
+    fn meet_typed(&mut self, moderator: UserId, arguments: &str) {
+        if !arguments.contains('@') || !self.users.is_moderator(moderator) {
+            return;
+        }
+        for typed in [arguments, take_word(arguments).0] {
+            if let Some(email) = Email::parse(typed) {
+                self.users.meet(&email.key());
+            }
+        }
     }
 
     fn outcome(&self, user: UserId, command: Command, arguments: &str) -> Result<Outcome, Failure> {

@@ -20,7 +20,7 @@ use crate::login_email::MailError;
 use crate::message::{self, Answer};
 use crate::users::logins::FlowId;
 use crate::users::names::UserId;
-use crate::users::reports::{Received, TooManyReports};
+use crate::users::reports::{Received, Reported, TooManyReports};
 use crate::users::rules::{Rule, TableFull};
 use crate::users::sessions::SessionId;
 use crate::users::{Asker, Entered, Randomness};
@@ -60,7 +60,7 @@ pub(crate) enum Entry<'a> {
     /// A moderator changes a rule that the room is not told of.
     Rule { from: ClientId, rule: &'a Rule, answer: &'a str, reference: Option<&'a str> },
     /// A member reports somebody or a line to the moderators.
-    Report { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
+    Report { from: ClientId, session: SessionId, reported: &'a Reported, reference: Option<&'a str> },
     /// The result of sending a login email.
     MailDone { mail: MailId, result: Result<(), MailError> },
 }
@@ -91,7 +91,7 @@ impl Server {
                 self.answer_resume(from, token, result, seen);
             }
             Entry::Arrive { from, entered, seen, network } => {
-                self.users.connect(entered.session, entered.user, network);
+                self.users.connect(at.moment, entered.session, entered.user, network);
                 self.apply_arrive(at, from, entered, seen);
             }
             Entry::Depart { user } => {
@@ -112,8 +112,8 @@ impl Server {
                     Err(TableFull) => self.refuse_line(from, Failure::TooMany, reference),
                 }
             }
-            Entry::Report { from, session, text, reference } => {
-                self.apply_report(at, from, session, text, reference);
+            Entry::Report { from, session, reported, reference } => {
+                self.apply_report(at, from, session, reported, reference);
             }
             Entry::MailDone { mail, result } => {
                 let waiting = self.users.mail_done(mail, result);
@@ -152,14 +152,14 @@ impl Server {
         at: Now,
         from: ClientId,
         session: SessionId,
-        text: &str,
+        reported: &Reported,
         reference: Option<&str>,
     ) {
         let Some((user, name)) = self.users.speaker(session) else { return };
         let name = name.shared();
-        match self.users.report(at.moment, user, text) {
+        match self.users.report(at.moment, user, reported) {
             Ok(Received::New) => {
-                self.tell_moderators(&name, text);
+                self.tell_moderators(&name, &reported.text);
                 self.confirm_report(from, reference);
             }
             Ok(Received::Again) => self.confirm_report(from, reference),

@@ -1,7 +1,8 @@
 //! Patterns of email addresses: one address, a domain, or a domain with all below it. What the operator and
 //! moderators name people by at the door.
 
-use super::email::{Email, EmailKey};
+use super::email::{Domain, Email, EmailKey, Typed};
+use crate::base::keyed_hash::HashKey;
 use std::fmt;
 
 /// Which email addresses are meant.
@@ -10,9 +11,9 @@ pub(crate) enum AddressPattern {
     /// This address, in any case.
     Address(EmailKey),
     /// All addresses of this domain: `@example.org`.
-    Domain(Box<str>),
+    Domain(Domain),
     /// All addresses of this domain and of those below it: `@.example.org`.
-    DomainAndBelow(Box<str>),
+    DomainAndBelow(Domain),
 }
 
 impl AddressPattern {
@@ -24,7 +25,7 @@ impl AddressPattern {
         let (domain, has_below) = domain.strip_prefix('.').map_or((domain, false), |domain| (domain, true));
         // A domain is what an address may have behind its `@`, in the same form.
         let email = Email::parse(&format!("x@{domain}"))?.key();
-        let domain = email.domain().into();
+        let domain = Domain::new(email.domains()?.next()?);
         Some(if has_below { Self::DomainAndBelow(domain) } else { Self::Domain(domain) })
     }
 
@@ -32,11 +33,24 @@ impl AddressPattern {
     pub(crate) fn matches(&self, email: &EmailKey) -> bool {
         match self {
             Self::Address(own) => own == email,
-            Self::Domain(domain) => email.domain() == &**domain,
-            Self::DomainAndBelow(domain) => {
-                let before = email.domain().strip_suffix(&**domain);
-                before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
-            }
+            Self::Domain(domain) => email.is_at(domain),
+            Self::DomainAndBelow(domain) => email.is_at_or_below(domain),
+        }
+    }
+
+    /// Derives what addresses are compared by that are only known as hashes.
+    pub(crate) fn hash_domain(&mut self, key: &HashKey) {
+        match self {
+            Self::Address(_) => {}
+            Self::Domain(domain) | Self::DomainAndBelow(domain) => domain.hash(key),
+        }
+    }
+
+    /// See [`EmailKey::learn`].
+    pub(crate) fn learn(&mut self, typed: &Typed) {
+        match self {
+            Self::Address(email) => email.learn(typed),
+            Self::Domain(_) | Self::DomainAndBelow(_) => {}
         }
     }
 }
@@ -45,9 +59,9 @@ impl AddressPattern {
 impl fmt::Display for AddressPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(email) => f.write_str(email.as_str()),
-            Self::Domain(domain) => write!(f, "@{domain}"),
-            Self::DomainAndBelow(domain) => write!(f, "@.{domain}"),
+            Self::Address(email) => email.fmt(f),
+            Self::Domain(domain) => write!(f, "@{}", domain.name),
+            Self::DomainAndBelow(domain) => write!(f, "@.{}", domain.name),
         }
     }
 }

@@ -57,6 +57,11 @@ impl Bots {
         self.0.iter().position(is_meant).map(BotId)
     }
 
+    /// The bot of exactly this name.
+    pub(crate) fn of_name(&self, name: &str) -> Option<BotId> {
+        self.0.iter().position(|bot| &*bot.name == name).map(BotId)
+    }
+
     pub(crate) fn name(&self, bot: BotId) -> Option<Rc<str>> {
         self.0.get(bot.0).map(|bot| bot.name.clone())
     }

@@ -1,8 +1,11 @@
 //! Email addresses.
 
+use crate::base::frost::frost;
+use crate::base::keyed_hash::{HashKey, KeyedHash, Kind};
 use crate::base::visible::{fold_full_width, is_visible, trim_invisible};
 use crate::limits::EMAIL_BYTES_MAX;
 use email_address::{EmailAddress, Options};
+use std::cmp::Ordering;
 use std::fmt;
 use std::iter;
 use std::rc::Rc;
@@ -15,7 +18,42 @@ pub(crate) struct Email(Rc<str>);
 
 /// How addresses are compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct EmailKey(Box<str>);
+pub(crate) struct EmailKey(Form);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    /// The address in lower case.
+    Clear(Box<str>),
+    /// An address that was kept as a hash, and that nobody has typed since.
+    Hashed(Box<Hashed>),
+}
+
+#[derive(Clone)]
+struct Hashed {
+    hashes: AddressHashes,
+    /// The mailbox, if an address of it was typed since.
+    mailbox: Option<Box<str>>,
+}
+
+/// What is kept of an address: enough to know it again when it is typed, and to tell what bans of mailboxes
+/// and of domains mean it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AddressHashes {
+    pub(crate) address: KeyedHash,
+    mailbox: KeyedHash,
+    /// Of its domain, and of each domain above it that can be banned.
+    domains: Vec<KeyedHash>,
+}
+
+frost!(struct AddressHashes { address, mailbox, domains });
+
+/// An address that was typed, with what it is where it stands as a hash.
+#[derive(Debug)]
+pub(crate) struct Typed {
+    pub(crate) address: EmailKey,
+    pub(crate) mailbox: EmailKey,
+    hashes: AddressHashes,
+}
 
 impl Email {
     /// Parses an address as it was typed. `None`: it is none, or more than one bare address.
@@ -49,7 +87,7 @@ impl Email {
     /// How it is compared: in any case of ASCII alone. In all of Unicode another person's mailbox would be
     /// the same: the Kelvin sign K has the lower case of k.
     pub(crate) fn key(&self) -> EmailKey {
-        EmailKey(self.0.to_ascii_lowercase().into())
+        EmailKey(Form::Clear(self.0.to_ascii_lowercase().into()))
     }
 }
 
@@ -78,25 +116,205 @@ impl Email {
 }
 
 impl EmailKey {
-    /// The address in the case in which it is compared.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    /// The address in the case in which it is compared. `None`: it is only known as a hash.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match &self.0 {
+            Form::Clear(address) => Some(address),
+            Form::Hashed(_) => None,
+        }
     }
 
-    /// The domain, in its ASCII form.
-    pub(crate) fn domain(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    /// Whether the domain, in its ASCII form, or its hash, is that of the address.
+    pub(crate) fn is_at(&self, domain: &Domain) -> bool {
+        match &self.0 {
+            Form::Clear(address) => domain_of(address) == &*domain.name,
+            Form::Hashed(hashed) => hashed.hashes.domains.first().is_some_and(|own| domain.is(own)),
+        }
+    }
+
+    /// Whether the address is of this domain or of one below it.
+    pub(crate) fn is_at_or_below(&self, domain: &Domain) -> bool {
+        match &self.0 {
+            Form::Clear(address) => {
+                let before = domain_of(address).strip_suffix(&*domain.name);
+                before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+            }
+            Form::Hashed(hashed) => hashed.hashes.domains.iter().any(|own| domain.is(own)),
+        }
+    }
+
+    /// The domain and all above it, the longest first. `None`: they are only known as hashes.
+    pub(crate) fn domains(&self) -> Option<impl Iterator<Item = &str>> {
+        self.as_str().map(|address| domains_of(domain_of(address)))
     }
 
     /// The key of the mailbox: the address without the `+tag` of a sub-address (RFC 5233). It counts what one
     /// person has; it does not decide what belongs to whom, for not every provider delivers sub-addresses to
     /// one mailbox.
     pub(crate) fn mailbox(&self) -> Self {
-        let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
-        match local.split_once('+') {
-            Some((user, _)) if !user.is_empty() => Self(format!("{user}@{domain}").into()),
-            _ => self.clone(),
+        Self(match &self.0 {
+            Form::Clear(address) => Form::Clear(mailbox_of(address)),
+            Form::Hashed(hashed) => match &hashed.mailbox {
+                Some(mailbox) => Form::Clear(mailbox.clone()),
+                None => {
+                    let AddressHashes { mailbox, ref domains, .. } = hashed.hashes;
+                    let own = AddressHashes { address: mailbox, mailbox, domains: domains.clone() };
+                    Form::Hashed(Box::new(Hashed { hashes: own, mailbox: None }))
+                }
+            },
+        })
+    }
+
+    /// What is kept of it.
+    pub(crate) fn hashes(&self, key: &HashKey) -> AddressHashes {
+        match &self.0 {
+            Form::Clear(address) => AddressHashes {
+                address: key.hash(Kind::Address, address.as_bytes()),
+                mailbox: key.hash(Kind::Address, mailbox_of(address).as_bytes()),
+                domains: domains_of(domain_of(address))
+                    .map(|domain| key.hash(Kind::Domain, domain.as_bytes()))
+                    .collect(),
+            },
+            Form::Hashed(hashed) => hashed.hashes.clone(),
         }
+    }
+
+    /// What it is found by where it is kept.
+    pub(crate) fn hash(&self, key: &HashKey) -> KeyedHash {
+        match &self.0 {
+            Form::Clear(address) => key.hash(Kind::Address, address.as_bytes()),
+            Form::Hashed(hashed) => hashed.hashes.address,
+        }
+    }
+
+    /// An address of which only this hash is known: it is compared as a whole, and nothing else is asked of
+    /// it.
+    pub(crate) fn of_hash(hash: KeyedHash) -> Self {
+        Self::hashed(AddressHashes { address: hash, mailbox: hash, domains: Vec::new() })
+    }
+
+    /// An address that is only known as a hash.
+    pub(crate) fn hashed(hashes: AddressHashes) -> Self {
+        Self(Form::Hashed(Box::new(Hashed { hashes, mailbox: None })))
+    }
+
+    /// Becomes the address that was typed, or its mailbox, if it is the hash of it. If it is another address
+    /// of the mailbox, that becomes known.
+    pub(crate) fn learn(&mut self, typed: &Typed) {
+        let Form::Hashed(own) = &mut self.0 else { return };
+        if own.hashes.address == typed.hashes.address {
+            *self = typed.address.clone();
+        } else if own.hashes.address == typed.hashes.mailbox {
+            *self = typed.mailbox.clone();
+        } else if own.hashes.mailbox == typed.hashes.mailbox {
+            own.mailbox = typed.mailbox.as_str().map(Into::into);
+        }
+    }
+}
+
+impl Typed {
+    pub(crate) fn new(address: EmailKey, key: &HashKey) -> Self {
+        let hashes = address.hashes(key);
+        Self { mailbox: address.mailbox(), address, hashes }
+    }
+
+    /// The key under which the address may stand.
+    pub(crate) fn hashed_address(&self) -> EmailKey {
+        EmailKey::hashed(self.hashes.clone())
+    }
+
+    /// The key under which its mailbox may stand.
+    pub(crate) fn hashed_mailbox(&self) -> EmailKey {
+        self.hashed_address().mailbox()
+    }
+}
+
+// By the hash of the address alone: the others follow from it.
+impl Ord for Hashed {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.hashes.address.cmp(&other.hashes.address)
+    }
+}
+
+impl PartialOrd for Hashed {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Hashed {
+    fn eq(&self, other: &Self) -> bool {
+        self.hashes.address == other.hashes.address
+    }
+}
+
+impl Eq for Hashed {}
+
+fn domain_of(address: &str) -> &str {
+    address.rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
+fn mailbox_of(address: &str) -> Box<str> {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    match local.split_once('+') {
+        Some((user, _)) if !user.is_empty() => format!("{user}@{domain}").into(),
+        _ => address.into(),
+    }
+}
+
+/// A domain and those above it that may be in a pattern: with a dot in them.
+fn domains_of(domain: &str) -> impl Iterator<Item = &str> {
+    let above = domain.match_indices('.').filter_map(|(dot, _)| domain.get(dot + 1..));
+    [domain].into_iter().chain(above).filter(|domain| domain.contains('.'))
+}
+
+/// A domain in a pattern, in its ASCII form. Compared by its name.
+#[derive(Clone)]
+pub(crate) struct Domain {
+    pub(crate) name: Box<str>,
+    /// What it is in addresses that are only known as hashes. `None`: there are none.
+    hash: Option<KeyedHash>,
+}
+
+impl Domain {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.into(), hash: None }
+    }
+
+    /// Derives the hash by which addresses are compared that are only known as hashes.
+    pub(crate) fn hash(&mut self, key: &HashKey) {
+        self.hash = Some(key.hash(Kind::Domain, self.name.as_bytes()));
+    }
+
+    fn is(&self, hash: &KeyedHash) -> bool {
+        self.hash == Some(*hash)
+    }
+}
+
+impl Ord for Domain {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
+}
+
+impl PartialOrd for Domain {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Domain {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Domain {}
+
+/// The address, if it is known.
+impl fmt::Display for EmailKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str().unwrap_or("(address kept as a hash)"))
     }
 }
 

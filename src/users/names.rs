@@ -3,11 +3,13 @@
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
-use crate::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX, SESSION_TTL};
-use crate::users::email::{Email, EmailKey};
+use crate::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX};
+use crate::users::changes::Changes;
+use crate::users::email::{Email, EmailKey, Typed};
 use crate::users::user_name::{NameKey, TypedName, UserName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The id of a user.
 pub(crate) type UserId = Id<User>;
@@ -15,7 +17,7 @@ pub(crate) type UserId = Id<User>;
 /// The name of the one who greets.
 pub(crate) const BOT_NAME: &str = "plumebot";
 
-/// Which name belongs to which address. A name is free again a day after its owner's last connection.
+/// Which name belongs to which address. A name is free again some time after its owner's last connection.
 #[derive(Debug)]
 pub(crate) struct Names {
     users: ExpiringSlab<User>,
@@ -24,6 +26,10 @@ pub(crate) struct Names {
     /// The names that each mailbox owns, over all its addresses; never none.
     by_mailbox: BTreeMap<EmailKey, Vec<UserId>>,
     reserved: Vec<NameKey>,
+    /// How long after its owner's last connection a name is free again.
+    ttl: Duration,
+    /// Names, each with the user whose it is now, if there is one.
+    changes: Changes<(UserName, Option<UserId>)>,
 }
 
 /// A name that belongs to an email address.
@@ -38,6 +44,12 @@ pub(crate) struct User {
     throttle: SharedThrottle,
 }
 
+impl User {
+    fn new(name: UserName, email: EmailKey) -> Self {
+        Self { name, email, connections: 0, network: None, throttle: SharedThrottle::default() }
+    }
+}
+
 /// Why an address may not have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameError {
@@ -49,13 +61,15 @@ pub(crate) enum NameError {
 
 impl Names {
     /// All names are free but the reserved ones and the site's own.
-    pub(crate) fn new(site_name: &str) -> Self {
+    pub(crate) fn new(site_name: &str, ttl: Duration) -> Self {
         let reserved = RESERVED.iter().copied().chain([site_name]).flat_map(NameKey::all_of).collect();
         Self {
             users: ExpiringSlab::new(NAMES_MAX),
             by_name: BTreeMap::new(),
             by_mailbox: BTreeMap::new(),
             reserved,
+            ttl,
+            changes: Changes::default(),
         }
     }
 
@@ -95,14 +109,7 @@ impl Names {
         if let Some(owner) = self.find(name, email)? {
             return Ok(owner);
         }
-        let user = User {
-            name: name.clone(),
-            email: email.key(),
-            connections: 0,
-            network: None,
-            throttle: SharedThrottle::default(),
-        };
-        let (key, evicted) = self.users.insert(user, None);
+        let (key, evicted) = self.users.insert(User::new(name.clone(), email.key()), None);
         if let Some(evicted) = evicted {
             self.release(&evicted);
         }
@@ -110,6 +117,7 @@ impl Names {
         for name_key in name.keys() {
             self.by_name.insert(name_key, key);
         }
+        self.note(key);
         Ok(key)
     }
 
@@ -132,6 +140,7 @@ impl Names {
 
     /// Frees the name of a user who is no longer known.
     fn release(&mut self, user: &User) {
+        self.changes.note(|| (user.name.clone(), None));
         for key in user.name.keys() {
             self.by_name.remove(&key);
         }
@@ -202,7 +211,7 @@ impl Names {
         known.connections = known.connections.saturating_sub(1);
         let was_last = known.connections == 0;
         if was_last {
-            self.users.set_expiry(user, Some(now.after(SESSION_TTL)));
+            self.users.set_expiry(user, Some(now.after(self.ttl)));
         }
         was_last
     }
@@ -219,6 +228,58 @@ impl Names {
         self.users.next_deadline()
     }
 
+    /// From now on, notes what changes, and keeps names for so long.
+    pub(crate) fn begin_changes(&mut self, ttl: Duration) {
+        self.ttl = ttl;
+        self.changes.begin();
+    }
+
+    /// What has changed.
+    pub(crate) fn take_changes(&mut self) -> Vec<(UserName, Option<UserId>)> {
+        self.changes.take()
+    }
+
+    /// Notes a user as changed.
+    pub(crate) fn note(&mut self, user: UserId) {
+        if let Some(known) = self.users.get(user) {
+            self.changes.note(|| (known.name.clone(), Some(user)));
+        }
+    }
+
+    /// All users who are known, with their number of connections.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (UserId, usize)> {
+        self.users.iter().map(|(id, user)| (id, user.connections))
+    }
+
+    /// An address was typed: where it stands as a hash, it stands from now on.
+    pub(crate) fn learn(&mut self, typed: &Typed) {
+        if let Some(users) = self.by_mailbox.remove(&typed.hashed_mailbox()) {
+            self.by_mailbox.entry(typed.mailbox.clone()).or_default().extend(users);
+        }
+        for &user in self.by_mailbox.get(&typed.mailbox).into_iter().flatten() {
+            if let Some(user) = self.users.get_mut(user) {
+                user.email.learn(typed);
+            }
+        }
+    }
+
+    /// A name that has outlived its process is its owner's, without a connection. `None`: it is reserved by
+    /// now, or looks like one that came before.
+    pub(crate) fn restore(&mut self, name: &UserName, email: EmailKey, expires: Moment) -> Option<UserId> {
+        let keys = name.keys();
+        if keys.iter().any(|key| self.reserved.contains(key) || self.by_name.contains_key(key)) {
+            return None;
+        }
+        let mailbox = email.mailbox();
+        let (user, evicted) = self.users.insert(User::new(name.clone(), email), Some(expires));
+        if let Some(evicted) = evicted {
+            self.release(&evicted);
+        }
+        self.by_mailbox.entry(mailbox).or_default().push(user);
+        self.by_name.extend(keys.into_iter().map(|key| (key, user)));
+        Some(user)
+    }
+
     /// How many names are known.
     pub(crate) fn len(&self) -> usize {
         self.users.len()
@@ -231,6 +292,7 @@ const RESERVED: [&str; 7] = [BOT_NAME, "admin", "moderator", "system", "root", "
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::NAME_TTL;
 
     fn name(typed: &str) -> UserName {
         UserName::parse(typed).unwrap()
@@ -242,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_name_belongs_to_its_address_in_any_case() {
-        let mut names = Names::new("Plume.chat");
+        let mut names = Names::new("Plume.chat", NAME_TTL);
         let ada = names.claim(&name("Ada"), &email("ada@example.org")).unwrap();
         names.connect(ada, None);
         assert_eq!(names.claim(&name("aDA"), &email("ADA@example.org")), Ok(ada));
@@ -254,19 +316,19 @@ mod tests {
     #[test]
     fn a_name_is_free_a_day_after_the_last_connection() {
         let at = Moment::from_ms;
-        let mut names = Names::new("Plume.chat");
+        let mut names = Names::new("Plume.chat", NAME_TTL);
         let ada = names.claim(&name("ada"), &email("ada@example.org")).unwrap();
         names.connect(ada, None);
         names.connect(ada, None);
         assert!(names.owns_any(&email("Ada@example.org")) && !names.owns_any(&email("ada+x@example.org")));
         assert!(!names.disconnect(at(0), ada));
-        names.forget_expired(at(0).after(SESSION_TTL * 2));
+        names.forget_expired(at(0).after(NAME_TTL * 2));
         assert!(names.get(ada).is_some(), "one connection is left");
         assert!(names.disconnect(at(5), ada));
-        names.forget_expired(at(4).after(SESSION_TTL));
+        names.forget_expired(at(4).after(NAME_TTL));
         assert!(names.check(&name("ada"), &email("eve@example.org")).is_err());
-        assert_eq!(names.next_deadline(), Some(at(5).after(SESSION_TTL)));
-        names.forget_expired(at(5).after(SESSION_TTL));
+        assert_eq!(names.next_deadline(), Some(at(5).after(NAME_TTL)));
+        names.forget_expired(at(5).after(NAME_TTL));
         assert!(names.check(&name("ada"), &email("eve@example.org")).is_ok());
         assert!(names.len() == 0 && names.by_name.is_empty() && names.by_mailbox.is_empty());
         assert!(!names.owns_any(&email("ada@example.org")));
@@ -274,7 +336,7 @@ mod tests {
 
     #[test]
     fn some_names_are_nobodys() {
-        let names = Names::new("Ada's Chat");
+        let names = Names::new("Ada's Chat", NAME_TTL);
         let rows = "PlumeBot, plume bot, p1umebot, Admin, ADM1N, moderator, m0derator, system, root, every one, \
                     here, adas-chat, ꓮꓓꓟꓲꓠ, ꓑꓡꓴꓟꓰꓐꓳꓔ, ꓢꓬꓢꓔꓰꓟ, ᎻᎬᎡᎬ, ꓮꓓꓮꓢꓚꓧꓮꓔ";
         for typed in rows.split(", ") {
@@ -299,7 +361,7 @@ mod tests {
             ("Straße", "STRASSE"),
         ];
         for (first, second) in rows {
-            let mut names = Names::new("Plume.chat");
+            let mut names = Names::new("Plume.chat", NAME_TTL);
             names.claim(&name(first), &email("ada@example.org")).unwrap();
             let refused = names.claim(&name(second), &email("eve@example.org"));
             assert_eq!(refused, Err(NameError::Taken), "{first} {second}");
@@ -307,7 +369,7 @@ mod tests {
             assert!(names.claim(&name(second), &email("ada@example.org")).is_ok(), "{first} {second}");
             assert_eq!(names.len(), 1, "{first} {second}");
         }
-        let mut names = Names::new("Plume.chat");
+        let mut names = Names::new("Plume.chat", NAME_TTL);
         for (number, typed) in ["राम", "रीमा", "रोमी", "रमा", "रूमी"].into_iter().enumerate()
         {
             let owner = email(&format!("p{number}@example.org"));
@@ -317,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_what_looks_like_the_name() {
-        let mut names = Names::new("Plume.chat");
+        let mut names = Names::new("Plume.chat", NAME_TTL);
         let bob = names.claim(&name("Bob Smith"), &email("bob@example.org")).unwrap();
         let zoe = names.claim(&name("Зоя"), &email("zoe@example.org")).unwrap();
         let rows = [
@@ -336,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_mailbox_owns_at_most_three_names() {
-        let mut names = Names::new("Plume.chat");
+        let mut names = Names::new("Plume.chat", NAME_TTL);
         let mut users = Vec::new();
         for (typed, address) in [
             ("Ada", "ada@example.org"),
@@ -356,7 +418,7 @@ mod tests {
         assert_eq!(names.claim(&name("ada"), &email("ada@example.org")), Ok(users[0]));
         assert!(names.claim(&name("Byron"), &email("ada@example.com")).is_ok());
         names.disconnect(Moment::from_ms(0), users[1]);
-        names.forget_expired(Moment::from_ms(0).after(SESSION_TTL));
+        names.forget_expired(Moment::from_ms(0).after(NAME_TTL));
         assert!(names.claim(&name("Annabella"), &fourth.1).is_ok(), "one of the three has expired");
     }
 }

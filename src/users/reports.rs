@@ -5,7 +5,8 @@ use crate::base::sliding_window::SlidingWindows;
 use crate::base::time::Moment;
 use crate::limits::{REPORTERS_MAX, REPORTS_MAX, REPORTS_PER_PERSON, REPORTS_WINDOW};
 use crate::usage::Usage;
-use crate::users::email::EmailKey;
+use crate::users::changes::Changes;
+use crate::users::email::{EmailKey, Typed};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,17 +18,43 @@ pub(crate) struct Reports {
     kept: VecDeque<Report>,
     /// How many each mailbox made lately.
     lately: SlidingWindows<EmailKey>,
+    /// The number of the next report.
+    next: u64,
+    /// Numbers of reports.
+    changes: Changes<u64>,
 }
 
 /// A report.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// Rises by one from report to report.
+    pub(crate) number: u64,
     pub(crate) at: Moment,
-    reporter: EmailKey,
+    /// How long before `at` it was made: it may be older than the clock.
+    pub(crate) age: Duration,
+    pub(crate) reporter: EmailKey,
     /// The name of the reporter.
     pub(crate) by: Rc<str>,
     /// Who or what is reported, and why.
     pub(crate) text: Rc<str>,
+    /// The same without words of a line: what may be written down.
+    pub(crate) without_line: Rc<str>,
+}
+
+/// What is reported, and why.
+#[derive(Debug, Clone)]
+pub(crate) struct Reported {
+    /// With the beginning of the line that is reported, if it is one.
+    pub(crate) text: Rc<str>,
+    /// Without it.
+    pub(crate) without_line: Rc<str>,
+}
+
+impl Report {
+    /// How long ago it was made.
+    pub(crate) fn age(&self, now: Moment) -> Duration {
+        now.since(self.at) + self.age
+    }
 }
 
 /// What becomes of a report that is accepted.
@@ -44,7 +71,8 @@ pub(crate) struct TooManyReports(pub(crate) Duration);
 
 impl Default for Reports {
     fn default() -> Self {
-        Self { kept: VecDeque::new(), lately: SlidingWindows::new(REPORTS_WINDOW, REPORTERS_MAX) }
+        let lately = SlidingWindows::new(REPORTS_WINDOW, REPORTERS_MAX);
+        Self { kept: VecDeque::new(), lately, next: 0, changes: Changes::default() }
     }
 }
 
@@ -59,10 +87,11 @@ impl Reports {
         now: Moment,
         reporter: EmailKey,
         by: Rc<str>,
-        text: Rc<str>,
+        what: Reported,
     ) -> Result<Received, TooManyReports> {
+        let Reported { text, without_line } = what;
         let is_same = |report: &Report| {
-            now.since(report.at) < REPORTS_WINDOW && report.reporter == reporter && report.text == text
+            report.age(now) < REPORTS_WINDOW && report.reporter == reporter && report.text == text
         };
         if self.kept.iter().any(is_same) {
             return Ok(Received::Again);
@@ -72,11 +101,54 @@ impl Reports {
             return Err(TooManyReports(wait));
         }
         self.lately.add(now, &reporter, REPORTS_PER_PERSON);
-        if self.kept.len() >= REPORTS_MAX {
-            self.kept.pop_front();
-        }
-        self.kept.push_back(Report { at: now, reporter, by, text });
+        let number = self.next;
+        self.push(Report { number, at: now, age: Duration::ZERO, reporter, by, text, without_line });
         Ok(Received::New)
+    }
+
+    fn push(&mut self, report: Report) {
+        if self.kept.len() >= REPORTS_MAX
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.changes.note(|| oldest.number);
+        }
+        let number = report.number;
+        self.next = self.next.max(number.saturating_add(1));
+        self.kept.push_back(report);
+        self.changes.note(|| number);
+    }
+
+    /// A report that has outlived its process, after all that are older.
+    pub(crate) fn restore(&mut self, report: Report) {
+        self.push(report);
+    }
+
+    /// From now on, notes what changes.
+    pub(crate) fn begin_changes(&mut self) {
+        self.changes.begin();
+    }
+
+    /// Numbers of what has changed.
+    pub(crate) fn take_changes(&mut self) -> Vec<u64> {
+        self.changes.take()
+    }
+
+    /// Notes all reports as changed.
+    pub(crate) fn note_all(&mut self) {
+        for report in &self.kept {
+            self.changes.note(|| report.number);
+        }
+    }
+
+    /// The report of this number, if it is kept.
+    pub(crate) fn get(&self, number: u64) -> Option<&Report> {
+        self.kept.iter().find(|report| report.number == number)
+    }
+
+    /// An address was typed: where it stands as a hash, it stands from now on.
+    pub(crate) fn learn(&mut self, typed: &Typed) {
+        self.kept.iter_mut().for_each(|report| report.reporter.learn(typed));
+        self.lately.rename(&typed.hashed_mailbox(), &typed.mailbox);
     }
 
     /// The reports that are kept, the oldest first.
@@ -110,7 +182,8 @@ mod tests {
 
     fn report(reports: &mut Reports, ms: u64, email: &str, text: &str) -> Result<Received, TooManyReports> {
         let reporter = Email::parse(email).unwrap().mailbox();
-        reports.add(Moment::from_ms(ms), reporter, "Bob".into(), text.into())
+        let reported = Reported { text: text.into(), without_line: text.into() };
+        reports.add(Moment::from_ms(ms), reporter, "Bob".into(), reported)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rules of the room: who may come in, who may talk, how often, and the topic. Plain state with one
 //! owner, `Users`; what has expired counts as gone, and makes room when room is needed.
 
+use crate::base::keyed_hash::HashKey;
 use crate::base::time::Moment;
 use crate::limits::{
     BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, INVITATIONS_MAX, MUTES_MAX, SPOKEN_MAX,
@@ -9,7 +10,8 @@ use crate::settings::{Door, Settings};
 use crate::usage::Usage;
 use crate::users::address_pattern::AddressPattern;
 use crate::users::bots::BotId;
-use crate::users::email::EmailKey;
+use crate::users::changes::Changes;
+use crate::users::email::{Domain, EmailKey, Typed};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -32,6 +34,19 @@ pub(crate) struct Rules {
     /// No newcomers until then.
     locked_until: Option<Moment>,
     topic: Option<Rc<str>>,
+    changes: Changes<RuleKey>,
+}
+
+/// Where a rule stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RuleKey {
+    Ban(AddressPattern),
+    Mute(EmailKey),
+    BotMute(BotId),
+    Invitation(EmailKey),
+    Slow,
+    Lock,
+    Topic,
 }
 
 /// A ban.
@@ -105,6 +120,7 @@ impl Rules {
             spoken: Spoken::default(),
             locked_until: None,
             topic: settings.topic.as_deref().map(Rc::from),
+            changes: Changes::default(),
         }
     }
 
@@ -113,6 +129,13 @@ impl Rules {
     /// # Errors
     /// If there are too many bans, mutes or invitations.
     pub(crate) fn set(&mut self, now: Moment, rule: Rule) -> Result<(), TableFull> {
+        let key = rule.key();
+        self.carry_out(now, rule)?;
+        self.changes.note(|| key);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, now: Moment, rule: Rule) -> Result<(), TableFull> {
         match rule {
             Rule::Mute(mailbox, until) => return self.mute(now, mailbox, until),
             Rule::Unmute(mailbox) => {
@@ -172,7 +195,7 @@ impl Rules {
         if self.is_moderator(email) {
             return true;
         }
-        let is_shut_out = || is_in(&self.door.deny, email) || self.is_domain_banned(now, email.domain());
+        let is_shut_out = || is_in(&self.door.deny, email) || self.is_domain_banned(now, email);
         !self.is_banned(now, email) && (self.is_invited(email) || !is_shut_out())
     }
 
@@ -236,7 +259,7 @@ impl Rules {
     /// If there are too many.
     fn mute(&mut self, now: Moment, mailbox: EmailKey, until: Moment) -> Result<(), TableFull> {
         if self.mutes.len() >= MUTES_MAX && !self.mutes.contains_key(&mailbox) {
-            self.mutes.retain(|_, until| *until > now);
+            self.forget_expired(now);
             if self.mutes.len() >= MUTES_MAX {
                 return Err(TableFull);
             }
@@ -257,7 +280,7 @@ impl Rules {
         networks: &[IpAddr],
     ) -> Result<(), TableFull> {
         if self.bans.len() >= BANS_MAX && !self.bans.contains_key(&pattern) {
-            self.bans.retain(|_, ban| ban.holds(now));
+            self.forget_expired(now);
             if self.bans.len() >= BANS_MAX {
                 return Err(TableFull);
             }
@@ -338,13 +361,120 @@ impl Rules {
     }
 
     /// Whether a ban is for all addresses of a domain. Looked up by each domain above it: there may be many
-    /// bans.
-    fn is_domain_banned(&self, now: Moment, domain: &str) -> bool {
-        let above = domain.match_indices('.').filter_map(|(dot, _)| domain.get(dot + 1..));
-        let below = [domain].into_iter().chain(above);
-        let below = below.map(|domain| AddressPattern::DomainAndBelow(domain.into()));
-        let own = [AddressPattern::Domain(domain.into())];
-        own.into_iter().chain(below).any(|pattern| self.ban_of(now, &pattern).is_some())
+    /// bans. Where only hashes of the domains are known, each ban is compared with them.
+    fn is_domain_banned(&self, now: Moment, email: &EmailKey) -> bool {
+        let Some(mut domains) = email.domains() else {
+            let is_domain = |pattern: &AddressPattern| !matches!(pattern, AddressPattern::Address(_));
+            return self.bans(now).any(|(pattern, _)| is_domain(pattern) && pattern.matches(email));
+        };
+        let mut own = true;
+        domains.any(|domain| {
+            let domain = Domain::new(domain);
+            let is_banned = |pattern| self.ban_of(now, &pattern).is_some();
+            std::mem::take(&mut own) && is_banned(AddressPattern::Domain(domain.clone()))
+                || is_banned(AddressPattern::DomainAndBelow(domain))
+        })
+    }
+
+    /// Forgets bans and mutes that are over.
+    pub(crate) fn forget_expired(&mut self, now: Moment) {
+        let changes = &mut self.changes;
+        self.bans.retain(|pattern, ban| {
+            let holds = ban.holds(now);
+            if !holds {
+                changes.note(|| RuleKey::Ban(pattern.clone()));
+            }
+            holds
+        });
+        self.mutes.retain(|mailbox, until| {
+            let holds = *until > now;
+            if !holds {
+                changes.note(|| RuleKey::Mute(mailbox.clone()));
+            }
+            holds
+        });
+    }
+
+    /// From now on, notes what changes. Domains in patterns get the hashes by which addresses are compared
+    /// that are only known as hashes.
+    pub(crate) fn begin_changes(&mut self, key: &HashKey) {
+        let Door { moderators: _, allow, deny } = &mut self.door;
+        for pattern in allow.iter_mut().flatten().chain(deny) {
+            pattern.hash_domain(key);
+        }
+        let hashed = |(mut pattern, ban): (AddressPattern, Ban)| {
+            pattern.hash_domain(key);
+            (pattern, ban)
+        };
+        self.bans = std::mem::take(&mut self.bans).into_iter().map(hashed).collect();
+        self.changes.begin();
+    }
+
+    /// What has changed.
+    pub(crate) fn take_changes(&mut self) -> Vec<RuleKey> {
+        self.changes.take()
+    }
+
+    /// Notes all rules as changed.
+    pub(crate) fn note_all(&mut self) {
+        let bans = self.bans.keys().cloned().map(RuleKey::Ban);
+        let mutes = self.mutes.keys().cloned().map(RuleKey::Mute);
+        let bots = self.muted_bots.keys().copied().map(RuleKey::BotMute);
+        let invitations = self.invitations.iter().cloned().map(RuleKey::Invitation);
+        let single = [RuleKey::Slow, RuleKey::Lock, RuleKey::Topic];
+        for key in bans.chain(mutes).chain(bots).chain(invitations).chain(single) {
+            self.changes.note(|| key);
+        }
+    }
+
+    /// The addresses that stand in the settings.
+    pub(crate) fn settings_addresses(&self) -> Vec<EmailKey> {
+        let patterns = self.door.allow.iter().flatten().chain(&self.door.deny);
+        let addresses = patterns.filter_map(|pattern| match pattern {
+            AddressPattern::Address(email) => Some(email),
+            AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_) => None,
+        });
+        self.door.moderators.iter().chain(addresses).cloned().collect()
+    }
+
+    /// An address was typed: where it stands as a hash, it stands from now on.
+    pub(crate) fn learn(&mut self, typed: &Typed) {
+        if self.invitations.remove(&typed.hashed_address()) {
+            self.invitations.insert(typed.address.clone());
+        }
+        let hashed_mailbox = typed.hashed_mailbox();
+        if let Some(until) = self.mutes.remove(&hashed_mailbox) {
+            self.mutes.insert(typed.mailbox.clone(), until);
+        }
+        if let Some(at) = self.spoken.at.remove(&hashed_mailbox) {
+            self.spoken.at.insert(typed.mailbox.clone(), at);
+            self.spoken.order.iter_mut().for_each(|(_, mailbox)| mailbox.learn(typed));
+        }
+        if let Some(ban) = self.bans.remove(&AddressPattern::Address(hashed_mailbox)) {
+            self.bans.insert(AddressPattern::Address(typed.mailbox.clone()), ban);
+            self.closed_networks.iter_mut().for_each(|closed| closed.ban.learn(typed));
+        }
+        for key in self.changes.iter_mut() {
+            match key {
+                RuleKey::Ban(pattern) => pattern.learn(typed),
+                RuleKey::Mute(email) | RuleKey::Invitation(email) => email.learn(typed),
+                RuleKey::BotMute(_) | RuleKey::Slow | RuleKey::Lock | RuleKey::Topic => {}
+            }
+        }
+    }
+}
+
+impl Rule {
+    fn key(&self) -> RuleKey {
+        match self {
+            Self::Mute(mailbox, _) | Self::Unmute(mailbox) => RuleKey::Mute(mailbox.clone()),
+            Self::MuteBot(bot, _) => RuleKey::BotMute(*bot),
+            Self::Ban(pattern, ..) | Self::Unban(pattern) => RuleKey::Ban(pattern.clone()),
+            Self::Invite(email) | Self::Uninvite(email) => RuleKey::Invitation(email.clone()),
+            Self::Slow(_) => RuleKey::Slow,
+            Self::Lock(_) => RuleKey::Lock,
+            Self::Topic(_) => RuleKey::Topic,
+        }
     }
 }
 

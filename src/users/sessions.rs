@@ -1,12 +1,16 @@
 //! Sessions: each login begins one, and its token resumes it.
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
+use crate::base::keyed_hash::{HashKey, KeyedHash, Kind};
 use crate::base::time::Moment;
-use crate::limits::{SECRET_BYTES, SESSION_TTL, SESSIONS_MAX};
+use crate::limits::{SECRET_BYTES, SESSION_SLOTS_MAX, SESSION_TTL, SESSIONS_MAX};
+use crate::users::changes::Changes;
 use crate::users::names::UserId;
 use data_encoding::BASE64URL_NOPAD;
 use rand::Rng;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// The secret part of what is handed out for a slot. It is found by the slot and compared in constant time,
@@ -40,6 +44,11 @@ impl Token {
         Some((u32::from_be_bytes(*slot), Self(secret.try_into().ok()?)))
     }
 
+    /// What stands in the place of a secret that is known by its hash alone.
+    const fn of_hash(hash: KeyedHash) -> Self {
+        Self(*hash.as_bytes())
+    }
+
     /// Whether it is the same.
     pub(crate) fn is(self, other: Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -55,15 +64,21 @@ impl fmt::Debug for Token {
 /// The id of a session.
 pub(crate) type SessionId = Id<Session>;
 
-/// All sessions. One without a connection is kept for a day.
+/// All sessions. One without a connection is kept for some time.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     sessions: ExpiringSlab<Session>,
+    /// With it, tokens are known by their hashes alone: a copy of what is kept opens no session.
+    key: Option<HashKey>,
+    /// How long a session is kept after its last connection.
+    ttl: Duration,
+    changes: Changes<SessionId>,
 }
 
 /// One log-in: what its token resumes.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// The secret, or its hash.
     token: Token,
     user: UserId,
     connections: u32,
@@ -71,9 +86,16 @@ pub(crate) struct Session {
     first_seen: u64,
 }
 
+impl Session {
+    const fn new(token: Token, user: UserId) -> Self {
+        Self { token, user, connections: 0, first_seen: u64::MAX }
+    }
+}
+
 impl Default for Sessions {
     fn default() -> Self {
-        Self { sessions: ExpiringSlab::new(SESSIONS_MAX) }
+        let sessions = ExpiringSlab::new(SESSIONS_MAX);
+        Self { sessions, key: None, ttl: SESSION_TTL, changes: Changes::default() }
     }
 }
 
@@ -82,8 +104,9 @@ impl Sessions {
     /// ever.
     pub(crate) fn begin(&mut self, rng: &mut impl Rng, user: UserId) -> (SessionId, String) {
         let token = Token::random(rng);
-        let (id, _evicted) =
-            self.sessions.insert(Session { token, user, connections: 0, first_seen: u64::MAX }, None);
+        // One that is evicted has had the same slot, by which it is kept.
+        let (id, _evicted) = self.sessions.insert(Session::new(self.known_by(token), user), None);
+        self.note(id);
         (id, token.write(id.slot()))
     }
 
@@ -91,7 +114,7 @@ impl Sessions {
     pub(crate) fn find(&self, written: &str) -> Option<(SessionId, UserId)> {
         let (slot, token) = Token::read(written)?;
         let (id, session) = self.sessions.in_slot(slot)?;
-        session.token.is(token).then_some((id, session.user))
+        session.token.is(self.known_by(token)).then_some((id, session.user))
     }
 
     /// Whose session it is.
@@ -130,19 +153,84 @@ impl Sessions {
         session.connections = session.connections.saturating_sub(1);
         let (user, is_idle) = (session.user, session.connections == 0);
         if is_idle {
-            self.sessions.set_expiry(id, Some(now.after(SESSION_TTL)));
+            self.sessions.set_expiry(id, Some(now.after(self.ttl)));
         }
         Some(user)
     }
 
     /// Ends a session. Gives whose it was.
     pub(crate) fn end(&mut self, id: SessionId) -> Option<UserId> {
-        self.sessions.remove(id).map(|session| session.user)
+        let session = self.sessions.remove(id)?;
+        self.changes.note(|| id);
+        Some(session.user)
     }
 
     /// Ends the sessions whose time is over.
     pub(crate) fn forget_expired(&mut self, now: Moment) {
-        while self.sessions.pop_expired(now).is_some() {}
+        while let Some((id, _)) = self.sessions.pop_expired_item(now) {
+            self.changes.note(|| id);
+        }
+    }
+
+    /// From now on, notes what changes, knows tokens by their hashes, and keeps sessions for so long.
+    pub(crate) fn begin_changes(&mut self, key: HashKey, ttl: Duration) {
+        if self.key.is_none() {
+            let hashed = |token: Token| Token::of_hash(key.hash(Kind::Token, &token.0));
+            let ids: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
+            for id in ids {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.token = hashed(session.token);
+                }
+            }
+            self.key = Some(key);
+        }
+        self.ttl = ttl;
+        self.changes.begin();
+    }
+
+    /// What has changed.
+    pub(crate) fn take_changes(&mut self) -> Vec<SessionId> {
+        self.changes.take()
+    }
+
+    /// Notes a session as changed.
+    pub(crate) fn note(&mut self, id: SessionId) {
+        self.changes.note(|| id);
+    }
+
+    /// The key of all hashes, if tokens are hashed.
+    pub(crate) const fn key(&self) -> Option<&HashKey> {
+        self.key.as_ref()
+    }
+
+    /// Whether there is a session in this slot.
+    pub(crate) fn has(&self, slot: u32) -> bool {
+        self.sessions.in_slot(slot).is_some()
+    }
+
+    /// All sessions, with their number of connections.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, u32)> {
+        self.sessions.iter().map(|(id, session)| (id, session.connections))
+    }
+
+    /// The hash of a session's token, and whose it is. `None`: tokens are not hashed, or there is no such
+    /// session.
+    pub(crate) fn kept(&self, id: SessionId) -> Option<(KeyedHash, UserId)> {
+        let session = self.key.as_ref().and(self.sessions.get(id))?;
+        Some((KeyedHash::from_bytes(session.token.0), session.user))
+    }
+
+    /// Sessions that have outlived their process, by the slots that their tokens name; each with the hash of
+    /// its token, its user, and when it expires. To be called before any session begins; some may find no
+    /// place.
+    pub(crate) fn restore(&mut self, kept: BTreeMap<u32, (KeyedHash, UserId, Moment)>) {
+        let session = |(token, user, expires)| (Session::new(Token::of_hash(token), user), Some(expires));
+        let kept = kept.into_iter().map(|(slot, kept)| (slot, session(kept))).collect();
+        self.sessions.fill(kept, SESSION_SLOTS_MAX);
+    }
+
+    fn known_by(&self, token: Token) -> Token {
+        self.key.as_ref().map_or(token, |key| Token::of_hash(key.hash(Kind::Token, &token.0)))
     }
 
     /// How many there are.

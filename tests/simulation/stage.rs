@@ -259,7 +259,13 @@ impl Stage {
                     let peer = self.shell.known(id).peer;
                     self.accepted.push(peer);
                 }
-                Some(Output::Read(_) | Output::LogEvent(_) | Output::EndWriting(_) | Output::Stopped) => {}
+                Some(
+                    Output::Read(_)
+                    | Output::LogEvent(_)
+                    | Output::EndWriting(_)
+                    | Output::Keep(_)
+                    | Output::Stopped,
+                ) => {}
             }
         }
     }

@@ -6,8 +6,10 @@ use plume::base::time::{Moment, Now};
 use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::ClientId;
+use plume::kept::Change;
 use plume::server::{Input, Output, Server};
 use plume::settings::Settings;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(crate) struct Driver {
@@ -18,6 +20,8 @@ pub(crate) struct Driver {
     upgrade: Vec<u8>,
     /// Codes that were emailed, each with its address.
     pub(crate) codes: Vec<(String, String)>,
+    /// What the server said is to be kept.
+    pub(crate) kept: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// What a server has said at once.
@@ -41,6 +45,7 @@ impl Driver {
             next_serial: 0,
             upgrade: upgrade(""),
             codes: Vec::new(),
+            kept: BTreeMap::new(),
         }
     }
 
@@ -98,10 +103,19 @@ impl Driver {
                 }
                 Output::Close(_) => delivered.closes += 1,
                 Output::Read(_) | Output::LogEvent(_) | Output::EndWriting(_) => {}
+                Output::Keep(change) => self.keep(change),
                 Output::Stopped => panic!("nobody has stopped it"),
             }
         }
         delivered
+    }
+
+    /// Writes a change down.
+    pub(crate) fn keep(&mut self, Change { key, value }: Change) {
+        match value {
+            Some(value) => drop(self.kept.insert(key, value)),
+            None => drop(self.kept.remove(&key)),
+        }
     }
 
     /// How many there are of something that is limited.

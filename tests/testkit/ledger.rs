@@ -154,6 +154,7 @@ impl Ledger {
             | Output::Read(_)
             | Output::EndWriting(_)
             | Output::LogEvent(_)
+            | Output::Keep(_)
             | Output::Stopped => {}
         }
     }

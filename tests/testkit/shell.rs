@@ -199,7 +199,7 @@ impl Shell {
                 self.known(id);
                 self.sockets.remove(&id);
             }
-            Output::Mail(_) | Output::LogEvent(_) | Output::Stopped => {}
+            Output::Mail(_) | Output::LogEvent(_) | Output::Keep(_) | Output::Stopped => {}
         }
         Some(output)
     }

@@ -47,7 +47,11 @@ impl House {
                 }
                 Output::LogEvent(note) => self.notes.push(note),
                 Output::Close(id) => self.closed.push(id),
-                Output::Read(_) | Output::EndWriting(_) | Output::Mail(_) | Output::Stopped => {}
+                Output::Read(_)
+                | Output::EndWriting(_)
+                | Output::Mail(_)
+                | Output::Keep(_)
+                | Output::Stopped => {}
             }
         }
     }

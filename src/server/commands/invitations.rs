@@ -12,7 +12,7 @@ impl Server {
     pub(super) fn invite(&self, arguments: &str) -> Result<Outcome, Failure> {
         let email = address(arguments, Command::Invite)?;
         let rules = self.users.rules();
-        let shown = email.as_str();
+        let shown = &email;
         let verb = if rules.is_invited(&email) { "is invited already" } else { "is invited" };
         let ban = if rules.is_banned(self.now.moment, &email) { ", but banned; see /bans" } else { "" };
         let answer = format!("{shown} {verb}{ban}.");
@@ -21,7 +21,7 @@ impl Server {
 
     pub(super) fn uninvite(&self, arguments: &str) -> Result<Outcome, Failure> {
         let email = address(arguments, Command::Uninvite)?;
-        let shown = email.as_str();
+        let shown = &email;
         if !self.users.rules().is_invited(&email) {
             return Ok(Outcome::Private(format!("{shown} is not invited; see /invites.")));
         }
@@ -37,9 +37,9 @@ impl Server {
             1 => "1 invitation:".to_owned(),
             count => format!("{count} invitations:"),
         };
-        let told = invitations.take(INVITATIONS_TOLD_MAX).map(EmailKey::as_str);
-        let more = (count > INVITATIONS_TOLD_MAX).then_some("...");
-        [&*head].into_iter().chain(told).chain(more).collect::<Vec<_>>().join("\n")
+        let told = invitations.take(INVITATIONS_TOLD_MAX).map(EmailKey::to_string);
+        let more = (count > INVITATIONS_TOLD_MAX).then(|| "...".to_owned());
+        [head].into_iter().chain(told).chain(more).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -8,17 +8,20 @@ use crate::message::{self, Answer, ServerMessage};
 use crate::server::Server;
 use crate::server::client::Client;
 use crate::users::names::BOT_NAME;
+use crate::users::reports::Reported;
 use crate::websocket::text_of;
 use std::fmt::Write as _;
 
 impl Server {
     /// What a member reports, and why, behind the member's name.
     pub(super) fn report(&self, arguments: &str) -> Result<Outcome, Failure> {
-        let (what, rest) = if let Some((id, rest)) = take_line_id(arguments) {
-            (self.quoted(id).ok_or(Failure::NoSuchLine)?, rest)
+        let (what, without_line, rest) = if let Some((id, rest)) = take_line_id(arguments) {
+            let (quote, name) = self.quoted(id).ok_or(Failure::NoSuchLine)?;
+            (quote, format!("a line of @{name}"), rest)
         } else {
             let (speaker, rest) = self.take_speaker(arguments)?;
-            (format!("@{}", self.name_of(speaker)?), rest)
+            let name = format!("@{}", self.name_of(speaker)?);
+            (name.clone(), name, rest)
         };
         let why = reason(rest)?;
         if why.is_empty() {
@@ -27,31 +30,36 @@ impl Server {
         if !self.users.rules().has_moderators() {
             return Ok(Outcome::Private("This chat has no moderators who could read it.".to_owned()));
         }
-        Ok(Outcome::Report(format!("{what}: {why}")))
+        let with_reason = |what| format!("{what}: {why}").into();
+        Ok(Outcome::Report(Reported { text: with_reason(what), without_line: with_reason(without_line) }))
     }
 
-    /// The line with this id, as long as it stands in the ring: whose it is, and how it begins. Events are no
-    /// lines that somebody said.
-    fn quoted(&self, id: u64) -> Option<String> {
+    /// The line with this id, as long as it stands in the ring: whose it is and how it begins, and the name
+    /// alone. Events are no lines that somebody said.
+    fn quoted(&self, id: u64) -> Option<(String, String)> {
         let frame = self.room.log.frame(id)?.bytes.concat();
         let line = message::parse_line(text_of(&frame)).filter(|line| line.event.is_none())?;
         let text = one_line(&line.text);
         let quote = text.get(..text.floor_char_boundary(REPORT_QUOTE_BYTES_MAX)).unwrap_or_default();
         let more = if quote.len() < text.len() { "..." } else { "" };
-        Some(format!("line #{id} of @{}, \"{quote}{more}\"", line.name))
+        Some((format!("line #{id} of @{}, \"{quote}{more}\"", line.name), line.name.into()))
     }
 
     /// Tells all moderators who are present of a report.
     pub(in crate::server) fn tell_moderators(&mut self, reporter: &str, report: &str) {
+        self.tell_all_moderators(&format!("@{reporter} reports {report}"));
+    }
+
+    /// Says a line to all moderators who are present, and to nobody else.
+    pub(in crate::server) fn tell_all_moderators(&mut self, text: &str) {
         let is_moderators = |id: &ClientId| {
             let membership = self.clients.get(*id).and_then(Client::membership);
             membership.is_some_and(|membership| self.users.is_moderator(membership.user))
         };
         let moderators: Vec<ClientId> =
             self.room.readers().iter().copied().filter(|id| is_moderators(id)).collect();
-        let text = format!("@{reporter} reports {report}");
         for id in moderators {
-            self.send(id, &ServerMessage::aside(self.now.wall_ms, BOT_NAME, &text));
+            self.send(id, &ServerMessage::aside(self.now.wall_ms, BOT_NAME, text));
         }
     }
 
@@ -70,7 +78,7 @@ impl Server {
             count => format!("{count} reports:"),
         };
         for report in reports {
-            let ago = roughly(self.now.moment.since(report.at));
+            let ago = roughly(report.age(self.now.moment));
             // Writing to a string does not fail.
             let _ = write!(text, "\n{ago} ago, @{} reported {}", report.by, report.text);
         }

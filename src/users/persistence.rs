@@ -1,0 +1,585 @@
+//! What of the users outlives the process, and how it comes back: names, sessions, the rules of the room and
+//! reports, as entries of a map. Never a line. Addresses and tokens stand there as keyed hashes alone; names,
+//! banned domains, the topic and reports as they are.
+//!
+//! # What is written, and when
+//! The tables note the keys of what changes, at the place where they change it; [`Users::take_changes`] looks
+//! up what stands there by then, and says so. So a rule is written when it is set and removed when it is
+//! lifted or over. A name and a session are written when they are made, and removed when they end. In between
+//! their entry only says when it was written: it is refreshed while there is a connection, once in
+//! [`Keeper::refresh`], and at a connection that comes after a longer time. So whoever comes and goes all day
+//! causes one write a day for the name and one for each session, and after a crash both have up to that much
+//! longer than they should, never less.
+//!
+//! # Time
+//! Entries have wall times, for they outlive the monotonic clock. What is left of a ban, mute or lock when
+//! the entry is written stands beside its end, and no more is left when it comes back, whatever the clock
+//! says by then. When the wall clock is set while the server runs, what has a time is written again. A clock
+//! that is wrong at a start, and only then, can end a rule too early or begin its time anew; it cannot make
+//! it longer.
+//!
+//! # What comes back
+//! An address comes back as a hash ([`EmailKey::hashed`]). When somebody types it, [`Users::meet`] puts it in
+//! the place of its hash in all tables, before anything is compared with it. Ids of lines begin anew with
+//! each process, so a session has seen none.
+
+use super::Users;
+use super::email::{AddressHashes, Domain, EmailKey, Typed};
+use super::names::UserId;
+use super::reports::Report;
+use super::rules::{Ban, Rule, RuleKey};
+use super::sessions::SessionId;
+use super::user_name::UserName;
+use crate::base::frost::{Frost, Frozen, frost};
+use crate::base::keyed_hash::{HashKey, KeyedHash};
+use crate::base::time::{Moment, Now};
+use crate::kept::{Change, RestoreError, Restored};
+use crate::limits::{
+    CLOCK_STEP_MIN, KEEP_REFRESH, KEEP_REFRESH_PART, KEEP_REFRESH_PORTIONS, NAME_TTL_KEPT, SESSION_TTL_KEPT,
+};
+use crate::settings::Settings;
+use crate::users::address_pattern::AddressPattern;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Says what is kept, where something is.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    /// How often what is in use is written again.
+    refresh: Duration,
+    name_ttl: Duration,
+    /// The topic that the settings give.
+    topic: Option<Rc<str>>,
+    /// The next portion of what is in use is written again then.
+    next_portion: Moment,
+    portion: u32,
+    /// When the name of the user in a slot was last written, and the session in a slot.
+    names: BTreeMap<u32, Moment>,
+    sessions: BTreeMap<u32, Moment>,
+    /// What the wall clock says at the start of the monotonic one, in milliseconds.
+    clock: i64,
+}
+
+/// What an entry is about: the first byte of its key. Numbers are never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Name = 1,
+    Session = 2,
+    Ban = 3,
+    Mute = 4,
+    BotMute = 5,
+    Invitation = 6,
+    Slow = 7,
+    Lock = 8,
+    Topic = 9,
+    Report = 10,
+}
+
+impl Kind {
+    fn of(key: &[u8]) -> Option<(Self, &[u8])> {
+        let (&first, rest) = key.split_first()?;
+        KINDS.into_iter().find(|kind| *kind as u8 == first).map(|kind| (kind, rest))
+    }
+
+    fn key(self, rest: &[u8]) -> Vec<u8> {
+        [&[self as u8], rest].concat()
+    }
+}
+
+const KINDS: [Kind; 10] = [
+    Kind::Name,
+    Kind::Session,
+    Kind::Ban,
+    Kind::Mute,
+    Kind::BotMute,
+    Kind::Invitation,
+    Kind::Slow,
+    Kind::Lock,
+    Kind::Topic,
+    Kind::Report,
+];
+
+/// Under a name.
+struct KeptName {
+    address: AddressHashes,
+    /// When it was surely in use, in milliseconds since 1970.
+    seen: u64,
+}
+
+/// Under the slot of a session.
+struct KeptSession {
+    token: KeyedHash,
+    name: String,
+    /// Whose the name was: it may be somebody else's when the session's end was not written.
+    address: KeyedHash,
+    seen: u64,
+}
+
+/// Under a pattern.
+struct KeptBan {
+    until: Option<Until>,
+    name: Option<Rc<str>>,
+}
+
+/// When something ends. Whichever says that less is left is right.
+#[derive(Clone, Copy)]
+struct Until {
+    /// Milliseconds since 1970.
+    wall_ms: u64,
+    /// How much was left when it was written.
+    left: Duration,
+}
+
+struct KeptTopic {
+    topic: Option<Rc<str>>,
+    /// The setting in whose place it was set. Another one by now is newer.
+    setting: Option<Rc<str>>,
+}
+
+struct KeptReport {
+    /// Milliseconds since 1970.
+    at: u64,
+    reporter: AddressHashes,
+    by: Rc<str>,
+    text: Rc<str>,
+}
+
+frost!(struct KeptName { address, seen });
+frost!(struct KeptSession { token, name, address, seen });
+frost!(struct KeptBan { until, name });
+frost!(struct Until { wall_ms, left });
+frost!(struct KeptTopic { topic, setting });
+frost!(struct KeptReport { at, reporter, by, text });
+
+/// How a pattern stands in a key, in front of the hash of a mailbox or the name of a domain.
+const ADDRESS: u8 = 0;
+const DOMAIN: u8 = 1;
+const DOMAIN_AND_BELOW: u8 = 2;
+
+impl Until {
+    fn of(now: Now, end: Moment) -> Self {
+        let left = end.since(now.moment);
+        Self { wall_ms: now.wall_ms.saturating_add(millis(left)), left }
+    }
+
+    /// When it ends by the monotonic clock. `None`: it is over.
+    fn end(self, now: Now) -> Option<Moment> {
+        let left = Duration::from_millis(self.wall_ms.saturating_sub(now.wall_ms)).min(self.left);
+        (!left.is_zero()).then(|| now.moment.after(left))
+    }
+}
+
+impl Keeper {
+    fn new(now: Now, settings: &Settings) -> Self {
+        let name_ttl = settings.name_ttl.unwrap_or(NAME_TTL_KEPT);
+        let refresh = KEEP_REFRESH.min(name_ttl / KEEP_REFRESH_PART);
+        Self {
+            refresh,
+            name_ttl,
+            topic: settings.topic.as_deref().map(Rc::from),
+            next_portion: now.moment.after(refresh / KEEP_REFRESH_PORTIONS),
+            portion: 0,
+            names: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            clock: clock(now),
+        }
+    }
+
+    /// When the next portion of what is in use is written again.
+    pub(crate) const fn next_deadline(&self) -> Moment {
+        self.next_portion
+    }
+
+    /// Whether the entry of a slot was not written lately.
+    fn is_stale(&self, written: &BTreeMap<u32, Moment>, slot: u32, now: Moment) -> bool {
+        written.get(&slot).is_none_or(|written| now.since(*written) >= self.refresh)
+    }
+
+    /// When something expires that was surely in use then. `None`: it has expired.
+    fn expiry(&self, now: Now, seen: u64, ttl: Duration) -> Option<Moment> {
+        let idle = Duration::from_millis(now.wall_ms.saturating_sub(seen));
+        let left = (ttl + self.refresh).saturating_sub(idle).min(ttl);
+        (!left.is_zero()).then(|| now.moment.after(left))
+    }
+}
+
+/// What becomes of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Holds,
+    Expired,
+    LeftOut,
+}
+
+/// What has come back so far, for entries that need others.
+#[derive(Default)]
+struct Back<'a> {
+    names: BTreeMap<&'a str, UserId>,
+    /// By their slots.
+    sessions: BTreeMap<u32, (KeyedHash, UserId, Moment)>,
+}
+
+impl Users {
+    /// Takes the place of a process whose entries these are, and says from now on what changes. To be called
+    /// before anything else. Gives what is to change at once: entries that hold no more are removed.
+    ///
+    /// # Errors
+    /// If an entry cannot be read. Entries of kinds that this version does not know stay as they are.
+    pub(crate) fn restore(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        secret: [u8; 32],
+        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<(Restored, Vec<Change>), RestoreError> {
+        self.keep(now, settings, secret);
+        // In the order of their kinds: sessions after the names whose they are.
+        let entries: BTreeMap<Vec<u8>, Vec<u8>> = entries.into_iter().collect();
+        let (mut back, mut fates) = (Back::default(), Vec::new());
+        for (key, value) in &entries {
+            let Some((kind, rest)) = Kind::of(key) else { continue };
+            let fate = self.restore_entry(now, (kind, rest), value, &mut back);
+            fates.push((key, fate.ok_or(RestoreError { kind: kind as u8 })?));
+        }
+        let slots: Vec<u32> = back.sessions.keys().copied().collect();
+        self.sessions.restore(back.sessions);
+        let lost = slots.into_iter().filter(|&slot| !self.sessions.has(slot)).map(session_key);
+        let lost: BTreeSet<Vec<u8>> = lost.collect();
+        let mut restored = Restored::default();
+        let mut changes = Vec::new();
+        for (key, fate) in fates {
+            let fate = if lost.contains(key) { Fate::LeftOut } else { fate };
+            match fate {
+                Fate::Holds => restored.entries += 1,
+                Fate::Expired => restored.expired += 1,
+                Fate::LeftOut => restored.left_out += 1,
+            }
+            if fate != Fate::Holds {
+                changes.push(Change { key: key.clone(), value: None });
+            }
+        }
+        for email in self.rules.settings_addresses() {
+            self.meet(&email);
+        }
+        // What had to make room for others.
+        changes.extend(self.take_changes(now).into_iter().filter(|change| change.value.is_none()));
+        Ok((restored, changes))
+    }
+
+    /// Says from now on what changes, and at once all that is to be kept: for users who have come from another
+    /// process by another way than these entries.
+    pub(crate) fn keep_all(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        secret: [u8; 32],
+        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Vec<Change> {
+        self.keep(now, settings, secret);
+        self.note_all();
+        let changes = self.take_changes(now);
+        let live: BTreeSet<&[u8]> = changes.iter().map(|change| &*change.key).collect();
+        let keys = entries.into_iter().map(|(key, _)| key);
+        let others = keys.filter(|key| Kind::of(key).is_some() && !live.contains(&**key));
+        let removed: Vec<Change> = others.map(|key| Change { key, value: None }).collect();
+        removed.into_iter().chain(changes).collect()
+    }
+
+    fn keep(&mut self, now: Now, settings: &Settings, secret: [u8; 32]) {
+        let keeper = Keeper::new(now, settings);
+        self.names.begin_changes(keeper.name_ttl);
+        self.sessions.begin_changes(HashKey::new(secret), SESSION_TTL_KEPT);
+        if let Some(key) = self.sessions.key() {
+            self.rules.begin_changes(key);
+        }
+        self.reports.begin_changes();
+        self.keeper = Some(Box::new(keeper));
+    }
+
+    /// `None`: the entry cannot be read.
+    fn restore_entry<'a>(
+        &mut self,
+        now: Now,
+        (kind, key): (Kind, &'a [u8]),
+        value: &[u8],
+        back: &mut Back<'a>,
+    ) -> Option<Fate> {
+        let keeper = self.keeper.as_ref()?;
+        match kind {
+            Kind::Name => {
+                let (text, kept) = (str::from_utf8(key).ok()?, thaw::<KeptName>(value)?);
+                let Some(expires) = keeper.expiry(now, kept.seen, keeper.name_ttl) else {
+                    return Some(Fate::Expired);
+                };
+                let Ok(name) = UserName::parse(text) else { return Some(Fate::LeftOut) };
+                let user = self.names.restore(&name, EmailKey::hashed(kept.address), expires);
+                let Some(user) = user.filter(|_| name.as_str() == text) else { return Some(Fate::LeftOut) };
+                back.names.insert(text, user);
+                Some(Fate::Holds)
+            }
+            Kind::Session => {
+                let slot = u32::from_be_bytes(key.try_into().ok()?);
+                let kept: KeptSession = thaw(value)?;
+                let Some(expires) = keeper.expiry(now, kept.seen, SESSION_TTL_KEPT) else {
+                    return Some(Fate::Expired);
+                };
+                let is_owner = |user: &&UserId| {
+                    let owner = self.names.email(**user).zip(self.sessions.key());
+                    owner.is_some_and(|(email, key)| email.hash(key) == kept.address)
+                };
+                let Some(&user) = back.names.get(&*kept.name).filter(is_owner) else {
+                    return Some(Fate::LeftOut);
+                };
+                back.sessions.insert(slot, (kept.token, user, expires));
+                Some(Fate::Holds)
+            }
+            Kind::Report => {
+                let number = u64::from_be_bytes(key.try_into().ok()?);
+                let KeptReport { at, reporter, by, text } = thaw(value)?;
+                let age = Duration::from_millis(now.wall_ms.saturating_sub(at));
+                let (reporter, without_line) = (EmailKey::hashed(reporter), text.clone());
+                self.reports.restore(Report {
+                    number,
+                    at: now.moment,
+                    age,
+                    reporter,
+                    by,
+                    text,
+                    without_line,
+                });
+                Some(Fate::Holds)
+            }
+            Kind::Ban
+            | Kind::Mute
+            | Kind::BotMute
+            | Kind::Invitation
+            | Kind::Slow
+            | Kind::Lock
+            | Kind::Topic => match self.kept_rule(now, (kind, key), value)? {
+                Ok(rule) => {
+                    let is_set = self.set_rule(now.moment, rule).is_ok();
+                    Some(if is_set { Fate::Holds } else { Fate::LeftOut })
+                }
+                Err(fate) => Some(fate),
+            },
+        }
+    }
+
+    /// The rule of an entry, or what becomes of it. `None`: the entry cannot be read.
+    fn kept_rule(&self, now: Now, (kind, key): (Kind, &[u8]), value: &[u8]) -> Option<Result<Rule, Fate>> {
+        let hash = |key: &[u8]| key.try_into().ok().map(KeyedHash::from_bytes).map(EmailKey::of_hash);
+        let rule = match kind {
+            Kind::Ban => {
+                let (&form, rest) = key.split_first()?;
+                let domain = |rest| str::from_utf8(rest).ok().map(Domain::new);
+                let pattern = match form {
+                    ADDRESS => AddressPattern::Address(hash(rest)?),
+                    DOMAIN => AddressPattern::Domain(domain(rest)?),
+                    DOMAIN_AND_BELOW => AddressPattern::DomainAndBelow(domain(rest)?),
+                    _ => return None,
+                };
+                let KeptBan { until, name } = thaw(value)?;
+                let end = until.map(|until| until.end(now));
+                if end == Some(None) {
+                    return Some(Err(Fate::Expired));
+                }
+                Rule::Ban(pattern, Ban { until: end.flatten(), name }, Box::default())
+            }
+            Kind::Mute => match thaw::<Until>(value)?.end(now) {
+                Some(end) => Rule::Mute(hash(key)?, end),
+                None => return Some(Err(Fate::Expired)),
+            },
+            Kind::BotMute => {
+                let bot = self.bots.of_name(str::from_utf8(key).ok()?);
+                match (thaw::<Until>(value)?.end(now), bot) {
+                    (Some(end), Some(bot)) => Rule::MuteBot(bot, Some(end)),
+                    (None, _) => return Some(Err(Fate::Expired)),
+                    (Some(_), None) => return Some(Err(Fate::LeftOut)),
+                }
+            }
+            Kind::Invitation => Rule::Invite(EmailKey::hashed(thaw(value)?)),
+            Kind::Slow => Rule::Slow(Some(thaw(value)?)),
+            Kind::Lock => match thaw::<Until>(value)?.end(now) {
+                Some(end) => Rule::Lock(Some(end)),
+                None => return Some(Err(Fate::Expired)),
+            },
+            Kind::Topic => {
+                let kept: KeptTopic = thaw(value)?;
+                if kept.setting != self.keeper.as_ref()?.topic {
+                    return Some(Err(Fate::Expired));
+                }
+                Rule::Topic(kept.topic)
+            }
+            Kind::Name | Kind::Session | Kind::Report => return None,
+        };
+        Some(Ok(rule))
+    }
+
+    /// An address was typed. Where it stands as a hash, it stands from now on. This comes before anything is
+    /// compared with it.
+    pub(crate) fn meet(&mut self, email: &EmailKey) {
+        let Some(key) = self.sessions.key() else { return };
+        let typed = Typed::new(email.clone(), key);
+        self.names.learn(&typed);
+        self.rules.learn(&typed);
+        self.reports.learn(&typed);
+    }
+
+    /// What has changed, in order. Nothing, and at no cost, where nothing is kept.
+    pub(crate) fn take_changes(&mut self, now: Now) -> Vec<Change> {
+        let Some(mut keeper) = self.keeper.take() else { return Vec::new() };
+        let clock = clock(now);
+        if clock.abs_diff(keeper.clock) >= millis(CLOCK_STEP_MIN) {
+            keeper.clock = clock;
+            self.note_all();
+        }
+        let mut changes = Vec::new();
+        for (name, user) in self.names.take_changes() {
+            let email = user.and_then(|user| self.names.email(user)).zip(self.sessions.key());
+            let kept = email.map(|(email, key)| KeptName { address: email.hashes(key), seen: now.wall_ms });
+            if let (Some(user), true) = (user, kept.is_some()) {
+                keeper.names.insert(user.slot(), now.moment);
+            }
+            changes.push(change(Kind::Name.key(name.as_str().as_bytes()), kept));
+        }
+        for id in self.sessions.take_changes() {
+            keeper.sessions.insert(id.slot(), now.moment);
+            changes.push(change(session_key(id.slot()), self.kept_session(now, id)));
+        }
+        for key in self.rules.take_changes() {
+            changes.extend(self.kept_value(now, &keeper, &key));
+        }
+        for number in self.reports.take_changes() {
+            let kept = self.reports.get(number).zip(self.sessions.key()).map(|(report, key)| KeptReport {
+                at: now.wall_ms.saturating_sub(millis(report.age(now.moment))),
+                reporter: report.reporter.hashes(key),
+                by: report.by.clone(),
+                text: report.without_line.clone(),
+            });
+            changes.push(change(Kind::Report.key(&number.to_be_bytes()), kept));
+        }
+        self.keeper = Some(keeper);
+        changes
+    }
+
+    fn kept_session(&self, now: Now, id: SessionId) -> Option<KeptSession> {
+        let (token, user) = self.sessions.kept(id)?;
+        let address = self.names.email(user)?.hash(self.sessions.key()?);
+        let name = self.names.get(user)?.as_str().to_owned();
+        Some(KeptSession { token, name, address, seen: now.wall_ms })
+    }
+
+    /// What stands under the key of a rule.
+    fn kept_value(&self, now: Now, keeper: &Keeper, key: &RuleKey) -> Option<Change> {
+        let (rules, hash_key) = (&self.rules, self.sessions.key()?);
+        let until = |left: Option<Duration>| left.map(|left| Until::of(now, now.moment.after(left)));
+        let hash = |email: &EmailKey| *email.hash(hash_key).as_bytes();
+        Some(match key {
+            RuleKey::Ban(pattern) => {
+                let key = match pattern {
+                    AddressPattern::Address(mailbox) => [&[ADDRESS] as &[u8], &hash(mailbox)].concat(),
+                    AddressPattern::Domain(domain) => [&[DOMAIN], domain.name.as_bytes()].concat(),
+                    AddressPattern::DomainAndBelow(domain) => {
+                        [&[DOMAIN_AND_BELOW], domain.name.as_bytes()].concat()
+                    }
+                };
+                let kept = rules.ban_of(now.moment, pattern).map(|ban| KeptBan {
+                    until: ban.until.map(|until| Until::of(now, until)),
+                    name: ban.name.clone(),
+                });
+                change(Kind::Ban.key(&key), kept)
+            }
+            RuleKey::Mute(mailbox) => {
+                change(Kind::Mute.key(&hash(mailbox)), until(rules.mute_left(now.moment, mailbox)))
+            }
+            RuleKey::BotMute(bot) => {
+                let name = self.bots.name(*bot)?;
+                change(Kind::BotMute.key(name.as_bytes()), until(rules.bot_mute_left(now.moment, *bot)))
+            }
+            RuleKey::Invitation(email) => {
+                let kept = rules.is_invited(email).then(|| email.hashes(hash_key));
+                change(Kind::Invitation.key(&hash(email)), kept)
+            }
+            RuleKey::Slow => change(Kind::Slow.key(&[]), rules.slow()),
+            RuleKey::Lock => change(Kind::Lock.key(&[]), until(rules.wait_for_unlock(now.moment))),
+            RuleKey::Topic => {
+                let kept = KeptTopic { topic: rules.topic(), setting: keeper.topic.clone() };
+                change(Kind::Topic.key(&[]), (kept.topic != kept.setting).then_some(kept))
+            }
+        })
+    }
+
+    /// Notes everything that is kept as changed.
+    fn note_all(&mut self) {
+        for (user, _) in self.names.iter().collect::<Vec<_>>() {
+            self.names.note(user);
+        }
+        for (session, _) in self.sessions.iter().collect::<Vec<_>>() {
+            self.sessions.note(session);
+        }
+        self.rules.note_all();
+        self.reports.note_all();
+    }
+
+    /// Notes a session and its user as changed that get a connection, unless they were written lately.
+    pub(super) fn refresh(&mut self, now: Moment, session: SessionId, user: UserId) {
+        let Some(keeper) = &self.keeper else { return };
+        if keeper.is_stale(&keeper.names, user.slot(), now) {
+            self.names.note(user);
+        }
+        if keeper.is_stale(&keeper.sessions, session.slot(), now) {
+            self.sessions.note(session);
+        }
+    }
+
+    /// Notes the next portion of what has a connection as changed, when it is due, and removes rules that are
+    /// over.
+    pub(super) fn refresh_portion(&mut self, now: Moment) {
+        let Some(keeper) = self.keeper.as_mut().filter(|keeper| keeper.next_portion <= now) else { return };
+        keeper.next_portion = now.after(keeper.refresh / KEEP_REFRESH_PORTIONS);
+        keeper.portion = (keeper.portion + 1) % KEEP_REFRESH_PORTIONS;
+        let portion = keeper.portion;
+        let is_due =
+            |slot: u32, connections: usize| slot % KEEP_REFRESH_PORTIONS == portion && connections > 0;
+        let users = self.names.iter().filter(|&(user, connections)| is_due(user.slot(), connections));
+        for (user, _) in users.collect::<Vec<_>>() {
+            self.names.note(user);
+        }
+        let sessions =
+            self.sessions.iter().filter(|&(id, connections)| is_due(id.slot(), connections as usize));
+        for (session, _) in sessions.collect::<Vec<_>>() {
+            self.sessions.note(session);
+        }
+        self.rules.forget_expired(now);
+    }
+}
+
+fn session_key(slot: u32) -> Vec<u8> {
+    Kind::Session.key(&slot.to_be_bytes())
+}
+
+fn change(key: Vec<u8>, value: Option<impl Frost>) -> Change {
+    let freeze = |value: &_| {
+        let mut bytes = Vec::new();
+        Frost::freeze(value, &mut bytes);
+        bytes
+    };
+    Change { key, value: value.as_ref().map(freeze) }
+}
+
+fn thaw<T: Frost>(value: &[u8]) -> Option<T> {
+    T::thaw(&mut Frozen::new(value))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the wall clock says at the start of the monotonic one, in milliseconds.
+const fn clock(now: Now) -> i64 {
+    now.wall_ms.cast_signed().wrapping_sub(now.moment.as_ms().cast_signed())
+}
+
+#[cfg(test)]
+mod tests;
