@@ -18,9 +18,11 @@ pub use error::DataError;
 pub use keeper::{Keeper, Report};
 pub use record::Entries;
 
+use crate::kept::Change;
 use folder::{Disk, Folder, Owner};
 use record::KeyId;
 use std::path::Path;
+use std::time::Instant;
 use store::Store;
 
 /// A folder that is open, and locked as long as this value lives.
@@ -68,6 +70,33 @@ impl DataDir {
         let mut store = Store::new(folder, id, contents, cut_bytes > 0);
         let _stays = store.cut_tail();
         Ok(Self { key, store, cut_bytes })
+    }
+
+    /// Opens a folder in which a person is to be forgotten; nothing is made. Root may do so with that of any
+    /// user, whose files they stay.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), or if there is nothing.
+    pub fn open_to_forget(path: &Path) -> Result<Self, DataError> {
+        let folder = Folder::open(path, Owner::OwnOrRoot)?.ok_or(DataError::NothingThere)?;
+        match (folder.read_key()?, folder.read_log()?) {
+            (_, None) => Err(DataError::NothingThere),
+            (None, Some(_)) => Err(DataError::NoKey),
+            (Some(key), Some(_)) => Self::read(folder, key),
+        }
+    }
+
+    /// Removes entries, and rewrites the log, so that nothing of what is gone is left in it.
+    ///
+    /// # Errors
+    /// If the log cannot be written; then it is as it was.
+    pub fn forget(&mut self, keys: impl Iterator<Item = Vec<u8>>) -> Result<(), DataError> {
+        let doing = DataError::of("rewrite rules in it");
+        for key in keys {
+            self.store.apply(Change { key, value: None }).map_err(&doing)?;
+        }
+        self.store.rewrite_next();
+        self.store.save(Instant::now()).map_err(doing)
     }
 
     /// Reads the folder as [`open`](Self::open) would, and changes nothing; another process may use it. Gives

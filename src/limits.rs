@@ -165,8 +165,8 @@ const _: () = assert!(2 * REFUSALS_PER_ADDRESS <= REFUSALS_MAX, "one network mus
 /// manager, mail; with some spare.
 pub const FILES_RESERVED: usize = 32;
 const _: () = assert!(
-    FILES_RESERVED >= REFUSALS_MAX + 1 + 8 + MAIL_THREADS_MAX,
-    "refused connections, the one being accepted, the eight that are always open, and emails being sent"
+    FILES_RESERVED >= REFUSALS_MAX + 1 + 8 + MAIL_THREADS_MAX + DATA_FILES,
+    "refused connections, the one being accepted, the eight that are always open, emails being sent, and rules"
 );
 const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 
@@ -433,6 +433,8 @@ const _: () = assert!(
 
 // The folder of rules.
 
+/// File descriptors for what is kept on disk: the folder, the log, and the one that takes its place.
+const DATA_FILES: usize = 3;
 /// Largest entry that is kept on disk, in bytes of key and value: several times that of a report or a ban
 /// with all its words.
 pub const DATA_ENTRY_BYTES_MAX: usize = 8 << 10;

@@ -73,6 +73,29 @@ pub enum LogEvent {
     },
     /// The metrics are not on a loopback address: other machines may read them.
     OpenMetrics,
+    /// What outlived the last process was read.
+    DataRead {
+        /// Entries that hold.
+        entries: usize,
+        /// Entries that are over by now, or have no place any more.
+        dropped: usize,
+        /// Bytes of an unfinished record at the end, which were cut off.
+        cut_bytes: usize,
+    },
+    /// Rules cannot be written to disk. They are in force, and writing is tried again.
+    DataFailed {
+        /// The errno of the system call, or zero if there was none.
+        errno: i32,
+    },
+    /// All rules are on disk again.
+    DataRecovered,
+    /// The disk took nothing for so long that changes are lost.
+    DataLost {
+        /// Number of changes.
+        changes: u64,
+    },
+    /// The last changes may not be on disk: it took too long at the end, or failed.
+    DataUnfinished,
     /// No file descriptor is left for a new connection.
     OutOfFiles,
     /// accept(2) failed with an error that will not pass by itself.
@@ -112,7 +135,12 @@ impl LogEvent {
     #[must_use]
     pub const fn level(&self) -> Level {
         match self {
-            Self::MailFailed(..) | Self::OutOfFiles | Self::AcceptFailed { .. } => Level::Error,
+            Self::MailFailed(..)
+            | Self::DataFailed { .. }
+            | Self::DataLost { .. }
+            | Self::DataUnfinished
+            | Self::OutOfFiles
+            | Self::AcceptFailed { .. } => Level::Error,
             Self::MailLimited(_)
             | Self::Full(_)
             | Self::WrongTry(_)
@@ -130,6 +158,8 @@ impl LogEvent {
             | Self::WrongToken(_)
             | Self::Closed(..)
             | Self::GuestClosed(..)
+            | Self::DataRead { .. }
+            | Self::DataRecovered
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,
             Self::Accepted(_)
@@ -166,6 +196,11 @@ impl LogEvent {
             Self::UpgradeRemoved(_) => "upgrade-removed",
             Self::WideTrust { .. } => "wide-trust",
             Self::OpenMetrics => "open-metrics",
+            Self::DataRead { .. } => "data-read",
+            Self::DataFailed { .. } => "data-failed",
+            Self::DataRecovered => "data-recovered",
+            Self::DataLost { .. } => "data-lost",
+            Self::DataUnfinished => "data-unfinished",
             Self::OutOfFiles => "out-of-files",
             Self::AcceptFailed { .. } => "accept-failed",
             Self::Stopping { .. } => "stopping",
@@ -196,10 +231,14 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The first five occur once in a run; the others only at level `debug`, which is meant to show
+            // The keeper reports each at most once in its retry.
+            Self::DataFailed { .. } | Self::DataRecovered | Self::DataLost { .. } => None,
+            // The first seven occur once in a run; the others only at level `debug`, which is meant to show
             // every event.
             Self::WideTrust { .. }
             | Self::OpenMetrics
+            | Self::DataRead { .. }
+            | Self::DataUnfinished
             | Self::Stopping { .. }
             | Self::SystemCalls(_)
             | Self::Stopped { .. }

@@ -6,9 +6,10 @@
 
 use listenfd::ListenFd;
 use plume::base::time::Moment;
-use plume::config::{self, Command, Config, ConfigError, Doctor, MailSettings};
+use plume::config::{self, Command, Config, ConfigError, Doctor, Forget, MailSettings};
+use plume::data_dir::{DataDir, DataError, Keeper};
 use plume::doctor::{self, Verdict};
-use plume::event_loop::{Listening, Passed};
+use plume::event_loop::{EventLoop, Listening, Passed};
 use plume::http::assets::{Assets, PageValues};
 use plume::http::site::Site;
 use plume::limits::{FILES_RESERVED, METRICS_FILES};
@@ -21,8 +22,11 @@ use plume::static_dir;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn main() -> ExitCode {
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         Ok(Command::Print(text)) => print(&text),
         Ok(Command::NewBot(name)) => random().and_then(|secret| print(&config::new_bot(&name, secret))),
         Ok(Command::Check(config)) => check(*config),
+        Ok(Command::Forget(order)) => forget(&order),
         Ok(Command::Doctor(config, order)) => return ExitCode::from(examine(*config, &order) as u8),
         Ok(Command::Health(target)) => {
             doctor::health(&target).map_err(|error| Failure::System(format!("not healthy: {error}")))
@@ -62,7 +67,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Says what would run.
 fn check(mut config: Config) -> Result<(), Failure> {
-    prepare(&mut config).map_err(Failure::Setting)?;
+    prepare(&mut config).and_then(|_| check_data(&config)).map_err(Failure::Setting)?;
     print(&format!(
         "plume {}: {}; would listen on {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -73,7 +78,10 @@ fn check(mut config: Config) -> Result<(), Failure> {
 
 /// Checks the settings, the email and the site.
 fn examine(config: Result<Config, ConfigError>, order: &Doctor) -> Verdict {
-    let prepared = |mut config: Config| prepare(&mut config).map(|_| config);
+    let prepared = |mut config: Config| {
+        prepare(&mut config)?;
+        check_data(&config).map(|()| config)
+    };
     let config = config.map_err(|error| error.to_string()).and_then(prepared);
     doctor::run(&config, order, &mut io::stdout())
 }
@@ -82,6 +90,7 @@ fn examine(config: Result<Config, ConfigError>, order: &Doctor) -> Verdict {
 fn serve(mut config: Config) -> Result<(), Failure> {
     let assets = prepare(&mut config).map_err(Failure::Setting)?;
     let passed = passed_socket().map_err(Failure::Setting)?;
+    let data = config.data_dir.as_deref().map(|path| open_data(path)).transpose()?;
     let place = if passed.is_some() { " socket=passed" } else { "" };
     let listen = config.listen.to_string();
     let cannot_listen = |error: io::Error| cannot_listen(&listen, &error);
@@ -100,8 +109,12 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     let server = Server::new(config.settings, site, random()?);
     let (waker, start) = listening.split();
     // If waking fails, the loop collects the results in its next turn.
-    let wake = move || drop(waker.wake());
-    let mailer = Mailer::start(config.mail, wake)
+    let waker = Arc::new(waker);
+    let wake = || {
+        let waker = Arc::clone(&waker);
+        move || drop(waker.wake())
+    };
+    let mailer = Mailer::start(config.mail, wake())
         .map_err(|error| Failure::System(format!("cannot start the mailer: {error}")))?;
     let mut logger = Logger::new(config.log_level);
     logger.line(&start_line);
@@ -112,8 +125,59 @@ fn serve(mut config: Config) -> Result<(), Failure> {
         logger.note(Moment::from_ms(0), &LogEvent::OpenMetrics);
     }
     let service_manager = service_manager()?;
-    let event_loop = start(server, mailer, logger, service_manager);
+    let mut event_loop = start(server, mailer, logger, service_manager);
+    if let (Some(path), Some(data)) = (&config.data_dir, data) {
+        restore(&mut event_loop, path, data, wake())?;
+    }
     event_loop.run().map_err(|error| Failure::System(format!("cannot poll: {error}")))
+}
+
+fn open_data(path: &Path) -> Result<DataDir, Failure> {
+    DataDir::open(path, random()?).map_err(|error| data_failure(path, &error))
+}
+
+/// Restores the server from its folder, and starts to keep what changes.
+fn restore(
+    event_loop: &mut EventLoop,
+    path: &Path,
+    data: DataDir,
+    wake: impl Fn() + Send + 'static,
+) -> Result<(), Failure> {
+    let (key, entries, cut_bytes) = (*data.key(), data.entries().clone(), data.cut_bytes());
+    let keeper = Keeper::start(data, wake)
+        .map_err(|error| Failure::System(format!("cannot start the keeper of rules: {error}")))?;
+    let restored = event_loop.restore(key, entries, keeper);
+    let restored = restored.map_err(|error| Failure::Setting(unusable_data(path, &error)))?;
+    let (entries, dropped) = (restored.entries, restored.expired + restored.left_out);
+    event_loop.note(&LogEvent::DataRead { entries, dropped, cut_bytes });
+    Ok(())
+}
+
+/// Whether the folder could be used, which stays as it is.
+fn check_data(config: &Config) -> Result<(), String> {
+    let Some(path) = &config.data_dir else { return Ok(()) };
+    DataDir::check(path).map(|_| ()).map_err(|error| unusable_data(path, &error))
+}
+
+/// Removes a person from a folder, and says how many entries they were.
+fn forget(Forget { data_dir, address }: &Forget) -> Result<(), Failure> {
+    let failure = |error: DataError| data_failure(data_dir, &error);
+    let mut data = DataDir::open_to_forget(data_dir).map_err(failure)?;
+    let found = Server::entries_of(*data.key(), address, data.entries())
+        .map_err(|error| Failure::Setting(unusable_data(data_dir, &error)))?;
+    let keys = found.iter().flat_map(|(_, keys)| keys);
+    data.forget(keys.cloned()).map_err(failure)?;
+    let counts: Vec<String> = found.iter().map(|(what, keys)| format!("{what} {}", keys.len())).collect();
+    print(&format!("removed: {}\n", counts.join(", ")))
+}
+
+fn data_failure(path: &Path, error: &DataError) -> Failure {
+    let line = unusable_data(path, error);
+    if error.needs_operator() { Failure::Setting(line) } else { Failure::System(line) }
+}
+
+fn unusable_data(path: &Path, error: &impl Display) -> String {
+    format!("cannot use the folder {} (PLUME_DATA): {error}", config::shown_path(path))
 }
 
 /// Completes the settings by what only the system knows, and reads the page. The error is about a setting.

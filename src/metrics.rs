@@ -90,6 +90,11 @@ impl Counters {
             // Events of the shell.
             | LogEvent::WideTrust { .. }
             | LogEvent::OpenMetrics
+            | LogEvent::DataRead { .. }
+            | LogEvent::DataFailed { .. }
+            | LogEvent::DataRecovered
+            | LogEvent::DataLost { .. }
+            | LogEvent::DataUnfinished
             | LogEvent::OutOfFiles
             | LogEvent::AcceptFailed { .. }
             | LogEvent::SystemCalls(_) => {}

@@ -43,6 +43,7 @@ mod connection;
 mod deadlines;
 mod entry;
 mod followers;
+mod forget;
 mod guest;
 mod http;
 mod lifecycle;

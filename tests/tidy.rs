@@ -66,7 +66,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("static_dir", &[]),
     ("service_manager", &["base"]),
     ("doctor", &["config", "mail", "logger"]),
-    ("event_loop", &["base", "server", "http", "mail", "logger", "config", "service_manager"]),
+    ("event_loop", &["base", "server", "http", "mail", "logger", "config", "service_manager", "data_dir"]),
 ];
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one

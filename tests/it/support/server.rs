@@ -155,6 +155,11 @@ impl Plume {
         kill_process(pid, signal).expect("the process is ours");
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn wait_exit(&mut self) -> ExitStatus {
         wait_for("end of the process", || self.child.try_wait().expect("the child is ours"))
