@@ -22,11 +22,11 @@ pub use smtp_url::{SmtpLogin, SmtpTls, SmtpUrl};
 use crate::log_event::Level;
 use crate::settings::{MailBudget, Settings};
 use commands::DOCTOR_FLAGS;
-pub use commands::{Doctor, Health};
+pub use commands::{Doctor, Forget, Health};
 use mail::{DOMAIN, FROM, KEY, MailDraft, SMTP, SMTP_CA};
 use settings::Fallback::{Value, Words};
 use settings::{
-    ALLOW, API_BASE, BOTS, DENY, HELP_HEAD, LISTEN, MAN_HEAD, MAN_TAIL, METRICS, MODERATORS, PREFIX,
+    ALLOW, API_BASE, BOTS, DATA, DENY, HELP_HEAD, LISTEN, MAN_HEAD, MAN_TAIL, METRICS, MODERATORS, PREFIX,
     SETTINGS, Setting,
 };
 use std::ffi::OsString;
@@ -49,6 +49,8 @@ pub enum Command {
     Doctor(Box<Result<Config, ConfigError>>, Doctor),
     /// Ask the server whether it is well.
     Health(Health),
+    /// Remove a person from a folder of rules.
+    Forget(Forget),
     /// Print a token for a bot of this name, and its entry for the settings.
     NewBot(String),
     /// Print this text, which ends with a line break, to stdout and exit with 0.
@@ -68,6 +70,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// A directory to serve instead of the built-in page.
     pub static_dir: Option<PathBuf>,
+    /// Where what outlives the process is kept, if anything is.
+    pub data_dir: Option<PathBuf>,
     /// The least severe level that is logged.
     pub log_level: Level,
     /// How login codes are delivered.
@@ -133,6 +137,8 @@ pub enum ConfigError {
     /// A flag, a variable or the position of an argument with bytes that are not UTF-8. They are not shown:
     /// they may be a secret.
     NotUtf8(String),
+    /// `plume --forget` without a folder.
+    NoData,
     /// `plume health` without a port to ask.
     NoPort,
     /// Two settings of which only one may be given.
@@ -187,6 +193,7 @@ impl Display for ConfigError {
             Self::Missing { name, with } => {
                 write!(f, "{name} is not set, but production with {with} needs it; see --help")
             }
+            Self::NoData => write!(f, "{DATA} is not set, so nothing is on disk; give it, as in {DATA}=DIR"),
             Self::NoPort => {
                 write!(f, "the server listens on any free port; give its address: plume health http://...")
             }
@@ -229,6 +236,11 @@ pub fn parse(
     }
     if args.iter().any(|arg| arg.split('=').next() == Some(NEW_BOT)) {
         return read_new_bot(args).map(Command::NewBot);
+    }
+    if let Some(at) = args.iter().position(|arg| arg.split('=').next() == Some(FORGET)) {
+        let (address, args) = take_value(args, at)?;
+        let config = configure(read_flags(args, None)?.settings, vars, &read)?;
+        return commands::forget(address, config.data_dir).map(Command::Forget);
     }
     match args.first().map(String::as_str) {
         Some("doctor") => {
@@ -376,6 +388,23 @@ fn read_flags(args: Vec<String>, command: Option<&[&str]>) -> Result<Flags, Conf
     Ok(Flags { settings: all, own, site })
 }
 
+/// Takes the flag at this position with its value, which may be the next argument, out of the arguments.
+fn take_value(mut args: Vec<String>, at: usize) -> Result<(Given, Vec<String>), ConfigError> {
+    let flag = args.remove(at);
+    let next = |args: &mut Vec<String>| {
+        let is_value = args.get(at).is_some_and(|arg| !arg.starts_with('-'));
+        is_value.then(|| args.remove(at))
+    };
+    let (name, value) = match flag.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (flag, next(&mut args)),
+    };
+    match value {
+        Some(value) => Ok((Given { name, value }, args)),
+        None => Err(ConfigError::MissingValue(name)),
+    }
+}
+
 /// Reads the only flag and value that there may be with [`NEW_BOT`].
 fn read_new_bot(args: Vec<String>) -> Result<String, ConfigError> {
     let mut args = args.into_iter().zip(1..).flat_map(|(arg, number)| match arg.split_once('=') {
@@ -468,6 +497,7 @@ impl Default for Draft {
             listen: Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)),
             metrics: None,
             static_dir: None,
+            data_dir: None,
             log_level: Level::Info,
             mail: MailSettings::Print,
         };
@@ -508,6 +538,8 @@ fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
 
 /// The flag that makes an entry for [`BOTS`].
 const NEW_BOT: &str = "--new-bot";
+/// The flag that removes a person.
+const FORGET: &str = "--forget";
 /// Prefix of a path to listen on.
 pub(crate) const UNIX: &str = "unix:";
 /// Most characters of an invalid value that an error shows.

@@ -7,7 +7,7 @@
 //! One thread, one loop. Each turn:
 //! 1. poll: sleep until an event or the next deadline;
 //! 2. mark sockets as readable or writable: each is registered once, edge-triggered, for both;
-//! 3. pass the results of login emails to the server;
+//! 3. pass the results of login emails, and failures of the disk, to the server;
 //! 4. read a share from each readable socket that the server wants to read;
 //! 5. tick: after the reads, so that no client is judged for silence while its bytes are unread;
 //! 6. carry out the server's outputs; after a share of writes start the next turn without sleeping;
@@ -30,8 +30,10 @@ pub use listener::{Address, Passed};
 
 use crate::base::time::Moment;
 use crate::config::Listen;
+use crate::data_dir::{Entries, KEY_BYTES, Keeper, Report};
 use crate::handover::{Successor, release_signals};
 use crate::ids::ClientId;
+use crate::kept::{RestoreError, Restored};
 use crate::limits::{
     ACCEPTS_PER_TURN, MOVE_MAIL_WAIT, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
     UNSENT_BYTES_MAX, WRITES_PER_TURN,
@@ -45,7 +47,7 @@ use listener::Listener;
 use metrics::{Metrics, ShellMetrics};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use rustix::io::Errno;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 use socket2::SockRef;
@@ -60,6 +62,8 @@ use stream::Stream;
 pub struct EventLoop {
     server: Server,
     mailer: Mailer,
+    /// `None` if nothing outlives the process.
+    keeper: Option<Keeper>,
     logger: Logger,
     service_manager: ServiceManager,
     poll: Poll,
@@ -138,7 +142,7 @@ impl Listening {
     /// If the address is in use or not local, the passed socket does not listen, or a system call fails.
     pub fn start(listen: &Listen, passed: Option<Passed>, arrival: Option<&mut Arrival>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGXFSZ])?;
         release_signals();
         let moved = arrival.and_then(|arrival| arrival.listener(listen));
         let mut listener = match (passed, moved) {
@@ -192,6 +196,7 @@ impl Listening {
         let start = move |server, mailer, logger, service_manager, successor| EventLoop {
             server,
             mailer,
+            keeper: None,
             logger,
             service_manager,
             poll,
@@ -219,6 +224,33 @@ impl Listening {
 }
 
 impl EventLoop {
+    /// Restores the server from what outlived the last process, and hands what changes to the keeper from now
+    /// on. To be called before [`run`](Self::run).
+    ///
+    /// # Errors
+    /// If an entry cannot be read.
+    pub fn restore(
+        &mut self,
+        key: [u8; KEY_BYTES],
+        entries: Entries,
+        keeper: Keeper,
+    ) -> Result<Restored, RestoreError> {
+        let restored = self.server.restore(clock::now(), key, entries)?;
+        self.keeper = Some(keeper);
+        Ok(restored)
+    }
+
+    /// The same for a server that has moved here: what it knows is newer than the entries.
+    pub fn keep_all(&mut self, key: [u8; KEY_BYTES], entries: Entries, keeper: Keeper) {
+        self.server.keep_all(clock::now(), key, entries);
+        self.keeper = Some(keeper);
+    }
+
+    /// Logs an event.
+    pub fn note(&mut self, event: &LogEvent) {
+        self.logger.note(clock::now().moment, event);
+    }
+
     /// Runs until the server has stopped, or has moved to the next process.
     ///
     /// # Errors
@@ -236,6 +268,7 @@ impl EventLoop {
                 self.mark(event);
             }
             self.tell_results();
+            self.tell_reports();
             self.logger.report(clock::now().moment);
             for _ in 0..READS_PER_TURN {
                 let Some(slot) = self.queue.pop_front() else { break };
@@ -243,10 +276,14 @@ impl EventLoop {
             }
             self.tick();
             let has_stopped = self.obey();
+            if let Some(keeper) = &mut self.keeper {
+                keeper.hand_over();
+            }
             // Also in the last turn: with nobody connected, the turn that takes the signal is the last.
             let counts = || (self.server.people(), self.server.lines());
             self.service_manager.report(clock::now().moment, counts);
             if has_stopped {
+                self.finish_keeping();
                 return Ok(self.ending);
             }
             if self.must_move() {
@@ -278,7 +315,8 @@ impl EventLoop {
         let deadline = deadlines.into_iter().flatten().min();
         let wait = deadline.map(|deadline| deadline.since(clock::now().moment));
         // mio rounds up to the resolution of epoll_wait(2), so the loop does not spin before the deadline.
-        wait.into_iter().chain(self.mailer.time_left()).min()
+        let keeper = self.keeper.as_ref().and_then(Keeper::time_left);
+        wait.into_iter().chain(self.mailer.time_left()).chain(keeper).min()
     }
 
     fn mark(&mut self, event: &mio::event::Event) {
@@ -306,7 +344,7 @@ impl EventLoop {
     fn take_signals(&mut self) {
         let signals: Vec<i32> = self.signals.pending().collect();
         // By convention SIGHUP reloads the configuration. Plume has nothing to reload, and must not end
-        // because of it.
+        // because of it, nor because of a file that grows over a limit (SIGXFSZ): the write fails, too.
         if signals.iter().any(|&signal| signal == SIGTERM || signal == SIGINT) {
             self.shut_down();
         } else if signals.contains(&SIGUSR2) && self.listener.is_some() && self.move_by.is_none() {
@@ -347,6 +385,30 @@ impl EventLoop {
         let now = clock::now();
         for (mail, result) in self.mailer.results() {
             self.server.handle(now, Input::MailDone { mail, result });
+        }
+    }
+
+    /// Tells the server and the log what has become of the disk.
+    fn tell_reports(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        for report in keeper.reports() {
+            let (event, input) = match report {
+                Report::Failed(errno) => (LogEvent::DataFailed { errno }, Some(Input::KeepFailed)),
+                Report::Recovered => (LogEvent::DataRecovered, Some(Input::KeptAgain)),
+                Report::Lost(changes) => (LogEvent::DataLost { changes }, None),
+            };
+            self.note(&event);
+            if let Some(input) = input {
+                self.tell(input);
+            }
+        }
+    }
+
+    /// Waits, for a bounded time, until everything is on the disk: the only wait for it, when nobody is
+    /// served any more.
+    fn finish_keeping(&mut self) {
+        if self.keeper.take().is_some_and(|keeper| !keeper.finish()) {
+            self.note(&LogEvent::DataUnfinished);
         }
     }
 
@@ -461,8 +523,11 @@ impl EventLoop {
                 }
                 Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.logger),
                 Some(Output::LogEvent(note)) => self.logger.note(clock::now().moment, &note),
-                // Nothing is kept: the server was not restored.
-                Some(Output::Keep(_)) => {}
+                Some(Output::Keep(change)) => {
+                    if let Some(keeper) = &mut self.keeper {
+                        keeper.keep(change);
+                    }
+                }
                 Some(Output::Stopped) => {
                     self.logger.note(clock::now().moment, &LogEvent::SystemCalls(self.calls));
                     return true;

@@ -20,6 +20,7 @@
 //!     the shell: all I/O, no decisions           |   no I/O to the right of this line
 //!  main, config, static_dir                      |
 //!  service_manager, doctor                       |
+//!  data_dir (files, a thread)                    |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
 //!  logger (stderr)                               |       |              rules reports user_name email bots
@@ -52,11 +53,13 @@
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
 //!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.
-//! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`,
-//!    `smtp`, `mailgun` (the only user of ureq). [`logger`]: an event becomes one line on stderr, if stderr
-//!    takes it at once. [`config`]: a pure function from variables and flags to settings. [`static_dir`] and
-//!    [`config::files`]: the only readers of files.
-//! 7. [`doctor`]: checks settings, email and site from outside; no part of a running server.
+//! 6. [`mail`]: the queue of emails and the threads that send them, with a file for each way to send one:
+//!    `print`, `smtp`, `mailgun` (the only user of ureq). [`logger`]: an event becomes one line on stderr, if
+//!    stderr takes it at once. [`config`]: a pure function from variables and flags to settings.
+//!    [`static_dir`] and [`config::files`]: read files, once at start.
+//! 7. [`data_dir`]: the folder in which rules outlive the process, if the operator has chosen one. A thread,
+//!    the keeper, appends changes to a log; it alone touches the disk. Threads are here and in [`mail`] only.
+//! 8. [`doctor`]: checks settings, email and site from outside; no part of a running server.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with
 //! `PLUME_STATIC=static`. What `build.rs` embeds is the same, stripped of comments, its modules joined and
@@ -77,6 +80,7 @@
 pub mod base;
 pub mod close_reason;
 pub mod config;
+pub mod data_dir;
 pub mod doctor;
 pub mod event_loop;
 pub mod handover;

@@ -165,8 +165,8 @@ const _: () = assert!(2 * REFUSALS_PER_ADDRESS <= REFUSALS_MAX, "one network mus
 /// manager, mail; with some spare.
 pub const FILES_RESERVED: usize = 32;
 const _: () = assert!(
-    FILES_RESERVED >= REFUSALS_MAX + 1 + 8 + MAIL_THREADS_MAX,
-    "refused connections, the one being accepted, the eight that are always open, and emails being sent"
+    FILES_RESERVED >= REFUSALS_MAX + 1 + 8 + MAIL_THREADS_MAX + DATA_FILES,
+    "refused connections, the one being accepted, the eight that are always open, emails being sent, and rules"
 );
 const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 
@@ -451,6 +451,51 @@ const _: () = assert!(
     LINE_OVERHEAD_BYTES + JSON_GROWTH * 2 * (TOPIC_BYTES_MAX + REASON_BYTES_MAX + NAME_BYTES_MAX)
         < LINE_FRAME_BYTES_MAX,
     "an act with its sentence is shorter than the longest line"
+);
+
+// The folder of rules.
+
+/// File descriptors for what is kept on disk: the folder, the log, and the one that takes its place.
+const DATA_FILES: usize = 3;
+/// Largest entry that is kept on disk, in bytes of key and value: several times that of a report or a ban
+/// with all its words.
+pub const DATA_ENTRY_BYTES_MAX: usize = 8 << 10;
+const _: () = assert!(
+    DATA_ENTRY_BYTES_MAX
+        > 4 * (TOPIC_BYTES_MAX
+            + 2 * NAME_BYTES_MAX
+            + EMAIL_BYTES_MAX
+            + REASON_BYTES_MAX
+            + REPORT_QUOTE_BYTES_MAX)
+);
+/// Largest record of the log, in bytes of changes: what is written and synced at once, and all that a crash
+/// can leave unfinished. A thousand changes or more.
+pub const DATA_RECORD_BYTES_MAX: usize = 256 << 10;
+const _: () = assert!(DATA_RECORD_BYTES_MAX >= 8 * DATA_ENTRY_BYTES_MAX);
+/// Largest log, in bytes: it is read as a whole at start. All names and sessions that there can be take a
+/// quarter of it.
+pub const DATA_FILE_BYTES_MAX: u64 = 256 << 20;
+const _: () = assert!((NAMES_MAX + SESSIONS_MAX) as u64 * 300 < DATA_FILE_BYTES_MAX / 4);
+/// A log is rewritten when it is over twice as long as its entries need, and longer by this many bytes: a
+/// small one would be rewritten all the time.
+pub const DATA_REWRITE_BYTES_MIN: usize = 64 << 10;
+/// A log is rewritten this long after the first entry in it has been changed or removed, however small it is:
+/// until then the entry can still be found in it.
+pub const DATA_DEAD_MAX: Duration = Duration::from_hours(24);
+/// Time after which a failed write is tried again.
+pub const DATA_RETRY: Duration = Duration::from_mins(1);
+/// Changes of different keys that wait in the event loop while the keeper's thread waits for the disk. Above
+/// it changes are lost, and the log says so: a disk that neither writes nor fails for so long is broken.
+pub const DATA_WAITING_MAX: usize = 100_000;
+/// How often the event loop tries to hand over changes while the keeper's thread waits for the disk: about as
+/// long as a disk takes to sync.
+pub const DATA_HAND_OVER_RETRY: Duration = Duration::from_millis(20);
+/// Time for the last changes to be on the disk in a graceful shutdown.
+pub const DATA_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+const _: () = assert!(DATA_HAND_OVER_RETRY.as_millis() * 10 < DATA_FLUSH_TIMEOUT.as_millis());
+const _: () = assert!(
+    SHUTDOWN_TIMEOUT.as_secs() + DATA_FLUSH_TIMEOUT.as_secs() < 10,
+    "systemd ends a service that takes longer to stop (TimeoutStopSec in plume.service)"
 );
 
 // Bots.

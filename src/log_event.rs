@@ -75,6 +75,29 @@ pub enum LogEvent {
     },
     /// The metrics are not on a loopback address: other machines may read them.
     OpenMetrics,
+    /// What outlived the last process was read.
+    DataRead {
+        /// Entries that hold.
+        entries: usize,
+        /// Entries that are over by now, or have no place any more.
+        dropped: usize,
+        /// Bytes of an unfinished record at the end, which were cut off.
+        cut_bytes: usize,
+    },
+    /// Rules cannot be written to disk. They are in force, and writing is tried again.
+    DataFailed {
+        /// The errno of the system call, or zero if there was none.
+        errno: i32,
+    },
+    /// All rules are on disk again.
+    DataRecovered,
+    /// The disk took nothing for so long that changes are lost.
+    DataLost {
+        /// Number of changes.
+        changes: u64,
+    },
+    /// The last changes may not be on disk: it took too long at the end, or failed.
+    DataUnfinished,
     /// No file descriptor is left for a new connection.
     OutOfFiles,
     /// accept(2) failed with an error that will not pass by itself.
@@ -161,7 +184,8 @@ frost!(enum LogEvent {
     17 = SilentProxy(id), 18 = ForeignOrigin(id), 19 = UpgradeRemoved(id), 20 = WideTrust { networks },
     21 = OpenMetrics, 22 = OutOfFiles, 23 = AcceptFailed { errno }, 24 = Stopping { connections },
     25 = SystemCalls(calls), 26 = Stopped { unknown_messages }, 27 = Moved { connections, bytes, ms },
-    28 = MoveFailed(error)
+    28 = MoveFailed(error), 29 = DataRead { entries, dropped, cut_bytes }, 30 = DataFailed { errno },
+    31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished
 });
 frost!(enum MoveError {
     0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
@@ -173,9 +197,13 @@ impl LogEvent {
     #[must_use]
     pub const fn level(&self) -> Level {
         match self {
-            Self::MailFailed(..) | Self::OutOfFiles | Self::AcceptFailed { .. } | Self::MoveFailed(_) => {
-                Level::Error
-            }
+            Self::MailFailed(..)
+            | Self::DataFailed { .. }
+            | Self::DataLost { .. }
+            | Self::DataUnfinished
+            | Self::OutOfFiles
+            | Self::AcceptFailed { .. }
+            | Self::MoveFailed(_) => Level::Error,
             Self::MailLimited(_)
             | Self::Full(_)
             | Self::WrongTry(_)
@@ -194,6 +222,8 @@ impl LogEvent {
             | Self::Closed(..)
             | Self::GuestClosed(..)
             | Self::Moved { .. }
+            | Self::DataRead { .. }
+            | Self::DataRecovered
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,
             Self::Accepted(_)
@@ -230,6 +260,11 @@ impl LogEvent {
             Self::UpgradeRemoved(_) => "upgrade-removed",
             Self::WideTrust { .. } => "wide-trust",
             Self::OpenMetrics => "open-metrics",
+            Self::DataRead { .. } => "data-read",
+            Self::DataFailed { .. } => "data-failed",
+            Self::DataRecovered => "data-recovered",
+            Self::DataLost { .. } => "data-lost",
+            Self::DataUnfinished => "data-unfinished",
             Self::OutOfFiles => "out-of-files",
             Self::AcceptFailed { .. } => "accept-failed",
             Self::Moved { .. } => "moved",
@@ -262,12 +297,16 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
+            // The keeper reports each at most once in its retry.
+            Self::DataFailed { .. } | Self::DataRecovered | Self::DataLost { .. } => None,
             // The first seven occur once in a run; the others only at level `debug`, which is meant to show
             // every event.
             Self::WideTrust { .. }
             | Self::OpenMetrics
             | Self::Moved { .. }
             | Self::MoveFailed(_)
+            | Self::DataRead { .. }
+            | Self::DataUnfinished
             | Self::Stopping { .. }
             | Self::SystemCalls(_)
             | Self::Stopped { .. }

@@ -15,6 +15,7 @@ use crate::log_event::{Level, LogEvent, SystemCalls};
 use floods::{Floods, Suppressed};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketAddrUnix, getpeername, send};
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -252,7 +253,14 @@ fn text(note: &LogEvent) -> String {
             format!("event={event} networks={networks} hint=PLUME_TRUSTED_PROXIES")
         }
         LogEvent::OpenMetrics => format!("event={event} hint=\"{OPEN_METRICS_HINT}\""),
-        LogEvent::OutOfFiles => format!("event={event}"),
+        LogEvent::DataRead { entries, dropped, cut_bytes } => {
+            format!("event={event} entries={entries} dropped={dropped} cut_bytes={cut_bytes}")
+        }
+        LogEvent::DataFailed { errno } => {
+            format!("event={event} errno={errno} reason={} hint=\"{DATA_FAILED_HINT}\"", disk_reason(*errno))
+        }
+        LogEvent::DataLost { changes } => format!("event={event} changes={changes}"),
+        LogEvent::DataRecovered | LogEvent::DataUnfinished | LogEvent::OutOfFiles => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
         LogEvent::Moved { connections, bytes, ms } => {
             format!("event={event} connections={connections} bytes={bytes} ms={ms}")
@@ -277,6 +285,21 @@ const UPGRADE_REMOVED_HINT: &str = "let the proxy pass Upgrade on (nginx: proxy_
 /// What the operator can do about [`LogEvent::OpenMetrics`].
 const OPEN_METRICS_HINT: &str =
     "PLUME_METRICS is no loopback address: let a firewall pass only what reads the metrics";
+
+/// What the operator can do about [`LogEvent::DataFailed`].
+const DATA_FAILED_HINT: &str = "rules are in force, but not saved: make room, or let Plume write to PLUME_DATA; it tries again every minute";
+
+/// A word for why a disk took nothing.
+fn disk_reason(errno: i32) -> &'static str {
+    match Errno::from_raw_os_error(errno) {
+        Errno::NOSPC | Errno::DQUOT => "disk-full",
+        Errno::FBIG => "file-limit",
+        Errno::ROFS => "read-only",
+        Errno::ACCESS | Errno::PERM => "no-permission",
+        Errno::NOENT => "folder-gone",
+        _ => "io",
+    }
+}
 
 /// Socket on which the systemd journal receives the stdout and stderr of services.
 const SYSTEMD_JOURNAL: &str = "/run/systemd/journal/stdout";

@@ -1,7 +1,7 @@
 //! Sends login emails: printed in development, handed to a provider in production. Owns the queue, the
 //! sending threads and the provider's credentials; never decides who may be sent an email.
 //!
-//! The only user of threads. The event loop hands over an email and goes on; each email is sent on a thread
+//! The event loop hands over an email and goes on; each email is sent on a thread
 //! of its own, at most [`MAIL_THREADS_MAX`](crate::limits::MAIL_THREADS_MAX) at once, and the others wait in
 //! a bounded queue. Its deadline counts from the moment it was accepted. A thread that is still busy then, in
 //! the system's resolver for example, is left behind: its email has failed, and it takes up its slot until it

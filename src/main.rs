@@ -5,10 +5,11 @@
 #![forbid(unsafe_code)]
 
 use listenfd::ListenFd;
-use plume::config::{self, Command, Config, ConfigError, Doctor, MailSettings};
+use plume::config::{self, Command, Config, ConfigError, Doctor, Forget, MailSettings};
+use plume::data_dir::{DataDir, DataError, Keeper};
 use plume::doctor::{self, Verdict};
 use plume::event_loop::clock::now;
-use plume::event_loop::{Arrival, Ending, Listening, MovedState, Passed};
+use plume::event_loop::{Arrival, Ending, EventLoop, Listening, MovedState, Passed};
 use plume::handover::{self, CHECK, Door, EXEC, FDSTORE, HANDOVER, PARCEL, Successor};
 use plume::http::assets::{Assets, PageValues};
 use plume::http::site::Site;
@@ -25,10 +26,13 @@ use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::stdio::dup2_stdin;
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn main() -> ExitCode {
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Ok(Command::Print(text)) => print(&text),
         Ok(Command::NewBot(name)) => random().and_then(|secret| print(&config::new_bot(&name, secret))),
         Ok(Command::Check(config)) => check(*config),
+        Ok(Command::Forget(order)) => forget(&order),
         Ok(Command::Doctor(config, order)) => return ExitCode::from(examine(*config, &order) as u8),
         Ok(Command::Health(target)) => {
             doctor::health(&target).map_err(|error| Failure::System(format!("not healthy: {error}")))
@@ -68,7 +73,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Says what would run.
 fn check(mut config: Config) -> Result<(), Failure> {
-    prepare(&mut config).map_err(Failure::Setting)?;
+    prepare(&mut config).and_then(|_| check_data(&config)).map_err(Failure::Setting)?;
     print(&format!(
         "plume {}: {}; would listen on {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -79,7 +84,10 @@ fn check(mut config: Config) -> Result<(), Failure> {
 
 /// Checks the settings, the email and the site.
 fn examine(config: Result<Config, ConfigError>, order: &Doctor) -> Verdict {
-    let prepared = |mut config: Config| prepare(&mut config).map(|_| config);
+    let prepared = |mut config: Config| {
+        prepare(&mut config)?;
+        check_data(&config).map(|()| config)
+    };
     let config = config.map_err(|error| error.to_string()).and_then(prepared);
     doctor::run(&config, order, &mut io::stdout())
 }
@@ -93,6 +101,7 @@ fn serve(mut config: Config) -> Result<(), Failure> {
         return check_state(config, assets);
     }
     let across_exec = purpose.as_deref() == Some(OsStr::new(EXEC));
+    let data = config.data_dir.as_deref().map(|path| open_data(path)).transpose()?;
     let Inherited { listener: passed, parcels, door } = inherited(across_exec).map_err(Failure::Setting)?;
     let successor = successor(door_of_environment());
 
@@ -124,7 +133,12 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     let (wide_trusts, has_open_metrics) = (config.settings.wide_trusts(), config.has_open_metrics());
     let (waker, start) = listening.split();
     // If waking fails, the loop collects the results in its next turn.
-    let mailer = mailer(config.mail, move || drop(waker.wake()))?;
+    let waker = Arc::new(waker);
+    let wake = || {
+        let waker = Arc::clone(&waker);
+        move || drop(waker.wake())
+    };
+    let mailer = mailer(config.mail, wake())?;
     let mut logger = Logger::new(config.log_level);
     logger.line(&start_line);
     if wide_trusts > 0 {
@@ -142,8 +156,12 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     }
     drop(parcels);
     let mut event_loop = start(server, mailer, logger, service_manager, successor);
+    let has_moved = arrival.is_some();
     if let Some(arrival) = arrival {
         event_loop.take_over(arrival);
+    }
+    if let (Some(path), Some(data)) = (&config.data_dir, data) {
+        restore(&mut event_loop, path, data, has_moved, wake())?;
     }
     match event_loop.run().map_err(|error| Failure::System(format!("cannot poll: {error}")))? {
         Ending::Stopped | Ending::Moved => Ok(()),
@@ -186,6 +204,59 @@ fn door_of_environment() -> Door {
     let has_store = std::env::var_os(FDSTORE).is_some_and(|value| value == "1");
     let has_manager = std::env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty());
     if has_store && has_manager { Door::Store } else { Door::Exec }
+}
+
+fn open_data(path: &Path) -> Result<DataDir, Failure> {
+    DataDir::open(path, random()?).map_err(|error| data_failure(path, &error))
+}
+
+/// Restores the server from its folder, and starts to keep what changes.
+fn restore(
+    event_loop: &mut EventLoop,
+    path: &Path,
+    data: DataDir,
+    has_moved: bool,
+    wake: impl Fn() + Send + 'static,
+) -> Result<(), Failure> {
+    let (key, entries, cut_bytes) = (*data.key(), data.entries().clone(), data.cut_bytes());
+    let keeper = Keeper::start(data, wake)
+        .map_err(|error| Failure::System(format!("cannot start the keeper of rules: {error}")))?;
+    if has_moved {
+        event_loop.keep_all(key, entries, keeper);
+        return Ok(());
+    }
+    let restored = event_loop.restore(key, entries, keeper);
+    let restored = restored.map_err(|error| Failure::Setting(unusable_data(path, &error)))?;
+    let (entries, dropped) = (restored.entries, restored.expired + restored.left_out);
+    event_loop.note(&LogEvent::DataRead { entries, dropped, cut_bytes });
+    Ok(())
+}
+
+/// Whether the folder could be used, which stays as it is.
+fn check_data(config: &Config) -> Result<(), String> {
+    let Some(path) = &config.data_dir else { return Ok(()) };
+    DataDir::check(path).map(|_| ()).map_err(|error| unusable_data(path, &error))
+}
+
+/// Removes a person from a folder, and says how many entries they were.
+fn forget(Forget { data_dir, address }: &Forget) -> Result<(), Failure> {
+    let failure = |error: DataError| data_failure(data_dir, &error);
+    let mut data = DataDir::open_to_forget(data_dir).map_err(failure)?;
+    let found = Server::entries_of(*data.key(), address, data.entries())
+        .map_err(|error| Failure::Setting(unusable_data(data_dir, &error)))?;
+    let keys = found.iter().flat_map(|(_, keys)| keys);
+    data.forget(keys.cloned()).map_err(failure)?;
+    let counts: Vec<String> = found.iter().map(|(what, keys)| format!("{what} {}", keys.len())).collect();
+    print(&format!("removed: {}\n", counts.join(", ")))
+}
+
+fn data_failure(path: &Path, error: &DataError) -> Failure {
+    let line = unusable_data(path, error);
+    if error.needs_operator() { Failure::Setting(line) } else { Failure::System(line) }
+}
+
+fn unusable_data(path: &Path, error: &impl Display) -> String {
+    format!("cannot use the folder {} (PLUME_DATA): {error}", config::shown_path(path))
 }
 
 /// Completes the settings by what only the system knows, and reads the page. The error is about a setting.

@@ -95,6 +95,11 @@ impl Counters {
             | LogEvent::OpenMetrics
             | LogEvent::Moved { .. }
             | LogEvent::MoveFailed(_)
+            | LogEvent::DataRead { .. }
+            | LogEvent::DataFailed { .. }
+            | LogEvent::DataRecovered
+            | LogEvent::DataLost { .. }
+            | LogEvent::DataUnfinished
             | LogEvent::OutOfFiles
             | LogEvent::AcceptFailed { .. }
             | LogEvent::SystemCalls(_) => {}

@@ -40,6 +40,7 @@ mod connection;
 mod deadlines;
 mod entry;
 mod followers;
+mod forget;
 mod guest;
 mod http;
 mod keeping;

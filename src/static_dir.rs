@@ -1,5 +1,4 @@
-//! Reads a directory to serve instead of the built-in page, once at start. The only reader of files; keeps
-//! nothing.
+//! Reads a directory to serve instead of the built-in page, once at start. Keeps nothing.
 
 use std::fs;
 use std::io;

@@ -16,7 +16,7 @@ const CRATES: [(&str, &[&str]); 27] = [
     ("socket2", &["event_loop"]),
     ("signal_hook", &["event_loop"]),
     ("signal_hook_mio", &["event_loop"]),
-    ("rustix", &["event_loop", "handover", "logger", "main"]),
+    ("rustix", &["data_dir", "event_loop", "handover", "logger", "main"]),
     ("nix", &["handover"]),
     ("ureq", &["mail::mailgun"]),
     ("listenfd", &["main"]),
@@ -63,11 +63,15 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("logger", &["base"]),
     ("mail", &["logger", "config"]),
     ("config", &["base", "users"]),
+    ("data_dir", &["base"]),
     ("static_dir", &[]),
     ("service_manager", &["base"]),
     ("handover", &[]),
     ("doctor", &["config", "mail", "logger"]),
-    ("event_loop", &["base", "server", "http", "mail", "logger", "config", "service_manager", "handover"]),
+    (
+        "event_loop",
+        &["base", "server", "http", "mail", "logger", "config", "service_manager", "handover", "data_dir"],
+    ),
 ];
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one

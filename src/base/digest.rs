@@ -27,6 +27,11 @@ impl Digest {
         bytes.try_into().ok().map(Self)
     }
 
+    /// Its bytes.
+    pub(crate) const fn bytes(&self) -> &[u8; DIGEST_BYTES] {
+        &self.0
+    }
+
     /// Whether it is the same, in constant time.
     #[must_use]
     pub fn is(self, other: Self) -> bool {

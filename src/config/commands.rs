@@ -3,6 +3,8 @@
 use super::sender::mailbox;
 use super::values::{Checked, seconds};
 use super::{Config, ConfigError, Given, Listen, Url};
+use crate::users::email::Email;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -32,6 +34,22 @@ pub enum Health {
     Unix(PathBuf),
 }
 
+/// What `plume --forget` removes.
+#[derive(PartialEq, Eq)]
+pub struct Forget {
+    /// The folder.
+    pub data_dir: PathBuf,
+    /// The person's email address, in the form in which it is compared.
+    pub address: String,
+}
+
+/// Without the address: it is a person's.
+impl fmt::Debug for Forget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forget").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
 /// The flags of `plume doctor` itself, in the order that [`doctor`] expects.
 pub(super) const DOCTOR_FLAGS: [&str; 3] = ["--wait", "--ca", "--mail-to"];
 
@@ -50,6 +68,19 @@ pub(super) fn doctor(
         authority: authority.map(|given| PathBuf::from(given.value)),
         mail_to: mail_to.map(|given| checked(given, mailbox)).transpose()?,
     })
+}
+
+/// The address is in no error: it is a person's.
+pub(super) fn forget(given: Given, data_dir: Option<PathBuf>) -> Result<Forget, ConfigError> {
+    let data_dir = data_dir.ok_or(ConfigError::NoData)?;
+    match Email::parse(&given.value) {
+        Some(email) => Ok(Forget { data_dir, address: email.as_str().to_owned() }),
+        None => Err(ConfigError::WrongValue {
+            name: given.name,
+            value: None,
+            must_be: "an email address, such as ada@example.org".to_owned(),
+        }),
+    }
 }
 
 /// Without an address, the one that the settings listen on.

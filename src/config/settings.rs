@@ -70,6 +70,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         set: |draft, value| put(&mut draft.config.static_dir, Ok(Some(PathBuf::from(value)))),
     },
     Setting {
+        variable: DATA,
+        default: Words("none; nothing is written to disk"),
+        meaning: "Folder in which names, sessions and rules outlive the process; no line is ever in it.",
+        set: |draft, value| put(&mut draft.config.data_dir, Ok(Some(PathBuf::from(value)))),
+    },
+    Setting {
         variable: "PLUME_HISTORY",
         default: Value("50"),
         meaning: "Earlier lines shown to a new member; 0 shows none.",
@@ -253,6 +259,7 @@ Usage: plume [SETTING]...                 serve
        plume doctor [SITE] [SETTING]...   check settings, email and the site from outside
        plume health [SITE] [SETTING]...   ask a running server whether it is well: 0 or 1
        plume --new-bot NAME               print a token for a bot, and its entry for PLUME_BOTS
+       plume --forget ADDRESS             remove a person from PLUME_DATA, while no server runs
        plume --help | --man | --version
 
 SETTING is --flag VALUE or --flag=VALUE from the list below. SITE is the address that people open,
@@ -279,11 +286,12 @@ plume \- tiny in\-memory chat server with a web page
 \fBplume doctor\fR [\fISITE\fR] [\fISETTING\fR]... [\fB\-\-wait\fR \fISECONDS\fR] [\fB\-\-mail\-to\fR \fIADDRESS\fR] [\fB\-\-ca\fR \fIFILE\fR]
 \fBplume health\fR [\fISITE\fR] [\fISETTING\fR]...
 \fBplume \-\-new\-bot\fR \fINAME\fR
+\fBplume \-\-forget\fR \fIADDRESS\fR [\fISETTING\fR]...
 \fBplume \-\-help\fR | \fB\-\-man\fR | \fB\-\-version\fR
 .fi
 .SH DESCRIPTION
 Without a command, Plume serves a chat: a page, and a WebSocket that the page talks on.
-Nothing is written to disk.
+Nothing is written to disk, unless PLUME_DATA names a folder.
 A proxy with TLS belongs in front of it; examples for nginx, Caddy and HAProxy are in
 .IR /usr/share/doc/plume/examples .
 .PP
@@ -297,6 +305,9 @@ A proxy with TLS belongs in front of it; examples for nginx, Caddy and HAProxy a
 \fBhealth\fR asks a running server whether it is well.
 .PP
 \fB\-\-new\-bot\fR prints a token for a bot, and its entry for PLUME_BOTS.
+.PP
+\fB\-\-forget\fR removes the names, sessions, bans, mutes, invitations and reports of a person with this email address from the folder
+PLUME_DATA, while no server uses it, and says how many they were.
 .SH SETTINGS
 Each is an environment variable and a flag, \fB\-\-flag\fR \fIVALUE\fR or \fB\-\-flag\fR=\fIVALUE\fR; the flag wins.
 An empty value means the default.
@@ -317,6 +328,9 @@ A setting is wrong. \fBdoctor\fR: there was a failure.
 .TP
 .I /etc/plume/env
 Settings of the service, one a line: NAME=VALUE.
+.TP
+.I /var/lib/plume
+The folder for PLUME_DATA that the service may write: key, the secret of the hashes, and rules.
 .SH SEE ALSO
 .BR systemctl (1)
 ";
@@ -325,6 +339,7 @@ Settings of the service, one a line: NAME=VALUE.
 pub(super) const PREFIX: &str = "PLUME_";
 pub(super) const LISTEN: &str = "PLUME_LISTEN";
 pub(super) const METRICS: &str = "PLUME_METRICS";
+pub(super) const DATA: &str = "PLUME_DATA";
 pub(super) const MODERATORS: &str = "PLUME_MODERATORS";
 pub(super) const ALLOW: &str = "PLUME_ALLOW";
 pub(super) const DENY: &str = "PLUME_DENY";

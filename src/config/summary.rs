@@ -24,7 +24,7 @@ impl Display for Summary<'_> {
         write!(
             f,
             "mode={mode} mail={mail} page={page} connections={} per_address={} rate={} history={} \
-             trusted_proxies={} origins={} moderators={} allow={allow} deny={} bots={} metrics={}",
+             trusted_proxies={} origins={} moderators={} allow={allow} deny={} bots={} data={} metrics={}",
             settings.connections_max,
             settings.connections_per_address,
             settings.messages_per_second,
@@ -34,6 +34,7 @@ impl Display for Summary<'_> {
             settings.door.moderators.len(),
             settings.door.deny.len(),
             settings.bots.len(),
+            if config.data_dir.is_some() { "folder" } else { "off" },
             config.metrics.map_or_else(|| "off".to_owned(), |address| address.to_string()),
         )
     }

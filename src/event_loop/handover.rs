@@ -203,6 +203,8 @@ impl EventLoop {
         let files: Vec<BorrowedFd<'_>> =
             [listener.as_fd()].into_iter().chain(listeners).chain(sockets).collect();
         let packed = handover::pack(state.as_fd(), &files)?;
+        // The successor opens the folder, which only one process may have open.
+        self.finish_keeping();
         self.logger.finish();
         match self.successor.door() {
             Door::Exec => {

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod bots;
+mod data;
 mod deletion;
 mod doctor;
 mod door;

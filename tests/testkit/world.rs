@@ -619,7 +619,12 @@ impl World {
             | LogEvent::ForeignOrigin(id)
             | LogEvent::UpgradeRemoved(id) => drop(self.shell.known(id)),
             LogEvent::MailFailed(..) | LogEvent::Stopping { .. } | LogEvent::Stopped { .. } => {}
-            LogEvent::OutOfFiles
+            LogEvent::DataRead { .. }
+            | LogEvent::DataFailed { .. }
+            | LogEvent::DataRecovered
+            | LogEvent::DataLost { .. }
+            | LogEvent::DataUnfinished
+            | LogEvent::OutOfFiles
             | LogEvent::AcceptFailed { .. }
             | LogEvent::WideTrust { .. }
             | LogEvent::OpenMetrics

@@ -197,6 +197,11 @@ impl Plume {
         self.wait_nth_line(MOVED, before)
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end of the process.
     pub(crate) fn wait_exit(&mut self) -> ExitStatus {
         wait_for("end of the process", || self.child.try_wait().expect("the child is ours"))

@@ -1,0 +1,330 @@
+//! What outlives the process: the folder of `PLUME_DATA` under crashes, faults and by the commands for it.
+
+use crate::moderation::{acted, ask, told, turned_away};
+use crate::support::{Client, Plume, refused, wait_for};
+use plume::data_dir::DataDir;
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// A folder for a server, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(std::env::temp_dir().join(format!("plume-it-data-{}-{number}", std::process::id())))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a path in ASCII")
+    }
+
+    fn start(&self) -> Plume {
+        Plume::start(&[
+            ("PLUME_DATA", self.path()),
+            ("PLUME_MODERATORS", "Ada@example.org"),
+            ("PLUME_RATE", "1000000"),
+        ])
+    }
+
+    /// Runs the binary where it must end by itself.
+    fn run(&self, flags: &[&str]) -> Output {
+        refused(&[("PLUME_DATA", self.path())], flags)
+    }
+
+    /// Entries in the log at the moment.
+    fn count(&self) -> usize {
+        DataDir::check(&self.0).expect("a good folder").expect("a folder")
+    }
+
+    /// Waits until this is in the log, or is not.
+    fn wait_saved(&self, part: &str, is_there: bool) {
+        wait_for(part, || (self.has(part) == is_there).then_some(()));
+    }
+
+    fn has(&self, part: &str) -> bool {
+        let log = fs::read(self.0.join("rules")).expect("a log");
+        log.windows(part.len()).any(|bytes| bytes == part.as_bytes())
+    }
+
+    /// The domains `@dN.example.org` that are banned, by their numbers, from the folder of a dead server.
+    fn banned(&self) -> BTreeSet<usize> {
+        let data = DataDir::open(&self.0, [0; 32]).expect("a folder that no process uses");
+        let keys = data.entries().keys().map(|key| String::from_utf8_lossy(key).into_owned());
+        let numbers =
+            keys.filter_map(|key| key.split_once('d')?.1.strip_suffix(".example.org")?.parse().ok());
+        numbers.collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn kill(mut server: Plume) {
+    server.signal(Signal::KILL);
+    server.wait_exit();
+}
+
+#[test]
+fn names_sessions_and_rules_outlive_a_crash_and_no_line_or_address_is_on_disk() {
+    let folder = Folder::new();
+    let server = folder.start();
+    let mut ada = Client::login(&server, "Ada");
+    let bob = Client::login_as(&server, "Bob", "bob+room@elsewhere.example");
+    acted(&mut ada, "/topic The topic of today", &json!({"event": "topic"}));
+    ask(&mut ada, "/ban @evil.example.org");
+    ada.say("a line that nobody keeps");
+    ada.expect_line("Ada", "a line that nobody keeps");
+    folder.wait_saved("evil.example.org", true);
+    let (ada_token, bob_token) = (ada.token(), bob.token());
+    kill(server);
+    for file in ["key", "rules"] {
+        let bytes = fs::read(folder.0.join(file)).expect("a file");
+        for secret in ["nobody keeps", "elsewhere", "bob+", "Ada@", "ada@", &ada_token, &bob_token] {
+            let is_there = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!is_there, "{secret} is in {file}");
+        }
+    }
+
+    let server = folder.start();
+    // Two names, two sessions, the topic and a ban.
+    server.wait_line("event=data-read entries=6 dropped=0 cut_bytes=0");
+    let mut back = Client::open(&server);
+    back.resume(&bob_token, None, None);
+    assert_eq!(back.expect(3)["topic"], "The topic of today");
+    turned_away(&server, "Mallory", "mallory@evil.example.org");
+    let mut thief = Client::open(&server);
+    thief.hello_as("Bob", "thief@example.org");
+    assert_eq!(thief.expect(5)["reason"], "name-taken");
+}
+
+#[test]
+fn nothing_that_was_written_is_lost_when_the_process_is_killed_at_any_time() {
+    let mut random = ChaCha8Rng::seed_from_u64(15);
+    let folder = Folder::new();
+    let (mut acts, mut rounds) = (0, 0);
+    while acts < ACTS {
+        rounds += 1;
+        let server = folder.start();
+        let mut ada = Client::login(&server, "Ada");
+        for _ in 0..random.random_range(1..6) {
+            for number in acts..acts + BURST {
+                ada.say(&format!("/ban @d{number}.example.org 30d"));
+            }
+            ada.settle();
+            acts += BURST;
+        }
+        folder.wait_saved(&format!("d{}.example.org", acts - 1), true);
+        let written = acts;
+        // Killed among acts of which nobody knows how far they have come.
+        for number in acts..acts + BURST {
+            ada.say(&format!("/ban @d{number}.example.org 30d"));
+        }
+        thread::sleep(Duration::from_micros(random.random_range(0..20_000)));
+        kill(server);
+        let banned = folder.banned();
+        let expected: BTreeSet<usize> = (0..banned.len()).collect();
+        assert_eq!(banned, expected, "acts are there in their order, with none left out");
+        assert!((written..=written + BURST).contains(&banned.len()), "{} of {written}", banned.len());
+        acts = banned.len();
+    }
+    assert!(rounds > 3, "killed {rounds} times");
+    let server = folder.start();
+    turned_away(&server, "Mallory", "mallory@d0.example.org");
+    turned_away(&server, "Mallory", &format!("mallory@d{}.example.org", acts - 1));
+}
+
+/// Acts that survive at least, and how many are sent at once.
+const ACTS: usize = 400;
+const BURST: usize = 20;
+
+#[test]
+fn a_second_process_is_kept_out_and_the_first_goes_on() {
+    let folder = Folder::new();
+    let server = folder.start();
+    for flags in [&[][..], &["--forget", "ada@example.org"]] {
+        let output = folder.run(flags);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let line = format!(
+            "plume: cannot use the folder {} (PLUME_DATA): another process uses it; stop that one first\n",
+            folder.path()
+        );
+        assert_eq!(stderr(&output), line);
+    }
+    assert_eq!(folder.run(&["--check"]).status.code(), Some(0), "a check needs no lock");
+    let mut ada = Client::login(&server, "Ada");
+    acted(&mut ada, "/topic Still here", &json!({"event": "topic"}));
+    folder.wait_saved("Still here", true);
+    kill(server);
+    drop(folder.start());
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_ends_the_start_with_what_to_do() {
+    type Spoil = fn(&Folder);
+    let rows: [(Spoil, &str); 7] = [
+        (
+            |folder| mode(folder, "", 0o755),
+            "its mode is 0755, so that other users could read it; chmod 700 it",
+        ),
+        (
+            |folder| mode(folder, "key", 0o640),
+            "the mode of key in it is 0640, so that other users could read it",
+        ),
+        (|folder| fs::remove_file(folder.0.join("key")).unwrap(), "key in it is missing"),
+        (|folder| fs::write(folder.0.join("key"), "x").unwrap(), "key in it has 1 bytes instead of 32"),
+        (|folder| edit(folder, |log| log[8] = 9), "rules in it has format version 9, which a newer Plume"),
+        (
+            |folder| edit(folder, |log| log[60] ^= 1),
+            "rules in it is damaged in record 1, at byte 32; restore",
+        ),
+        (|folder| fs::write(folder.0.join("rules"), "x").unwrap(), "rules in it was not written by Plume"),
+    ];
+    for (spoil, expected) in rows {
+        let folder = Folder::new();
+        let mut server = folder.start();
+        for name in ["Ada", "Bob", "Carol"] {
+            Client::login(&server, name);
+        }
+        server.terminate();
+        spoil(&folder);
+        let before = fs::read(folder.0.join("rules")).unwrap();
+        for flags in [&[][..], &["--check"], &["--forget", "ada@example.org"]] {
+            let output = folder.run(flags);
+            assert_eq!(output.status.code(), Some(2), "{expected}: {output:?}");
+            let line = stderr(&output);
+            assert!(line.contains(expected) && line.lines().count() == 1, "{expected}: {line}");
+        }
+        assert_eq!(fs::read(folder.0.join("rules")).unwrap(), before, "{expected}");
+    }
+    let output = refused(&[("PLUME_DATA", "/nowhere/at/all")], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("it does not exist, nor does the folder above it"), "{output:?}");
+}
+
+fn mode(folder: &Folder, name: &str, mode: u32) {
+    fs::set_permissions(folder.0.join(name), Permissions::from_mode(mode)).unwrap();
+}
+
+fn edit(folder: &Folder, edit: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = fs::read(folder.0.join("rules")).unwrap();
+    edit(&mut bytes);
+    fs::write(folder.0.join("rules"), bytes).unwrap();
+}
+
+#[test]
+fn a_torn_end_is_cut_off_and_said_in_the_log() {
+    let folder = Folder::new();
+    let mut server = folder.start();
+    Client::login(&server, "Ada");
+    server.terminate();
+    let whole = fs::read(folder.0.join("rules")).unwrap();
+    fs::write(folder.0.join("rules"), [&whole[..], &[0; 40]].concat()).unwrap();
+    let server = folder.start();
+    server.wait_line("event=data-read entries=2 dropped=0 cut_bytes=40");
+    assert_eq!(fs::read(folder.0.join("rules")).unwrap(), whole);
+}
+
+#[test]
+fn rules_are_in_force_while_the_disk_takes_nothing_and_are_saved_at_the_end() {
+    let folder = Folder::new();
+    let mut server = folder.start();
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    folder.wait_saved("Bob", true);
+    let size = fs::metadata(folder.0.join("rules")).unwrap().len();
+    // As a full disk: part of a record is still written.
+    limit_files(&server, Some(size + 10));
+    ask(&mut ada, "/ban @evil.example.org");
+    let line = server.wait_line("event=data-failed ");
+    assert!(line.contains(" errno=27 reason=file-limit hint="), "{line}");
+    let notice = ada.message();
+    assert!(notice["text"].as_str().is_some_and(|text| text.contains("cannot be saved")), "{notice}");
+    assert!(notice["id"].is_null());
+    let others = bob.settle();
+    assert!(others.iter().all(|message| !message.to_string().contains("saved")), "{others:?}");
+    turned_away(&server, "Mallory", "mallory@evil.example.org");
+    acted(&mut ada, "/topic Said meanwhile", &json!({"event": "topic"}));
+    assert!(!folder.has("Said meanwhile"));
+    assert_eq!(server.log().matches("event=data-failed").count(), 1, "said once");
+    limit_files(&server, None);
+    server.terminate();
+    let server = folder.start();
+    turned_away(&server, "Mallory", "mallory@evil.example.org");
+    let mut ada = Client::login(&server, "Ada");
+    told(&mut ada, "/topic", "Said meanwhile");
+}
+
+/// Lets the server write no file beyond this length (setrlimit(2)).
+fn limit_files(server: &Plume, bytes: Option<u64>) {
+    let pid = i32::try_from(server.id()).ok().and_then(Pid::from_raw);
+    prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("the process is ours");
+}
+
+#[test]
+fn a_person_can_be_removed_while_no_server_runs() {
+    let folder = Folder::new();
+    let mut server = folder.start();
+    let mut ada = Client::login(&server, "Ada");
+    Client::login_as(&server, "Zacharias", "zach+chat@example.org");
+    ask(&mut ada, "/ban Zacharias");
+    let mut dora = Client::login_as(&server, "Dora", "dora@example.org");
+    ask(&mut dora, "/report Ada is too kind");
+    server.terminate();
+    let before = folder.count();
+    assert!(folder.has("Zacharias") && folder.has("too kind"));
+    for (address, expected) in [
+        ("nobody@example.org", "removed: names 0, sessions 0, bans 0, mutes 0, invitations 0, reports 0\n"),
+        // A banned person has no session any more.
+        ("Zach@example.org", "removed: names 1, sessions 0, bans 1, mutes 0, invitations 0, reports 0\n"),
+        (
+            "zach+chat@example.org",
+            "removed: names 0, sessions 0, bans 0, mutes 0, invitations 0, reports 0\n",
+        ),
+        ("dora@example.org", "removed: names 1, sessions 1, bans 0, mutes 0, invitations 0, reports 1\n"),
+    ] {
+        let output = folder.run(&["--forget", address]);
+        assert_eq!(output.status.code(), Some(0), "{address}: {output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{address}");
+    }
+    assert!(!folder.has("Zacharias") && !folder.has("too kind") && folder.has("Ada"));
+    assert_eq!(folder.count(), before - 5);
+    let server = folder.start();
+    Client::login_as(&server, "Zacharias", "somebody.else@example.org");
+}
+
+#[test]
+fn forgetting_needs_an_address_and_a_folder() {
+    let folder = Folder::new();
+    let rows: [(&[(&str, &str)], &[&str], &str); 5] = [
+        (&[], &["--forget", "ada@example.org"], "PLUME_DATA is not set, so nothing is on disk"),
+        (&[("PLUME_DATA", folder.path())], &["--forget"], "--forget: needs a value"),
+        (&[("PLUME_DATA", folder.path())], &["--forget", "S3CRET"], "--forget must be an email address"),
+        (&[("PLUME_DATA", folder.path())], &["--forget=ada@example.org"], "there is nothing to forget"),
+        (&[], &["--forget", "ada@example.org", "--data", folder.path(), "--nope"], "--nope: "),
+    ];
+    for (variables, flags, expected) in rows {
+        let output = refused(variables, flags);
+        let line = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {line}");
+        assert!(line.contains(expected) && !line.contains("S3CRET"), "{flags:?}: {line}");
+    }
+    assert!(!folder.0.exists(), "nothing was made");
+}
