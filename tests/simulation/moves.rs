@@ -15,7 +15,7 @@ pub(crate) fn compare(seed: u64, stayed: &World) -> u64 {
         world.live(STEPS);
         assert_eq!(world.trace().len(), stayed.trace().len(), "a life is as long as the other");
     } else {
-        world.live_on(STEPS / 3);
+        world.live_on(STEPS / 4);
     }
     let differs = world.trace().iter().zip(stayed.trace()).position(|(moved, stayed)| moved != stayed);
     if let Some(step) = differs {
@@ -25,4 +25,4 @@ pub(crate) fn compare(seed: u64, stayed: &World) -> u64 {
 }
 
 /// One life of so many is compared to its end.
-const WHOLE_LIVES: u64 = 8;
+const WHOLE_LIVES: u64 = 16;

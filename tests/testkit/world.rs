@@ -300,8 +300,8 @@ impl World {
         }
     }
 
-    /// A hash of all that an observed server has said, after each step.
-    pub(crate) fn trace(&self) -> &[u64] {
+    /// A digest of what an observed server has said in each step.
+    pub(crate) fn trace(&self) -> &[Digest] {
         self.shell.driver.moves.as_ref().map_or(&[], |moves| moves.trace())
     }
 
