@@ -116,6 +116,37 @@ fn names_sessions_and_rules_outlive_a_crash_and_no_line_or_address_is_on_disk() 
 }
 
 #[test]
+fn a_server_that_has_moved_keeps_what_comes_after_and_what_was_there_before() {
+    let folder = Folder::new();
+    let server = folder.start();
+    let mut ada = Client::login(&server, "Ada");
+    let bob = Client::login_as(&server, "Bob", "bob@elsewhere.example");
+    ask(&mut ada, "/ban @before.example.org");
+    // Not waited for: the move itself waits until it is saved.
+    server.move_on();
+    ask(&mut ada, "/ban @after.example.org");
+    let carl = Client::login(&server, "Carl");
+    ada.expect_line("Carl", "entered chat");
+    server.move_on();
+    folder.wait_saved("after.example.org", true);
+    ada.say("still here");
+    ada.expect_line("Ada", "still here");
+    let tokens = [ada.token(), bob.token(), carl.token()];
+    kill(server);
+
+    let server = folder.start();
+    // Three names, three sessions, two bans.
+    server.wait_line("event=data-read entries=8 dropped=0 cut_bytes=0");
+    for token in tokens {
+        let mut back = Client::open(&server);
+        back.resume(&token, None, None);
+        back.expect(3);
+    }
+    turned_away(&server, "Mallory", "mallory@before.example.org");
+    turned_away(&server, "Mallory", "mallory@after.example.org");
+}
+
+#[test]
 fn nothing_that_was_written_is_lost_when_the_process_is_killed_at_any_time() {
     let mut random = ChaCha8Rng::seed_from_u64(15);
     let folder = Folder::new();
