@@ -267,8 +267,8 @@ impl Users {
         Ok((restored, changes))
     }
 
-    /// Says from now on what changes, and at once all that is to be kept: for users who have come from another
-    /// process by another way than these entries.
+    /// Says from now on what changes, and at once all that is to be kept: for users who were thawed, and are
+    /// newer than these entries.
     pub(crate) fn keep_all(
         &mut self,
         now: Now,
@@ -290,11 +290,17 @@ impl Users {
         let keeper = Keeper::new(now, settings);
         self.names.begin_changes(keeper.name_ttl);
         self.sessions.begin_changes(HashKey::new(secret), SESSION_TTL_KEPT);
-        if let Some(key) = self.sessions.key() {
-            self.rules.begin_changes(key);
-        }
+        self.hash_domains();
+        self.rules.begin_changes();
         self.reports.begin_changes();
         self.keeper = Some(Box::new(keeper));
+    }
+
+    /// Prepares patterns of domains for addresses that are only known as hashes, if there may be any.
+    pub(super) fn hash_domains(&mut self) {
+        if let Some(key) = self.sessions.key() {
+            self.rules.hash_domains(key);
+        }
     }
 
     /// `None`: the entry cannot be read.
