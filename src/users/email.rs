@@ -47,6 +47,13 @@ pub(crate) struct AddressHashes {
 
 frost!(struct AddressHashes { address, mailbox, domains });
 
+impl AddressHashes {
+    /// Whether they are of this address, or of one with a `+tag` of this mailbox.
+    pub(crate) fn are_of(&self, hash: KeyedHash) -> bool {
+        self.address == hash || self.mailbox == hash
+    }
+}
+
 /// An address that was typed, with what it is where it stands as a hash.
 #[derive(Debug)]
 pub(crate) struct Typed {

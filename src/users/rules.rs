@@ -257,6 +257,12 @@ impl Rules {
         left(now, *self.mutes.get(mailbox)?)
     }
 
+    /// How long each mailbox is still muted.
+    #[cfg(test)]
+    pub(crate) fn mutes_left(&self, now: Moment) -> Vec<Duration> {
+        self.mutes.values().filter_map(|&until| left(now, until)).collect()
+    }
+
     /// How long the bot is still muted.
     pub(crate) fn bot_mute_left(&self, now: Moment, bot: BotId) -> Option<Duration> {
         left(now, *self.muted_bots.get(&bot)?)
