@@ -1,6 +1,7 @@
 //! Why connections end: a closed list of reasons, each with its close code and its word in the log. Plain
 //! data.
 
+use crate::base::frost::frost;
 use std::fmt;
 
 /// Why a connection ended.
@@ -47,6 +48,13 @@ pub enum CloseReason {
     /// An HTTP connection ended after its last request.
     HttpDone,
 }
+
+frost!(enum CloseReason {
+    0 = Left, 1 = Removed, 2 = PeerClosed, 3 = PeerGone, 4 = Malformed, 5 = NotUtf8, 6 = ProtocolError,
+    7 = TooBig, 8 = Unfinished, 9 = GuestTooLong, 10 = TooManyTries, 11 = TooFast, 12 = Lapped,
+    13 = Stalled, 14 = Silent, 15 = Restarting, 16 = Full, 17 = AddressFull, 18 = BadRequest,
+    19 = HttpDone
+});
 
 impl CloseReason {
     /// Every reason, in the order of their declaration.

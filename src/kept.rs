@@ -2,6 +2,8 @@
 //! server says how it changes, the shell keeps it on disk, and neither knows the other's half: to the disk
 //! all values are bytes, and the server knows no file.
 
+use crate::base::frost::frost;
+
 /// A change of the map.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Change {
@@ -10,6 +12,8 @@ pub struct Change {
     /// What stands under the key from now on; `None`: nothing.
     pub value: Option<Vec<u8>>,
 }
+
+frost!(struct Change { key, value });
 
 /// Says how much, not what: it may hold names and hashes of addresses.
 impl std::fmt::Debug for Change {

@@ -3,6 +3,7 @@
 //! No type here can hold a code, a token, an address, a key or a name chosen by a user, so no log line can
 //! leak one.
 
+use crate::base::frost::frost;
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId};
 use crate::limits::{LOG_MEMBER_LINES_MAX, LOG_REMINDER_LINES_MAX, LOG_STRANGER_LINES_MAX};
@@ -106,6 +107,17 @@ pub struct SystemCalls {
     /// Calls of accept(2), including failed ones.
     pub accepts: u64,
 }
+
+frost!(enum LogEvent {
+    0 = Accepted(id), 1 = Answered(id, status), 2 = Upgraded(id), 3 = LoggedIn(id), 4 = Resumed(id),
+    5 = WrongTry(id), 6 = WrongToken(id), 7 = WrongBotToken(id), 8 = NotAdmitted(id), 9 = MailLimited(id),
+    10 = MailFailed(id, error), 11 = Closed(id, reason), 12 = GuestClosed(id, reason),
+    13 = HttpClosed(id, reason), 14 = Full(id), 15 = AddressFull(id), 16 = UnknownProxy(id),
+    17 = SilentProxy(id), 18 = ForeignOrigin(id), 19 = UpgradeRemoved(id), 20 = WideTrust { networks },
+    21 = OpenMetrics, 22 = OutOfFiles, 23 = AcceptFailed { errno }, 24 = Stopping { connections },
+    25 = SystemCalls(calls), 26 = Stopped { unknown_messages }
+});
+frost!(struct SystemCalls { polls, reads, writes, accepts });
 
 impl LogEvent {
     /// The event's severity.

@@ -1,5 +1,6 @@
 //! A login email to send, and why sending can fail. Plain data.
 
+use crate::base::frost::frost;
 use crate::ids::MailId;
 use std::fmt;
 
@@ -15,6 +16,8 @@ pub struct Mail {
     /// The login code.
     pub code: String,
 }
+
+frost!(struct Mail { id, to, name, code });
 
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,6 +51,11 @@ pub enum MailError {
     /// 6531).
     BadAddress,
 }
+
+frost!(enum MailError {
+    0 = QueueFull, 1 = Late, 2 = NoHost, 3 = Unreachable, 4 = Tls, 5 = Auth, 6 = BrokenOff, 7 = Refused(status),
+    8 = BadAddress
+});
 
 impl MailError {
     /// Whether the provider may have accepted the email nevertheless, so that it may still arrive.

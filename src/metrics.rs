@@ -4,6 +4,7 @@
 //! Log events are counted in one place, [`Counters::count`], also those that the log leaves out because of
 //! its level or its rate limit.
 
+use crate::base::frost::{Frost, Frozen, Refill, refill};
 use crate::close_reason::CloseReason;
 use crate::log_event::LogEvent;
 use crate::login_email::MAIL_ERROR_KINDS;
@@ -58,6 +59,8 @@ impl Default for Counters {
         }
     }
 }
+
+refill!(struct Counters { entered, wrong_tries, emails, closed, refused, throttled });
 
 impl Counters {
     /// Counts a log event.
@@ -127,6 +130,23 @@ impl Tally {
     /// Each word with its count, in a fixed order.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.0.iter().copied()
+    }
+}
+
+/// Words that this version does not count are dropped.
+impl Refill for Tally {
+    fn freeze_state(&self, to: &mut Vec<u8>) {
+        let counts: Vec<(Box<str>, u64)> = self.0.iter().map(|&(word, count)| (word.into(), count)).collect();
+        counts.freeze(to);
+    }
+
+    fn refill(&mut self, from: &mut Frozen<'_>) -> Option<()> {
+        for (word, count) in Vec::<(Box<str>, u64)>::thaw(from)? {
+            if let Some((_, own)) = self.0.iter_mut().find(|(own, _)| **own == *word) {
+                *own = count;
+            }
+        }
+        Some(())
     }
 }
 
@@ -207,6 +227,20 @@ mod tests {
         for error in [MailError::Refused(1), MailError::Late, MailError::BadAddress, MailError::NoHost] {
             assert!(words(&counters.emails).contains(&error.kind()), "{error}");
         }
+    }
+
+    #[test]
+    fn a_successor_goes_on_counting() {
+        let mut counters = Counters::default();
+        counters.count(&LogEvent::LoggedIn(ClientId::new(0, 0)));
+        counters.refused.add("a reason of another version");
+        (counters.wrong_tries, counters.throttled) = (4, 5);
+        let mut bytes = Vec::new();
+        counters.freeze_state(&mut bytes);
+        let mut after = Counters::default();
+        assert_eq!(after.refill(&mut Frozen::new(&bytes)), Some(()));
+        after.count(&LogEvent::LoggedIn(ClientId::new(0, 1)));
+        assert_eq!(counted(&after), ["entered code 2", "wrong tries 4", "throttled 5"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(crate) mod log;
 pub(crate) mod presence;
 pub(crate) mod readers;
 
+use crate::base::frost::{Frost, refill};
 use crate::ids::ClientId;
 use log::{Mark, Ring};
 use presence::Presence;
@@ -18,6 +19,8 @@ pub(crate) struct Room<U> {
     pub(crate) presence: Presence<U>,
     readers: Readers,
 }
+
+refill!([U: Ord + Copy + Frost] struct Room<U> { log, presence, readers });
 
 impl<U: Ord + Copy> Room<U> {
     pub(crate) fn new(log_bytes: usize) -> Self {
@@ -46,6 +49,12 @@ impl<U: Ord + Copy> Room<U> {
     /// The next reader to write to in this round.
     pub(crate) fn next_to_write(&mut self) -> Option<ClientId> {
         self.readers.next_in_round()
+    }
+
+    /// Derives what was not frozen. `None`: the readers are not exactly those whom `is_reader` names, of whom
+    /// there are `count`.
+    pub(crate) fn derive(&mut self, count: usize, is_reader: impl Fn(ClientId) -> bool) -> Option<()> {
+        self.readers.derive(count, is_reader)
     }
 
     /// In no particular order.

@@ -10,10 +10,7 @@
 //!    wrong.
 //! 4. Sleep until [`Server::next_deadline`] or the next event.
 //!
-//! # Fairness
-//! Writes of private bytes (answers, pings, the rest of a line) and writes of the room's round alternate as
-//! long as there are both, and each connection is asked once before any is asked again. So a line is offered
-//! to every member within one pass over all connections that have something to write.
+//! Between two calls it can move to another process: [`Server::freeze`], [`Server::thaw`].
 //!
 //! ```
 //! use plume::{base::time::{Moment, Now}, ids::ClientId, settings::Settings};
@@ -45,6 +42,7 @@ mod entry;
 mod followers;
 mod guest;
 mod http;
+mod keeping;
 mod lifecycle;
 mod line_stream;
 mod lines;
@@ -52,8 +50,11 @@ mod marks;
 mod member;
 mod messages;
 mod metrics;
+mod parcel;
 mod read_throttle;
 mod refusals;
+mod rounds;
+mod sockets;
 mod unfinished;
 mod usage;
 
@@ -62,8 +63,7 @@ use crate::base::token_bucket::Rate;
 use crate::close_reason::CloseReason;
 use crate::http::site::Site;
 use crate::ids::{ClientId, MailId};
-use crate::kept::{Change, ForgetError, RestoreError, Restored};
-use crate::limits::BACKLOG_BYTES_MIN;
+use crate::kept::Change;
 use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
 use crate::metrics::Counters;
@@ -72,13 +72,12 @@ use crate::room::cursor::Unsent;
 use crate::settings::Settings;
 use crate::users::Users;
 use crate::users::names::UserId;
-use crate::users::persistence;
 use crate::websocket::{Codec, TextFrame};
-use client::Client;
 use client_addresses::{ClientAddresses, LOOPBACK, Origin};
 use clients::Clients;
+use deadlines::Life;
 use followers::Followers;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// An event for the server.
@@ -187,124 +186,21 @@ pub struct Server {
     counters: Counters,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Serving,
-    /// Everyone is notified; at this time the connections that are left are closed.
-    Stopping(Moment),
-    Stopped,
-}
-
 impl Server {
-    /// A server without connections. The settings are checked ones; the seed is secret. A ring that is too
-    /// small for the longest lines is made large enough.
-    #[must_use]
-    pub fn new(settings: Settings, site: Site, seed: [u8; 32]) -> Self {
-        Self {
-            rate: Rate::per_second(settings.messages_per_second),
-            room: Room::new(settings.backlog_bytes.max(BACKLOG_BYTES_MIN)),
-            site,
-            codec: Codec::default(),
-            frame: TextFrame::default(),
-            users: Users::new(&settings, seed),
-            clients: Clients::default(),
-            followers: Followers::default(),
-            addresses: ClientAddresses::new(
-                settings.trusted_proxies.clone(),
-                settings.connections_per_address,
-            ),
-            outputs: VecDeque::new(),
-            now: Now { moment: Moment::from_ms(0), wall_ms: 0 },
-            judge_from: Moment::from_ms(0),
-            is_rounds_turn: false,
-            life: Life::Serving,
-            is_full: false,
-            has_noted_unknown_proxy: false,
-            has_noted_silent_proxy: false,
-            has_told_of_failure: false,
-            unknown_messages: 0,
-            counters: Counters::default(),
-            settings,
-        }
-    }
-
-    /// Takes the place of a process that has ended, from what it said by [`Output::Keep`]: names, sessions,
-    /// the rules of the room and reports. From now on this server says so, too. To be called before the first
-    /// input. `secret` is the key of the hashes in the entries: the same for all processes.
-    ///
-    /// # Errors
-    /// If an entry cannot be read. The server is of no use then.
-    pub fn restore(
-        &mut self,
-        now: Now,
-        secret: [u8; 32],
-        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
-    ) -> Result<Restored, RestoreError> {
-        let (restored, changes) = self.users.restore(now, &self.settings, secret, entries)?;
-        self.outputs.extend(changes.into_iter().map(Output::Keep));
-        Ok(restored)
-    }
-
-    /// The same for a server that was thawed: its state is newer than the entries, which are brought up to
-    /// it.
-    pub fn keep_all(
-        &mut self,
-        now: Now,
-        secret: [u8; 32],
-        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
-    ) {
-        let changes = self.users.keep_all(now, &self.settings, secret, entries);
-        self.outputs.extend(changes.into_iter().map(Output::Keep));
-    }
-
-    /// What is to change in the entries of a server that does not run, so that they say nothing of a person
-    /// any more, who has this address or, where it has no `+tag`, this mailbox: names, sessions, mutes,
-    /// invitations, and reports by them or about them go. A ban stays, as a hash without a name.
-    ///
-    /// # Errors
-    /// If it is no address, or an entry cannot be read.
-    pub fn forget(
-        secret: [u8; 32],
-        address: &str,
-        entries: &BTreeMap<Vec<u8>, Vec<u8>>,
-    ) -> Result<Vec<Change>, ForgetError> {
-        persistence::forget(secret, address, entries)
-    }
-
-    /// All that is to be kept, for tests that compare it with what was said.
-    #[doc(hidden)]
-    pub fn kept_entries(&mut self, now: Now) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        let changes = self.users.all_changes(now).into_iter();
-        changes.filter_map(|Change { key, value }| Some((key, value?))).collect()
-    }
-
-    /// Handles an input. `now` never goes back. Inputs of a connection that the server has closed are
-    /// ignored.
+    /// Handles an input. `now` never goes back. Inputs of closed connections are ignored.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         if self.life == Life::Stopped {
             return;
         }
         self.now = now;
-        match input {
-            // Before anything else can change what was offered.
-            Input::Wrote { id, bytes } => {
-                self.wrote(id, bytes);
-                return self.settle();
-            }
-            Input::Tick => {
-                self.notice_lateness();
-                self.fire_deadlines();
-            }
-            Input::Accepted { .. }
-            | Input::AcceptedProxy(_)
-            | Input::Received { .. }
-            | Input::Writable(_)
-            | Input::PeerEnded(_)
-            | Input::Broken(_)
-            | Input::MailDone { .. }
-            | Input::KeepFailed
-            | Input::KeptAgain
-            | Input::Shutdown => {}
+        // Before anything else can change what was offered.
+        if let Input::Wrote { id, bytes } = input {
+            self.wrote(id, bytes);
+            return self.settle();
+        }
+        if matches!(input, Input::Tick) {
+            self.notice_lateness();
+            self.fire_deadlines();
         }
         self.forget_expired();
         match input {
@@ -335,13 +231,8 @@ impl Server {
                 return Some(Output::Write(id));
             }
         }
-        if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
-            self.life = Life::Stopped;
-            self.note(LogEvent::Stopped { unknown_messages: self.unknown_messages });
-            self.outputs.push_back(Output::Stopped);
-            return self.outputs.pop_front();
-        }
-        None
+        self.stop_if_empty();
+        self.outputs.pop_front()
     }
 
     /// The bytes to write to a connection's socket now, in order; empty if there are none.
@@ -350,26 +241,6 @@ impl Server {
             Some(client) => client.connection.unsent(&self.room.log),
             None => [&[], &[], &[]],
         }
-    }
-
-    /// Whether a connection waits for its socket to take bytes again: what the shell asks when a socket
-    /// becomes writable.
-    #[must_use]
-    pub fn is_blocked(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some_and(|client| client.connection.is_full())
-    }
-
-    /// Whether a connection should be read. From no to yes is an output, [`Output::Read`].
-    #[must_use]
-    pub fn wants_read(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some_and(Client::wants_read)
-    }
-
-    /// Whether the server knows a connection. Not right after it was accepted: it was refused without an
-    /// answer.
-    #[must_use]
-    pub fn has_connection(&self, id: ClientId) -> bool {
-        self.clients.get(id).is_some()
     }
 
     /// The next time at which [`Input::Tick`] must be handled, if there is one.
@@ -388,49 +259,5 @@ impl Server {
             stop,
         ];
         deadlines.into_iter().flatten().min()
-    }
-
-    /// Private bytes and the room's round take turns.
-    fn next_to_write(&mut self) -> Option<ClientId> {
-        self.is_rounds_turn = !self.is_rounds_turn;
-        if self.is_rounds_turn {
-            self.next_in_round().or_else(|| self.clients.pop_ready(&self.room.log))
-        } else {
-            self.clients.pop_ready(&self.room.log).or_else(|| self.next_in_round())
-        }
-    }
-
-    fn next_in_round(&mut self) -> Option<ClientId> {
-        while let Some(id) = self.room.next_to_write() {
-            if self.clients.get(id).is_some_and(|client| client.can_write(&self.room.log)) {
-                return Some(id);
-            }
-        }
-        None
-    }
-
-    /// Closes a client that the log has lapped. Called when its socket may take bytes: the next are the close
-    /// frame.
-    fn close_if_lapped(&mut self, id: ClientId) {
-        let is_lapped = |client: &Client| client.connection.outbox.is_lapped(&self.room.log);
-        if self.clients.get(id).is_some_and(is_lapped) {
-            self.close(id, CloseReason::Lapped);
-            // One that was closing already, and still reading up to the last line, stops reading.
-            if let Some(client) = self.clients.get_mut(id) {
-                client.connection.outbox.unfollow();
-            }
-            self.settle();
-        }
-    }
-
-    /// Says what is to be kept of what has changed.
-    fn say_changes(&mut self) {
-        let changes = self.users.take_changes(self.now);
-        self.outputs.extend(changes.into_iter().map(Output::Keep));
-    }
-
-    fn note(&mut self, note: LogEvent) {
-        self.counters.count(&note);
-        self.outputs.push_back(Output::LogEvent(note));
     }
 }

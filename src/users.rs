@@ -39,6 +39,7 @@ use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
 use reports::{Received, Reported, Reports, TooManyReports};
 use rules::{Rule, Rules, Silence, TableFull};
 use sessions::{SessionId, Sessions, Token};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -567,6 +568,12 @@ impl Users {
         self.hash_domains();
         let is_run = self.run.len() == RUN_CHARS && self.run.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_run.then_some(())
+    }
+
+    /// Whether these sessions, and no others, have so many connections each, and whatever has none will
+    /// expire.
+    pub(crate) fn has_connections(&self, connections: &BTreeMap<SessionId, (UserId, u32)>) -> bool {
+        self.sessions.has_connections(connections) && self.names.has_all_expiries()
     }
 
     /// A mail of which nothing was heard in time.

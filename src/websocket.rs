@@ -1,11 +1,13 @@
 //! Decodes and encodes WebSocket frames (RFC 6455). Owns unfinished messages; never touches sockets, and
 //! never parses a message's content. The only user of tungstenite's protocol.
 //!
-//! A tungstenite context keeps its largest buffer for good. So all connections share one context, which lives
-//! in the [`Codec`]; a connection has its own context only while it is in the middle of a message. To find
-//! message boundaries, frame headers are parsed here too, with tungstenite's own parser, and a context is
-//! never fed beyond the end of a frame.
+//! A tungstenite context keeps its largest buffer for good, and what it holds of an unfinished message cannot
+//! be moved to another process. So all connections share one context, which lives in the [`Codec`] and is
+//! only ever fed whole frames. What has come of a frame, and the fragments of a message, are bytes of the
+//! connection. To find the ends of frames, headers are parsed here too, with tungstenite's own parser.
 
+use crate::base::frost::{Frost, Frozen, freeze_fields, frost};
+use crate::limits::MEMBER_MESSAGE_BYTES_MAX;
 use std::io::{self, Cursor, Read, Write};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
@@ -38,10 +40,10 @@ pub enum Fault {
     TooBig,
 }
 
-/// The context that all connections share between messages.
+/// The context that all connections share.
 #[derive(Debug)]
 pub struct Codec {
-    idle: WebSocketContext,
+    context: WebSocketContext,
 }
 
 /// The decoder of one connection. Costs one word between messages.
@@ -51,26 +53,61 @@ pub struct Decoder {
 }
 
 /// The state in the middle of a message, from its first byte on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Unfinished {
-    context: WebSocketContext,
-    /// The bytes received of the current frame's header.
-    header: [u8; HEADER_BYTES_MAX],
-    header_len: usize,
-    /// Bytes of the current frame's payload still to be received.
-    payload_left: usize,
-    /// Bytes of the fragments so far; `None` outside a fragmented message.
-    fragments: Option<usize>,
-    /// Bytes received of the message, in all its fragments.
-    arrived: usize,
-    /// Whether the current frame carries message data, rather than being a control frame between two
-    /// fragments.
-    is_data: bool,
+    /// The fragments so far; `None` outside a fragmented message.
+    fragments: Option<Fragments>,
+    /// The bytes received of the current frame, its header included.
+    frame: Vec<u8>,
+    /// The header of the current frame, once it is whole.
+    header: Option<ParsedHeader>,
+}
+
+/// A message whose last fragment has not come.
+#[derive(Debug)]
+struct Fragments {
+    is_text: bool,
+    /// The payload, unmasked.
+    payload: Vec<u8>,
+    /// So much of it is known to be UTF-8.
+    checked: usize,
+}
+
+frost!(struct Decoder { unfinished });
+frost!(struct Fragments { is_text, payload } but { checked: 0 });
+
+impl Frost for Unfinished {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        let Self { fragments, frame, header: _ } = self;
+        freeze_fields(to, |to| {
+            fragments.freeze(to);
+            frame.freeze(to);
+        });
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        let mut fields = from.fields()?;
+        let (fragments, frame) = (fields.field()?, fields.field()?);
+        let mut unfinished = Self { fragments, frame, header: None };
+        if let Some(fragments) = &mut unfinished.fragments
+            && fragments.is_text
+        {
+            fragments.check().ok()?;
+        }
+        if let Some(header) = parse_header(&unfinished.frame).ok()? {
+            let is_whole = unfinished.frame.len() >= header.frame_len();
+            if is_whole || !unfinished.fits(&header, MEMBER_MESSAGE_BYTES_MAX) {
+                return None;
+            }
+            unfinished.header = Some(header);
+        }
+        (unfinished.of_fragments() <= MEMBER_MESSAGE_BYTES_MAX).then_some(unfinished)
+    }
 }
 
 impl Default for Codec {
     fn default() -> Self {
-        Self { idle: new_context() }
+        Self { context: new_context() }
     }
 }
 
@@ -87,12 +124,12 @@ impl Decoder {
         if self.unfinished.is_none()
             && let Some(len) = whole_message(bytes, message_bytes_max)
         {
-            return (len, feed(&mut codec.idle, &bytes[..len]).transpose());
+            return (len, Some(codec.feed(&bytes[..len])));
         }
         let mut used = 0;
         while used < bytes.len() {
-            let unfinished = self.unfinished.get_or_insert_with(|| Box::new(Unfinished::new(codec)));
-            let (taken, event) = unfinished.step(&bytes[used..], message_bytes_max);
+            let unfinished = self.unfinished.get_or_insert_default();
+            let (taken, event) = unfinished.step(codec, &bytes[used..], message_bytes_max);
             used += taken;
             if unfinished.is_between_messages() {
                 self.unfinished = None;
@@ -104,83 +141,119 @@ impl Decoder {
         (used, None)
     }
 
-    /// The bytes received of an unfinished message, or `None` between messages. (The length announced in its
-    /// headers is reserved, but takes no memory before it arrives.)
+    /// The bytes received of an unfinished message, or `None` between messages. (The length announced in a
+    /// header is reserved, but takes no memory before it arrives.)
     #[must_use]
     pub fn unfinished_bytes(&self) -> Option<usize> {
-        self.unfinished.as_ref().map(|unfinished| unfinished.arrived)
+        self.unfinished.as_ref().map(|unfinished| unfinished.arrived())
     }
 }
 
 impl Unfinished {
-    fn new(codec: &mut Codec) -> Self {
-        Self {
-            context: std::mem::replace(&mut codec.idle, new_context()),
-            header: [0; HEADER_BYTES_MAX],
-            header_len: 0,
-            payload_left: 0,
-            fragments: None,
-            arrived: 0,
-            is_data: false,
-        }
+    fn is_between_messages(&self) -> bool {
+        self.frame.is_empty() && self.fragments.is_none()
     }
 
-    fn is_between_messages(&self) -> bool {
-        self.header_len == 0 && self.fragments.is_none()
+    /// Bytes received of the message, in all its fragments.
+    fn arrived(&self) -> usize {
+        let header = self.header.as_ref().filter(|header| header.is_data());
+        let of_frame = header.map_or(0, |header| self.frame.len().saturating_sub(header.header_len));
+        self.of_fragments() + of_frame
+    }
+
+    fn of_fragments(&self) -> usize {
+        self.fragments.as_ref().map_or(0, |fragments| fragments.payload.len())
     }
 
     /// Takes bytes up to the end of the header or, after it, up to the end of the frame.
-    fn step(&mut self, bytes: &[u8], message_bytes_max: usize) -> (usize, Result<Option<Event>, Fault>) {
-        if self.payload_left > 0 {
-            let taken = bytes.len().min(self.payload_left);
-            self.payload_left -= taken;
-            if self.is_data {
-                self.arrived += taken;
-            }
-            let event = feed(&mut self.context, &bytes[..taken]);
-            return (taken, self.end_frame(event));
+    fn step(
+        &mut self,
+        codec: &mut Codec,
+        bytes: &[u8],
+        message_bytes_max: usize,
+    ) -> (usize, Result<Option<Event>, Fault>) {
+        if let Some(header) = &self.header {
+            let missing = header.frame_len().saturating_sub(self.frame.len());
+            let taken = bytes.len().min(missing);
+            self.frame.extend_from_slice(&bytes[..taken]);
+            return (taken, if taken == missing { self.end_frame(codec) } else { Ok(None) });
         }
-        let had = self.header_len;
-        let room = bytes.len().min(HEADER_BYTES_MAX - had);
-        self.header[had..had + room].copy_from_slice(&bytes[..room]);
-        let parsed = match parse_header(&self.header[..had + room]) {
-            Ok(Some(parsed)) => parsed,
-            Ok(None) => {
-                self.header_len += room;
-                return (room, Ok(None));
-            }
+        let had = self.frame.len();
+        let room = bytes.len().min(HEADER_BYTES_MAX.saturating_sub(had));
+        self.frame.extend_from_slice(&bytes[..room]);
+        let header = match parse_header(&self.frame) {
+            Ok(Some(header)) => header,
+            Ok(None) => return (room, Ok(None)),
             Err(fault) => return (room, Err(fault)),
         };
-        self.header_len = parsed.header_len;
-        let taken = parsed.header_len - had;
-        if let Err(fault) = self.begin_frame(&parsed, message_bytes_max) {
-            return (taken, Err(fault));
+        let taken = header.header_len.saturating_sub(had);
+        if !self.fits(&header, message_bytes_max) {
+            return (taken, Err(Fault::TooBig));
         }
-        let event = feed(&mut self.context, &self.header[..parsed.header_len]);
-        (taken, self.end_frame(event))
+        self.frame.truncate(header.header_len);
+        self.frame.reserve_exact(header.frame_len().saturating_sub(header.header_len));
+        let is_whole = header.payload_len == 0;
+        self.header = Some(header);
+        (taken, if is_whole { self.end_frame(codec) } else { Ok(None) })
     }
 
-    fn begin_frame(&mut self, parsed: &ParsedHeader, message_bytes_max: usize) -> Result<(), Fault> {
-        let so_far = if parsed.is_data { self.fragments.unwrap_or(0) } else { 0 };
-        if parsed.payload_len > (message_bytes_max - so_far.min(message_bytes_max)) as u64 {
-            return Err(Fault::TooBig);
+    /// Whether a message with this frame is no longer than it may be.
+    fn fits(&self, header: &ParsedHeader, message_bytes_max: usize) -> bool {
+        let so_far = if header.is_data() { self.of_fragments() } else { 0 };
+        header.payload_len <= message_bytes_max.saturating_sub(so_far) as u64
+    }
+
+    /// Uses a frame that has come whole.
+    fn end_frame(&mut self, codec: &mut Codec) -> Result<Option<Event>, Fault> {
+        let frame = std::mem::take(&mut self.frame);
+        let Some(ParsedHeader { header, header_len, .. }) = self.header.take() else { return Ok(None) };
+        let data = match header.opcode {
+            OpCode::Data(data) if !header.is_final || self.fragments.is_some() => data,
+            OpCode::Data(_) | OpCode::Control(_) => return codec.feed(&frame).map(Some),
+        };
+        let mut fragments = match (data, self.fragments.take()) {
+            (Data::Text | Data::Binary, None) => Fragments::new(data == Data::Text),
+            (Data::Continue, Some(fragments)) => fragments,
+            (Data::Text | Data::Binary | Data::Continue | Data::Reserved(_), _) => {
+                return Err(Fault::Protocol);
+            }
+        };
+        let has_reserved = header.rsv1 || header.rsv2 || header.rsv3;
+        let mask = header.mask.filter(|_| !has_reserved).ok_or(Fault::Protocol)?;
+        fragments.add(frame.get(header_len..).unwrap_or_default(), mask)?;
+        if header.is_final {
+            return fragments.end().map(Some);
         }
-        self.payload_left = usize::try_from(parsed.payload_len).map_err(|_| Fault::TooBig)?;
-        self.is_data = parsed.is_data;
-        if parsed.is_data {
-            self.fragments = (!parsed.is_final).then_some(so_far + self.payload_left);
+        self.fragments = Some(fragments);
+        Ok(Some(Event::Fragment))
+    }
+}
+
+impl Fragments {
+    const fn new(is_text: bool) -> Self {
+        Self { is_text, payload: Vec::new(), checked: 0 }
+    }
+
+    /// Appends the payload of a fragment.
+    fn add(&mut self, masked: &[u8], mask: [u8; 4]) -> Result<(), Fault> {
+        self.payload.extend(masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        if self.is_text { self.check() } else { Ok(()) }
+    }
+
+    /// Checks what is not known to be UTF-8 yet. A character may go on in the next fragment.
+    fn check(&mut self) -> Result<(), Fault> {
+        match str::from_utf8(self.payload.get(self.checked..).unwrap_or_default()) {
+            Ok(_) => self.checked = self.payload.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(Fault::NotUtf8),
         }
         Ok(())
     }
 
-    /// Adds the event of a completed fragment, if the bytes have ended one.
-    fn end_frame(&mut self, event: Result<Option<Event>, Fault>) -> Result<Option<Event>, Fault> {
-        if self.payload_left > 0 {
-            return event;
-        }
-        self.header_len = 0;
-        let is_fragment = self.is_data && self.fragments.is_some();
-        event.map(|event| event.or(is_fragment.then_some(Event::Fragment)))
+    /// The message, after its last fragment.
+    fn end(self) -> Result<Event, Fault> {
+        let is_cut = self.is_text && self.checked < self.payload.len();
+        if is_cut { Err(Fault::NotUtf8) } else { Ok(Event::Message(self.payload.into())) }
     }
 }
 
@@ -225,11 +298,24 @@ pub fn close_frame(code: u16) -> Vec<u8> {
     bytes
 }
 
+/// The header of a frame.
+#[derive(Debug)]
 struct ParsedHeader {
     header_len: usize,
     payload_len: u64,
-    is_final: bool,
-    is_data: bool,
+    header: FrameHeader,
+}
+
+impl ParsedHeader {
+    const fn is_data(&self) -> bool {
+        matches!(self.header.opcode, OpCode::Data(_))
+    }
+
+    /// Bytes of the whole frame.
+    fn frame_len(&self) -> usize {
+        let payload_len = usize::try_from(self.payload_len).unwrap_or(usize::MAX);
+        self.header_len.saturating_add(payload_len)
+    }
 }
 
 fn parse_header(bytes: &[u8]) -> Result<Option<ParsedHeader>, Fault> {
@@ -237,51 +323,46 @@ fn parse_header(bytes: &[u8]) -> Result<Option<ParsedHeader>, Fault> {
     let Some((header, payload_len)) = FrameHeader::parse(&mut cursor).map_err(|_| Fault::Protocol)? else {
         return Ok(None);
     };
-    Ok(Some(ParsedHeader {
-        header_len: usize::try_from(cursor.position()).expect("a header is short"),
-        payload_len,
-        is_final: header.is_final,
-        is_data: matches!(header.opcode, OpCode::Data(_)),
-    }))
+    let header_len = usize::try_from(cursor.position()).expect("a header is short");
+    Ok(Some(ParsedHeader { header_len, payload_len, header }))
 }
 
 /// The length of the frame at the start of `bytes`, if it is complete and is a whole message.
 fn whole_message(bytes: &[u8], message_bytes_max: usize) -> Option<usize> {
     let parsed = parse_header(bytes).ok()??;
-    if !parsed.is_final || parsed.payload_len > message_bytes_max as u64 {
+    if !parsed.header.is_final || parsed.payload_len > message_bytes_max as u64 {
         return None;
     }
-    let len = parsed.header_len + usize::try_from(parsed.payload_len).ok()?;
+    let len = parsed.frame_len();
     (len <= bytes.len()).then_some(len)
 }
 
-/// Feeds a context bytes that do not reach beyond the end of its frame.
-fn feed(context: &mut WebSocketContext, bytes: &[u8]) -> Result<Option<Event>, Fault> {
-    let mut stream = SliceStream { input: bytes, output: Vec::new() };
-    let said = match context.read(&mut stream) {
-        Ok(message) => message,
-        Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-        Err(error) => {
+impl Codec {
+    /// Decodes one whole frame that is a message of its own.
+    fn feed(&mut self, frame: &[u8]) -> Result<Event, Fault> {
+        let context = &mut self.context;
+        let mut stream = SliceStream { input: frame, output: Vec::new() };
+        let said = context.read(&mut stream).map_err(|error| {
             *context = new_context();
-            return Err(fault_of(&error));
+            fault_of(&error)
+        })?;
+        match said {
+            Message::Text(text) => Ok(Event::Message(text.into())),
+            Message::Binary(bytes) => Ok(Event::Message(bytes)),
+            Message::Pong(_) => Ok(Event::Pong),
+            Message::Ping(_) => {
+                context.flush(&mut stream).map_err(|error| fault_of(&error))?;
+                Ok(Event::Ping(stream.output))
+            }
+            Message::Close(_) => {
+                // The context queues its reply and then reports that it is closed, which is expected.
+                let _closed = context.flush(&mut stream);
+                *context = new_context();
+                Ok(Event::Close(stream.output))
+            }
+            // A context never returns a raw frame from a read.
+            Message::Frame(_) => Err(Fault::Protocol),
         }
-    };
-    match said {
-        Message::Text(text) => Ok(Some(Event::Message(text.into()))),
-        Message::Binary(bytes) => Ok(Some(Event::Message(bytes))),
-        Message::Pong(_) => Ok(Some(Event::Pong)),
-        Message::Ping(_) => {
-            context.flush(&mut stream).map_err(|error| fault_of(&error))?;
-            Ok(Some(Event::Ping(stream.output)))
-        }
-        Message::Close(_) => {
-            // The context queues its reply and then reports that it is closed, which is expected.
-            let _closed = context.flush(&mut stream);
-            *context = new_context();
-            Ok(Some(Event::Close(stream.output)))
-        }
-        // A context never returns a raw frame from a read.
-        Message::Frame(_) => Err(Fault::Protocol),
     }
 }
 
@@ -363,7 +444,18 @@ mod tests {
         bytes
     }
 
-    /// All events decoded from bytes that arrive in pieces ending at `cuts`.
+    /// The same decoder in the next process.
+    fn moved(decoder: &Decoder) -> Decoder {
+        let mut bytes = Vec::new();
+        decoder.freeze(&mut bytes);
+        for end in 0..bytes.len() {
+            assert!(Decoder::thaw(&mut Frozen::new(&bytes[..end])).is_none(), "{end} of {bytes:?}");
+        }
+        Decoder::thaw(&mut Frozen::new(&bytes)).expect("the bytes are its own")
+    }
+
+    /// All events decoded from bytes that arrive in pieces ending at `cuts`, with a move to another process
+    /// after each piece.
     fn decode_all(bytes: &[u8], cuts: &[usize]) -> Vec<Result<Event, Fault>> {
         let mut codec = Codec::default();
         let mut decoder = Decoder::default();
@@ -383,6 +475,7 @@ mod tests {
                     None => assert_eq!(from, to, "all bytes are used where nothing is said"),
                 }
             }
+            decoder = moved(&decoder);
         }
         events
     }
@@ -463,7 +556,10 @@ mod tests {
             let bytes = frame.build(|out| out.resize(out.len() + len, b'x')).to_vec();
             assert_eq!(bytes.len(), header + len);
             let parsed = parse_header(&bytes).unwrap().unwrap();
-            assert_eq!((parsed.payload_len, parsed.header_len, parsed.is_final), (len as u64, header, true));
+            assert_eq!(
+                (parsed.payload_len, parsed.header_len, parsed.header.is_final),
+                (len as u64, header, true)
+            );
         }
     }
 

@@ -160,15 +160,12 @@ impl<T> ExpiringSlab<T> {
         let serial = self.next_serial;
         self.next_serial = self.next_serial.wrapping_add(1);
         let item = Some(Item { serial, expires: None, value });
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = item;
-                slot
-            }
-            None => {
-                self.slots.push(item);
-                u32::try_from(self.slots.len() - 1).expect("a slot fits")
-            }
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = item;
+            slot
+        } else {
+            self.slots.push(item);
+            u32::try_from(self.slots.len() - 1).expect("a slot fits")
         };
         let id = Id::new(slot, serial);
         self.set_expiry(id, expires);
@@ -194,6 +191,11 @@ impl<T> ExpiringSlab<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         let numbered = (0..).zip(&self.slots).filter_map(|(slot, item)| Some((slot, item.as_ref()?)));
         numbered.map(|(slot, item)| (Id::new(slot, item.serial), &item.value))
+    }
+
+    /// When an item expires, if it does.
+    pub(crate) fn expiry_of(&self, id: Id<T>) -> Option<Moment> {
+        self.item(id.slot).filter(|item| item.serial == id.serial)?.expires
     }
 
     /// Changes when an item expires.
@@ -275,7 +277,9 @@ mod tests {
         let at = |ms| Some(Moment::from_ms(ms));
         let mut before = ExpiringSlab::new(9);
         let ids: Vec<Id<u64>> = (0..5).map(|n| before.insert(n, at(100 - n)).0).collect();
-        [3, 0, 4].map(|n| before.remove(ids[n]));
+        for n in [3, 0, 4] {
+            before.remove(ids[n]);
+        }
         let mut bytes = Vec::new();
         before.freeze_state(&mut bytes);
         let mut after = ExpiringSlab::new(9);

@@ -15,6 +15,7 @@
 //! It is written here because libraries for this read either what exactly the same version wrote (postcard,
 //! bincode, borsh) or cost far more bytes in the binary (JSON, CBOR, protocol buffers with generated types).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -37,7 +38,9 @@ pub(crate) trait Frost: Sized {
 
     /// Appends all items of a list, without their number.
     fn freeze_items(items: &[Self], to: &mut Vec<u8>) {
-        items.iter().for_each(|item| item.freeze(to));
+        for item in items {
+            item.freeze(to);
+        }
     }
 
     /// Takes the items of a list.
@@ -162,10 +165,14 @@ pub(crate) fn freeze_fields(to: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>))
 /// Appends a number.
 pub(crate) fn freeze_number(mut number: u64, to: &mut Vec<u8>) {
     while number >= 0x80 {
-        to.push(number as u8 | 0x80);
+        to.push(low_byte(number) | 0x80);
         number >>= 7;
     }
-    to.push(number as u8);
+    to.push(low_byte(number));
+}
+
+const fn low_byte(number: u64) -> u8 {
+    number.to_le_bytes()[0]
 }
 
 /// Implements [`Frost`] for a struct or an enum by its fields, in the order in which they are written. Fields
@@ -301,7 +308,8 @@ macro_rules! numbers {
     ($($type:ty),*) => { $(
         impl Frost for $type {
             fn freeze(&self, to: &mut Vec<u8>) {
-                freeze_number(*self as u64, to);
+                // At most 64 bits, on every machine that Rust knows.
+                freeze_number(u64::try_from(*self).unwrap_or(u64::MAX), to);
             }
 
             fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
@@ -315,6 +323,20 @@ macro_rules! numbers {
     )* };
 }
 numbers!(u16, u32, u64, usize);
+
+impl Frost for i32 {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.cast_unsigned().freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        u32::thaw(from).map(u32::cast_signed)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(0)
+    }
+}
 
 impl Frost for bool {
     fn freeze(&self, to: &mut Vec<u8>) {
@@ -403,6 +425,20 @@ impl<T: Frost> Frost for Box<[T]> {
     }
 }
 
+impl Frost for Cow<'static, [u8]> {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        freeze_list(self, to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        thaw_list(from).map(Self::Owned)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
 impl<T: Frost> Frost for VecDeque<T> {
     fn freeze(&self, to: &mut Vec<u8>) {
         self.len().freeze(to);
@@ -423,7 +459,9 @@ impl<T: Frost> Frost for VecDeque<T> {
 impl<T: Frost + Ord> Frost for BTreeSet<T> {
     fn freeze(&self, to: &mut Vec<u8>) {
         self.len().freeze(to);
-        self.iter().for_each(|item| item.freeze(to));
+        for item in self {
+            item.freeze(to);
+        }
     }
 
     fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
@@ -628,6 +666,7 @@ mod tests {
         for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             comes_back(number);
         }
+        comes_back([i32::MIN, -1, 0, i32::MAX].to_vec());
         comes_back(true);
         comes_back(Some(5_u32));
         comes_back(None::<u32>);

@@ -5,12 +5,14 @@ use std::fmt::{self, Write as _};
 use tungstenite::Bytes;
 
 /// The files to serve, by URL path.
+#[derive(Clone)]
 pub struct Assets {
     /// Sorted by path.
     table: Vec<(String, Asset)>,
 }
 
 /// One file.
+#[derive(Clone)]
 pub struct Asset {
     /// The uncompressed content.
     plain: Representation,
@@ -25,6 +27,7 @@ pub struct Asset {
 }
 
 /// One form of a file's content.
+#[derive(Clone)]
 pub struct Representation {
     /// The bytes, shared by all responses.
     pub body: Bytes,

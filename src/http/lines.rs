@@ -3,6 +3,7 @@
 
 use super::request::{LinesFields, Method, Request, Version, thousandths};
 use super::site::{Answer, Content, Response, Status, no_content};
+use crate::base::frost::frost;
 use crate::base::utc::Utc;
 use crate::limits::{LINES_MAX, RETRY_FOLLOW_SECONDS, RETRY_RESTART_SECONDS, TOKEN_PREFIX};
 use data_encoding::BASE64;
@@ -220,6 +221,8 @@ pub(crate) enum Form {
     Plain,
 }
 
+frost!(enum Form { 0 = Json, 1 = Plain });
+
 impl Form {
     /// The form that an Accept field asks for: text where it is named, and weighs no less than JSON.
     pub(crate) fn of(accept: Option<&str>) -> Self {
@@ -259,6 +262,8 @@ pub(crate) enum Framing {
     /// By the end of the connection.
     UntilClose,
 }
+
+frost!(enum Framing { 0 = Chunked, 1 = UntilClose });
 
 impl Framing {
     pub(crate) const fn of(version: Version) -> Self {

@@ -5,6 +5,7 @@
 //! number; any other that announces a body is rejected unread. That rules out request smuggling, where two
 //! parsers disagree on where a request ends.
 
+use crate::base::frost::frost;
 use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, REQUEST_LINE_BYTES_MAX};
 use std::net::Ipv6Addr;
 
@@ -16,7 +17,18 @@ pub struct HeadReader {
     place: Place,
 }
 
+frost!(struct HeadReader { held, place });
+
 impl HeadReader {
+    /// Whether the scan is where the bytes that are held lead to.
+    pub(crate) fn is_sound(&self) -> bool {
+        let reached = self.held.iter().fold(Place::Between, |place, &byte| place.after(byte));
+        let is_between = matches!((reached, self.place), (Place::Between, Place::BetweenCr));
+        (reached == self.place || is_between && self.held.is_empty())
+            && !matches!(reached, Place::End | Place::Nowhere)
+            && self.held.len() <= HEAD_BYTES_MAX
+    }
+
     /// Takes bytes up to and including the end of one head, or up to the first byte that no head can contain.
     ///
     /// Returns how many bytes were used, and the outcome; `None` means that all were used and more are
@@ -85,6 +97,11 @@ enum Place {
     /// After a byte that is not allowed there.
     Nowhere,
 }
+
+frost!(enum Place {
+    0 = Between, 1 = BetweenCr, 2 = RequestLine, 3 = RequestLineCr, 4 = LineStart, 5 = Line, 6 = LineCr,
+    7 = LastCr, 8 = End, 9 = Nowhere
+});
 
 impl Place {
     /// Rejects control characters and a line feed without its CR at once: clients that send them (TLS to the
@@ -225,6 +242,16 @@ pub struct Upgrade {
     /// The Sec-WebSocket-Key field.
     pub key: Option<String>,
 }
+
+frost!(struct Request {
+    method, path, version, keep_alive, host, origin, if_none_match, accepts_gzip, upgrade, has_websocket_key,
+    forwarded_for, forwarded_host, lines
+});
+frost!(struct LinesFields { query, authorization, accept, content_type, content_length, expects_continue });
+frost!(enum Method { 0 = Get, 1 = Head, 2 = Post, 3 = Options, 4 = Other });
+frost!(enum Version { 0 = Http10, 1 = Http11 });
+frost!(struct Upgrade { version, key });
+frost!(struct Authority { host, port });
 
 impl Request {
     /// Parses one complete head.

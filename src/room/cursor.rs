@@ -9,8 +9,10 @@
 //! cursor, a line that was offered may be deleted, the connection may end. So `wrote` accounts for a write by
 //! what was offered, never by the state at the time of the call.
 
+use crate::base::frost::{Frost, Frozen, frost};
 use crate::limits::PONG_BYTES_MAX;
 use crate::room::log::{Advance, Found, Position, Ring};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 use tungstenite::Bytes;
@@ -52,7 +54,7 @@ pub(crate) struct QueuedLine {
     /// Where its bytes are among those that are queued.
     pub(crate) bytes: Range<usize>,
     /// What can stand in its place.
-    pub(crate) empty_line: &'static [u8],
+    pub(crate) empty_line: Cow<'static, [u8]>,
     /// Whether it was deleted.
     pub(crate) is_deleted: bool,
 }
@@ -92,7 +94,47 @@ pub(crate) type Unsent<'a> = [&'a [u8]; 3];
 /// A ping without a payload (RFC 6455, section 5.5.2). A server never masks its frames (section 5.1).
 const PING: [u8; 2] = [0x89, 0x00];
 
+/// A shared body is shared no longer once it is thawed.
+impl Frost for Bytes {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.len().freeze(to);
+        u8::freeze_items(self, to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        Vec::thaw(from).map(Self::from)
+    }
+}
+
+frost!(struct Outbox {
+    staged, staged_sent, room_rest, body, cursor, is_reader, later, pongs, ping_due, lines, offer
+});
+frost!(struct Pongs { frames, newest });
+frost!(struct QueuedLine { frame, bytes, empty_line, is_deleted });
+frost!(struct Offer { staged, rest, replaced });
+
 impl Outbox {
+    /// Whether this is what an outbox can have become.
+    pub(crate) fn is_sound(&self, ring: &Ring) -> bool {
+        let Self { staged, staged_sent, room_rest, cursor, later, pongs, lines, offer, .. } = self;
+        let (sent, len) = (*staged_sent as usize, staged.len());
+        let is_offered = (*staged_sent).checked_add(offer.staged).is_some_and(|end| end as usize <= len)
+            && offer.staged.checked_add(offer.rest).is_some();
+        let later = later.as_deref().into_iter().flatten().map(|&(place, _)| place);
+        let mut lines = lines.as_deref().into_iter().flatten().map(|line| &line.bytes);
+        // Each begins where the one before it has ended, or behind that.
+        let ends = lines
+            .try_fold(0, |end, bytes| (end <= bytes.start && bytes.start <= bytes.end).then_some(bytes.end));
+        sent <= len
+            && *room_rest as usize <= len
+            && is_offered
+            && (!self.is_reader || ring.has(*cursor))
+            && later.clone().is_sorted()
+            && later.max().is_none_or(|place| place <= ring.end())
+            && pongs.as_ref().is_none_or(|pongs| pongs.newest <= pongs.frames.len())
+            && ends.is_some_and(|end| end <= len)
+    }
+
     /// Queues private bytes after all other private bytes.
     pub(crate) fn push(&mut self, bytes: &[u8], ring: &Ring) {
         self.stage_body();
@@ -298,7 +340,7 @@ impl Outbox {
                 return true;
             }
             let is_all = bytes.start == sent && bytes.end == staged.len();
-            let rest = if is_all { line.empty_line } else { &[] };
+            let rest: &[u8] = if is_all { &line.empty_line } else { &[] };
             dropped += bytes.len().saturating_sub(rest.len());
             staged.splice(bytes, rest.iter().copied());
             false
@@ -512,7 +554,7 @@ mod tests {
             let lines = text.split_inclusive('.').zip(first..).map(|(line, n)| {
                 let bytes = start..start + line.len();
                 start = bytes.end;
-                QueuedLine { frame: at(n), bytes, empty_line: b"-", is_deleted: false }
+                QueuedLine { frame: at(n), bytes, empty_line: Cow::Borrowed(b"-"), is_deleted: false }
             });
             outbox.push_lines(text.as_bytes(), lines.collect());
         };
@@ -555,7 +597,7 @@ mod tests {
         let mut outbox = Outbox::default();
         for n in 0..1_000 {
             let frame = Position::default().plus(n);
-            let line = QueuedLine { frame, bytes: 0..10, empty_line: b"-", is_deleted: false };
+            let line = QueuedLine { frame, bytes: 0..10, empty_line: Cow::Borrowed(b"-"), is_deleted: false };
             outbox.push_lines(b"012345678.", vec![line]);
             outbox.unsent(&ring, 9);
             outbox.wrote(&ring, 9).unwrap();

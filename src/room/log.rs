@@ -8,6 +8,7 @@
 //! A line that is deleted is replaced by a frame of the same length, so no position moves. A reader that has
 //! received a part of the old frame needs the rest of it: see [`super::cursor::Outbox::keep_offered`].
 
+use crate::base::frost::{Frost, Frozen, Refill, freeze_fields, frost};
 use std::collections::VecDeque;
 
 /// A position between two frames, as the number of bytes appended before it since the start of the ring.
@@ -84,6 +85,83 @@ pub(crate) struct Ring {
     end: Position,
 }
 
+impl Frost for Position {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        u64::thaw(from).map(Self)
+    }
+}
+
+impl Frost for Mark {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        (self.reference, self.sender).freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        let (reference, sender) = Frost::thaw(from)?;
+        Some(Self { reference, sender })
+    }
+}
+
+/// The frames that are kept, as they are in a ring that has never wrapped.
+struct Kept {
+    bytes: Vec<u8>,
+    /// The length of each frame, and its mark.
+    frames: Vec<(usize, Mark)>,
+    oldest_id: u64,
+    end: Position,
+}
+
+frost!(struct Kept { bytes, frames, oldest_id, end });
+
+/// A ring of another size takes the newest frames that fit; each stays at its position.
+impl Refill for Ring {
+    fn freeze_state(&self, to: &mut Vec<u8>) {
+        let ends = self.starts.iter().copied().skip(1).chain([self.end]);
+        let lengths = self.starts.iter().zip(ends).map(|(start, end)| end.0.saturating_sub(start.0));
+        freeze_fields(to, |to| {
+            self.slices(self.oldest(), self.end, usize::MAX).concat().freeze(to);
+            self.starts.len().freeze(to);
+            lengths.zip(&self.marks).for_each(|(length, mark)| {
+                length.freeze(to);
+                mark.freeze(to);
+            });
+            self.oldest_id.freeze(to);
+            self.end.freeze(to);
+        });
+    }
+
+    fn refill(&mut self, from: &mut Frozen<'_>) -> Option<()> {
+        let Kept { bytes, frames, oldest_id, end } = Kept::thaw(from)?;
+        // No run comes so far.
+        if oldest_id == 0 || oldest_id > u64::MAX / 2 || end.0 > u64::MAX / 2 {
+            return None;
+        }
+        let mut rest = bytes.as_slice();
+        self.oldest_id = oldest_id;
+        self.end = Position(end.0.checked_sub(bytes.len() as u64)?);
+        for (length, mark) in frames {
+            let (frame, behind) = rest.split_at_checked(length)?;
+            if self.append(frame, mark).is_none() {
+                // It is empty, which no frame is, or too long: none before it is kept, for the kept ones
+                // have no gaps.
+                if frame.is_empty() {
+                    return None;
+                }
+                self.oldest_id = self.next_id() + 1;
+                self.starts.clear();
+                self.marks.clear();
+                self.end = Position(self.end.0 + frame.len() as u64);
+            }
+            rest = behind;
+        }
+        rest.is_empty().then_some(())
+    }
+}
+
 impl Position {
     /// The position so many bytes after this one.
     pub(crate) fn plus(self, bytes: u32) -> Self {
@@ -140,6 +218,11 @@ impl Ring {
         let before_wrap = frame.len().min(self.bytes.len() - at);
         self.bytes[at..at + before_wrap].copy_from_slice(&frame[..before_wrap]);
         self.bytes[..frame.len() - before_wrap].copy_from_slice(&frame[before_wrap..]);
+    }
+
+    /// Whether a reader can stand there: at a frame or the end, or before what is kept.
+    pub(crate) fn has(&self, position: Position) -> bool {
+        position == self.end || position < self.oldest() || self.starts.binary_search(&position).is_ok()
     }
 
     pub(crate) fn end(&self) -> Position {

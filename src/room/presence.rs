@@ -4,6 +4,7 @@
 //! A user whose last connection ends stays present for a grace period, so that a page reload does not
 //! broadcast "left" and "entered".
 
+use crate::base::frost::{Frost, Frozen, freeze_fields, frost};
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use std::collections::BTreeMap;
@@ -24,6 +25,31 @@ struct Present {
     order: u64,
     since: Moment,
     grace_ends: Option<Moment>,
+}
+
+frost!(struct Present { name, order, since, grace_ends });
+
+impl<U: Ord + Copy + Frost> Frost for Presence<U> {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        let Self { present, by_order: _, grace: _, next_order } = self;
+        freeze_fields(to, |to| {
+            present.freeze(to);
+            next_order.freeze(to);
+        });
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        let mut fields = from.fields()?;
+        let mut presence = Self { present: fields.field()?, next_order: fields.field()?, ..Self::default() };
+        for (&user, present) in &mut presence.present {
+            let grace_ends = present.grace_ends.take();
+            presence.grace.set(user, &mut present.grace_ends, grace_ends);
+            presence.by_order.insert(present.order, user);
+        }
+        let has_order = presence.by_order.len() == presence.present.len();
+        let is_past = presence.by_order.keys().next_back().is_none_or(|&order| order < presence.next_order);
+        (has_order && is_past).then_some(presence)
+    }
 }
 
 impl<U: Ord + Copy> Default for Presence<U> {
@@ -62,6 +88,20 @@ impl<U: Ord + Copy> Presence<U> {
     /// Whether the user is present without a connection.
     pub(crate) fn is_in_grace(&self, user: U) -> bool {
         self.present.get(&user).is_some_and(|present| present.grace_ends.is_some())
+    }
+
+    /// All users who are present, each with whether it is so without a connection.
+    pub(crate) fn users(&self) -> impl Iterator<Item = (U, bool)> {
+        self.present.iter().map(|(&user, present)| (user, present.grace_ends.is_some()))
+    }
+
+    /// Shares the names that `name_of` gives with whoever else has them.
+    pub(crate) fn share_names(&mut self, name_of: impl Fn(U) -> Option<Rc<str>>) {
+        for (&user, present) in &mut self.present {
+            if let Some(name) = name_of(user).filter(|name| *name == present.name) {
+                present.name = name;
+            }
+        }
     }
 
     /// Since when the user is present.

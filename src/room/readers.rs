@@ -5,6 +5,7 @@
 //! round schedule one more round after it, so batches grow under load and no member is polled more than once
 //! for the same lines.
 
+use crate::base::frost::frost;
 use crate::ids::ClientId;
 
 #[derive(Debug, Default)]
@@ -18,7 +19,26 @@ pub(crate) struct Readers {
     again: bool,
 }
 
+frost!(struct Readers { ids, next, again } but { index: Vec::new() });
+
 impl Readers {
+    /// Derives the index. `None`: the list is not exactly that of the `count` connections of which
+    /// `is_reader` is true.
+    pub(super) fn derive(&mut self, count: usize, is_reader: impl Fn(ClientId) -> bool) -> Option<()> {
+        let is_exact = self.ids.len() == count && self.ids.iter().all(|&id| is_reader(id));
+        if !is_exact || self.next > self.ids.len() {
+            return None;
+        }
+        let slots = self.ids.iter().map(|id| id.slot() + 1).max().unwrap_or(0);
+        self.index = vec![u32::MAX; slots];
+        for at in 0..self.ids.len() {
+            self.note_index(at);
+        }
+        // One that is twice in the list has one index only.
+        let is_indexed = |(at, id): (u32, &ClientId)| self.index.get(id.slot()) == Some(&at);
+        (0..).zip(&self.ids).all(is_indexed).then_some(())
+    }
+
     /// A member that joins between rounds is not polled before the next line.
     pub(crate) fn add(&mut self, id: ClientId) {
         let is_idle = self.next == self.ids.len() && !self.again;

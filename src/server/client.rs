@@ -13,6 +13,7 @@ use super::client_addresses::{AddressId, Origin};
 use super::connection::{Clock, Connection};
 use super::line_stream::{LineStream, Progress};
 use super::unfinished::Share;
+use crate::base::frost::frost;
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::close_reason::CloseReason;
@@ -21,8 +22,8 @@ use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::limits::{
     BODY_TIMEOUT, CLOSE_TIMEOUT, DRAIN_TIMEOUT, FIRST_BYTE_TIMEOUT, GUEST_MESSAGE_BYTES_MAX, GUEST_TIMEOUT,
-    HEAD_TIMEOUT, KEEP_ALIVE, MEMBER_MESSAGE_BYTES_MAX, PROGRESS_TIMEOUT, RESTART_CLOSE_TIMEOUT,
-    STREAM_BATCH_BYTES,
+    HEAD_TIMEOUT, KEEP_ALIVE, LINE_BODY_BYTES_MAX, MEMBER_MESSAGE_BYTES_MAX, PROGRESS_TIMEOUT,
+    RESTART_CLOSE_TIMEOUT, STREAM_BATCH_BYTES,
 };
 use crate::room::cursor::Torn;
 use crate::room::log::{Position, Ring};
@@ -230,6 +231,21 @@ pub(crate) enum Step {
     },
 }
 
+frost!(struct Client { id, state, connection, address, is_read } but { unfinished: Share::default() });
+frost!(enum State {
+    0 = Http(http), 1 = Streaming(streaming), 2 = Guest(guest), 3 = Member(member), 4 = Closing(closing)
+});
+frost!(struct Http { origin, head, body, waits_for, until });
+frost!(struct PendingBody { bot, request, length, bytes });
+frost!(struct Streaming { http, stream, keep_alive });
+frost!(enum WaitsFor { 0 = FirstByte, 1 = Head, 2 = Body, 3 = NextRequest });
+frost!(struct Guest { decoder, until, flow, wrong_tries, mails, throttle });
+frost!(struct Member { decoder, membership });
+frost!(struct Membership { session, user, start });
+frost!(struct Closing { reason, until, drain, former });
+frost!(enum Drain { 0 = CloseHandshake, 1 = Discard, 2 = Ended });
+frost!(enum Former { 0 = Http, 1 = Guest, 2 = Member });
+
 impl State {
     /// The one transition function. Returns the membership that ends, if one does.
     fn change(&mut self, transition: Transition) -> Option<Membership> {
@@ -313,6 +329,31 @@ impl Client {
             is_read: true,
             unfinished: Share::default(),
         }
+    }
+
+    /// Whether this is what a client can have become.
+    pub(crate) fn is_sound(&self, log: &Ring) -> bool {
+        let is_state_sound = match &self.state {
+            State::Http(http) => http.is_sound(),
+            State::Streaming(streaming) => streaming.http.is_sound() && streaming.stream.is_sound(log),
+            State::Member(member) => member.membership.start <= log.end(),
+            State::Guest(_) | State::Closing(_) => true,
+        };
+        is_state_sound && self.connection.outbox.is_sound(log)
+    }
+
+    /// The bot whose token began what the client is in the middle of: the body of a line. (A stream that
+    /// follows the room is in the list of followers.)
+    pub(crate) fn bot_of_body(&self) -> Option<BotId> {
+        match &self.state {
+            State::Http(http) => http.body.as_ref().map(|body| body.bot),
+            State::Streaming(_) | State::Guest(_) | State::Member(_) | State::Closing(_) => None,
+        }
+    }
+
+    /// Whether it is sent lines over HTTP as they are said.
+    pub(crate) fn is_follower(&self) -> bool {
+        matches!(&self.state, State::Streaming(streaming) if streaming.stream.is_follow)
     }
 
     /// The guest's state; `None` for any other client.
@@ -665,6 +706,19 @@ impl Client {
 }
 
 impl Http {
+    fn is_sound(&self) -> bool {
+        let is_body_sound = match &self.body {
+            None => self.waits_for != WaitsFor::Body,
+            Some(body) => {
+                self.waits_for == WaitsFor::Body
+                    && !self.head.has_begun()
+                    && !body.is_whole()
+                    && body.length <= LINE_BODY_BYTES_MAX
+            }
+        };
+        is_body_sound && self.head.is_sound()
+    }
+
     fn receive(&mut self, now: Moment, bytes: &[u8]) -> (usize, Option<Event>) {
         if let Some(body) = &mut self.body {
             let used = body.receive(bytes);

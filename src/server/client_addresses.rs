@@ -2,6 +2,7 @@
 //! its /64, which is what one household gets (RFC 6177).
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
+use crate::base::frost::{Frost, frost, refill};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::sliding_window::{SlidingWindow, WindowLimit};
 use crate::base::time::Moment;
@@ -58,6 +59,12 @@ pub(crate) enum Try {
     BotToken,
 }
 
+// How many connections it has follows from the clients.
+frost!(struct ClientAddress { network, arrivals, tries, talk } but { connections: 0 });
+frost!([T: Frost] struct Tries<T> { codes, tokens, names, bot_tokens });
+frost!(enum Origin { 0 = Client(address), 1 = Proxy(address), 2 = Local });
+refill!(struct ClientAddresses { known } but { trusted_proxies, connections_max, by_network });
+
 impl<T> Tries<T> {
     const fn of(&self, kind: Try) -> &T {
         match kind {
@@ -106,6 +113,22 @@ impl ClientAddresses {
             known: ExpiringSlab::new(ADDRESSES_MAX),
             by_network: BTreeMap::new(),
         }
+    }
+
+    /// Derives what was not frozen from the address of each client that has one. `None`: one of them is not
+    /// known, a network is known twice, or an address without a client would never be forgotten.
+    pub(crate) fn derive(&mut self, of_clients: impl Iterator<Item = AddressId>) -> Option<()> {
+        for id in of_clients {
+            self.known.get_mut(id)?.connections += 1;
+        }
+        for (id, address) in self.known.iter() {
+            let is_new = self.by_network.insert(address.network, id).is_none();
+            let is_forgotten = self.known.expiry_of(id).is_some();
+            if !is_new || is_forgotten != (address.connections == 0) {
+                return None;
+            }
+        }
+        Some(())
     }
 
     pub(crate) fn origin(&self, peer: IpAddr) -> Origin {

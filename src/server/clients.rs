@@ -5,11 +5,12 @@ use super::client::Client;
 use super::connection::Clock;
 use super::refusals::Refusals;
 use super::unfinished::{self, Unfinished};
+use crate::base::frost::{Frost, Frozen, freeze_fields, frost};
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use crate::ids::ClientId;
 use crate::room::log::Ring;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 #[derive(Debug, Default)]
@@ -34,7 +35,54 @@ struct Entry {
     due: Option<Moment>,
 }
 
+frost!(struct Entry { client, due } but { is_touched: false, is_ready: false });
+
+/// Between two calls of the server no client is touched.
+impl Frost for Clients {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        let Self { table, len: _, refusals, timers: _, touched: _, ready, unfinished: _ } = self;
+        // Of those that are gone nothing follows.
+        let ready: Vec<ClientId> = ready.iter().copied().filter(|&id| self.get(id).is_some()).collect();
+        freeze_fields(to, |to| {
+            table.freeze(to);
+            refusals.freeze(to);
+            ready.freeze(to);
+        });
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        let mut fields = from.fields()?;
+        let (table, refusals, ready) = (fields.field()?, fields.field()?, fields.field()?);
+        Some(Self { table, refusals, ready, ..Self::default() })
+    }
+}
+
 impl Clients {
+    /// Derives what was not frozen. `None`: a client is in the wrong slot or twice in a list, or cannot have
+    /// become what it is.
+    pub(crate) fn derive(&mut self, clock: Clock, log: &Ring) -> Option<()> {
+        for (slot, entry) in self.table.iter_mut().enumerate() {
+            let Some(Entry { client, due, .. }) = entry else { continue };
+            if client.id.slot() != slot || !client.is_sound(log) {
+                return None;
+            }
+            self.len += 1;
+            let bytes = client.unfinished_bytes();
+            self.unfinished.hold(&mut client.unfinished, bytes);
+            // Other settings may have made a deadline earlier than the timer.
+            let earliest = [due.take(), client.next_deadline(clock)].into_iter().flatten().min();
+            self.timers.set(client.id, due, earliest);
+        }
+        for &id in &self.ready {
+            let entry = entry(&mut self.table, id).filter(|entry| !entry.is_ready)?;
+            entry.is_ready = true;
+        }
+        let refused: BTreeSet<ClientId> = self.refusals.ids().collect();
+        let is_sound =
+            refused.len() == self.refusals.len() && refused.iter().all(|&id| self.get(id).is_some());
+        is_sound.then_some(())
+    }
+
     /// Adds a client. Its slot is free: see [`Clients::in_slot_of`].
     pub(crate) fn insert(&mut self, client: Client) {
         let id = client.id;

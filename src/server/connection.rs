@@ -3,6 +3,7 @@
 //! sessions.
 
 use super::read_throttle::ReadThrottle;
+use crate::base::frost::frost;
 use crate::base::time::Moment;
 use crate::limits::{
     PRIVATE_UNSENT_BYTES_MAX, PROBE_BYTES, PROBE_EVERY, SILENCE_MAX, STEADY_BYTES_PER_SECOND,
@@ -51,6 +52,9 @@ struct Full {
     /// It was filled completely: from then on each byte that it takes is one that the peer took.
     is_level: bool,
 }
+
+frost!(struct Connection { outbox, kept, heard, written, pinged, full, read_throttle, peer_ended });
+frost!(struct Full { since, probed, is_probed, is_level });
 
 impl Connection {
     pub(crate) fn new(now: Moment) -> Self {

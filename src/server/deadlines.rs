@@ -4,7 +4,9 @@
 use super::client::Timer;
 use super::connection::Clock;
 use super::entry::Entry;
-use super::{Life, Server};
+use super::{Output, Server};
+use crate::base::frost::frost;
+use crate::base::time::Moment;
 use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::{ClientId, MailId};
@@ -12,6 +14,17 @@ use crate::limits::{CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, SHUTDOWN_TIMEOUT};
 use crate::log_event::LogEvent;
 use crate::login_email::MailError;
 use crate::message::Notice;
+
+/// Whether the server still serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Serving,
+    /// Everyone is notified; at this time the connections that are left are closed.
+    Stopping(Moment),
+    Stopped,
+}
+
+frost!(enum Life { 0 = Serving, 1 = Stopping(until), 2 = Stopped });
 
 impl Server {
     /// A tick that comes late says that the process was stopped: what peers sent meanwhile lies in the
@@ -92,22 +105,20 @@ impl Server {
         self.submit(&Entry::MailDone { mail, result });
     }
 
+    /// Stops once all connections are closed.
+    pub(super) fn stop_if_empty(&mut self) {
+        if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
+            self.life = Life::Stopped;
+            self.note(LogEvent::Stopped { unknown_messages: self.unknown_messages });
+            self.outputs.push_back(Output::Stopped);
+        }
+    }
+
     pub(super) fn notify_failed_email(&mut self, waiting: &[ClientId]) {
         for &id in waiting {
             if self.clients.get_mut(id).is_some_and(|client| client.guest().is_some()) {
                 self.notify(id, Notice::MailFailed);
             }
-        }
-    }
-
-    /// What is to outlive the process cannot be written. Nothing changes by that but what moderators know.
-    pub(super) fn keep_failed(&mut self) {
-        if !self.has_told_of_failure {
-            self.has_told_of_failure = true;
-            self.tell_all_moderators(
-                "Names, bans and other rules are in force, but cannot be saved at the moment. After a restart \
-                 some may be missing. The server's log says why.",
-            );
         }
     }
 

@@ -1,5 +1,6 @@
 //! The streams over HTTP that follow the room: few in all, and fewer of one bot.
 
+use crate::base::frost::frost;
 use crate::http::lines::LinesError;
 use crate::ids::ClientId;
 use crate::limits::{FOLLOWERS_MAX, FOLLOWERS_PER_BOT_MAX};
@@ -12,7 +13,14 @@ pub(crate) struct Followers {
     open: Vec<(ClientId, BotId)>,
 }
 
+frost!(struct Followers { open });
+
 impl Followers {
+    /// Each connection with its bot.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, BotId)> {
+        self.open.iter().copied()
+    }
+
     /// Adds a connection.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! them. Holds no line itself. Each line is a part of the content of its own, so that the outbox can drop one
 //! that is deleted.
 
+use crate::base::frost::frost;
 use crate::base::time::Moment;
 use crate::http::lines::{Form, Framing, PlainLine, write_plain_notice};
 use crate::limits::STREAM_BATCH_BYTES;
@@ -39,7 +40,14 @@ pub(crate) enum Progress {
     Lapped,
 }
 
+frost!(struct LineStream { form, framing, cursor, stop, left, has_gap, is_follow, queued });
+
 impl LineStream {
+    /// Whether this is what a stream can have become.
+    pub(crate) fn is_sound(&self, log: &Ring) -> bool {
+        log.has(self.cursor) && self.stop.is_none_or(|stop| stop <= log.end())
+    }
+
     /// Whether there is anything to encode.
     pub(crate) fn is_due(&self, log: &Ring) -> bool {
         self.has_gap || self.stop.is_some() || self.cursor < log.end()
@@ -71,7 +79,7 @@ impl LineStream {
             if !found.mark.is_gone() {
                 let start = out.len();
                 self.write_line(text_of(&found.bytes.concat()), out);
-                let (bytes, empty_line) = (start..out.len(), self.framing.empty_line());
+                let (bytes, empty_line) = (start..out.len(), self.framing.empty_line().into());
                 lines.push(QueuedLine { frame: found.start, bytes, empty_line, is_deleted: false });
             }
             self.cursor = found.end;

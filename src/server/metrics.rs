@@ -1,15 +1,22 @@
 //! The server's numbers for monitoring.
 
-use super::Server;
 use super::usage::Census;
+use super::{Output, Server};
 use crate::base::time::Now;
 use crate::limits::LINE_FRAME_BYTES_MAX;
+use crate::log_event::LogEvent;
 use crate::message;
 use crate::metrics::ServerMetrics;
 use crate::websocket::text_of;
 use std::time::Duration;
 
 impl Server {
+    /// Counts an event, and has it logged.
+    pub(super) fn note(&mut self, note: LogEvent) {
+        self.counters.count(&note);
+        self.outputs.push_back(Output::LogEvent(note));
+    }
+
     /// Numbers of this moment and counters of this run. Looks at each client once.
     #[must_use]
     pub fn metrics(&self, now: Now) -> ServerMetrics<'_> {

@@ -3,6 +3,7 @@
 //! Messages are charged to users and client addresses, by the server; a frame that is no message is charged
 //! here, or pings and empty fragments would cost nothing.
 
+use crate::base::frost::frost;
 use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
 use crate::limits::{BEHIND_MAX, BEHIND_MESSAGES_MIN, FRAMES_BURST, FRAMES_PER_SECOND, PAUSE_MIN};
@@ -30,6 +31,9 @@ struct Behind {
 /// The talker was too fast for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooFast;
+
+frost!(struct ReadThrottle { frames, paused_until, behind, has_slot });
+frost!(struct Behind { since, until, messages });
 
 impl ReadThrottle {
     /// Charges for a frame that is no message: a control frame, or a fragment that does not end one.

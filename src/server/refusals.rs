@@ -3,6 +3,7 @@
 //! They do not count among the server's connections. So a flood of connections that must be refused takes no
 //! place from anybody, and the flood of one network does not use up the answers that others get.
 
+use crate::base::frost::frost;
 use crate::ids::ClientId;
 use crate::limits::{REFUSALS_MAX, REFUSALS_PER_ADDRESS};
 use std::net::IpAddr;
@@ -14,7 +15,14 @@ pub(crate) struct Refusals {
     open: Vec<(ClientId, IpAddr)>,
 }
 
+frost!(struct Refusals { open });
+
 impl Refusals {
+    /// The connections.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ClientId> {
+        self.open.iter().map(|&(id, _)| id)
+    }
+
     /// Adds a connection. False if there is no room for it: it must be closed without an answer.
     pub(crate) fn add(&mut self, id: ClientId, network: IpAddr) -> bool {
         let of_network = self.open.iter().filter(|&&(_, other)| other == network).count();

@@ -219,6 +219,12 @@ impl Names {
         Some(())
     }
 
+    /// Whether the users without a connection, and no others, will expire.
+    pub(crate) fn has_all_expiries(&self) -> bool {
+        let mut users = self.users.iter();
+        users.all(|(id, user)| self.users.expiry_of(id).is_some() == (user.connections == 0))
+    }
+
     /// A user has one connection less. Whether it was the last.
     pub(crate) fn disconnect(&mut self, now: Moment, user: UserId) -> bool {
         let Some(known) = self.users.get_mut(user) else { return false };

@@ -123,6 +123,17 @@ impl Sessions {
         session.token.is(self.known_by(token)).then_some((id, session.user))
     }
 
+    /// Whether these sessions, and no others, have so many connections each, and all others will expire.
+    pub(crate) fn has_connections(&self, connections: &BTreeMap<SessionId, (UserId, u32)>) -> bool {
+        let mut expiries = self
+            .sessions
+            .iter()
+            .map(|(id, session)| self.sessions.expiry_of(id).is_some() == (session.connections == 0));
+        let sessions = self.sessions.iter().map(|(id, session)| (id, (session.user, session.connections)));
+        let connected = sessions.filter(|&(_, (_, connections))| connections > 0);
+        expiries.all(|is_sound| is_sound) && connected.eq(connections.iter().map(|(&id, &count)| (id, count)))
+    }
+
     /// The user of each session that has connections, and how many it has.
     pub(crate) fn connected(&self) -> impl Iterator<Item = (UserId, u32)> {
         let sessions = self.sessions.iter().map(|(_, session)| (session.user, session.connections));
