@@ -565,6 +565,7 @@ impl Users {
         for (_, sent) in self.mail_limits.under_way() {
             self.logins.mail_begun(sent.live);
         }
+        self.hash_domains();
         let is_run = self.run.len() == RUN_CHARS && self.run.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_run.then_some(())
     }

@@ -122,17 +122,6 @@ impl Server {
         }
     }
 
-    /// What is to outlive the process cannot be written. Nothing changes by that but what moderators know.
-    pub(super) fn keep_failed(&mut self) {
-        if !self.has_told_of_failure {
-            self.has_told_of_failure = true;
-            self.tell_all_moderators(
-                "Names, bans and other rules are in force, but cannot be saved at the moment. After a restart \
-                 some may be missing. The server's log says why.",
-            );
-        }
-    }
-
     pub(super) fn shut_down(&mut self) {
         if self.life != Life::Serving {
             return;

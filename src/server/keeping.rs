@@ -1,8 +1,11 @@
-//! What outlives the process: how it comes back, and how the server says what changes.
+//! What outlives the process: what the server says of it, what it takes over from an earlier process, and
+//! what moderators learn when it cannot be written.
 
 use super::{Output, Server};
 use crate::base::time::Now;
-use crate::kept::{RestoreError, Restored};
+use crate::kept::{Change, ForgetError, RestoreError, Restored};
+use crate::users::persistence;
+use std::collections::BTreeMap;
 
 impl Server {
     /// Takes the place of a process that has ended, from what it said by [`Output::Keep`]: names, sessions,
@@ -34,9 +37,41 @@ impl Server {
         self.outputs.extend(changes.into_iter().map(Output::Keep));
     }
 
+    /// What is to change in the entries of a server that does not run, so that they say nothing of a person
+    /// any more, who has this address or, where it has no `+tag`, this mailbox: names, sessions, mutes,
+    /// invitations, and reports by them or about them go. A ban stays, as a hash without a name.
+    ///
+    /// # Errors
+    /// If it is no address, or an entry cannot be read.
+    pub fn forget(
+        secret: [u8; 32],
+        address: &str,
+        entries: &BTreeMap<Vec<u8>, Vec<u8>>,
+    ) -> Result<Vec<Change>, ForgetError> {
+        persistence::forget(secret, address, entries)
+    }
+
+    /// All that is to be kept, for tests that compare it with what was said.
+    #[doc(hidden)]
+    pub fn kept_entries(&mut self, now: Now) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let changes = self.users.all_changes(now).into_iter();
+        changes.filter_map(|Change { key, value }| Some((key, value?))).collect()
+    }
+
     /// Says what is to be kept of what has changed.
     pub(super) fn say_changes(&mut self) {
         let changes = self.users.take_changes(self.now);
         self.outputs.extend(changes.into_iter().map(Output::Keep));
+    }
+
+    /// What is to outlive the process cannot be written. Nothing changes by that but what moderators know.
+    pub(super) fn keep_failed(&mut self) {
+        if !self.has_told_of_failure {
+            self.has_told_of_failure = true;
+            self.tell_all_moderators(
+                "Names, bans and other rules are in force, but cannot be saved at the moment. After a restart \
+                 some may be missing. The server's log says why.",
+            );
+        }
     }
 }

@@ -47,7 +47,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 refill!(struct Server {
     now, judge_from, life, room, users, clients, followers, addresses, outputs, is_rounds_turn, is_full,
-    has_noted_unknown_proxy, has_noted_silent_proxy, has_told_of_failure, unknown_messages, counters,
+    has_noted_unknown_proxy, has_noted_silent_proxy, unknown_messages, counters, has_told_of_failure,
 } but { settings, rate, site, codec, frame } then Self::derive);
 frost!(enum Output {
     0 = Write(id), 1 = Read(id), 2 = EndWriting(id), 3 = Close(id), 4 = Mail(mail), 5 = LogEvent(event),

@@ -32,6 +32,14 @@ impl AddressPattern {
         Some(if has_below { Self::DomainAndBelow(domain) } else { Self::Domain(domain) })
     }
 
+    /// The domain that it names, if it is no address.
+    pub(crate) fn domain(&self) -> Option<&str> {
+        match self {
+            Self::Address(_) => None,
+            Self::Domain(domain) | Self::DomainAndBelow(domain) => Some(&domain.name),
+        }
+    }
+
     /// Whether the address is meant.
     pub(crate) fn matches(&self, email: &EmailKey) -> bool {
         match self {

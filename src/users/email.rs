@@ -48,9 +48,9 @@ pub(crate) struct AddressHashes {
 frost!(struct AddressHashes { address, mailbox, domains });
 
 impl AddressHashes {
-    /// Of the mailbox: the address without its tag.
-    pub(crate) const fn mailbox_hash(&self) -> KeyedHash {
-        self.mailbox
+    /// Whether they are of this address, or of one with a `+tag` of this mailbox.
+    pub(crate) fn are_of(&self, hash: KeyedHash) -> bool {
+        self.address == hash || self.mailbox == hash
     }
 }
 
@@ -340,18 +340,6 @@ impl Frost for Email {
 frost!(enum Form { 0 = Clear(address), 1 = Hashed(hashed) });
 frost!(struct Hashed { hashes, mailbox });
 
-impl Frost for Domain {
-    fn freeze(&self, to: &mut Vec<u8>) {
-        self.name.freeze(to);
-        self.hash.freeze(to);
-    }
-
-    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        let name = from.text(EMAIL_BYTES_MAX)?.into();
-        Some(Self { name, hash: Frost::thaw(from)? })
-    }
-}
-
 impl Frost for EmailKey {
     fn freeze(&self, to: &mut Vec<u8>) {
         self.0.freeze(to);
@@ -359,16 +347,19 @@ impl Frost for EmailKey {
 
     fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
         let form = Form::thaw(from)?;
-        let text = match &form {
-            Form::Clear(address) => Some(address),
-            Form::Hashed(hashed) => hashed.mailbox.as_ref(),
+        let is_key = match &form {
+            Form::Clear(address) => is_key(address),
+            Form::Hashed(hashed) => hashed.mailbox.as_deref().is_none_or(is_key),
         };
-        text.is_none_or(|text| is_key(text)).then_some(Self(form))
+        is_key.then_some(Self(form))
     }
 }
 
-fn is_key(text: &str) -> bool {
-    text.len() <= EMAIL_BYTES_MAX && is_bare(text) && !text.contains(|char: char| char.is_ascii_uppercase())
+frost!(struct Domain { name, hash });
+
+fn is_key(address: &str) -> bool {
+    let is_long = address.len() > EMAIL_BYTES_MAX;
+    !is_long && is_bare(address) && !address.contains(|char: char| char.is_ascii_uppercase())
 }
 
 /// Whether a text has the form that all who use an address rely on: a mailbox and a domain on one line.

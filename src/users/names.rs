@@ -45,15 +45,15 @@ pub(crate) struct User {
     throttle: SharedThrottle,
 }
 
-// How many connections a user has follows from its sessions.
-frost!(struct User { name, email, network, throttle } but { connections: 0 });
-refill!(struct Names { users } but { by_name, by_mailbox, reserved, ttl, changes } then Self::index);
-
 impl User {
     fn new(name: UserName, email: EmailKey) -> Self {
         Self { name, email, connections: 0, network: None, throttle: SharedThrottle::default() }
     }
 }
+
+// How many connections a user has follows from its sessions.
+frost!(struct User { name, email, network, throttle } but { connections: 0 });
+refill!(struct Names { users } but { by_name, by_mailbox, reserved, ttl, changes } then Self::index);
 
 /// Why an address may not have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,24 +248,6 @@ impl Names {
         self.users.next_deadline()
     }
 
-    /// Finds the users by their names and mailboxes, the oldest first. Two names that only this version takes
-    /// for look-alikes stay, and the older one has the key that they share.
-    fn index(&mut self) -> Option<()> {
-        let mut users: Vec<(UserId, &User)> = self.users.iter().collect();
-        users.sort_by_key(|(id, _)| id.serial());
-        let mut names = BTreeSet::new();
-        self.by_name.clear();
-        self.by_mailbox.clear();
-        for (id, user) in users {
-            names.insert(&user.name).then_some(())?;
-            for key in user.name.keys() {
-                self.by_name.entry(key).or_insert(id);
-            }
-            self.by_mailbox.entry(user.email.mailbox()).or_default().push(id);
-        }
-        Some(())
-    }
-
     /// From now on, notes what changes, and keeps names for so long.
     pub(crate) fn begin_changes(&mut self, ttl: Duration) {
         self.ttl = ttl;
@@ -316,6 +298,24 @@ impl Names {
         self.by_mailbox.entry(mailbox).or_default().push(user);
         self.by_name.extend(keys.into_iter().map(|key| (key, user)));
         Some(user)
+    }
+
+    /// Finds the users by their names and mailboxes, the oldest first. Two names that only this version takes
+    /// for look-alikes stay, and the older one has the key that they share.
+    fn index(&mut self) -> Option<()> {
+        let mut users: Vec<(UserId, &User)> = self.users.iter().collect();
+        users.sort_by_key(|(id, _)| id.serial());
+        let mut names = BTreeSet::new();
+        self.by_name.clear();
+        self.by_mailbox.clear();
+        for (id, user) in users {
+            names.insert(&user.name).then_some(())?;
+            for key in user.name.keys() {
+                self.by_name.entry(key).or_insert(id);
+            }
+            self.by_mailbox.entry(user.email.mailbox()).or_default().push(id);
+        }
+        Some(())
     }
 
     /// How many names are known.

@@ -164,9 +164,9 @@ impl Reports {
 
     /// Drops what is beyond the limits of this version.
     fn trim(&mut self) -> Option<()> {
+        let is_short = |text: &str| text.len() <= REPORT_BYTES_MAX;
         self.kept.retain(|report| {
-            let texts = [&report.text, &report.without_line];
-            report.by.len() <= NAME_BYTES_MAX && texts.iter().all(|text| text.len() <= REPORT_BYTES_MAX)
+            report.by.len() <= NAME_BYTES_MAX && is_short(&report.text) && is_short(&report.without_line)
         });
         while self.kept.len() > REPORTS_MAX {
             self.kept.pop_front();

@@ -257,6 +257,12 @@ impl Rules {
         left(now, *self.mutes.get(mailbox)?)
     }
 
+    /// How long each mailbox is still muted.
+    #[cfg(test)]
+    pub(crate) fn mutes_left(&self, now: Moment) -> Vec<Duration> {
+        self.mutes.values().filter_map(|&until| left(now, until)).collect()
+    }
+
     /// How long the bot is still muted.
     pub(crate) fn bot_mute_left(&self, now: Moment, bot: BotId) -> Option<Duration> {
         left(now, *self.muted_bots.get(&bot)?)
@@ -366,6 +372,7 @@ impl Rules {
 
     /// Drops what is beyond the limits of this version.
     fn trim(&mut self) -> Option<()> {
+        self.bans.retain(|pattern, _| pattern.domain().is_none_or(|domain| domain.len() <= EMAIL_BYTES_MAX));
         for ban in self.bans.values_mut() {
             ban.name = ban.name.take().filter(|name| name.len() <= NAME_BYTES_MAX);
         }
@@ -417,9 +424,13 @@ impl Rules {
         });
     }
 
-    /// From now on, notes what changes. Domains in patterns get the hashes by which addresses are compared
-    /// that are only known as hashes.
-    pub(crate) fn begin_changes(&mut self, key: &HashKey) {
+    /// From now on, notes what changes.
+    pub(crate) fn begin_changes(&mut self) {
+        self.changes.begin();
+    }
+
+    /// Domains in patterns get the hashes by which addresses are compared that are only known as hashes.
+    pub(crate) fn hash_domains(&mut self, key: &HashKey) {
         let Door { moderators: _, allow, deny } = &mut self.door;
         for pattern in allow.iter_mut().flatten().chain(deny) {
             pattern.hash_domain(key);
@@ -429,7 +440,6 @@ impl Rules {
             (pattern, ban)
         };
         self.bans = std::mem::take(&mut self.bans).into_iter().map(hashed).collect();
-        self.changes.begin();
     }
 
     /// What has changed.

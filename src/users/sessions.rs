@@ -89,15 +89,14 @@ pub(crate) struct Session {
     first_seen: u64,
 }
 
-frost!(struct Session { token, user, connections, first_seen });
-// The key comes with the sessions: with it their tokens were hashed.
-refill!(struct Sessions { sessions, key } but { ttl, changes });
-
 impl Session {
     const fn new(token: Token, user: UserId) -> Self {
         Self { token, user, connections: 0, first_seen: u64::MAX }
     }
 }
+
+frost!(struct Session { token, user, connections, first_seen });
+refill!(struct Sessions { sessions, key } but { ttl, changes });
 
 impl Default for Sessions {
     fn default() -> Self {
@@ -196,7 +195,8 @@ impl Sessions {
         }
     }
 
-    /// From now on, notes what changes, knows tokens by their hashes, and keeps sessions for so long.
+    /// From now on, notes what changes, knows tokens by their hashes, and keeps sessions for so long. Tokens
+    /// that are known by hashes of another key are void.
     pub(crate) fn begin_changes(&mut self, key: HashKey, ttl: Duration) {
         if self.key.is_none() {
             let hashed = |token: Token| Token::of_hash(key.hash(Kind::Token, &token.0));
@@ -206,8 +206,8 @@ impl Sessions {
                     session.token = hashed(session.token);
                 }
             }
-            self.key = Some(key);
         }
+        self.key = Some(key);
         self.ttl = ttl;
         self.changes.begin();
     }
