@@ -231,11 +231,13 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The keeper reports each at most once in its retry.
-            Self::DataFailed { .. } | Self::DataRecovered | Self::DataLost { .. } => None,
-            // The first seven occur once in a run; the others only at level `debug`, which is meant to show
+            // The keeper reports the first three at most once in its retry. The next seven occur once in a run;
+            // the others only at level `debug`, which is meant to show
             // every event.
-            Self::WideTrust { .. }
+            Self::DataFailed { .. }
+            | Self::DataRecovered
+            | Self::DataLost { .. }
+            | Self::WideTrust { .. }
             | Self::OpenMetrics
             | Self::DataRead { .. }
             | Self::DataUnfinished

@@ -90,7 +90,7 @@ fn examine(config: Result<Config, ConfigError>, order: &Doctor) -> Verdict {
 fn serve(mut config: Config) -> Result<(), Failure> {
     let assets = prepare(&mut config).map_err(Failure::Setting)?;
     let passed = passed_socket().map_err(Failure::Setting)?;
-    let data = config.data_dir.as_deref().map(|path| open_data(path)).transpose()?;
+    let data = config.data_dir.as_deref().map(open_data).transpose()?;
     let place = if passed.is_some() { " socket=passed" } else { "" };
     let listen = config.listen.to_string();
     let cannot_listen = |error: io::Error| cannot_listen(&listen, &error);
@@ -163,12 +163,12 @@ fn check_data(config: &Config) -> Result<(), String> {
 fn forget(Forget { data_dir, address }: &Forget) -> Result<(), Failure> {
     let failure = |error: DataError| data_failure(data_dir, &error);
     let mut data = DataDir::open_to_forget(data_dir).map_err(failure)?;
-    let found = Server::entries_of(*data.key(), address, data.entries())
+    let changes = Server::forget(*data.key(), address, data.entries())
         .map_err(|error| Failure::Setting(unusable_data(data_dir, &error)))?;
-    let keys = found.iter().flat_map(|(_, keys)| keys);
-    data.forget(keys.cloned()).map_err(failure)?;
-    let counts: Vec<String> = found.iter().map(|(what, keys)| format!("{what} {}", keys.len())).collect();
-    print(&format!("removed: {}\n", counts.join(", ")))
+    let removed = changes.iter().filter(|change| change.value.is_none()).count();
+    let changed = changes.len().saturating_sub(removed);
+    data.forget(changes).map_err(failure)?;
+    print(&format!("{removed} entries removed, {changed} bans left without a name\n"))
 }
 
 fn data_failure(path: &Path, error: &DataError) -> Failure {

@@ -43,7 +43,6 @@ mod connection;
 mod deadlines;
 mod entry;
 mod followers;
-mod forget;
 mod guest;
 mod http;
 mod lifecycle;

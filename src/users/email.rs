@@ -47,13 +47,6 @@ pub(crate) struct AddressHashes {
 
 frost!(struct AddressHashes { address, mailbox, domains });
 
-impl AddressHashes {
-    /// Of the mailbox: the address without its tag.
-    pub(crate) const fn mailbox_hash(&self) -> KeyedHash {
-        self.mailbox
-    }
-}
-
 /// An address that was typed, with what it is where it stands as a hash.
 #[derive(Debug)]
 pub(crate) struct Typed {
