@@ -43,3 +43,21 @@ impl std::fmt::Display for RestoreError {
         write!(f, "an entry of kind {} cannot be read", self.kind)
     }
 }
+
+/// Why nobody is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForgetError {
+    /// What was given is no email address.
+    NoAddress,
+    /// An entry cannot be read, and may be about the person.
+    Unreadable(RestoreError),
+}
+
+impl std::fmt::Display for ForgetError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoAddress => f.write_str("that is no email address"),
+            Self::Unreadable(error) => error.fmt(f),
+        }
+    }
+}

@@ -396,9 +396,10 @@ pub const REPORTS_WINDOW: Duration = Duration::from_mins(10);
 pub const REPORTERS_MAX: usize = NAMES_MAX;
 /// Bytes of a reported line that stand in the report: enough to find it again.
 pub const REPORT_QUOTE_BYTES_MAX: usize = 100;
+/// Longest report, in bytes: the name and the quote of a line, its id and the words between, and a reason.
+pub const REPORT_BYTES_MAX: usize = NAME_BYTES_MAX + REASON_BYTES_MAX + REPORT_QUOTE_BYTES_MAX + 50;
 const _: () = assert!(
-    JSON_GROWTH * REPORTS_MAX * (2 * NAME_BYTES_MAX + REASON_BYTES_MAX + REPORT_QUOTE_BYTES_MAX + 100)
-        < LINE_FRAME_BYTES_MAX,
+    JSON_GROWTH * REPORTS_MAX * (NAME_BYTES_MAX + REPORT_BYTES_MAX + 50) < LINE_FRAME_BYTES_MAX,
     "all reports are one answer, no longer than the longest line"
 );
 /// How long a ban keeps new codes from the client network of the banned: a day, after which most home

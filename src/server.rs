@@ -62,7 +62,7 @@ use crate::base::token_bucket::Rate;
 use crate::close_reason::CloseReason;
 use crate::http::site::Site;
 use crate::ids::{ClientId, MailId};
-use crate::kept::{Change, RestoreError, Restored};
+use crate::kept::{Change, ForgetError, RestoreError, Restored};
 use crate::limits::BACKLOG_BYTES_MIN;
 use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
@@ -72,12 +72,13 @@ use crate::room::cursor::Unsent;
 use crate::settings::Settings;
 use crate::users::Users;
 use crate::users::names::UserId;
+use crate::users::persistence;
 use crate::websocket::{Codec, TextFrame};
 use client::Client;
 use client_addresses::{ClientAddresses, LOOPBACK, Origin};
 use clients::Clients;
 use followers::Followers;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 /// An event for the server.
@@ -254,6 +255,27 @@ impl Server {
     ) {
         let changes = self.users.keep_all(now, &self.settings, secret, entries);
         self.outputs.extend(changes.into_iter().map(Output::Keep));
+    }
+
+    /// What is to change in the entries of a server that does not run, so that they say nothing of a person
+    /// any more, who has this address or, where it has no `+tag`, this mailbox: names, sessions, mutes,
+    /// invitations, and reports by them or about them go. A ban stays, as a hash without a name.
+    ///
+    /// # Errors
+    /// If it is no address, or an entry cannot be read.
+    pub fn forget(
+        secret: [u8; 32],
+        address: &str,
+        entries: &BTreeMap<Vec<u8>, Vec<u8>>,
+    ) -> Result<Vec<Change>, ForgetError> {
+        persistence::forget(secret, address, entries)
+    }
+
+    /// All that is to be kept, for tests that compare it with what was said.
+    #[doc(hidden)]
+    pub fn kept_entries(&mut self, now: Now) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let changes = self.users.all_changes(now).into_iter();
+        changes.filter_map(|Change { key, value }| Some((key, value?))).collect()
     }
 
     /// Handles an input. `now` never goes back. Inputs of a connection that the server has closed are

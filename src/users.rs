@@ -16,6 +16,7 @@ pub(crate) mod rules;
 pub(crate) mod sessions;
 pub(crate) mod user_name;
 
+use crate::base::frost::{Frost, Frozen, refill};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
@@ -29,7 +30,7 @@ use crate::usage::Usage;
 use address_pattern::AddressPattern;
 use bots::{BotId, Bots};
 use email::{Email, EmailKey};
-use logins::{Begun, FlowId, LoginAttempt, Logins};
+use logins::{Begun, Code, FlowId, LoginAttempt, Logins};
 use mail_limits::{MailLimits, Wanted};
 use names::{NameError, Names, UserId};
 use network_shares::network_of;
@@ -58,6 +59,21 @@ pub(crate) struct Users {
     keeper: Option<Box<Keeper>>,
     rng: ChaCha20Rng,
     run: String,
+}
+
+refill!(struct Users {
+    names, sessions, logins, mail_limits, rules, reports, bots, rng, run,
+} but { keeper } then Self::link);
+
+/// Seed, stream and position, so that it goes on in the middle of a block.
+impl Frost for ChaCha20Rng {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.serialize_state().freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        Frost::thaw(from).map(|state| Self::deserialize_state(&state))
+    }
 }
 
 /// Secret randomness from which the codes and tokens of one entry are made.
@@ -259,10 +275,8 @@ impl Users {
             Delivery::Lately(wait)
         } else {
             self.logins.mail_begun(live);
-            let id = self.mail_limits.send(now, wanted, flow, live);
-            let to = email.as_str().to_owned();
-            let (name, code) = (name.as_str().to_owned(), code.as_str().to_owned());
-            Delivery::Mail(Mail { id, to, name, code })
+            let id = self.mail_limits.send(now, wanted, &name, flow, live);
+            Delivery::Mail(mail_of(id, &email, &name, &code))
         };
         Ok(Hello { flow, flow_token, name, code_chars: code.unusual_chars(), delivery })
     }
@@ -532,6 +546,29 @@ impl Users {
         sent.map(|sent| self.logins.mail_done(sent.live, sent.flow, result.is_ok())).unwrap_or_default()
     }
 
+    /// The mails of which nothing was heard yet, to be sent again by a successor, which does not know how far
+    /// its predecessor came. Those whose code is void by now are left out: they are overdue in the end.
+    pub(crate) fn mails_under_way(&self) -> Vec<Mail> {
+        let mails = self.mail_limits.under_way();
+        mails
+            .filter_map(|(id, sent)| Some(mail_of(id, &sent.email, &sent.name, self.logins.code(sent.live)?)))
+            .collect()
+    }
+
+    /// Counts what follows from several tables: the connections of each user, who must be known, and the
+    /// mails on their way with each code.
+    fn link(&mut self) -> Option<()> {
+        for (user, connections) in self.sessions.connected() {
+            self.names.add_connections(user, connections)?;
+        }
+        for (_, sent) in self.mail_limits.under_way() {
+            self.logins.mail_begun(sent.live);
+        }
+        self.hash_domains();
+        let is_run = self.run.len() == RUN_CHARS && self.run.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_run.then_some(())
+    }
+
     /// A mail of which nothing was heard in time.
     pub(crate) fn overdue_mail(&self, now: Moment) -> Option<MailId> {
         self.mail_limits.overdue(now)
@@ -581,5 +618,38 @@ impl Users {
         counts.extend(self.rules.usage());
         counts.extend(self.reports.usage());
         counts
+    }
+}
+
+fn mail_of(id: MailId, email: &Email, name: &UserName, code: &Code) -> Mail {
+    let to = email.as_str().to_owned();
+    let (name, code) = (name.as_str().to_owned(), code.as_str().to_owned());
+    Mail { id, to, name, code }
+}
+
+/// Hexadecimal digits of 64 bits.
+const RUN_CHARS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generator_goes_on_in_the_middle_of_a_block() {
+        let mut rng = ChaCha20Rng::from_seed([3; 32]);
+        for drawn in 0..200 {
+            let mut bytes = Vec::new();
+            rng.freeze(&mut bytes);
+            let mut successor = ChaCha20Rng::thaw(&mut Frozen::new(&bytes)).unwrap();
+            let mut original = ChaCha20Rng::from_seed([3; 32]);
+            (0..drawn).for_each(|_| drop(original.next_u32()));
+            for _ in 0..100 {
+                let (mut odd, mut other) = ([0; 7], [0; 7]);
+                original.fill_bytes(&mut odd);
+                successor.fill_bytes(&mut other);
+                assert_eq!((odd, original.next_u64()), (other, successor.next_u64()), "after {drawn}");
+            }
+            rng.next_u32();
+        }
     }
 }

@@ -33,6 +33,11 @@ impl<T> Id<T> {
     pub(crate) const fn slot(self) -> u32 {
         self.slot
     }
+
+    /// The serial number: of two items, the one that came first has the smaller one.
+    pub(crate) const fn serial(self) -> u32 {
+        self.serial
+    }
 }
 
 // By hand, for a derive would ask the same of `T`.

@@ -127,6 +127,12 @@ impl<'a> Frozen<'a> {
         None
     }
 
+    /// Takes a text of at most so many bytes.
+    pub(crate) fn text(&mut self, bytes_max: usize) -> Option<&'a str> {
+        let count = self.count().filter(|&count| count <= bytes_max)?;
+        str::from_utf8(self.bytes(count)?).ok()
+    }
+
     fn byte(&mut self) -> Option<u8> {
         let (&byte, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -186,7 +192,8 @@ macro_rules! frost {
             fn thaw(from: &mut $crate::base::frost::Frozen<'_>) -> Option<Self> {
                 let mut _fields = from.fields()?;
                 $(let $field = _fields.field()?;)*
-                Some(Self { $($field,)* $($($derived: $value,)*)? })
+                // Derived values first: they may read the fields, which move.
+                Some(Self { $($($derived: $value,)*)? $($field,)* })
             }
         }
     };

@@ -14,6 +14,8 @@ pub(crate) struct Rate {
     pub(crate) burst: u64,
 }
 
+frost!(struct Rate { token_us, burst });
+
 impl Rate {
     /// `burst` tokens each second, and as many at once. Zero means without limit.
     pub(crate) const fn per_second(burst: u64) -> Self {

@@ -2,6 +2,7 @@
 //! moderators name people by at the door.
 
 use super::email::{Domain, Email, EmailKey, Typed};
+use crate::base::frost::frost;
 use crate::base::keyed_hash::HashKey;
 use std::fmt;
 
@@ -16,6 +17,8 @@ pub(crate) enum AddressPattern {
     DomainAndBelow(Domain),
 }
 
+frost!(enum AddressPattern { 0 = Address(email), 1 = Domain(domain), 2 = DomainAndBelow(domain) });
+
 impl AddressPattern {
     /// Parses `ada@example.org`, `@example.org` or `@.example.org`. `None`: it is none of them.
     pub(crate) fn parse(typed: &str) -> Option<Self> {
@@ -27,6 +30,14 @@ impl AddressPattern {
         let email = Email::parse(&format!("x@{domain}"))?.key();
         let domain = Domain::new(email.domains()?.next()?);
         Some(if has_below { Self::DomainAndBelow(domain) } else { Self::Domain(domain) })
+    }
+
+    /// The domain that it names, if it is no address.
+    pub(crate) fn domain(&self) -> Option<&str> {
+        match self {
+            Self::Address(_) => None,
+            Self::Domain(domain) | Self::DomainAndBelow(domain) => Some(&domain.name),
+        }
     }
 
     /// Whether the address is meant.

@@ -2,18 +2,22 @@
 //! alone.
 
 use crate::base::digest::Digest;
+use crate::base::frost::{Frost, Frozen, Refill, frost};
 use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
 use crate::settings::{self, Rights};
 use crate::users::user_name::{NameKey, TypedName};
+use std::collections::BTreeMap;
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The number of a bot: its place in the settings.
+/// The number of a bot: its place in the table, which it keeps for the whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BotId(usize);
 
-/// All bots; they are the same for the whole run.
+/// All bots, in the order of the settings. A successor may have other settings: a bot keeps its place then,
+/// also one that is not named any more, and new ones stand behind.
 #[derive(Debug)]
 pub(crate) struct Bots(Vec<Bot>);
 
@@ -25,6 +29,48 @@ struct Bot {
     token: Digest,
     /// How fast it talks.
     lines: TokenBucket,
+    standing: Standing,
+}
+
+/// What the settings of this process say of a bot that a predecessor may have known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is new, or has the token that it had.
+    Same,
+    /// It has another token: whoever came with the former one may not stay.
+    NewToken,
+    /// They do not name it.
+    Removed,
+}
+
+frost!(struct BotId(place));
+// What a bot may do, and what it is found by, come from the settings.
+frost!(struct Bot { name, token, lines } but {
+    keys: Vec::new(),
+    rights: Rights::default(),
+    standing: Standing::Removed,
+});
+
+impl Refill for Bots {
+    fn freeze_state(&self, to: &mut Vec<u8>) {
+        let Self(bots) = self;
+        bots.freeze(to);
+    }
+
+    fn refill(&mut self, from: &mut Frozen<'_>) -> Option<()> {
+        let mut bots = Vec::<Bot>::thaw(from)?;
+        let own = mem::take(&mut self.0).into_iter();
+        let mut own: BTreeMap<Rc<str>, Bot> = own.map(|bot| (bot.name.clone(), bot)).collect();
+        for bot in &mut bots {
+            if let Some(own) = own.remove(&bot.name) {
+                let standing = if own.token == bot.token { Standing::Same } else { Standing::NewToken };
+                *bot = Bot { lines: bot.lines, standing, ..own };
+            }
+        }
+        bots.extend(own.into_values());
+        self.0 = bots;
+        Some(())
+    }
 }
 
 impl Bots {
@@ -35,19 +81,21 @@ impl Bots {
             rights: bot.rights,
             token: bot.token,
             lines: TokenBucket::default(),
+            standing: Standing::Same,
         };
         Self(bots.iter().map(bot).collect())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(|bot| bot.standing == Standing::Removed)
     }
 
     /// The bot of a token. Takes the same time whichever it is, and if it is none.
     pub(crate) fn of_token(&self, token: &str) -> Option<BotId> {
         let token = Digest::of(token.as_bytes());
         let is_same = |(place, bot): (usize, &Bot)| bot.token.is(token).then_some(BotId(place));
-        self.0.iter().enumerate().map(is_same).fold(None, Option::or)
+        let bots = self.0.iter().enumerate().filter(|(_, bot)| bot.standing != Standing::Removed);
+        bots.map(is_same).fold(None, Option::or)
     }
 
     /// The bot that a typed name means: whose name it is, or looks like.
@@ -64,6 +112,11 @@ impl Bots {
 
     pub(crate) fn name(&self, bot: BotId) -> Option<Rc<str>> {
         self.0.get(bot.0).map(|bot| bot.name.clone())
+    }
+
+    /// Whether a connection that a predecessor let in as this bot may stay: its token is still good.
+    pub(crate) fn may_stay(&self, bot: BotId) -> bool {
+        self.0.get(bot.0).is_some_and(|bot| bot.standing == Standing::Same)
     }
 
     pub(crate) fn rights(&self, bot: BotId) -> Rights {

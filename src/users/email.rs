@@ -1,6 +1,6 @@
 //! Email addresses.
 
-use crate::base::frost::frost;
+use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::keyed_hash::{HashKey, KeyedHash, Kind};
 use crate::base::visible::{fold_full_width, is_visible, trim_invisible};
 use crate::limits::EMAIL_BYTES_MAX;
@@ -46,6 +46,13 @@ pub(crate) struct AddressHashes {
 }
 
 frost!(struct AddressHashes { address, mailbox, domains });
+
+impl AddressHashes {
+    /// Whether they are of this address, or of one with a `+tag` of this mailbox.
+    pub(crate) fn are_of(&self, hash: KeyedHash) -> bool {
+        self.address == hash || self.mailbox == hash
+    }
+}
 
 /// An address that was typed, with what it is where it stands as a hash.
 #[derive(Debug)]
@@ -316,6 +323,48 @@ impl fmt::Display for EmailKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str().unwrap_or("(address kept as a hash)"))
     }
+}
+
+/// An address is not parsed once more when it is thawed: a later version may refuse some that an earlier one
+/// took, and their owners stay.
+impl Frost for Email {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        from.text(EMAIL_BYTES_MAX).filter(|text| is_bare(text)).map(|text| Self(text.into()))
+    }
+}
+
+frost!(enum Form { 0 = Clear(address), 1 = Hashed(hashed) });
+frost!(struct Hashed { hashes, mailbox });
+
+impl Frost for EmailKey {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        let form = Form::thaw(from)?;
+        let is_key = match &form {
+            Form::Clear(address) => is_key(address),
+            Form::Hashed(hashed) => hashed.mailbox.as_deref().is_none_or(is_key),
+        };
+        is_key.then_some(Self(form))
+    }
+}
+
+frost!(struct Domain { name, hash });
+
+fn is_key(address: &str) -> bool {
+    let is_long = address.len() > EMAIL_BYTES_MAX;
+    !is_long && is_bare(address) && !address.contains(|char: char| char.is_ascii_uppercase())
+}
+
+/// Whether a text has the form that all who use an address rely on: a mailbox and a domain on one line.
+fn is_bare(text: &str) -> bool {
+    text.contains('@') && !text.contains(|char: char| char.is_control() || char.is_whitespace())
 }
 
 impl fmt::Debug for Email {

@@ -11,6 +11,7 @@
 //! come from: see [`GUESSES_PER_ADDRESS_MAX`].
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
+use crate::base::frost::{Frost, Frozen, frost, refill};
 use crate::base::time::Moment;
 use crate::base::visible::{fold_full_width, is_pasted_along};
 use crate::ids::ClientId;
@@ -23,7 +24,7 @@ use crate::users::sessions::Token;
 use crate::users::user_name::UserName;
 use ipnet::IpNet;
 use rand::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -94,6 +95,21 @@ impl Code {
     }
 }
 
+impl Frost for Code {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.as_str().to_owned().freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        let typed = from.text(LONG_CODE_CHARS)?;
+        let mut code = Self { chars: [0; LONG_CODE_CHARS], len: typed.len() };
+        for (char, typed) in code.chars.iter_mut().zip(typed.bytes()) {
+            *char = ALPHABET.contains(&typed).then_some(typed)?;
+        }
+        (code.len > 0).then_some(code)
+    }
+}
+
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Code(..)")
@@ -112,6 +128,8 @@ pub(crate) struct LoginAttempt {
     /// The network that it came from, where that is known.
     pub(crate) network: Option<IpNet>,
 }
+
+frost!(struct LoginAttempt { name, email, connection, network });
 
 /// A flow that has just begun.
 #[derive(Debug)]
@@ -156,6 +174,10 @@ pub(crate) struct LiveCode {
     is_used: bool,
 }
 
+frost!(struct Flow { token, attempt, code, tries_left });
+// The mails on their way are counted once more.
+frost!(struct LiveCode { code, email, expires, flows, is_sent, is_used } but { mails_open: 0 });
+
 /// A live code that one more flow may wait for.
 #[derive(Debug, Clone, Copy)]
 struct Joinable {
@@ -173,6 +195,8 @@ struct Guesses {
     current: u32,
     former: u32,
 }
+
+frost!(struct Guesses { since, current, former });
 
 impl Guesses {
     const fn none(now: Moment) -> Self {
@@ -204,6 +228,8 @@ pub(crate) struct Logins {
     guesses: ExpiringSlab<(EmailKey, Guesses)>,
     guessed: BTreeMap<EmailKey, Id<(EmailKey, Guesses)>>,
 }
+
+refill!(struct Logins { flows, codes, guesses } but { code_ttl, by_email, guessed } then Self::index);
 
 impl Logins {
     /// No flows; codes will be good for `code_ttl`.
@@ -245,6 +271,11 @@ impl Logins {
             live.flows.push(flow);
         }
         Begun { flow, token: token.write(flow.slot()), code, live }
+    }
+
+    /// A code that is still live.
+    pub(crate) fn code(&self, live: CodeId) -> Option<&Code> {
+        self.codes.get(live).map(|live| &live.code)
     }
 
     /// A mail with this code is on its way.
@@ -433,6 +464,23 @@ impl Logins {
     /// The flows that still wait for a code, the oldest first.
     fn waiting<'a>(&'a self, live: &'a LiveCode) -> impl Iterator<Item = (FlowId, &'a Flow)> {
         live.flows.iter().filter_map(|&flow| Some((flow, self.flows.get(flow)?)))
+    }
+
+    /// Finds codes and guesses by their addresses. Each flow waits for one code, which is its own.
+    fn index(&mut self) -> Option<()> {
+        let mut codes: Vec<(CodeId, &LiveCode)> = self.codes.iter().collect();
+        codes.sort_by_key(|(id, _)| id.serial());
+        let mut waiting = BTreeSet::new();
+        self.by_email.clear();
+        for (id, code) in codes {
+            self.by_email.entry(code.email.clone()).or_default().push(id);
+            for (flow, Flow { attempt, code: own, .. }) in self.waiting(code) {
+                let is_own = own.is(code.code) && attempt.email.key() == code.email;
+                (is_own && waiting.insert(flow)).then_some(())?;
+            }
+        }
+        self.guessed = self.guesses.iter().map(|(id, (email, _))| (email.clone(), id)).collect();
+        (waiting.len() == self.flows.len() && self.guessed.len() == self.guesses.len()).then_some(())
     }
 
     /// Sees that one more flow may wait for a code.

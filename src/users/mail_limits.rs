@@ -1,5 +1,6 @@
 //! How much mail may go out, to which mailbox and for which network, and which mails are on their way.
 
+use crate::base::frost::{Frozen, Refill, freeze_fields, frost, refill};
 use crate::base::sliding_window::SlidingWindows;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
@@ -12,6 +13,7 @@ use crate::login_email::MailError;
 use crate::users::email::{Email, EmailKey};
 use crate::users::logins::{CodeId, FlowId};
 use crate::users::network_shares::Shares;
+use crate::users::user_name::UserName;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,7 +25,10 @@ pub(crate) struct Sent {
     pub(crate) flow: FlowId,
     /// The live code that it carries.
     pub(crate) live: CodeId,
-    email: Email,
+    /// The address that it goes to.
+    pub(crate) email: Email,
+    /// The name that was asked for.
+    pub(crate) name: UserName,
     has_new_code: bool,
     at: Moment,
 }
@@ -54,6 +59,21 @@ pub(crate) struct MailLimits {
     new_codes: SlidingWindows<EmailKey>,
     on_their_way: BTreeMap<MailId, Sent>,
     next_mail: MailId,
+}
+
+frost!(struct Sent { flow, live, email, name, has_new_code, at });
+refill!(struct MailLimits { shares, mails, new_codes, on_their_way, next_mail } then Self::check_ids);
+
+/// A server without a budget skips that of its predecessor; one whose predecessor had none begins anew.
+impl Refill for Option<Shares> {
+    fn freeze_state(&self, to: &mut Vec<u8>) {
+        freeze_fields(to, |to| self.iter().for_each(|shares| shares.freeze_state(to)));
+    }
+
+    fn refill(&mut self, from: &mut Frozen<'_>) -> Option<()> {
+        let mut fields = from.fields()?;
+        self.as_mut().map_or(Some(()), |shares| fields.refill(shares))
+    }
 }
 
 impl MailLimits {
@@ -103,8 +123,15 @@ impl MailLimits {
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// A mail goes out for a flow; gives its number.
-    pub(crate) fn send(&mut self, now: Moment, wanted: Wanted<'_>, flow: FlowId, live: CodeId) -> MailId {
+    /// A mail goes out for a flow that asked for this name; gives its number.
+    pub(crate) fn send(
+        &mut self,
+        now: Moment,
+        wanted: Wanted<'_>,
+        name: &UserName,
+        flow: FlowId,
+        live: CodeId,
+    ) -> MailId {
         let id = self.next_mail;
         self.next_mail = MailId(id.0 + 1);
         let Wanted { email, has_new_code, .. } = wanted;
@@ -115,7 +142,8 @@ impl MailLimits {
                 self.new_codes.add(now, &email.key(), MAILS_PER_ADDRESS + NEW_CODES_RESERVED);
             }
         }
-        let sent = Sent { flow, live, email: email.clone(), has_new_code, at: now };
+        let (email, name) = (email.clone(), name.clone());
+        let sent = Sent { flow, live, email, name, has_new_code, at: now };
         self.on_their_way.insert(id, sent);
         id
     }
@@ -131,6 +159,11 @@ impl MailLimits {
             }
         }
         Some(sent)
+    }
+
+    /// The mails on their way, the oldest first.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (MailId, &Sent)> {
+        self.on_their_way.iter().map(|(&id, sent)| (id, sent))
     }
 
     /// A mail of which nothing was heard in time.
@@ -168,6 +201,12 @@ impl MailLimits {
         self.on_their_way.len()
     }
 
+    /// No number is given out twice, nor so many that they could run out.
+    fn check_ids(&mut self) -> Option<()> {
+        let is_past = self.on_their_way.last_key_value().is_none_or(|(&id, _)| id < self.next_mail);
+        (is_past && self.next_mail < MAIL_ID_MAX).then_some(())
+    }
+
     /// When the next mail is overdue or the next count is forgotten.
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         let overdue = self.on_their_way.first_key_value().map(|(_, sent)| sent.at.after(MAIL_RESULT_TIMEOUT));
@@ -176,6 +215,9 @@ impl MailLimits {
         deadlines.into_iter().flatten().min()
     }
 }
+
+/// More mails than any server sends.
+const MAIL_ID_MAX: MailId = MailId(u64::MAX / 2);
 
 #[cfg(test)]
 mod tests {
@@ -196,7 +238,8 @@ mod tests {
         fn send_as(&mut self, second: u64, wanted: Wanted<'_>) -> Result<MailId, u64> {
             let now = at(second);
             self.limits.check(now, wanted).map_err(|wait| wait.as_secs())?;
-            Ok(self.limits.send(now, wanted, Id::made_up(0), Id::made_up(0)))
+            let name = UserName::parse("ada").unwrap();
+            Ok(self.limits.send(now, wanted, &name, Id::made_up(0), Id::made_up(0)))
         }
 
         /// Sends a code that was sent before.

@@ -1,13 +1,14 @@
 //! Which name belongs to which address.
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
+use crate::base::frost::{frost, refill};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX};
 use crate::users::changes::Changes;
 use crate::users::email::{Email, EmailKey, Typed};
 use crate::users::user_name::{NameKey, TypedName, UserName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,6 +50,10 @@ impl User {
         Self { name, email, connections: 0, network: None, throttle: SharedThrottle::default() }
     }
 }
+
+// How many connections a user has follows from its sessions.
+frost!(struct User { name, email, network, throttle } but { connections: 0 });
+refill!(struct Names { users } but { by_name, by_mailbox, reserved, ttl, changes } then Self::index);
 
 /// Why an address may not have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +147,9 @@ impl Names {
     fn release(&mut self, user: &User) {
         self.changes.note(|| (user.name.clone(), None));
         for key in user.name.keys() {
-            self.by_name.remove(&key);
+            if self.by_name.get(&key).is_some_and(|&owner| self.users.get(owner).is_none()) {
+                self.by_name.remove(&key);
+            }
         }
         let mailbox = user.email.mailbox();
         if let Some(owned) = self.by_mailbox.get_mut(&mailbox) {
@@ -203,6 +210,13 @@ impl Names {
             user.connections = user.connections.saturating_add(1);
             user.network = network;
         }
+    }
+
+    /// A user who is still known has so many more connections.
+    pub(crate) fn add_connections(&mut self, user: UserId, connections: u32) -> Option<()> {
+        let user = self.users.get_mut(user)?;
+        user.connections = user.connections.saturating_add(usize::try_from(connections).ok()?);
+        Some(())
     }
 
     /// A user has one connection less. Whether it was the last.
@@ -278,6 +292,24 @@ impl Names {
         self.by_mailbox.entry(mailbox).or_default().push(user);
         self.by_name.extend(keys.into_iter().map(|key| (key, user)));
         Some(user)
+    }
+
+    /// Finds the users by their names and mailboxes, the oldest first. Two names that only this version takes
+    /// for look-alikes stay, and the older one has the key that they share.
+    fn index(&mut self) -> Option<()> {
+        let mut users: Vec<(UserId, &User)> = self.users.iter().collect();
+        users.sort_by_key(|(id, _)| id.serial());
+        let mut names = BTreeSet::new();
+        self.by_name.clear();
+        self.by_mailbox.clear();
+        for (id, user) in users {
+            names.insert(&user.name).then_some(())?;
+            for key in user.name.keys() {
+                self.by_name.entry(key).or_insert(id);
+            }
+            self.by_mailbox.entry(user.email.mailbox()).or_default().push(id);
+        }
+        Some(())
     }
 
     /// How many names are known.

@@ -19,6 +19,7 @@
 //! A request whose network is not known (see `PLUME_TRUSTED_PROXIES`) may take any token: nothing tells an
 //! attacker from others.
 
+use crate::base::frost::{Frost, Frozen, Refill, freeze_fields};
 use crate::base::sliding_window::SlidingWindows;
 use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
@@ -39,6 +40,33 @@ pub(crate) struct Shares {
     asks: SlidingWindows<IpNet>,
     /// Networks that are not fresh.
     lately: SlidingWindows<IpNet>,
+}
+
+impl Refill for Shares {
+    fn freeze_state(&self, to: &mut Vec<u8>) {
+        let Self { rate, bucket, asks, lately } = self;
+        freeze_fields(to, |to| {
+            rate.freeze(to);
+            bucket.freeze(to);
+            asks.freeze_state(to);
+            lately.freeze_state(to);
+        });
+    }
+
+    fn refill(&mut self, from: &mut Frozen<'_>) -> Option<()> {
+        let mut fields = from.fields()?;
+        let mut rate = self.rate;
+        fields.refill(&mut rate)?;
+        fields.refill(&mut self.bucket)?;
+        fields.refill(&mut self.asks)?;
+        fields.refill(&mut self.lately)?;
+        // A bucket knows when it is full, which means nothing at another rate: after an hour for each mail
+        // it could be empty for a day.
+        if rate != self.rate {
+            self.bucket = TokenBucket::default();
+        }
+        Some(())
+    }
 }
 
 impl Shares {
@@ -109,6 +137,17 @@ pub(crate) fn network_of(address: IpAddr) -> IpNet {
     match address {
         IpAddr::V4(_) => truncated(address, 24),
         IpAddr::V6(_) => truncated(address, 48),
+    }
+}
+
+impl Frost for IpNet {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.addr().freeze(to);
+        self.prefix_len().freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        Self::new(IpAddr::thaw(from)?, u8::thaw(from)?).ok()
     }
 }
 

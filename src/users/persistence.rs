@@ -7,9 +7,9 @@
 //! up what stands there by then, and says so. So a rule is written when it is set and removed when it is
 //! lifted or over. A name and a session are written when they are made, and removed when they end. In between
 //! their entry only says when it was written: it is refreshed while there is a connection, once in
-//! [`Keeper::refresh`], and at a connection that comes after a longer time. So whoever comes and goes all day
-//! causes one write a day for the name and one for each session, and after a crash both have up to that much
-//! longer than they should, never less.
+//! [`Keeper::refresh`], and at a connection that comes later than that after the last write. So whoever comes
+//! and goes all day causes at most two writes a day for the name and for each session, and after a crash both
+//! have up to a day longer than they should, never less.
 //!
 //! # Time
 //! Entries have wall times, for they outlive the monotonic clock. What is left of a ban, mute or lock when
@@ -24,7 +24,7 @@
 //! each process, so a session has seen none.
 
 use super::Users;
-use super::email::{AddressHashes, Domain, EmailKey, Typed};
+use super::email::{AddressHashes, Domain, Email, EmailKey, Typed};
 use super::names::UserId;
 use super::reports::Report;
 use super::rules::{Ban, Rule, RuleKey};
@@ -33,7 +33,7 @@ use super::user_name::UserName;
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::keyed_hash::{HashKey, KeyedHash};
 use crate::base::time::{Moment, Now};
-use crate::kept::{Change, RestoreError, Restored};
+use crate::kept::{Change, ForgetError, RestoreError, Restored};
 use crate::limits::{
     CLOCK_STEP_MIN, KEEP_REFRESH, KEEP_REFRESH_PART, KEEP_REFRESH_PORTIONS, NAME_TTL_KEPT, SESSION_TTL_KEPT,
 };
@@ -267,8 +267,8 @@ impl Users {
         Ok((restored, changes))
     }
 
-    /// Says from now on what changes, and at once all that is to be kept: for users who have come from another
-    /// process by another way than these entries.
+    /// Says from now on what changes, and at once all that is to be kept: for users who were thawed, and are
+    /// newer than these entries.
     pub(crate) fn keep_all(
         &mut self,
         now: Now,
@@ -277,8 +277,7 @@ impl Users {
         entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Vec<Change> {
         self.keep(now, settings, secret);
-        self.note_all();
-        let changes = self.take_changes(now);
+        let changes = self.all_changes(now);
         let live: BTreeSet<&[u8]> = changes.iter().map(|change| &*change.key).collect();
         let keys = entries.into_iter().map(|(key, _)| key);
         let others = keys.filter(|key| Kind::of(key).is_some() && !live.contains(&**key));
@@ -286,15 +285,27 @@ impl Users {
         removed.into_iter().chain(changes).collect()
     }
 
+    /// What stands under each key of what is kept.
+    pub(crate) fn all_changes(&mut self, now: Now) -> Vec<Change> {
+        self.note_all();
+        self.take_changes(now)
+    }
+
     fn keep(&mut self, now: Now, settings: &Settings, secret: [u8; 32]) {
         let keeper = Keeper::new(now, settings);
         self.names.begin_changes(keeper.name_ttl);
         self.sessions.begin_changes(HashKey::new(secret), SESSION_TTL_KEPT);
-        if let Some(key) = self.sessions.key() {
-            self.rules.begin_changes(key);
-        }
+        self.hash_domains();
+        self.rules.begin_changes();
         self.reports.begin_changes();
         self.keeper = Some(Box::new(keeper));
+    }
+
+    /// Prepares patterns of domains for addresses that are only known as hashes, if there may be any.
+    pub(super) fn hash_domains(&mut self) {
+        if let Some(key) = self.sessions.key() {
+            self.rules.hash_domains(key);
+        }
     }
 
     /// `None`: the entry cannot be read.
@@ -386,10 +397,13 @@ impl Users {
                 }
                 Rule::Ban(pattern, Ban { until: end.flatten(), name }, Box::default())
             }
-            Kind::Mute => match thaw::<Until>(value)?.end(now) {
-                Some(end) => Rule::Mute(hash(key)?, end),
-                None => return Some(Err(Fate::Expired)),
-            },
+            Kind::Mute => {
+                let mailbox = hash(key)?;
+                match thaw::<Until>(value)?.end(now) {
+                    Some(end) => Rule::Mute(mailbox, end),
+                    None => return Some(Err(Fate::Expired)),
+                }
+            }
             Kind::BotMute => {
                 let bot = self.bots.of_name(str::from_utf8(key).ok()?);
                 match (thaw::<Until>(value)?.end(now), bot) {
@@ -537,11 +551,18 @@ impl Users {
     /// over.
     pub(super) fn refresh_portion(&mut self, now: Moment) {
         let Some(keeper) = self.keeper.as_mut().filter(|keeper| keeper.next_portion <= now) else { return };
-        keeper.next_portion = now.after(keeper.refresh / KEEP_REFRESH_PORTIONS);
-        keeper.portion = (keeper.portion + 1) % KEEP_REFRESH_PORTIONS;
-        let portion = keeper.portion;
-        let is_due =
-            |slot: u32, connections: usize| slot % KEEP_REFRESH_PORTIONS == portion && connections > 0;
+        let interval = keeper.refresh / KEEP_REFRESH_PORTIONS;
+        // A process that was stopped for long has some to catch up with, but no more than all.
+        let mut due = [false; KEEP_REFRESH_PORTIONS as usize];
+        while keeper.next_portion <= now && !due.iter().all(|&is_due| is_due) {
+            keeper.next_portion = keeper.next_portion.after(interval);
+            keeper.portion = (keeper.portion + 1) % KEEP_REFRESH_PORTIONS;
+            due.get_mut(keeper.portion as usize).into_iter().for_each(|is_due| *is_due = true);
+        }
+        keeper.next_portion = keeper.next_portion.max(now.after(interval));
+        let is_due = |slot: u32, connections: usize| {
+            connections > 0 && due.get((slot % KEEP_REFRESH_PORTIONS) as usize) == Some(&true)
+        };
         let users = self.names.iter().filter(|&(user, connections)| is_due(user.slot(), connections));
         for (user, _) in users.collect::<Vec<_>>() {
             self.names.note(user);
@@ -553,6 +574,70 @@ impl Users {
         }
         self.rules.forget_expired(now);
     }
+}
+
+/// What changes when a person is to be forgotten, who has the address or, where it has no `+tag`, the mailbox:
+/// names, sessions, mutes, invitations, and reports by or about them are removed. A ban stays, for it is the
+/// host's rule, but as a hash without a name.
+///
+/// # Errors
+/// If it is no address, or an entry cannot be read.
+pub(crate) fn forget(
+    secret: [u8; 32],
+    address: &str,
+    entries: &BTreeMap<Vec<u8>, Vec<u8>>,
+) -> Result<Vec<Change>, ForgetError> {
+    let address = Email::parse(address).ok_or(ForgetError::NoAddress)?;
+    let own = address.key().hash(&HashKey::new(secret));
+    let mut names = BTreeSet::new();
+    let mut changes = Vec::new();
+    // In the order of their kinds: reports after the names that they may be about.
+    for (key, value) in entries {
+        let Some((kind, rest)) = Kind::of(key) else { continue };
+        let fate = forgotten(own, (kind, rest), value, &mut names);
+        match fate.ok_or(RestoreError { kind: kind as u8 }).map_err(ForgetError::Unreadable)? {
+            Forgotten::Stays => {}
+            Forgotten::Removed => changes.push(Change { key: key.clone(), value: None }),
+            Forgotten::Ban(ban) => changes.push(change(key.clone(), Some(ban))),
+        }
+    }
+    Ok(changes)
+}
+
+enum Forgotten {
+    Stays,
+    Removed,
+    Ban(KeptBan),
+}
+
+fn forgotten<'a>(
+    own: KeyedHash,
+    (kind, key): (Kind, &'a [u8]),
+    value: &[u8],
+    names: &mut BTreeSet<&'a str>,
+) -> Option<Forgotten> {
+    let is_own = match kind {
+        Kind::Name => {
+            let is_own = thaw::<KeptName>(value)?.address.are_of(own);
+            if is_own {
+                names.insert(str::from_utf8(key).ok()?);
+            }
+            is_own
+        }
+        Kind::Session => names.contains(&*thaw::<KeptSession>(value)?.name),
+        Kind::Ban if key.strip_prefix(&[ADDRESS]) == Some(own.as_bytes()) => {
+            return Some(Forgotten::Ban(KeptBan { name: None, ..thaw(value)? }));
+        }
+        Kind::Mute => key == own.as_bytes(),
+        Kind::Invitation => thaw::<AddressHashes>(value)?.are_of(own),
+        Kind::Report => {
+            let report: KeptReport = thaw(value)?;
+            let is_about = |name: &&str| report.text.contains(&format!("@{name}:"));
+            report.reporter.are_of(own) || names.iter().any(is_about)
+        }
+        Kind::Ban | Kind::BotMute | Kind::Slow | Kind::Lock | Kind::Topic => false,
+    };
+    Some(if is_own { Forgotten::Removed } else { Forgotten::Stays })
 }
 
 fn session_key(slot: u32) -> Vec<u8> {

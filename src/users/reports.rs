@@ -1,9 +1,12 @@
 //! Reports of members to the moderators. The newest are kept for moderators who are absent; each mailbox may
 //! make few.
 
+use crate::base::frost::{frost, refill};
 use crate::base::sliding_window::SlidingWindows;
 use crate::base::time::Moment;
-use crate::limits::{REPORTERS_MAX, REPORTS_MAX, REPORTS_PER_PERSON, REPORTS_WINDOW};
+use crate::limits::{
+    NAME_BYTES_MAX, REPORT_BYTES_MAX, REPORTERS_MAX, REPORTS_MAX, REPORTS_PER_PERSON, REPORTS_WINDOW,
+};
 use crate::usage::Usage;
 use crate::users::changes::Changes;
 use crate::users::email::{EmailKey, Typed};
@@ -56,6 +59,9 @@ impl Report {
         now.since(self.at) + self.age
     }
 }
+
+frost!(struct Report { number, at, age, reporter, by, text, without_line });
+refill!(struct Reports { kept, lately, next } but { changes } then Self::trim);
 
 /// What becomes of a report that is accepted.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,6 +160,18 @@ impl Reports {
     /// The reports that are kept, the oldest first.
     pub(crate) fn kept(&self) -> impl ExactSizeIterator<Item = &Report> {
         self.kept.iter()
+    }
+
+    /// Drops what is beyond the limits of this version.
+    fn trim(&mut self) -> Option<()> {
+        let is_short = |text: &str| text.len() <= REPORT_BYTES_MAX;
+        self.kept.retain(|report| {
+            report.by.len() <= NAME_BYTES_MAX && is_short(&report.text) && is_short(&report.without_line)
+        });
+        while self.kept.len() > REPORTS_MAX {
+            self.kept.pop_front();
+        }
+        Some(())
     }
 
     /// Forgets who has not reported lately.

@@ -1,10 +1,12 @@
 //! The rules of the room: who may come in, who may talk, how often, and the topic. Plain state with one
 //! owner, `Users`; what has expired counts as gone, and makes room when room is needed.
 
+use crate::base::frost::{frost, refill};
 use crate::base::keyed_hash::HashKey;
 use crate::base::time::Moment;
 use crate::limits::{
-    BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, INVITATIONS_MAX, MUTES_MAX, SPOKEN_MAX,
+    BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, EMAIL_BYTES_MAX, INVITATIONS_MAX, MUTES_MAX,
+    NAME_BYTES_MAX, SLOW_MAX, SPOKEN_MAX, TOPIC_BYTES_MAX,
 };
 use crate::settings::{Door, Settings};
 use crate::usage::Usage;
@@ -106,6 +108,13 @@ struct Spoken {
     at: BTreeMap<EmailKey, Moment>,
     order: VecDeque<(Moment, EmailKey)>,
 }
+
+frost!(struct Ban { until, name });
+frost!(struct ClosedNetwork { network, until, ban });
+frost!(struct Spoken { order } but { at: Spoken::newest(&order) });
+refill!(struct Rules {
+    invitations, bans, closed_networks, mutes, muted_bots, slow, spoken, locked_until, topic,
+} but { door, changes } then Self::trim);
 
 impl Rules {
     pub(crate) fn new(settings: &Settings) -> Self {
@@ -248,6 +257,12 @@ impl Rules {
         left(now, *self.mutes.get(mailbox)?)
     }
 
+    /// How long each mailbox is still muted.
+    #[cfg(test)]
+    pub(crate) fn mutes_left(&self, now: Moment) -> Vec<Duration> {
+        self.mutes.values().filter_map(|&until| left(now, until)).collect()
+    }
+
     /// How long the bot is still muted.
     pub(crate) fn bot_mute_left(&self, now: Moment, bot: BotId) -> Option<Duration> {
         left(now, *self.muted_bots.get(&bot)?)
@@ -355,6 +370,20 @@ impl Rules {
         ]
     }
 
+    /// Drops what is beyond the limits of this version.
+    fn trim(&mut self) -> Option<()> {
+        self.bans.retain(|pattern, _| pattern.domain().is_none_or(|domain| domain.len() <= EMAIL_BYTES_MAX));
+        for ban in self.bans.values_mut() {
+            ban.name = ban.name.take().filter(|name| name.len() <= NAME_BYTES_MAX);
+        }
+        while self.closed_networks.len() > CLOSED_NETWORKS_MAX {
+            self.closed_networks.pop_front();
+        }
+        self.slow = self.slow.map(|slow| slow.min(SLOW_MAX));
+        self.topic = self.topic.take().filter(|topic| topic.len() <= TOPIC_BYTES_MAX);
+        Some(())
+    }
+
     /// Whether the address itself is banned, with all its `+tag`s.
     pub(crate) fn is_banned(&self, now: Moment, email: &EmailKey) -> bool {
         self.ban_of(now, &AddressPattern::Address(email.mailbox())).is_some()
@@ -395,9 +424,13 @@ impl Rules {
         });
     }
 
-    /// From now on, notes what changes. Domains in patterns get the hashes by which addresses are compared
-    /// that are only known as hashes.
-    pub(crate) fn begin_changes(&mut self, key: &HashKey) {
+    /// From now on, notes what changes.
+    pub(crate) fn begin_changes(&mut self) {
+        self.changes.begin();
+    }
+
+    /// Domains in patterns get the hashes by which addresses are compared that are only known as hashes.
+    pub(crate) fn hash_domains(&mut self, key: &HashKey) {
         let Door { moderators: _, allow, deny } = &mut self.door;
         for pattern in allow.iter_mut().flatten().chain(deny) {
             pattern.hash_domain(key);
@@ -407,7 +440,6 @@ impl Rules {
             (pattern, ban)
         };
         self.bans = std::mem::take(&mut self.bans).into_iter().map(hashed).collect();
-        self.changes.begin();
     }
 
     /// What has changed.
@@ -489,6 +521,11 @@ impl Ban {
 }
 
 impl Spoken {
+    /// The newest moment of each mailbox.
+    fn newest(order: &VecDeque<(Moment, EmailKey)>) -> BTreeMap<EmailKey, Moment> {
+        order.iter().map(|(at, mailbox)| (mailbox.clone(), *at)).collect()
+    }
+
     fn add(&mut self, now: Moment, mailbox: EmailKey, slow: Duration) {
         while let Some((at, _)) = self.order.front()
             && (at.after(slow) <= now || self.order.len() >= SPOKEN_MAX)

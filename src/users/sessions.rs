@@ -1,6 +1,7 @@
 //! Sessions: each login begins one, and its token resumes it.
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
+use crate::base::frost::{frost, refill};
 use crate::base::keyed_hash::{HashKey, KeyedHash, Kind};
 use crate::base::time::Moment;
 use crate::limits::{SECRET_BYTES, SESSION_SLOTS_MAX, SESSION_TTL, SESSIONS_MAX};
@@ -17,6 +18,8 @@ use subtle::ConstantTimeEq;
 /// so that nothing can be learnt from how long a look-up takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Token([u8; SECRET_BYTES]);
+
+frost!(struct Token(secret));
 
 impl Token {
     /// A new secret.
@@ -92,6 +95,9 @@ impl Session {
     }
 }
 
+frost!(struct Session { token, user, connections, first_seen });
+refill!(struct Sessions { sessions, key } but { ttl, changes });
+
 impl Default for Sessions {
     fn default() -> Self {
         let sessions = ExpiringSlab::new(SESSIONS_MAX);
@@ -115,6 +121,12 @@ impl Sessions {
         let (slot, token) = Token::read(written)?;
         let (id, session) = self.sessions.in_slot(slot)?;
         session.token.is(self.known_by(token)).then_some((id, session.user))
+    }
+
+    /// The user of each session that has connections, and how many it has.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = (UserId, u32)> {
+        let sessions = self.sessions.iter().map(|(_, session)| (session.user, session.connections));
+        sessions.filter(|&(_, connections)| connections > 0)
     }
 
     /// Whose session it is.
@@ -172,7 +184,8 @@ impl Sessions {
         }
     }
 
-    /// From now on, notes what changes, knows tokens by their hashes, and keeps sessions for so long.
+    /// From now on, notes what changes, knows tokens by their hashes, and keeps sessions for so long. Tokens
+    /// that are known by hashes of another key are void.
     pub(crate) fn begin_changes(&mut self, key: HashKey, ttl: Duration) {
         if self.key.is_none() {
             let hashed = |token: Token| Token::of_hash(key.hash(Kind::Token, &token.0));
@@ -182,8 +195,8 @@ impl Sessions {
                     session.token = hashed(session.token);
                 }
             }
-            self.key = Some(key);
         }
+        self.key = Some(key);
         self.ttl = ttl;
         self.changes.begin();
     }

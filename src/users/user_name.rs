@@ -34,6 +34,7 @@
 //! - Letters newer than Unicode 6.3: PRECIS has no entry for them, so such names are refused, not compared.
 //!   Emoji are taken from a newer table; skin tones, selectors and joiners do not tell two names apart.
 
+use crate::base::frost::{Frost, Frozen};
 use crate::base::visible::{fold_full_width, is_visible};
 use crate::limits::{NAME_BYTES_MAX, NAME_MARKS_MAX};
 use crate::users::email::Email;
@@ -160,6 +161,20 @@ impl UserName {
     /// The keys by which the name is compared, in order: at least one, at most three, no two the same.
     pub(crate) fn keys(&self) -> Vec<NameKey> {
         NameKey::all_of(&self.0)
+    }
+}
+
+/// A name is not parsed once more when it is thawed: a later version may refuse some that an earlier one
+/// took, and their owners stay.
+impl Frost for UserName {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        let text = from.text(NAME_BYTES_MAX)?;
+        let is_name = !text.is_empty() && !text.contains(char::is_control);
+        is_name.then(|| Self(text.into()))
     }
 }
 
