@@ -86,14 +86,14 @@ impl DataDir {
         }
     }
 
-    /// Removes entries, and rewrites the log, so that nothing of what is gone is left in it.
+    /// Makes changes, and rewrites the log, so that nothing of what is gone is left in it.
     ///
     /// # Errors
     /// If the log cannot be written; then it is as it was.
-    pub fn forget(&mut self, keys: impl Iterator<Item = Vec<u8>>) -> Result<(), DataError> {
+    pub fn forget(&mut self, changes: Vec<Change>) -> Result<(), DataError> {
         let doing = DataError::of("rewrite rules in it");
-        for key in keys {
-            self.store.apply(Change { key, value: None }).map_err(&doing)?;
+        for change in changes {
+            self.store.apply(change).map_err(&doing)?;
         }
         self.store.rewrite_next();
         self.store.save(Instant::now()).map_err(doing)

@@ -68,7 +68,7 @@
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and
 //! any way for a slow peer, a slow email provider or a full log to make others wait. Nothing outlives the
-//! process, yet.
+//! process but a folder of rules, if the operator chooses one.
 //!
 //! # What cannot happen
 //! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No

@@ -296,12 +296,13 @@ impl LogEvent {
             | Self::SilentProxy(_)
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
+            | Self::DataLost { .. }
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The keeper reports each at most once in its retry.
-            Self::DataFailed { .. } | Self::DataRecovered | Self::DataLost { .. } => None,
-            // The first seven occur once in a run; the others only at level `debug`, which is meant to show
-            // every event.
-            Self::WideTrust { .. }
+            // The keeper reports the first two at most once in its retry. The next seven occur once in a run; the
+            // others only at level `debug`, which is meant to show every event.
+            Self::DataFailed { .. }
+            | Self::DataRecovered
+            | Self::WideTrust { .. }
             | Self::OpenMetrics
             | Self::Moved { .. }
             | Self::MoveFailed(_)

@@ -101,7 +101,7 @@ fn serve(mut config: Config) -> Result<(), Failure> {
         return check_state(config, assets);
     }
     let across_exec = purpose.as_deref() == Some(OsStr::new(EXEC));
-    let data = config.data_dir.as_deref().map(|path| open_data(path)).transpose()?;
+    let data = config.data_dir.as_deref().map(open_data).transpose()?;
     let Inherited { listener: passed, parcels, door } = inherited(across_exec).map_err(Failure::Setting)?;
     let successor = successor(door_of_environment());
 
@@ -242,12 +242,12 @@ fn check_data(config: &Config) -> Result<(), String> {
 fn forget(Forget { data_dir, address }: &Forget) -> Result<(), Failure> {
     let failure = |error: DataError| data_failure(data_dir, &error);
     let mut data = DataDir::open_to_forget(data_dir).map_err(failure)?;
-    let found = Server::entries_of(*data.key(), address, data.entries())
+    let changes = Server::forget(*data.key(), address, data.entries())
         .map_err(|error| Failure::Setting(unusable_data(data_dir, &error)))?;
-    let keys = found.iter().flat_map(|(_, keys)| keys);
-    data.forget(keys.cloned()).map_err(failure)?;
-    let counts: Vec<String> = found.iter().map(|(what, keys)| format!("{what} {}", keys.len())).collect();
-    print(&format!("removed: {}\n", counts.join(", ")))
+    let removed = changes.iter().filter(|change| change.value.is_none()).count();
+    let changed = changes.len().saturating_sub(removed);
+    data.forget(changes).map_err(failure)?;
+    print(&format!("{removed} entries removed, {changed} bans left without a name\n"))
 }
 
 fn data_failure(path: &Path, error: &DataError) -> Failure {

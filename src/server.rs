@@ -40,7 +40,6 @@ mod connection;
 mod deadlines;
 mod entry;
 mod followers;
-mod forget;
 mod guest;
 mod http;
 mod keeping;

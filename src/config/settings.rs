@@ -306,8 +306,8 @@ A proxy with TLS belongs in front of it; examples for nginx, Caddy and HAProxy a
 .PP
 \fB\-\-new\-bot\fR prints a token for a bot, and its entry for PLUME_BOTS.
 .PP
-\fB\-\-forget\fR removes the names, sessions, bans, mutes, invitations and reports of a person with this email address from the folder
-PLUME_DATA, while no server uses it, and says how many they were.
+\fB\-\-forget\fR removes the names, sessions, mutes, invitations and reports of the person with this email address from the folder
+PLUME_DATA, while no server uses it, and says how many they were. A ban stays, without a name.
 .SH SETTINGS
 Each is an environment variable and a flag, \fB\-\-flag\fR \fIVALUE\fR or \fB\-\-flag\fR=\fIVALUE\fR; the flag wins.
 An empty value means the default.

@@ -23,10 +23,6 @@
 //! the place of its hash in all tables, before anything is compared with it. Ids of lines begin anew with
 //! each process, so a session has seen none.
 
-mod forget;
-
-pub(crate) use forget::entries_of;
-
 use super::Users;
 use super::email::{AddressHashes, Domain, Email, EmailKey, Typed};
 use super::names::UserId;
