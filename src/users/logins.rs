@@ -175,7 +175,7 @@ pub(crate) struct LiveCode {
 }
 
 frost!(struct Flow { token, attempt, code, tries_left });
-// The mails on their way are counted once more.
+// The emails under way are counted again, see `Users::link`.
 frost!(struct LiveCode { code, email, expires, flows, is_sent, is_used } but { mails_open: 0 });
 
 /// A live code that one more flow may wait for.
@@ -276,6 +276,12 @@ impl Logins {
     /// A code that is still live.
     pub(crate) fn code(&self, live: CodeId) -> Option<&Code> {
         self.codes.get(live).map(|live| &live.code)
+    }
+
+    /// The code that a flow waits for.
+    #[cfg(test)]
+    pub(crate) fn code_of(&self, flow: FlowId) -> Option<Code> {
+        self.flows.get(flow).map(|waiting| waiting.code)
     }
 
     /// A mail with this code is on its way.
@@ -466,7 +472,7 @@ impl Logins {
         live.flows.iter().filter_map(|&flow| Some((flow, self.flows.get(flow)?)))
     }
 
-    /// Finds codes and guesses by their addresses. Each flow waits for one code, which is its own.
+    /// Rebuilds the indices. `None`: a flow waits for no code, for two, or for that of another address.
     fn index(&mut self) -> Option<()> {
         let mut codes: Vec<(CodeId, &LiveCode)> = self.codes.iter().collect();
         codes.sort_by_key(|(id, _)| id.serial());

@@ -123,7 +123,7 @@ impl MailLimits {
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// A mail goes out for a flow that asked for this name; gives its number.
+    /// An email goes out for a flow that asked for this name; returns its id.
     pub(crate) fn send(
         &mut self,
         now: Moment,
@@ -161,7 +161,7 @@ impl MailLimits {
         Some(sent)
     }
 
-    /// The mails on their way, the oldest first.
+    /// The emails whose result is not known yet, in order of their ids.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = (MailId, &Sent)> {
         self.on_their_way.iter().map(|(&id, sent)| (id, sent))
     }
@@ -201,7 +201,7 @@ impl MailLimits {
         self.on_their_way.len()
     }
 
-    /// No number is given out twice, nor so many that they could run out.
+    /// No id is given out twice, and the next ones do not overflow.
     fn check_ids(&mut self) -> Option<()> {
         let is_past = self.on_their_way.last_key_value().is_none_or(|(&id, _)| id < self.next_mail);
         (is_past && self.next_mail < MAIL_ID_MAX).then_some(())
@@ -216,7 +216,7 @@ impl MailLimits {
     }
 }
 
-/// More mails than any server sends.
+/// More emails than any server sends.
 const MAIL_ID_MAX: MailId = MailId(u64::MAX / 2);
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(crate) struct User {
     throttle: SharedThrottle,
 }
 
-// How many connections a user has follows from its sessions.
+// The connections of a user are those of its sessions, see `Users::link`.
 frost!(struct User { name, email, network, throttle } but { connections: 0 });
 refill!(struct Names { users } but { by_name, by_mailbox, reserved } then Self::index);
 
@@ -203,7 +203,7 @@ impl Names {
         }
     }
 
-    /// A user who is still known has so many more connections.
+    /// Adds connections to a user. `None`: the user is not known.
     pub(crate) fn add_connections(&mut self, user: UserId, connections: u32) -> Option<()> {
         let user = self.users.get_mut(user)?;
         user.connections = user.connections.saturating_add(usize::try_from(connections).ok()?);
@@ -233,8 +233,8 @@ impl Names {
         self.users.next_deadline()
     }
 
-    /// Finds the users by their names and mailboxes, the oldest first. Two names that only this version takes
-    /// for look-alikes stay, and the older one has the key that they share.
+    /// Rebuilds the indices. Two names that only this version takes for look-alikes both stay; the older one
+    /// owns the key that they share.
     fn index(&mut self) -> Option<()> {
         let mut users: Vec<(UserId, &User)> = self.users.iter().collect();
         users.sort_by_key(|(id, _)| id.serial());
