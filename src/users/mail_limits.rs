@@ -357,4 +357,33 @@ mod tests {
         }
         assert_eq!(office.limits.next_deadline(), None);
     }
+
+    #[test]
+    fn an_id_that_would_be_given_out_twice_or_overflow_is_refused() {
+        let mut office = Office::new(4, 15);
+        let ada = Email::parse("ada@example.org").unwrap();
+        let wanted = Wanted { email: &ada, owns_name: false, has_new_code: true, address: None, mails: 0 };
+        let id = office.send_as(60, wanted).unwrap();
+        for (next_mail, is_sound) in [(1, true), (0, false), (u64::MAX / 2, false), (u64::MAX, false)] {
+            office.limits.next_mail = MailId(next_mail);
+            let (mut bytes, mut after) = (Vec::new(), Office::new(4, 15).limits);
+            office.limits.freeze_state(&mut bytes);
+            assert_eq!(after.refill(&mut Frozen::new(&bytes)).is_some(), is_sound, "{next_mail}");
+            if is_sound {
+                assert_eq!(
+                    (
+                        after.overdue(at(999)),
+                        after.send(
+                            at(61),
+                            wanted,
+                            &UserName::parse("ada").unwrap(),
+                            Id::made_up(0),
+                            Id::made_up(0)
+                        )
+                    ),
+                    (Some(id), MailId(1))
+                );
+            }
+        }
+    }
 }
