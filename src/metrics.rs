@@ -60,7 +60,7 @@ impl Default for Counters {
     }
 }
 
-refill!(struct Counters { entered, wrong_tries, emails, closed, refused, throttled });
+refill!(struct Counters { entered, wrong_tries, emails, closed, refused, throttled } then Self::check);
 
 impl Counters {
     /// Counts a log event.
@@ -104,6 +104,14 @@ impl Counters {
             | LogEvent::AcceptFailed { .. }
             | LogEvent::SystemCalls(_) => {}
         }
+    }
+
+    /// `None`: no run comes so far.
+    fn check(&mut self) -> Option<()> {
+        let tallies = [&self.entered, &self.emails, &self.closed, &self.refused];
+        let counts = tallies.into_iter().flat_map(|tally| tally.counts().map(|(_, count)| count));
+        let most = counts.chain([self.wrong_tries, self.throttled]).max();
+        most.is_none_or(|most| most < u64::MAX / 2).then_some(())
     }
 
     /// Counts a connection that was refused because the server is full. Only the first has a log event.

@@ -5,11 +5,13 @@
 //! cargo fuzz run --sanitizer none websocket -- -dict=fuzz/dict/websocket.dict -max_len=10000
 //! cargo fuzz run --sanitizer none client_message -- -dict=fuzz/dict/json.dict
 //! cargo fuzz run --sanitizer none server -- -max_len=4000 -len_control=20
+//! cargo fuzz run --sanitizer none parcel -- -max_len=20000
 //! ```
 //! Time and memory of an input are limited by `limits.rs`. This grows `fuzz/corpus/TARGET/`; git keeps only
 //! what has a name of its own there. The target `server` is the simulation, whose choices are the bytes of
 //! the input; its corpus is made of recorded lives:
-//! `PLUME_SIM_CORPUS=fuzz/corpus/server cargo test --test simulation recorded`.
+//! `PLUME_SIM_CORPUS=fuzz/corpus/server cargo test --test simulation recorded`. That of `parcel` are real
+//! parcels: `PLUME_PARCELS=fuzz/corpus/parcel cargo test --test simulation parcel`.
 
 pub mod limits;
 pub mod pieces;

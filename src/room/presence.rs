@@ -48,7 +48,8 @@ impl<U: Ord + Copy + Frost> Frost for Presence<U> {
         }
         let has_order = presence.by_order.len() == presence.present.len();
         let is_past = presence.by_order.keys().next_back().is_none_or(|&order| order < presence.next_order);
-        (has_order && is_past).then_some(presence)
+        // No run comes so far.
+        (has_order && is_past && presence.next_order < u64::MAX / 2).then_some(presence)
     }
 }
 

@@ -10,6 +10,7 @@
 mod deletion;
 mod liveness;
 mod moves;
+mod parcels;
 mod patience;
 mod stage;
 mod tables;
