@@ -211,6 +211,13 @@ pub(crate) struct Packed {
     filler: OwnedFd,
 }
 
+#[cfg(test)]
+impl Packed {
+    pub(crate) const fn parcel(&self) -> &OwnedFd {
+        &self.parcel
+    }
+}
+
 /// Puts the state and all files into a parcel. They stay open here, too.
 ///
 /// # Errors

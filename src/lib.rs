@@ -19,7 +19,7 @@
 //! ```text
 //!     the shell: all I/O, no decisions           |   no I/O to the right of this line
 //!  main, config, static_dir                      |
-//!  service_manager, doctor                       |
+//!  service_manager, handover, doctor             |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
 //!  logger (stderr)                               |       |              rules reports user_name email bots
@@ -52,6 +52,9 @@
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
 //!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.
+//!    [`handover`] moves a running server to the next process: the frozen server and all sockets lie in one
+//!    Unix socket, which goes through exec(2) or systemd's FD store. It alone passes descriptors, and
+//!    `event_loop::handover` alone knows what they are.
 //! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`,
 //!    `smtp`, `mailgun` (the only user of ureq). [`logger`]: an event becomes one line on stderr, if stderr
 //!    takes it at once. [`config`]: a pure function from variables and flags to settings. [`static_dir`] and
@@ -65,7 +68,7 @@
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and
 //! any way for a slow peer, a slow email provider or a full log to make others wait. Nothing outlives the
-//! process, yet.
+//! process but by a move to the next one.
 //!
 //! # What cannot happen
 //! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No

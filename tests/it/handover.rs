@@ -325,6 +325,20 @@ fn a_program_that_is_gone_is_not_moved_to() {
     server.wait_exit();
 }
 
+/// The sockets are there, but nothing can be opened to pass them on.
+#[test]
+fn a_process_without_a_descriptor_to_spare_ends_as_by_any_restart() {
+    let mut server = Plume::start(&[]);
+    let mut ada = Client::login(&server, "Ada");
+    server.limit_files(3);
+    server.signal(Signal::USR2);
+    ada.expect_notice("restarting");
+    ada.expect_close(1012);
+    // EMFILE.
+    assert_eq!(server.wait_line("event=move-failed"), "event=move-failed reason=errno-24");
+    assert_eq!(server.wait_exit().code(), Some(1));
+}
+
 /// The settings are those of the environment, but what they name can have changed.
 #[test]
 fn settings_that_are_wrong_by_now_are_found_before_the_move() {
