@@ -252,7 +252,8 @@ impl EventLoop {
             if self.must_move() {
                 self.move_by = None;
                 match self.hand_over() {
-                    Ok(()) => return Ok(Ending::Moved),
+                    Ok(true) => return Ok(Ending::Moved),
+                    Ok(false) => {}
                     Err(error) => self.give_up_move(error),
                 }
             }
@@ -307,7 +308,7 @@ impl EventLoop {
         let signals: Vec<i32> = self.signals.pending().collect();
         // By convention SIGHUP reloads the configuration. Plume has nothing to reload, and must not end
         // because of it.
-        if signals.iter().any(|&signal| signal == SIGTERM || signal == SIGINT) {
+        if signals.iter().copied().any(is_to_stop) {
             self.shut_down();
         } else if signals.contains(&SIGUSR2) && self.listener.is_some() && self.move_by.is_none() {
             self.move_by = Some(clock::now().moment.after(MOVE_MAIL_WAIT));
@@ -319,6 +320,7 @@ impl EventLoop {
         self.move_by = None;
         self.service_manager.stopping(clock::now().moment);
         self.tell(Input::Shutdown);
+        self.has_more = true;
     }
 
     /// Whoever requested the move wants this process to end: it ends as any restart does, and clients
@@ -327,7 +329,6 @@ impl EventLoop {
         self.logger.note(clock::now().moment, &LogEvent::MoveFailed(error));
         self.ending = Ending::MoveFailed(error);
         self.shut_down();
-        self.has_more = true;
     }
 
     fn tell(&mut self, input: Input<'_>) {
@@ -574,6 +575,10 @@ impl EventLoop {
         }
         self.sockets.insert(socket);
     }
+}
+
+fn is_to_stop(signal: i32) -> bool {
+    signal == SIGTERM || signal == SIGINT
 }
 
 fn set_up(registry: &Registry, stream: &mut Stream, token: Token) -> io::Result<()> {

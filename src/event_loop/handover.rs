@@ -7,11 +7,11 @@
 
 use super::listener::{Listener, ListenerRecord};
 use super::metrics::Metrics;
-use super::{EventLoop, Socket, clock, register};
+use super::{EventLoop, Socket, clock, is_to_stop, register};
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::Moment;
 use crate::config::Listen;
-use crate::handover::{self, Door};
+use crate::handover::{self, Door, Packed};
 use crate::ids::ClientId;
 use crate::log_event::{LogEvent, MoveError};
 use crate::server::Input;
@@ -180,11 +180,11 @@ impl EventLoop {
     }
 
     /// Moves to the next process. Through exec(2) it does not return, unless it fails; through the FD store
-    /// it returns when this process is to end.
+    /// it returns when this process is to end. `false`: a signal to stop came first, and is obeyed.
     ///
     /// # Errors
     /// If it fails: this process still has everything.
-    pub(super) fn hand_over(&mut self) -> Result<(), MoveError> {
+    pub(super) fn hand_over(&mut self) -> Result<bool, MoveError> {
         let begun = clock::now().moment;
         self.drain();
         let listener = self.listener.as_ref().ok_or(MoveError::NotStarted)?;
@@ -203,6 +203,21 @@ impl EventLoop {
         let files: Vec<BorrowedFd<'_>> =
             [listener.as_fd()].into_iter().chain(listeners).chain(sockets).collect();
         let packed = handover::pack(state.as_fd(), &files)?;
+        handover::hold_signals();
+        if self.signals.pending().any(is_to_stop) {
+            handover::release_signals();
+            self.shut_down();
+            return Ok(false);
+        }
+        let result = self.pass(packed);
+        if result.is_err() {
+            handover::release_signals();
+        }
+        result.map(|()| true)
+    }
+
+    /// Goes through the door.
+    fn pass(&mut self, packed: Packed) -> Result<(), MoveError> {
         self.logger.finish();
         match self.successor.door() {
             Door::Exec => {

@@ -1,7 +1,9 @@
 //! The move of a running server to the next program by SIGUSR2: with all its connections, or, where that
 //! fails, as a restart without it.
 
-use crate::support::{Behaviour, Client, FakeMailgun, Http, Metrics, Plume, frame, new_bot, refused};
+use crate::support::{
+    Behaviour, Client, FakeMailgun, Http, Metrics, Plume, frame, new_bot, refused, wait_for,
+};
 use crate::unix_socket::{SocketPath, get, next, open_for, send};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::process::Signal;
@@ -272,6 +274,22 @@ fn a_move_during_the_end_does_not_happen() {
     server.signal(Signal::TERM);
     server.wait_line("event=stopping");
     server.signal(Signal::USR2);
+    assert_eq!(server.wait_exit().code(), Some(0));
+    assert!(!server.log().contains("event=move"), "{}", server.log());
+}
+
+#[test]
+fn a_signal_to_stop_in_the_middle_of_a_move_stops() {
+    let program = Program::new("stopped");
+    let mut server = Plume::start_program(program.path(), &[]);
+    let mut ada = Client::login(&server, "Ada");
+    let asked = program.path().with_extension("asked");
+    program.replace(&format!("touch {}; sleep 1; exit 0", asked.display()));
+    server.signal(Signal::USR2);
+    wait_for("check of the next program", || asked.exists().then_some(()));
+    server.signal(Signal::TERM);
+    ada.expect_notice("restarting");
+    ada.expect_close(1012);
     assert_eq!(server.wait_exit().code(), Some(0));
     assert!(!server.log().contains("event=move"), "{}", server.log());
 }
