@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 use tungstenite::Bytes;
 use tungstenite::handshake::derive_accept_key;
 
-/// The resources of the site.
+/// The resources of the site. Clones share the files.
 #[derive(Clone)]
 pub struct Site {
     assets: Assets,

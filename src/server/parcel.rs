@@ -10,8 +10,8 @@
 //! version is thawed with defaults for what it does not say, and what only a later version knows is skipped.
 //! So a change of the state is one of these:
 //! - A new field is state, and is named last in its type's `frost!` or `refill!`, with an `absent` that is
-//!   right for those who come from a version without it. Or it follows from other fields, stands behind `but`,
-//!   and a `derive` makes it.
+//!   right for those who come from a version without it. Or it follows from other fields, stands behind
+//!   `but`, and a `derive` makes it.
 //! - A field that is no longer needed is written and read as before, so that those behind it keep their
 //!   places.
 //! - A change that is neither needs another [`FORMAT`], and everybody is disconnected once, as by any
@@ -203,7 +203,8 @@ mod tests {
     use crate::server::Input;
 
     fn site() -> Site {
-        Site::new(Assets::built_in("x"), Vec::new())
+        let index = ("index.html".to_owned(), "<p>hello".into());
+        Site::new(Assets::from_files("x", vec![index]).expect("there is an index"), Vec::new())
     }
 
     fn thaw(parcel: &[u8]) -> Option<Server> {

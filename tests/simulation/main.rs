@@ -9,6 +9,7 @@
 
 mod deletion;
 mod liveness;
+mod moves;
 mod patience;
 mod stage;
 mod tables;
@@ -35,7 +36,7 @@ fn whatever_happens_the_promises_hold() {
         (Some(seed), _) => (seed, seed + 1),
         (None, seeds) => (0, seeds.unwrap_or(SEEDS)),
     };
-    let next = AtomicU64::new(first);
+    let (next, moved) = (AtomicU64::new(first), AtomicU64::new(0));
     let work = || {
         let mut tally = Tally::default();
         loop {
@@ -43,7 +44,10 @@ fn whatever_happens_the_promises_hold() {
             if seed >= end {
                 return tally;
             }
-            tally.add(&live(seed));
+            let mut world = World::new(Choices::of_seed(seed));
+            world.observe(None);
+            tally.add(&live(seed, &mut world));
+            moved.fetch_add(moves::compare(seed, &world), Ordering::Relaxed);
         }
     };
     let tally = std::thread::scope(|scope| {
@@ -56,9 +60,11 @@ fn whatever_happens_the_promises_hold() {
             sum
         })
     });
-    println!("{tally:?}");
+    let moved = moved.into_inner();
+    println!("{tally:?}\n{moved} moves");
     if end - first >= SEEDS {
         tally.assert_that_all_kinds_of_days_were_lived();
+        assert!(moved > 10 * SEEDS, "servers moved only {moved} times");
     }
 }
 
@@ -95,8 +101,7 @@ fn a_recorded_life_is_the_same_life() {
     }
 }
 
-fn live(seed: u64) -> Tally {
-    let mut world = World::new(Choices::of_seed(seed));
+fn live(seed: u64, world: &mut World) -> Tally {
     match catch_unwind(AssertUnwindSafe(|| world.live(STEPS))) {
         Ok(tally) => tally,
         Err(panic) => {

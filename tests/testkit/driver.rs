@@ -2,6 +2,7 @@
 //! taken at once.
 
 use super::codec::{message, upgrade};
+use super::moves::Moves;
 use plume::base::time::{Moment, Now};
 use plume::http::assets::Assets;
 use plume::http::site::Site;
@@ -16,6 +17,8 @@ pub(crate) struct Driver {
     next_serial: u64,
     /// The request for a WebSocket, which a bench sends a million times.
     upgrade: Vec<u8>,
+    /// Moves the server, and notes what it says, where that is asked for.
+    pub(crate) moves: Option<Box<Moves>>,
     /// Codes that were emailed, each with its address.
     pub(crate) codes: Vec<(String, String)>,
 }
@@ -40,12 +43,40 @@ impl Driver {
             now: Now { moment: Moment::from_ms(0), wall_ms: 0 },
             next_serial: 0,
             upgrade: upgrade(""),
+            moves: None,
             codes: Vec::new(),
         }
     }
 
     pub(crate) fn handle(&mut self, input: Input<'_>) {
+        self.begin_call();
         self.server.handle(self.now, input);
+    }
+
+    /// The next output of the server.
+    pub(crate) fn poll(&mut self) -> Option<Output> {
+        self.begin_call();
+        let output = self.server.poll();
+        if let Some(moves) = &mut self.moves {
+            moves.note_output(output.as_ref());
+        }
+        output
+    }
+
+    /// What the server would write to a connection.
+    pub(crate) fn unsent(&mut self, id: ClientId) -> Vec<u8> {
+        self.begin_call();
+        let unsent = self.server.unsent(id).concat();
+        if let Some(moves) = &mut self.moves {
+            moves.note_bytes(id, &unsent);
+        }
+        unsent
+    }
+
+    fn begin_call(&mut self) {
+        if let Some(moves) = &mut self.moves {
+            moves.begin_call(&mut self.server);
+        }
     }
 
     pub(crate) fn receive(&mut self, id: ClientId, bytes: &[u8]) {

@@ -182,7 +182,7 @@ impl Shell {
 
     /// The next thing that the server says, as far as it concerns sockets done already.
     pub(crate) fn poll(&mut self) -> Option<Output> {
-        let output = self.driver.server.poll()?;
+        let output = self.driver.poll()?;
         match output {
             Output::Write(id) => drop(self.known(id)),
             Output::Read(id) => {
@@ -212,7 +212,7 @@ impl Shell {
     /// What the server offers a socket.
     pub(crate) fn offer(&mut self, id: ClientId) -> Vec<u8> {
         self.writes += 1;
-        let unsent = self.driver.server.unsent(id).concat();
+        let unsent = self.driver.unsent(id);
         if let Some(socket) = self.sockets.get_mut(&id) {
             socket.offered = unsent.len();
             assert!(unsent.is_empty() || !socket.is_ended, "nothing is written after the end of writing");
@@ -250,7 +250,7 @@ impl Shell {
             let waits = socket.has_something() && !socket.is_queued && self.driver.server.wants_read(id);
             assert!(!waits, "{id:?} may be read, and the shell was not told");
             if !self.driver.server.is_blocked(id) {
-                let unsent = self.driver.server.unsent(id).concat();
+                let unsent = self.driver.unsent(id);
                 assert!(unsent.is_empty(), "{id:?} has unsent bytes, and the shell was not told");
             }
         }

@@ -30,6 +30,7 @@ use super::choices::Choices;
 use super::client::{Client, Lines, Person, Phase};
 use super::driver::Driver;
 use super::ledger::{Address, Ledger, Stamp};
+use super::moves::Moves;
 use super::offers::Offers;
 use super::shell::Shell;
 use super::tally::Tally;
@@ -53,6 +54,9 @@ use std::time::Duration;
 
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(crate) struct World {
+    /// Of the server.
+    settings: Settings,
+    site: Site,
     shell: Shell,
     ledger: Ledger,
     offers: Offers,
@@ -200,9 +204,11 @@ impl World {
         let site = Site::new(Assets::built_in(&settings.name), Vec::new());
         let sockets_max = settings.connections_max + REFUSALS_MAX;
         let ledger = Ledger::new(&settings);
-        let mut driver = Driver::with_site(settings, site, server_seed);
+        let mut driver = Driver::with_site(settings.clone(), site.clone(), server_seed);
         driver.now = Now { moment: Moment::from_ms(0), wall_ms: 1_600_000_000_000 };
         let mut world = Self {
+            settings,
+            site,
             shell: Shell::new(driver, sockets_max),
             ledger,
             offers: Offers::default(),
@@ -241,19 +247,7 @@ impl World {
     /// Lives through so many steps, or as many as there are choices for, then sees that everything comes to
     /// rest and nothing is left.
     pub(crate) fn live(&mut self, steps: u32) -> Tally {
-        let is_shut_down_early = self.choices.chance(300);
-        for step in 0..steps {
-            if self.choices.are_used_up() {
-                break;
-            }
-            self.step = step;
-            self.act();
-            self.turn();
-            self.shell.driver.check_usage();
-            if is_shut_down_early && self.choices.chance(2) {
-                break;
-            }
-        }
+        let is_shut_down_early = self.live_on(steps);
         self.check_metrics();
         self.let_a_minute_pass();
         if is_shut_down_early {
@@ -261,6 +255,7 @@ impl World {
         } else {
             self.come_to_rest();
         }
+        self.end_step();
         self.check_metrics();
         self.tally.count("line", self.lines.len() as u64);
         self.tally.count("deleted", self.lines.deletes() as u64);
@@ -268,6 +263,51 @@ impl World {
         self.tally.count("place of a deleted line", self.lines.places_of_deleted);
         self.tally.count("offered to all", u64::from(self.offers.longest > 0));
         self.tally.clone()
+    }
+
+    /// Lives through so many steps, and no end. Gives whether the end is that the server is shut down.
+    pub(crate) fn live_on(&mut self, steps: u32) -> bool {
+        let is_shut_down_early = self.choices.chance(300);
+        for step in 0..steps {
+            if self.choices.are_used_up() {
+                break;
+            }
+            self.step = step;
+            if let Some(moves) = &mut self.shell.driver.moves {
+                moves.begin_step();
+            }
+            self.act();
+            self.turn();
+            self.shell.driver.check_usage();
+            self.end_step();
+            if is_shut_down_early && self.choices.chance(2) {
+                break;
+            }
+        }
+        is_shut_down_early
+    }
+
+    /// Notes what the server says, and moves it to other processes if there is a seed for when.
+    pub(crate) fn observe(&mut self, seed: Option<u64>) {
+        let (settings, site) = (self.settings.clone(), self.site.clone());
+        self.shell.driver.moves = Some(Box::new(Moves::new(settings, site, seed)));
+    }
+
+    fn end_step(&mut self) {
+        let Driver { moves, server, now, .. } = &mut self.shell.driver;
+        if let Some(moves) = moves {
+            moves.end_step(server, *now);
+        }
+    }
+
+    /// A digest of what an observed server has said in each step.
+    pub(crate) fn trace(&self) -> &[Digest] {
+        self.shell.driver.moves.as_ref().map_or(&[], |moves| moves.trace())
+    }
+
+    /// How often the server has moved.
+    pub(crate) fn moves(&self) -> u64 {
+        self.shell.driver.moves.as_ref().map_or(0, |moves| moves.count())
     }
 
     pub(crate) fn step(&self) -> u32 {
