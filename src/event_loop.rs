@@ -131,8 +131,8 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds the address, or takes over the socket that was passed instead, or that of the process before; and
-    /// SIGTERM, SIGINT, SIGHUP and SIGUSR2.
+    /// Binds the address, or takes over the socket that was passed instead, or that of the process before;
+    /// and takes SIGTERM, SIGINT, SIGHUP and SIGUSR2.
     ///
     /// # Errors
     /// If the address is in use or not local, the passed socket does not listen, or a system call fails.
