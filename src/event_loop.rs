@@ -135,8 +135,8 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds the address, or takes over the socket that was passed instead, or that of the process before; and
-    /// SIGTERM, SIGINT, SIGHUP and SIGUSR2.
+    /// Binds the address, or takes over the socket that was passed instead, or that of the process before;
+    /// and takes SIGTERM, SIGINT, SIGHUP and SIGUSR2.
     ///
     /// # Errors
     /// If the address is in use or not local, the passed socket does not listen, or a system call fails.
@@ -289,7 +289,8 @@ impl EventLoop {
             if self.must_move() {
                 self.move_by = None;
                 match self.hand_over() {
-                    Ok(()) => return Ok(Ending::Moved),
+                    Ok(true) => return Ok(Ending::Moved),
+                    Ok(false) => {}
                     Err(error) => self.give_up_move(error),
                 }
             }
@@ -345,7 +346,7 @@ impl EventLoop {
         let signals: Vec<i32> = self.signals.pending().collect();
         // By convention SIGHUP reloads the configuration. Plume has nothing to reload, and must not end
         // because of it, nor because of a file that grows over a limit (SIGXFSZ): the write fails, too.
-        if signals.iter().any(|&signal| signal == SIGTERM || signal == SIGINT) {
+        if signals.iter().copied().any(is_to_stop) {
             self.shut_down();
         } else if signals.contains(&SIGUSR2) && self.listener.is_some() && self.move_by.is_none() {
             self.move_by = Some(clock::now().moment.after(MOVE_MAIL_WAIT));
@@ -357,6 +358,7 @@ impl EventLoop {
         self.move_by = None;
         self.service_manager.stopping(clock::now().moment);
         self.tell(Input::Shutdown);
+        self.has_more = true;
     }
 
     /// Whoever requested the move wants this process to end: it ends as any restart does, and clients
@@ -365,7 +367,6 @@ impl EventLoop {
         self.logger.note(clock::now().moment, &LogEvent::MoveFailed(error));
         self.ending = Ending::MoveFailed(error);
         self.shut_down();
-        self.has_more = true;
     }
 
     fn tell(&mut self, input: Input<'_>) {
@@ -641,6 +642,10 @@ impl EventLoop {
         }
         self.sockets.insert(socket);
     }
+}
+
+fn is_to_stop(signal: i32) -> bool {
+    signal == SIGTERM || signal == SIGINT
 }
 
 fn set_up(registry: &Registry, stream: &mut Stream, token: Token) -> io::Result<()> {

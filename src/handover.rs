@@ -109,7 +109,6 @@ impl Successor {
     }
 
     /// Executes the program in this process, with the parcel as its stdin. Returns only if that fails.
-    /// Signals that would end a process before it has handlers for them wait until the program has.
     pub(crate) fn exec(&self, packed: Packed) -> MoveError {
         let mut command = self.command(EXEC);
         // The other end is closed with everything else.
@@ -119,9 +118,7 @@ impl Successor {
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {
             command.env_remove(name);
         }
-        hold_signals();
         let _error = command.exec();
-        release_signals();
         MoveError::NotStarted
     }
 
@@ -160,8 +157,9 @@ fn exit_within(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     }
 }
 
-/// Blocks the signals that [`release_signals`] lets through again. They wait, also across exec(2).
-fn hold_signals() {
+/// Holds back the signals for which this program has handlers: they would end a process that was executed and
+/// does not have them yet. They wait, also across exec(2), for [`release_signals`].
+pub(crate) fn hold_signals() {
     // Fails for no set of signals that exist.
     let _never = handled_signals().thread_block();
 }
@@ -209,6 +207,13 @@ pub fn read_sealed(file: OwnedFd) -> Option<Vec<u8>> {
 pub(crate) struct Packed {
     parcel: OwnedFd,
     filler: OwnedFd,
+}
+
+#[cfg(test)]
+impl Packed {
+    pub(crate) const fn parcel(&self) -> &OwnedFd {
+        &self.parcel
+    }
 }
 
 /// Puts the state and all files into a parcel. They stay open here, too.

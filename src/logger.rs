@@ -317,6 +317,7 @@ mod tests {
     use crate::close_reason::CloseReason;
     use crate::ids::{ClientId, MailId};
     use crate::limits::LOG_WINDOW;
+    use crate::log_event::MoveError;
     use crate::login_email::MailError;
     use std::io::{PipeReader, Read, pipe};
     use std::os::unix::net::{UnixListener, UnixStream};
@@ -350,6 +351,13 @@ mod tests {
         for (note, priority, line) in [
             (LogEvent::Accepted(connection), "<7>", "event=accepted connection=12"),
             (LogEvent::Answered(connection, 404), "<7>", "event=answered connection=12 status=404"),
+            (
+                LogEvent::Moved { connections: 9, bytes: 1_234, ms: 45 },
+                "<6>",
+                "event=moved connections=9 bytes=1234 ms=45",
+            ),
+            (LogEvent::MoveFailed(MoveError::NotStored), "<3>", "event=move-failed reason=not-stored"),
+            (LogEvent::MoveFailed(MoveError::System(24)), "<3>", "event=move-failed reason=errno-24"),
             (LogEvent::Upgraded(connection), "<7>", "event=upgraded connection=12"),
             (LogEvent::LoggedIn(connection), "<6>", "event=logged-in connection=12"),
             (LogEvent::Resumed(connection), "<6>", "event=resumed connection=12"),

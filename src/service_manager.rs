@@ -215,6 +215,21 @@ mod tests {
     }
 
     #[test]
+    fn a_parcel_that_was_taken_is_removed_from_the_store_with_the_first_report() {
+        let (socket, mut manager) = connect("parcel", None);
+        manager.took_parcel();
+        manager.report(NOW, || (3, 0));
+        manager.report(NOW.after(NOTIFY_INTERVAL_MAX), || (3, 0));
+        let status = "WATCHDOG=1\nSTATUS=3 people, 0 lines a minute";
+        let first = format!("READY=1\nFDSTOREREMOVE=1\nFDNAME={}\n{status}", crate::handover::PARCEL);
+        assert_eq!(received(&socket), [first.as_str(), status]);
+        let connection = manager.connection().unwrap().expect("there is a manager");
+        connection.send(b"on its own").unwrap();
+        assert_eq!(received(&socket), ["on its own"]);
+        assert!(ServiceManager::default().connection().unwrap().is_none());
+    }
+
+    #[test]
     fn without_a_manager_nothing_is_ever_due() {
         let mut manager = ServiceManager::default();
         manager.stopping(NOW);

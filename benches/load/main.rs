@@ -7,6 +7,8 @@
 //!
 //! - `--quick` takes one short round, for a look.
 //! - Numbers choose the sizes of the room, as in `cargo bench --bench load -- 1000`.
+//! - `--moves` moves rooms of 1,000 and 9,000 members to the next process instead, ten times at rest and ten
+//!   times under load.
 //!
 //! A line is 100 bytes of text, said by one of eight members. The floor ([`floor`]) gets it as the frame that
 //! Plume would make of it, so both deliver the same bytes. What is wanted of both is the ratio: the figures
@@ -19,6 +21,7 @@ mod drive;
 mod fleet;
 mod floor;
 mod frames;
+mod moves;
 mod newcomer;
 mod sheet;
 mod target;
@@ -50,15 +53,34 @@ fn main() -> ExitCode {
         let ended = page_bytes.parse().map_err(std::io::Error::other).and_then(floor::run);
         return if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    measure(&Plan::from_args(&args));
+    let plan = Plan::from_args(&args);
+    if args.iter().any(|arg| arg == "--moves") {
+        measure_moves(&plan.sizes);
+    } else {
+        measure(&plan);
+    }
     ExitCode::SUCCESS
+}
+
+fn measure_moves(sizes: &[usize]) {
+    raise_file_limit();
+    let cores = Cores::choose();
+    if let Some(cores) = cores {
+        cores.pin_load();
+    }
+    let mut sheet = Sheet::default();
+    for &members in sizes {
+        moves::run(members, cores, &mut sheet);
+    }
+    println!("{}\n{}", sheet.table(), sheet.json());
 }
 
 impl Plan {
     fn from_args(args: &[String]) -> Self {
         let mut sizes: Vec<usize> = args.iter().filter_map(|arg| arg.parse().ok()).collect();
         if sizes.is_empty() {
-            sizes = vec![100, 1_000, LARGEST];
+            let moves = args.iter().any(|arg| arg == "--moves");
+            sizes = if moves { vec![1_000, 9_000] } else { vec![100, 1_000, LARGEST] };
         }
         let ms = Duration::from_millis;
         if args.iter().any(|arg| arg == "--quick") {

@@ -41,10 +41,24 @@ pub(crate) struct Target {
 impl Target {
     /// Starts it and waits until it listens. The floor's page gets `page_bytes` bytes.
     pub(crate) fn start(kind: Kind, cores: Option<Cores>, page_bytes: usize) -> Self {
-        let mut command = match kind {
-            Kind::Plume => plume(),
-            Kind::Floor => floor(page_bytes),
-        };
+        Self::spawn(
+            kind,
+            match kind {
+                Kind::Plume => plume(),
+                Kind::Floor => floor(page_bytes),
+            },
+            cores,
+        )
+    }
+
+    /// Starts Plume with a log that also says of moves.
+    pub(crate) fn start_talkative(cores: Option<Cores>) -> Self {
+        let mut command = plume();
+        command.env("PLUME_LOG", "info");
+        Self::spawn(Kind::Plume, command, cores)
+    }
+
+    fn spawn(kind: Kind, mut command: Command, cores: Option<Cores>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let start = Instant::now();
         let mut child = command.spawn().expect("the binary starts");
@@ -68,6 +82,11 @@ impl Target {
     pub(crate) fn code(&self) -> String {
         let line = wait_line(&self.log, &format!("login code for @{NAME}: "));
         line.rsplit(' ').next().unwrap_or_default().to_owned()
+    }
+
+    /// The next line of its log with this part.
+    pub(crate) fn wait_line(&self, part: &str) -> String {
+        wait_line(&self.log, part)
     }
 
     /// Time that it has spent on its core, the kernel's work for it included.

@@ -324,6 +324,13 @@ Something failed that may be better at the next try, such as an address in use. 
 .TP
 .B 2
 A setting is wrong. \fBdoctor\fR: there was a failure.
+.SH SIGNALS
+.TP
+.B SIGTERM, SIGINT
+Everybody is notified, and it ends.
+.TP
+.B SIGUSR2
+It moves to the program that now is in its place, with all connections; with FDSTORE=1, to the process that systemd starts next.
 .SH FILES
 .TP
 .I /etc/plume/env

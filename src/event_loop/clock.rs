@@ -1,5 +1,5 @@
-//! The clocks of the event loop: `CLOCK_MONOTONIC` itself, so that moments mean the same in every process of a
-//! boot, and the wall clock, which is only copied into messages.
+//! The clocks of the event loop: `CLOCK_MONOTONIC` itself, so that moments mean the same in every process of
+//! a boot, and the wall clock, which is only copied into messages.
 
 use crate::base::time::{Moment, Now};
 use rustix::time::{ClockId, clock_gettime};

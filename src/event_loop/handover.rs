@@ -7,11 +7,11 @@
 
 use super::listener::{Listener, ListenerRecord};
 use super::metrics::Metrics;
-use super::{EventLoop, Socket, clock, register};
+use super::{EventLoop, Socket, clock, is_to_stop, register};
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::Moment;
 use crate::config::Listen;
-use crate::handover::{self, Door};
+use crate::handover::{self, Door, Packed};
 use crate::ids::ClientId;
 use crate::log_event::{LogEvent, MoveError};
 use crate::server::Input;
@@ -180,11 +180,11 @@ impl EventLoop {
     }
 
     /// Moves to the next process. Through exec(2) it does not return, unless it fails; through the FD store
-    /// it returns when this process is to end.
+    /// it returns when this process is to end. `false`: a signal to stop came first, and is obeyed.
     ///
     /// # Errors
     /// If it fails: this process still has everything.
-    pub(super) fn hand_over(&mut self) -> Result<(), MoveError> {
+    pub(super) fn hand_over(&mut self) -> Result<bool, MoveError> {
         let begun = clock::now().moment;
         self.drain();
         let listener = self.listener.as_ref().ok_or(MoveError::NotStarted)?;
@@ -203,6 +203,21 @@ impl EventLoop {
         let files: Vec<BorrowedFd<'_>> =
             [listener.as_fd()].into_iter().chain(listeners).chain(sockets).collect();
         let packed = handover::pack(state.as_fd(), &files)?;
+        handover::hold_signals();
+        if self.signals.pending().any(is_to_stop) {
+            handover::release_signals();
+            self.shut_down();
+            return Ok(false);
+        }
+        let result = self.pass(packed);
+        if result.is_err() {
+            handover::release_signals();
+        }
+        result.map(|()| true)
+    }
+
+    /// Goes through the door.
+    fn pass(&mut self, packed: Packed) -> Result<(), MoveError> {
         // The successor opens the folder, which only one process may have open.
         self.finish_keeping();
         self.logger.finish();
@@ -247,3 +262,62 @@ impl SocketRecord {
 
 /// What the bytes of a state begin with; the last is the version of the format.
 const MAGIC: &[u8] = b"plume\x01";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::net::TcpListener;
+    use std::time::Duration;
+
+    fn state(begun: Moment) -> MovedState {
+        let listen = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        MovedState {
+            begun,
+            next_serial: 7,
+            listener: Listener::bind(&listen).expect("there are ports").record(),
+            metrics: Some("127.0.0.1:0".to_owned()),
+            sockets: (0..3)
+                .map(|slot| SocketRecord {
+                    id: ClientId::new(slot, 4 + slot as u64),
+                    is_writable: slot == 0,
+                    reads_until_blocked: slot == 1,
+                    is_probed: slot == 2,
+                })
+                .collect(),
+            server: b"frozen".to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written_and_nothing_else_is_read() {
+        let bytes = state(clock::now().moment).write();
+        let read = MovedState::read(&bytes).expect("it is whole");
+        assert_eq!((read.next_serial, read.server()), (7, &b"frozen"[..]));
+        assert_eq!(read.write(), bytes);
+        for end in 0..bytes.len() {
+            assert!(MovedState::read(&bytes[..end]).is_none(), "{end}");
+        }
+        assert!(MovedState::read(&[&bytes[..], b"x"].concat()).is_none(), "more than it");
+        assert!(MovedState::read(&[b"x", &bytes[1..]].concat()).is_none(), "another program");
+        let later = clock::now().moment.after(Duration::from_hours(1));
+        assert!(MovedState::read(&state(later).write()).is_none(), "another boot");
+    }
+
+    /// What comes through the doors, made without a loop.
+    fn arrival(state: &MovedState, files: &[BorrowedFd<'_>]) -> Option<Arrival> {
+        let sealed = handover::seal(&state.write()).expect("there is memory");
+        let packed = handover::pack(sealed.as_fd(), files).expect("there is room");
+        Arrival::open(packed.parcel(), Door::Store)
+    }
+
+    #[test]
+    fn a_parcel_with_more_or_fewer_sockets_than_the_state_says_is_none() {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("there are ports");
+        let state = state(clock::now().moment);
+        for count in 0..8 {
+            let files = vec![listener.as_fd(); count];
+            let is_whole = count == state.sockets.len() + 2;
+            assert_eq!(arrival(&state, &files).is_some(), is_whole, "{count}");
+        }
+    }
+}

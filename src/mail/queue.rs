@@ -146,6 +146,7 @@ mod tests {
         assert_eq!(expired(&mut queue, now + TIMEOUT), [0]);
         assert_eq!(queue.next_deadline(), Some(now + TIMEOUT + Duration::from_secs(1)));
         assert_eq!(started(&mut queue), [0; 0], "its thread still runs");
+        assert!(queue.is_sending(), "the others");
         assert!(!queue.end(MailId(0)), "it has failed already");
         assert_eq!(started(&mut queue), [THREADS]);
         assert!(queue.end(MailId(THREADS)));
@@ -157,8 +158,11 @@ mod tests {
         for id in 0..THREADS + 2 {
             assert_eq!(queue.push(job(id, now)), Ok(()));
         }
+        assert!(!queue.is_sending(), "they wait");
         started(&mut queue);
+        assert!(queue.is_sending());
         assert_eq!(expired(&mut queue, now + TIMEOUT), (0..THREADS + 2).collect::<Vec<_>>());
+        assert!(!queue.is_sending(), "nobody waits for those that are late");
         assert_eq!(queue.next_deadline(), None);
         assert!(!queue.end(MailId(0)));
         assert_eq!(started(&mut queue), [0; 0]);

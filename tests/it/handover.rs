@@ -1,7 +1,9 @@
 //! The move of a running server to the next program by SIGUSR2: with all its connections, or, where that
 //! fails, as a restart without it.
 
-use crate::support::{Behaviour, Client, FakeMailgun, Http, Metrics, Plume, frame, new_bot, refused};
+use crate::support::{
+    Behaviour, Client, FakeMailgun, Http, Metrics, Plume, frame, new_bot, refused, wait_for,
+};
 use crate::unix_socket::{SocketPath, get, next, open_for, send};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::process::Signal;
@@ -276,6 +278,22 @@ fn a_move_during_the_end_does_not_happen() {
     assert!(!server.log().contains("event=move"), "{}", server.log());
 }
 
+#[test]
+fn a_signal_to_stop_in_the_middle_of_a_move_stops() {
+    let program = Program::new("stopped");
+    let mut server = Plume::start_program(program.path(), &[]);
+    let mut ada = Client::login(&server, "Ada");
+    let asked = program.path().with_extension("asked");
+    program.replace(&format!("touch {}; sleep 1; exit 0", asked.display()));
+    server.signal(Signal::USR2);
+    wait_for("check of the next program", || asked.exists().then_some(()));
+    server.signal(Signal::TERM);
+    ada.expect_notice("restarting");
+    ada.expect_close(1012);
+    assert_eq!(server.wait_exit().code(), Some(0));
+    assert!(!server.log().contains("event=move"), "{}", server.log());
+}
+
 /// Not even the end that follows is another than that of any restart.
 #[test]
 fn a_next_program_that_cannot_go_on_is_not_moved_to() {
@@ -323,6 +341,20 @@ fn a_program_that_is_gone_is_not_moved_to() {
     ada.expect_close(1012);
     server.wait_line("event=move-failed reason=not-started");
     server.wait_exit();
+}
+
+/// The sockets are there, but nothing can be opened to pass them on.
+#[test]
+fn a_process_without_a_descriptor_to_spare_ends_as_by_any_restart() {
+    let mut server = Plume::start(&[]);
+    let mut ada = Client::login(&server, "Ada");
+    server.limit_files(3);
+    server.signal(Signal::USR2);
+    ada.expect_notice("restarting");
+    ada.expect_close(1012);
+    // EMFILE.
+    assert_eq!(server.wait_line("event=move-failed"), "event=move-failed reason=errno-24");
+    assert_eq!(server.wait_exit().code(), Some(1));
 }
 
 /// The settings are those of the environment, but what they name can have changed.

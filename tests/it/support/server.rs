@@ -1,7 +1,7 @@
 //! The built binary as a child process, its log, and its end.
 
 use super::{PATIENCE, left_until, may_retry, wait_for};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -188,6 +188,13 @@ impl Plume {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
         kill_process(pid, signal).expect("the process is ours");
+    }
+
+    /// Lets the server open no more files than this.
+    pub(crate) fn limit_files(&self, files: u64) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let limit = Rlimit { current: Some(files), maximum: getrlimit(Resource::Nofile).maximum };
+        prlimit(pid, Resource::Nofile, limit).expect("the process is ours");
     }
 
     /// Moves the server to the next program, in the same process, and waits until it goes on there.
