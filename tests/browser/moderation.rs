@@ -101,7 +101,7 @@ fn each_menu_offers_what_its_reader_may_do() {
         "mine",
         &format!("/report #{second_id} spam"),
         &format!("/delete #{mine_id}"),
-        "/report @Bob also spam",
+        "/report \"Bob\" also spam",
     ];
     assert_eq!(sent(&grace.page), expected);
     let menus = "document.querySelectorAll('#people-list li')[0].querySelectorAll('button').length";
