@@ -91,7 +91,8 @@ impl Server {
                 return Some(Earlier::Deleted(found.id));
             }
             let frame = found.bytes.concat();
-            let is_said = message::is_line_of(text_of(&frame), name, reference);
+            let is_said = message::parse_line(text_of(&frame))
+                .is_some_and(|line| line.name == name && line.reference.as_deref() == Some(reference));
             is_said.then_some(Earlier::Line(found.id, found.start, frame))
         })
     }
