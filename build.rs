@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+use unicode_normalization::UnicodeNormalization;
 
 #[path = "build/shorten.rs"]
 mod shorten;
@@ -26,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     pack_relocations();
     group_functions(&package.join("build/start.ld"));
     write_emoji()?;
+    write_skeletons()?;
     let folder = package.join("static");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
@@ -113,6 +115,32 @@ fn write_emoji() -> Result<(), Box<dyn Error>> {
         with_skin_tones.map(|emoji| emoji.as_str().chars().filter(is_kept).collect()).collect();
     let lines = Vec::from_iter(sequences).join("\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("emoji.txt"), format!("\n{lines}\n"))?;
+    Ok(())
+}
+
+/// Writes the data of UTS 39 for `src/base/skeleton.rs`.
+fn write_skeletons() -> Result<(), Box<dyn Error>> {
+    let (mut letters, mut ends, mut prototypes) = (Vec::new(), Vec::new(), String::new());
+    let mut ignorable: Vec<(char, char)> = Vec::new();
+    // The skeleton of a text begins with its decomposition, so only what is decomposed is looked up.
+    for char in ('\0'..=char::MAX).filter(|&char| std::iter::once(char).nfd().eq([char])) {
+        let skeleton: String = unicode_security::skeleton(char.encode_utf8(&mut [0; 4])).collect();
+        if skeleton.is_empty() {
+            match ignorable.last_mut() {
+                Some((_, last)) if u32::from(*last) + 1 == u32::from(char) => *last = char,
+                _ => ignorable.push((char, char)),
+            }
+        } else if !skeleton.chars().eq([char]) {
+            prototypes.push_str(&skeleton);
+            letters.push(char);
+            ends.push(u16::try_from(prototypes.len())?);
+        }
+    }
+    let prototypes = prototypes.escape_unicode();
+    let tables = format!(
+        "Tables {{ letters: &{letters:?}, ends: &{ends:?}, prototypes: \"{prototypes}\", ignorable: &{ignorable:?} }}"
+    );
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("skeleton.rs"), tables)?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod expiring_slab;
 pub(crate) mod frost;
 pub(crate) mod histogram;
 pub(crate) mod shared_throttle;
+pub(crate) mod skeleton;
 pub(crate) mod sliding_window;
 pub mod time;
 pub(crate) mod timer_queue;

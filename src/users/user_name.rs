@@ -34,6 +34,7 @@
 //! - Letters newer than Unicode 6.3: PRECIS has no entry for them, so such names are refused, not compared.
 //!   Emoji are taken from a newer table; skin tones, selectors and joiners do not tell two names apart.
 
+use crate::base::skeleton::skeleton;
 use crate::base::visible::{fold_full_width, is_visible};
 use crate::limits::{NAME_BYTES_MAX, NAME_MARKS_MAX};
 use crate::users::email::Email;
@@ -46,7 +47,6 @@ use std::rc::Rc;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_script::{Script, UnicodeScript};
 use unicode_security::mixed_script::AugmentedScriptSet;
-use unicode_security::skeleton;
 
 /// A name as it is shown: trimmed, inner white space folded, of bounded length, in one script, with nothing
 /// in it that is not seen.
