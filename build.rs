@@ -17,14 +17,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+use unicode_normalization::UnicodeNormalization;
 
 #[path = "build/shorten.rs"]
 mod shorten;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let package = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     pack_relocations();
+    group_functions(&package.join("build/start.ld"));
     write_emoji()?;
-    let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("static");
+    write_skeletons()?;
+    let folder = package.join("static");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
@@ -71,10 +75,27 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// supports them: a quarter of a megabyte less to load. glibc does since 2.36 (its NEWS of 2022-08-02); cross
 /// builds go without.
 fn pack_relocations() {
-    let is_native = env::var("HOST").is_ok_and(|host| env::var("TARGET").is_ok_and(|target| target == host));
-    if is_native && glibc_version().is_some_and(|version| version >= (2, 36)) {
+    if is_native() && glibc_version().is_some_and(|version| version >= (2, 36)) {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+}
+
+/// Lets the linker put the functions that each start runs next to each other: 0.7 MiB less is resident at rest.
+/// Linkers other than those of the toolchain may not know the script's commands (gold does not), so a build
+/// that chooses its own goes without.
+fn group_functions(script: &Path) {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let chooses_linker = env::var_os("RUSTC_LINKER").is_some()
+        || ["linker", "link-arg", "link-self-contained"].iter().any(|option| flags.contains(option));
+    let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if is_native() && cfg!(target_os = "linux") && is_release && !chooses_linker {
+        println!("cargo::rustc-link-arg-bins=-T");
+        println!("cargo::rustc-link-arg-bins={}", script.display());
+    }
+}
+
+fn is_native() -> bool {
+    env::var("HOST").is_ok_and(|host| env::var("TARGET").is_ok_and(|target| target == host))
 }
 
 fn glibc_version() -> Option<(u32, u32)> {
@@ -94,6 +115,32 @@ fn write_emoji() -> Result<(), Box<dyn Error>> {
         with_skin_tones.map(|emoji| emoji.as_str().chars().filter(is_kept).collect()).collect();
     let lines = Vec::from_iter(sequences).join("\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("emoji.txt"), format!("\n{lines}\n"))?;
+    Ok(())
+}
+
+/// Writes the data of UTS 39 for `src/base/skeleton.rs`.
+fn write_skeletons() -> Result<(), Box<dyn Error>> {
+    let (mut letters, mut ends, mut prototypes) = (Vec::new(), Vec::new(), String::new());
+    let mut ignorable: Vec<(char, char)> = Vec::new();
+    // The skeleton of a text begins with its decomposition, so only what is decomposed is looked up.
+    for char in ('\0'..=char::MAX).filter(|&char| std::iter::once(char).nfd().eq([char])) {
+        let skeleton: String = unicode_security::skeleton(char.encode_utf8(&mut [0; 4])).collect();
+        if skeleton.is_empty() {
+            match ignorable.last_mut() {
+                Some((_, last)) if u32::from(*last) + 1 == u32::from(char) => *last = char,
+                _ => ignorable.push((char, char)),
+            }
+        } else if !skeleton.chars().eq([char]) {
+            prototypes.push_str(&skeleton);
+            letters.push(char);
+            ends.push(u16::try_from(prototypes.len())?);
+        }
+    }
+    let prototypes = prototypes.escape_unicode();
+    let tables = format!(
+        "Tables {{ letters: &{letters:?}, ends: &{ends:?}, prototypes: \"{prototypes}\", ignorable: &{ignorable:?} }}"
+    );
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("skeleton.rs"), tables)?;
     Ok(())
 }
 

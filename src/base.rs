@@ -6,6 +6,7 @@ pub(crate) mod frost;
 pub(crate) mod histogram;
 pub(crate) mod keyed_hash;
 pub(crate) mod shared_throttle;
+pub(crate) mod skeleton;
 pub(crate) mod sliding_window;
 pub mod time;
 pub(crate) mod timer_queue;

@@ -19,12 +19,8 @@
 //! ```text
 //!     the shell: all I/O, no decisions           |   no I/O to the right of this line
 //!  main, config, static_dir                      |
-<<<<<<< HEAD
-//!  service_manager, doctor                       |
-//!  data_dir (files, a thread)                    |
-=======
 //!  service_manager, handover, doctor             |
->>>>>>> move
+//!  data_dir (files, a thread)                    |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
 //!  logger (stderr)                               |       |              rules reports user_name email bots
@@ -57,7 +53,9 @@
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
 //!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.
-<<<<<<< HEAD
+//!    [`handover`] moves a running server to the next process: the frozen server and all sockets lie in one
+//!    Unix socket, which goes through exec(2) or systemd's FD store. It alone passes descriptors, and
+//!    `event_loop::handover` alone knows what they are.
 //! 6. [`mail`]: the queue of emails and the threads that send them, with a file for each way to send one:
 //!    `print`, `smtp`, `mailgun` (the only user of ureq). [`logger`]: an event becomes one line on stderr, if
 //!    stderr takes it at once. [`config`]: a pure function from variables and flags to settings.
@@ -65,16 +63,6 @@
 //! 7. [`data_dir`]: the folder in which rules outlive the process, if the operator has chosen one. A thread,
 //!    the keeper, appends changes to a log; it alone touches the disk. Threads are here and in [`mail`] only.
 //! 8. [`doctor`]: checks settings, email and site from outside; no part of a running server.
-=======
-//!    [`handover`] moves a running server to the next process: the frozen server and all sockets lie in one
-//!    Unix socket, which goes through exec(2) or systemd's FD store. It alone passes descriptors, and
-//!    `event_loop::handover` alone knows what they are.
-//! 6. [`mail`]: the queue of emails, the only user of threads, with a file for each way to send one: `print`,
-//!    `smtp`, `mailgun` (the only user of ureq). [`logger`]: an event becomes one line on stderr, if stderr
-//!    takes it at once. [`config`]: a pure function from variables and flags to settings. [`static_dir`] and
-//!    [`config::files`]: the only readers of files.
-//! 7. [`doctor`]: checks settings, email and site from outside; no part of a running server.
->>>>>>> move
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with
 //! `PLUME_STATIC=static`. What `build.rs` embeds is the same, stripped of comments, its modules joined and
@@ -83,11 +71,7 @@
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and
 //! any way for a slow peer, a slow email provider or a full log to make others wait. Nothing outlives the
-<<<<<<< HEAD
-//! process but a folder of rules, if the operator chooses one.
-=======
-//! process but by a move to the next one.
->>>>>>> move
+//! process but by a move to the next one, and what a folder keeps, if the operator chooses one.
 //!
 //! # What cannot happen
 //! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No

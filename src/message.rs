@@ -172,14 +172,6 @@ impl Said<'_> {
     }
 }
 
-/// Whether the JSON of a chat line has this user's name and this `ref`.
-#[must_use]
-pub fn is_line_of(json: &[u8], name: &str, reference: &str) -> bool {
-    serde_json::from_slice(json).is_ok_and(|line: SaidLine<'_>| {
-        line.user.name.0 == name && line.reference.is_some_and(|own| own.0 == reference)
-    })
-}
-
 /// Appends the JSON that stands in the place of a deleted line, and spaces up to `bytes` in all.
 pub fn write_gone(id: u64, bytes: usize, out: &mut Vec<u8>) {
     let json = format!(r#"{{"type":{},"id":{id}}}"#, types::GONE);
@@ -200,6 +192,8 @@ pub struct LoggedLine<'a> {
     pub text: Cow<'a, str>,
     /// What it announces, if nobody said it.
     pub event: Option<Cow<'a, str>>,
+    /// Its sender's correlation id.
+    pub reference: Option<Cow<'a, str>>,
     /// Whether a bot said it.
     pub bot: bool,
 }
@@ -214,6 +208,7 @@ pub fn parse_line(json: &[u8]) -> Option<LoggedLine<'_>> {
         name: line.user.name.0,
         text: line.text.0,
         event: line.event.map(|event| event.0),
+        reference: line.reference.map(|reference| reference.0),
         bot: line.bot,
     })
 }
@@ -230,16 +225,10 @@ struct RawLine<'a> {
     text: Text<'a>,
     #[serde(borrow)]
     event: Option<Text<'a>>,
-    #[serde(default)]
-    bot: bool,
-}
-
-#[derive(Deserialize)]
-struct SaidLine<'a> {
-    #[serde(borrow)]
-    user: SaidBy<'a>,
     #[serde(borrow, rename = "ref")]
     reference: Option<Text<'a>>,
+    #[serde(default)]
+    bot: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -741,7 +730,8 @@ mod tests {
             let details = Details { bot, ..Details::default() };
             let json = written(&ServerMessage::line(7, &Line { details, ..line(text, event) }));
             let (name, text, event) = ("ada".into(), text.into(), event.map(Cow::Borrowed));
-            let expected = LoggedLine { id: 7, time: 5, name, text, event, bot };
+            let reference = Some("r".into());
+            let expected = LoggedLine { id: 7, time: 5, name, text, event, reference, bot };
             assert_eq!(parse_line(json.as_bytes()), Some(expected), "{json}");
         }
         for json in [r#"{"type":10,"id":7}    "#, &written(&ServerMessage::aside(5, "ada", "hi")), "", "[]"] {

@@ -20,7 +20,8 @@ onSubmit('menu', ({ submitter: { value } }) => {
   const isOfLine = id && /delete|report/.test(value);
   const rest = value !== 'delete' ? why.value : id ? '' : 'all';
   menu.hidePopover();
-  menuHooks.submitLine(`/${value} ${isOfLine ? `#${id}` : `@${name}`} ${rest}`.trim());
+  // In quotes the name ends where it ends, also if another name or the reason goes on like it.
+  menuHooks.submitLine(`/${value} ${isOfLine ? `#${id}` : `"${name.replaceAll('"', '')}"`} ${rest}`.trim());
 });
 // What had the focus before may be gone by now.
 menu.ontoggle = () => document.activeElement === document.body && log.focus();
@@ -50,7 +51,7 @@ function openMenu(name, id) {
   const only = isOwn ? 'delete' : !isModerator && 'report';
   menuOf = { name, id };
   byId('menu-of').replaceChildren(nameNode(name));
-  for (const item of menu.querySelectorAll('button')) {
+  for (const item of menu.querySelectorAll('button, small')) {
     item.hidden = only && item.value !== only;
     if (item.value === 'delete') item.textContent = id ? 'Delete' : 'Delete all lines';
   }

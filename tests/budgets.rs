@@ -26,8 +26,10 @@ static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const BINARY_BYTES_MAX: u64 = (310 << 20) / 100;
-const REST_BYTES_MAX: u64 = (380 << 20) / 100;
+const REST_BYTES_MAX: u64 = (340 << 20) / 100;
 const STARTS: usize = 5;
+/// A server whose memory has not changed for this long has started.
+const QUIET: Duration = Duration::from_millis(100);
 const IDLE_MEMBER_BYTES_MAX: u64 = 450;
 const MEMBERS: u64 = 10_000;
 /// Members who hear all, and lines that the ring holds at once, so that nobody is lapped.
@@ -49,8 +51,9 @@ fn the_binary_is_small() {
 #[test]
 #[ignore = "needs a release build"]
 fn the_server_at_rest_is_small() {
-    // How much of the file is mapped at a start depends on what the page cache holds of it.
-    let bytes = (0..STARTS).map(|_| Plume::start().resident_bytes()).min().unwrap_or_default();
+    // How much of the file is mapped at a start depends on where the system puts it, and on what the page
+    // cache holds of it.
+    let bytes = (0..STARTS).map(|_| Plume::start().rest_bytes()).min().unwrap_or_default();
     assert!(bytes <= REST_BYTES_MAX, "{bytes} bytes, but the budget is {REST_BYTES_MAX}");
 }
 
@@ -59,7 +62,7 @@ fn the_server_at_rest_is_small() {
 fn an_idle_member_is_small() {
     raise_file_limit();
     let mut plume = Plume::start();
-    let rest = plume.resident_bytes();
+    let rest = plume.rest_bytes();
     let (first, token) = plume.log_in();
     let mut members = vec![first];
     members.extend((1..MEMBERS).map(|_| plume.resume(&token)));
@@ -164,6 +167,20 @@ impl Plume {
         let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("one line is about it");
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("it is a number");
         kib * 1_024
+    }
+
+    /// Resident memory once it does not change any more: the line that the start is known by comes before the
+    /// first turn of the loop.
+    fn rest_bytes(&self) -> u64 {
+        let mut last = 0;
+        loop {
+            let bytes = self.resident_bytes();
+            if bytes == last {
+                return bytes;
+            }
+            last = bytes;
+            thread::sleep(QUIET);
+        }
     }
 
     fn check_members(&self, rest: u64, when: &str) {

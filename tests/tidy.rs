@@ -38,10 +38,11 @@ const CRATES: [(&str, &[&str]); 27] = [
     ("rand", &["main", "users"]),
     ("subtle", &["users", "base::digest"]),
     ("precis_profiles", &["users::user_name"]),
-    ("unicode_security", &["users::user_name", "base::visible"]),
+    // Its skeletons are in tables of `base::skeleton`, which need no relocations.
+    ("unicode_security", &["users::user_name"]),
     ("unicode_properties", &["users::user_name", "base::visible", "mail"]),
     ("idna", &["users::email"]),
-    ("unicode_normalization", &["users::email"]),
+    ("unicode_normalization", &["users::email", "base::skeleton"]),
     ("unicode_script", &["users::user_name"]),
     ("email_address", &["users::email", "config"]),
     ("ipnet", &["settings", "config", "server::client_addresses", "users", "doctor::connection"]),

@@ -1,7 +1,7 @@
 //! Which characters a person can see, by their Unicode properties.
 
+use super::skeleton::is_ignorable;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
-use unicode_security::skeleton;
 
 /// Whether a text has a character that is drawn as something.
 pub(crate) fn has_visible(text: &str) -> bool {
@@ -29,12 +29,6 @@ pub(crate) fn is_visible(char: char) -> bool {
             | GeneralCategory::ParagraphSeparator
     );
     !is_blank && !is_ignorable(char) && !BLANKS.contains(&char)
-}
-
-/// Default-ignorable code points (Unicode, section 5.21): fillers, joiners, variation selectors. The skeleton
-/// of UTS 39 leaves out these and nothing else.
-fn is_ignorable(char: char) -> bool {
-    skeleton(char.encode_utf8(&mut [0; 4])).next().is_none()
 }
 
 /// The text without the spaces, zero-width spaces and marks of direction around it that come with pasted

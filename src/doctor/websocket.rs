@@ -22,8 +22,8 @@ pub(super) enum OpenError {
     Other(String),
 }
 
-/// Checks the WebSocket with the page's Origin and without one, a ping, and a silence. Gives whether it
-/// opens.
+/// Checks the WebSocket with the page's Origin, without one and with a foreign one, a ping, and a silence.
+/// Gives whether it opens.
 pub(super) fn check(
     connector: &Connector,
     url: &Url,
@@ -44,6 +44,7 @@ pub(super) fn check(
         }
     };
     report.ok("websocket", "opens with the page's Origin");
+    check_foreign_origin(connector, url, report);
     match ping(&mut socket) {
         Ok(took) => report.ok("ping", &format!("answered after {} ms", took.as_millis())),
         Err(fault) => {
@@ -69,6 +70,26 @@ pub(super) fn check(
     // The server sees the end of the connection as well without a close.
     let _ = socket.close(None);
     true
+}
+
+/// Checks that a page of another site cannot connect as its visitor.
+fn check_foreign_origin(connector: &Connector, url: &Url, report: &mut Report<'_>) {
+    match open(connector, url, &format!("Origin: {FOREIGN_ORIGIN}\r\n")) {
+        Err(OpenError::Forbidden) => report
+            .ok("websocket", "is refused with a foreign Origin (Plume's log has this as event=foreign-origin)"),
+        Ok(_) => report.fail(
+            "websocket",
+            &format!(
+                "opens with the Origin {FOREIGN_ORIGIN}, so the page of any site can connect from a visitor's \
+                 browser: let the proxy pass Origin on as it is (nginx: no proxy_set_header Origin; HAProxy: no \
+                 http-request set-header Origin or del-header Origin)"
+            ),
+        ),
+        Err(OpenError::Other(text)) => report.warn(
+            "websocket",
+            &format!("with a foreign Origin there should be Plume's own 403, but there is: {text}"),
+        ),
+    }
 }
 
 fn advice(error: OpenError, url: &Url) -> String {
@@ -182,6 +203,8 @@ fn fault(error: &tungstenite::Error, begun: Instant) -> Fault {
 
 /// The nonce only has to be sent back: its randomness protects from caches, of which there are none here.
 const NONCE: &[u8; 16] = b"plume doctor say";
+/// An origin that no site has (RFC 6761, section 6.4).
+const FOREIGN_ORIGIN: &str = "https://plume-doctor.invalid";
 /// Type 9 of the protocol.
 const PING: &str = r#"{"type":9,"text":"plume doctor"}"#;
 const PING_TEXT: &str = "plume doctor";

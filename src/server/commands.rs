@@ -27,7 +27,8 @@ use crate::users::user_name::TypedName;
 pub(super) use delete::Deletion;
 pub(super) use failure::Failure;
 use grammar::{
-    BadTime, COMMANDS, Command, Row, in_words, one_line, reason, roughly, take_name, take_time, take_word,
+    BadTime, COMMANDS, Command, NameError, Row, in_words, one_line, reason, roughly, take_name, take_quoted,
+    take_time, take_word,
 };
 pub(super) use grammar::{Parsed, parse};
 use std::collections::BTreeSet;
@@ -115,12 +116,12 @@ impl Server {
             Ok(Outcome::Delete(deletion)) => {
                 self.submit(&Entry::Delete { session, deletion: &deletion, reference });
             }
-            Err(failure) => self.refuse_line(id, failure, reference),
+            Err(failure) => self.refuse_line(id, &failure, reference),
         }
     }
 
     /// Says privately why a command or a line is refused.
-    pub(super) fn refuse_line(&mut self, id: ClientId, failure: Failure, reference: Option<&str>) {
+    pub(super) fn refuse_line(&mut self, id: ClientId, failure: &Failure, reference: Option<&str>) {
         let answer = Answer { reason: Some(failure.reason()), retry: failure.retry(), reference };
         self.answer_privately(id, &failure.sentence(), answer);
     }
@@ -161,14 +162,18 @@ impl Server {
             Command::Topic if !is_moderator => Err(Failure::NotModerator),
             Command::Topic => self.topic(arguments),
             Command::Who => {
-                let (user, rest) = self.take_user(arguments)?;
+                let (speaker, rest) = self.take_speaker(arguments)?;
                 no_more(rest)?;
-                Ok(Outcome::Private(self.who(user, is_moderator)))
+                Ok(Outcome::Private(match speaker {
+                    Speaker::User(user) => self.who(user, is_moderator),
+                    Speaker::Bot(_) => format!("@{} is a bot.", self.name_of(speaker)?),
+                }))
             }
             Command::Delete => self.delete(user, is_moderator, arguments),
             Command::Report => self.report(arguments),
             Command::Kick => {
-                let (user, rest) = self.take_target(arguments)?;
+                let (speaker, rest) = self.take_speaker(arguments)?;
+                let user = self.removable(speaker)?;
                 let why = reason(rest)?;
                 Ok(Outcome::Act(self.kick(user, &why)))
             }
@@ -209,22 +214,26 @@ impl Server {
         }
     }
 
-    /// Takes the name of a known user.
-    fn take_user<'a>(&self, arguments: &'a str) -> Result<(UserId, &'a str), Failure> {
-        take_name(arguments, |run| self.users.named(run)).ok_or(Failure::NoSuchName)
-    }
-
-    /// The same for an act that moderators are safe from.
-    fn take_target<'a>(&self, arguments: &'a str) -> Result<(UserId, &'a str), Failure> {
-        let (user, rest) = self.take_user(arguments)?;
-        if self.users.is_moderator(user) { Err(Failure::IsModerator) } else { Ok((user, rest)) }
-    }
-
     /// Takes the name of a known user or of a bot.
     fn take_speaker<'a>(&self, arguments: &'a str) -> Result<(Speaker, &'a str), Failure> {
         let bot = |run: &str| self.users.bots().named(&TypedName::read(run)).map(Speaker::Bot);
         let find = |run: &str| self.users.named(run).map(Speaker::User).or_else(|| bot(run));
-        take_name(arguments, find).ok_or(Failure::NoSuchName)
+        take_name(arguments, find).map_err(|error| match error {
+            NameError::Unknown => Failure::NoSuchName,
+            NameError::Ambiguous { shorter, longer } => match (self.name_of(shorter), self.name_of(longer)) {
+                (Ok(shorter), Ok(longer)) => Failure::AmbiguousName { shorter, longer },
+                (Err(failure), _) | (_, Err(failure)) => failure,
+            },
+        })
+    }
+
+    /// The user, where it is one that an act may remove.
+    fn removable(&self, speaker: Speaker) -> Result<UserId, Failure> {
+        match speaker {
+            Speaker::User(user) if self.users.is_moderator(user) => Err(Failure::IsModerator),
+            Speaker::User(user) => Ok(user),
+            Speaker::Bot(_) => Err(Failure::IsBot),
+        }
     }
 
     fn name_of(&self, speaker: Speaker) -> Result<Rc<str>, Failure> {
@@ -237,32 +246,31 @@ impl Server {
 
     /// A name takes precedence: a user named just like a domain must not get the whole domain banned.
     fn take_ban_target<'a>(&self, arguments: &'a str) -> Result<(Target, &'a str), Failure> {
-        let (user, rest) = match self.take_user(arguments) {
-            Ok((user, rest)) if !self.is_domain(user, arguments, rest) => (user, rest),
-            Ok(_) | Err(_) => {
+        let (speaker, rest) = match self.take_speaker(arguments) {
+            Ok((speaker, rest)) if !self.is_domain(speaker, arguments, rest) => (speaker, rest),
+            Ok(_) | Err(Failure::NoSuchName) => {
                 let (word, rest) = take_word(arguments);
                 return Ok((self.address_target(word)?, rest));
             }
+            Err(failure) => return Err(failure),
         };
-        if self.users.is_moderator(user) {
-            return Err(Failure::IsModerator);
-        }
+        let user = self.removable(speaker)?;
         let pattern = AddressPattern::Address(self.users.mailbox(user).ok_or(Failure::NoSuchName)?);
         let who = self.users.name(user);
         let shown = who.as_deref().map_or("an address".to_owned(), |name| format!("@{name}"));
         Ok((Target { pattern, who, shown }, rest))
     }
 
-    /// Whether arguments begin with a domain, and not with the name of the user who was found in front of the
-    /// rest: keys have no dots, so Example Org, too, is found by `@example.org`.
-    fn is_domain(&self, found: UserId, arguments: &str, rest: &str) -> bool {
+    /// Whether arguments begin with a domain, and not with the name of the speaker who was found in front of
+    /// the rest: keys have no dots, so Example Org, too, is found by `@example.org`.
+    fn is_domain(&self, found: Speaker, arguments: &str, rest: &str) -> bool {
         let (word, _) = take_word(arguments);
         let is_domain = match AddressPattern::parse(word) {
             Some(AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_)) => true,
             Some(AddressPattern::Address(_)) | None => false,
         };
         let typed = arguments.strip_suffix(rest).unwrap_or(arguments);
-        is_domain && !self.users.name(found).is_some_and(|name| TypedName::read(typed).is(&name))
+        is_domain && !self.name_of(found).is_ok_and(|name| TypedName::read(typed).is(&name))
     }
 
     fn address_target(&self, word: &str) -> Result<Target, Failure> {
@@ -372,8 +380,14 @@ impl Server {
     fn unban(&self, arguments: &str) -> Result<Outcome, Failure> {
         let rules = self.users.rules();
         let now = self.now.moment;
-        let known = self.take_user(arguments).ok();
-        let known = known.filter(|&(user, rest)| !self.is_domain(user, arguments, rest));
+        let known = match self.take_speaker(arguments) {
+            Ok((Speaker::Bot(_), _)) => return Err(Failure::IsBot),
+            Ok((speaker @ Speaker::User(user), rest)) if !self.is_domain(speaker, arguments, rest) => {
+                Some((user, rest))
+            }
+            Ok(_) | Err(Failure::NoSuchName) => None,
+            Err(failure) => return Err(failure),
+        };
         let of_known = known.and_then(|(user, rest)| {
             let pattern = AddressPattern::Address(self.users.mailbox(user)?);
             let who = self.users.name(user)?;
@@ -382,7 +396,8 @@ impl Server {
         });
         // The banned may be forgotten as a user by now.
         let of_forgotten = || {
-            let typed = TypedName::read(arguments);
+            let name = take_quoted(arguments).filter(|(_, rest)| rest.is_empty()).map(|(name, _)| name);
+            let typed = TypedName::read(name.unwrap_or(arguments));
             let is_named = |ban: &Ban| ban.name.as_ref().is_some_and(|name| typed.is(name));
             let (pattern, ban) = rules.bans(now).find(|(_, ban)| is_named(ban))?;
             let shown = format!("@{}", ban.name.as_deref().unwrap_or_default());
@@ -435,7 +450,7 @@ impl Server {
     }
 
     fn slow(&self, arguments: &str) -> Result<Outcome, Failure> {
-        let bad_time = Failure::BadTime(SLOW_MAX);
+        let bad_time = || Failure::BadTime(SLOW_MAX);
         if arguments == "off" {
             if self.users.rules().slow().is_none() {
                 return Ok(Outcome::Private("Slow mode is off.".to_owned()));
@@ -448,8 +463,8 @@ impl Server {
         }
         let is_number = arguments.bytes().all(|byte| byte.is_ascii_digit());
         let typed = if is_number { format!("{arguments}s") } else { arguments.to_owned() };
-        let (time, _) = take_time(&typed, SLOW_MAX).map_err(|BadTime| bad_time)?;
-        let time = time.ok_or(bad_time)?;
+        let (time, _) = take_time(&typed, SLOW_MAX).map_err(|BadTime| bad_time())?;
+        let time = time.ok_or_else(bad_time)?;
         let act =
             Act::new("slow", format!("turned slow mode on: one line per person every {}", in_words(time)));
         Ok(Outcome::Act(Act { rule: Some(Rule::Slow(Some(time))), ..act }))

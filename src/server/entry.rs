@@ -109,7 +109,7 @@ impl Server {
             Entry::Rule { from, rule, answer, reference } => {
                 match self.users.set_rule(at.moment, rule.clone()) {
                     Ok(()) => self.answer_privately(from, answer, Answer { reference, ..Answer::default() }),
-                    Err(TableFull) => self.refuse_line(from, Failure::TooMany, reference),
+                    Err(TableFull) => self.refuse_line(from, &Failure::TooMany, reference),
                 }
             }
             Entry::Report { from, session, reported, reference } => {
@@ -163,7 +163,7 @@ impl Server {
                 self.confirm_report(from, reference);
             }
             Ok(Received::Again) => self.confirm_report(from, reference),
-            Err(TooManyReports(wait)) => self.refuse_line(from, Failure::TooManyReports(wait), reference),
+            Err(TooManyReports(wait)) => self.refuse_line(from, &Failure::TooManyReports(wait), reference),
         }
     }
 
@@ -173,7 +173,7 @@ impl Server {
         if let Some(rule) = act.rule.clone()
             && let Err(TableFull) = self.users.set_rule(at.moment, rule)
         {
-            return self.refuse_line(from, Failure::TooMany, reference);
+            return self.refuse_line(from, &Failure::TooMany, reference);
         }
         let mark = mark_of_act(user, reference);
         self.post_act(at, &name, act, reference, mark);

@@ -27,7 +27,7 @@ impl Server {
             Parsed::Command(command, arguments) => {
                 return self.command(id, session, (command, arguments), reference);
             }
-            Parsed::Unknown => return self.refuse_line(id, Failure::NoCommand, reference),
+            Parsed::Unknown => return self.refuse_line(id, &Failure::NoCommand, reference),
         };
         let fits = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         if shows_something(fits) {
@@ -52,7 +52,7 @@ impl Server {
             return;
         }
         if let Some(silence) = self.users.silence(at.moment, user) {
-            return self.refuse_line(from, Failure::Silence(silence), reference);
+            return self.refuse_line(from, &Failure::Silence(silence), reference);
         }
         let mark = mark_of_line(Speaker::User(user), reference);
         let details = Details::default();
@@ -91,7 +91,8 @@ impl Server {
                 return Some(Earlier::Deleted(found.id));
             }
             let frame = found.bytes.concat();
-            let is_said = message::is_line_of(text_of(&frame), name, reference);
+            let is_said = message::parse_line(text_of(&frame))
+                .is_some_and(|line| line.name == name && line.reference.as_deref() == Some(reference));
             is_said.then_some(Earlier::Line(found.id, found.start, frame))
         })
     }

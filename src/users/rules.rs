@@ -5,8 +5,8 @@ use crate::base::frost::{frost, refill};
 use crate::base::keyed_hash::HashKey;
 use crate::base::time::Moment;
 use crate::limits::{
-    BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, INVITATIONS_MAX, MUTES_MAX, NAME_BYTES_MAX, SLOW_MAX,
-    SPOKEN_MAX, TOPIC_BYTES_MAX,
+    BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, EMAIL_BYTES_MAX, INVITATIONS_MAX, MUTES_MAX,
+    NAME_BYTES_MAX, SLOW_MAX, SPOKEN_MAX, TOPIC_BYTES_MAX,
 };
 use crate::settings::{Door, Settings};
 use crate::usage::Usage;

@@ -35,6 +35,7 @@
 //!   Emoji are taken from a newer table; skin tones, selectors and joiners do not tell two names apart.
 
 use crate::base::frost::{Frost, Frozen};
+use crate::base::skeleton::skeleton;
 use crate::base::visible::{fold_full_width, is_visible};
 use crate::limits::{NAME_BYTES_MAX, NAME_MARKS_MAX};
 use crate::users::email::Email;
@@ -47,7 +48,6 @@ use std::rc::Rc;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_script::{Script, UnicodeScript};
 use unicode_security::mixed_script::AugmentedScriptSet;
-use unicode_security::skeleton;
 
 /// A name as it is shown: trimmed, inner white space folded, of bounded length, in one script, with nothing
 /// in it that is not seen.

@@ -22,6 +22,7 @@ fn a_moderator_acts_from_a_menu_and_all_see_a_line() {
     ada.page.wait_text("#menu", "@Bad Troll");
     assert_eq!(items(&ada.page), ["Report", "Delete", "Mute for all", "Kick", "Ban"]);
     assert_eq!(ada.page.eval("document.activeElement.id"), "why");
+    assert_eq!(ada.page.text("#menu label"), "Reason; for mute and ban first a time if you like: 2h spam");
     ada.page.insert("2h boots");
     ada.page.click("#menu [value=mute]");
     let muted = "Ada muted @Bad Troll for 2 hours: boots";
@@ -83,6 +84,7 @@ fn each_menu_offers_what_its_reader_may_do() {
     let (mine, mine_id) = id_of("mine");
     grace.page.eval(&format!("{second}.click()"));
     assert_eq!(items(&grace.page), ["Report"]);
+    assert_eq!(grace.page.text("#menu label"), "Reason");
     // A report needs its reason.
     grace.page.click("#menu [value=report]");
     assert!(grace.page.is_visible("#menu"));
@@ -101,7 +103,7 @@ fn each_menu_offers_what_its_reader_may_do() {
         "mine",
         &format!("/report #{second_id} spam"),
         &format!("/delete #{mine_id}"),
-        "/report @Bob also spam",
+        "/report \"Bob\" also spam",
     ];
     assert_eq!(sent(&grace.page), expected);
     let menus = "document.querySelectorAll('#people-list li')[0].querySelectorAll('button').length";

@@ -157,15 +157,19 @@ fn a_site_that_is_right_gets_ok_in_every_line_and_exit_code_0() {
         ("page", "files that it loads"),
         ("websocket", "without an Origin"),
         ("websocket", "with the page's Origin"),
+        ("websocket", "is refused with a foreign Origin"),
         ("ping", "ms"),
         ("idle", "still open after 1 s"),
         ("forwarding", "10 connections, whatever address they claim"),
     ] {
         assert_line(&report, &format!("ok    {what}:"), part);
     }
-    assert!(!server.log().contains("hint="), "{}", server.log());
+    let log = server.log();
+    let hints: Vec<&str> = log.lines().filter(|line| line.contains("hint=")).collect();
+    assert!(matches!(hints[..], [hint] if hint.contains("event=foreign-origin ")), "{log}");
 }
 
+type React = dyn Fn(&str) -> Reaction + Send + Sync;
 /// What a proxy does wrong, the line that names it, and what the line says to do.
 type Row = (fn(&str) -> Reaction, &'static str, &'static str);
 
@@ -224,6 +228,37 @@ fn what_a_proxy_does_wrong_is_named_with_what_to_do() {
         let relay = Relay::start(&server, react);
         let (code, report) = examine(&relay.site(), &[]);
         assert_eq!(code, 2, "{start}: {report}");
+        assert_line(&report, start, part);
+    }
+}
+
+#[test]
+fn a_site_that_takes_a_foreign_origin_is_a_failure() {
+    let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "10")]);
+    let with_own_origin = |head: &str| {
+        let host = head.lines().find_map(|line| line.strip_prefix("Host: ")).expect("a host");
+        let own = format!("\r\nOrigin: http://{host}\r\n");
+        Reaction::Pass(without(head, &["Origin:"]).replacen("\r\n", &own, 1))
+    };
+    let not_found = |head: &str| {
+        let is_foreign = head.contains("Origin: https://plume-doctor.invalid\r\n");
+        if is_foreign { answer("404 Not Found", "", "x") } else { pass(head) }
+    };
+    let opens = "FAIL  websocket: opens with the Origin https://plume-doctor.invalid";
+    let rows: [(Box<React>, _, _, _); 3] = [
+        (Box::new(|head| Reaction::Pass(without(head, &["Origin:"]))), 2, opens, "pass Origin on as it is"),
+        (Box::new(with_own_origin), 2, opens, "no http-request set-header Origin"),
+        (
+            Box::new(not_found),
+            1,
+            "warn  websocket: with a foreign Origin there should be",
+            "403, but there is: 404",
+        ),
+    ];
+    for (react, expected, start, part) in rows {
+        let relay = Relay::start(&server, react);
+        let (code, report) = examine(&relay.site(), &[]);
+        assert_eq!(code, expected, "{report}");
         assert_line(&report, start, part);
     }
 }

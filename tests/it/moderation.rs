@@ -1,6 +1,6 @@
 //! Moderation: commands, what they do to others, and the door.
 
-use crate::support::{Client, Plume};
+use crate::support::{Client, Plume, new_bot};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
@@ -432,6 +432,71 @@ fn names_are_found_however_they_are_typed_and_a_slip_in_an_address_is_no_name() 
     band.say("still here");
     band.expect_line("Example Org", "still here");
     acted(&mut ada, "/kick @example\norg", &json!({"who": "Example Org"}));
+}
+
+#[test]
+fn a_name_that_begins_with_another_is_refused_before_a_reason_unless_it_is_in_quotes() {
+    let server = Plume::start(&MODERATED);
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    let mut smith = Client::login(&server, "Bob Smith");
+    ada.settle();
+    bob.settle();
+    smith.settle();
+    for text in [
+        "/kick Bob Smith being rude",
+        "/kick @b0b smith\nbeing rude",
+        "/mute bob smith is too loud",
+        "/ban BOB SMITH spam",
+        "/report Bob Smith is rude",
+        "/who Bob Smith now",
+    ] {
+        let answer = refused(&mut ada, text, "ambiguous-name");
+        let sentence = "That can mean @Bob or @Bob Smith. Put the name in quotes: \"Bob\" or \"Bob Smith\".";
+        assert_eq!(answer["text"], sentence, "{text}");
+    }
+    bob.expect_nothing();
+    smith.expect_nothing();
+    refused(&mut ada, "/kick \"Bob S\" Smith is rude", "no-such-name");
+    refused(&mut ada, "/kick \"\" Bob", "no-such-name");
+    for (command, who, text) in [
+        ("/mute \"Bob\" Smith is his friend", "Bob", "muted @Bob for 10 minutes: Smith is his friend"),
+        ("/mute \"@bob smith\" 1h being rude", "Bob Smith", "muted @Bob Smith for 1 hour: being rude"),
+        ("/mute \u{201c}Bob Smith\u{201d} rude", "Bob Smith", "muted @Bob Smith for 10 minutes: rude"),
+        // Nothing else, or a time, stands behind the name.
+        ("/mute Bob Smith 2h rude", "Bob Smith", "muted @Bob Smith for 2 hours: rude"),
+        ("/unmute Bob Smith", "Bob Smith", "unmuted @Bob Smith"),
+        ("/kick Bob is rude", "Bob", "kicked @Bob: is rude"),
+        ("/ban \"Bob Smith\" 1d rude", "Bob Smith", "banned @Bob Smith for 1 day: rude"),
+        ("/unban \"Bob Smith\"", "Bob Smith", "unbanned @Bob Smith"),
+        ("/kick Bob Smith", "Bob Smith", "kicked @Bob Smith"),
+    ] {
+        acted(&mut ada, command, &json!({"who": who, "text": text}));
+    }
+    bob = Client::login(&server, "Bob");
+    acted(&mut ada, "/kick \"Bob\"", &json!({"who": "Bob", "text": "kicked @Bob"}));
+    while !bob.message()["id"].is_null() {}
+    bob.expect_close(1008);
+}
+
+#[test]
+fn a_bot_is_muted_and_not_kicked_or_banned_and_the_answer_says_so() {
+    let (_, entry) = new_bot("ci-bot");
+    let server = Plume::start(&[&MODERATED[..], &[("PLUME_BOTS", &entry)]].concat());
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    ada.settle();
+    bob.settle();
+    for text in ["/kick ci-bot", "/kick @Ci Bot too loud", "/ban ci-bot 1d", "/unban ci-bot"] {
+        let answer = refused(&mut ada, text, "is-bot");
+        let sentence =
+            "That is a bot. It cannot be kicked or banned: /mute it, or have it removed from PLUME_BOTS.";
+        assert_eq!(answer["text"], sentence, "{text}");
+    }
+    refused(&mut bob, "/kick ci-bot", "not-moderator");
+    told(&mut ada, "/who ci-bot", "@ci-bot is a bot.");
+    told(&mut bob, "/who @CI-BOT", "@ci-bot is a bot.");
+    acted(&mut ada, "/mute ci-bot 1h", &json!({"who": "ci-bot"}));
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn the_doctor_finds_nothing_wrong_with_the_examples() {
         for line in [
             "ok    tls: the certificate is good",
             "ok    page: ",
+            "ok    websocket: is refused with a foreign Origin",
             "ok    ping: ",
             "ok    forwarding: 10 connections, whatever address they claim",
         ] {
@@ -55,6 +56,14 @@ fn the_doctor_names_the_mistakes() {
             ("        proxy_set_header Upgrade $http_upgrade;\n", ""),
             2,
             "FAIL  websocket: with the page's Origin: 426: let the proxy pass Upgrade on",
+        ),
+        (
+            (
+                "        proxy_set_header Host $http_host;\n",
+                "        proxy_set_header Host $http_host;\n        proxy_set_header Origin https://$http_host;\n",
+            ),
+            2,
+            "FAIL  websocket: opens with the Origin https://plume-doctor.invalid",
         ),
         (
             ("server 127.0.0.1:4884;", "server 127.0.0.1:1;"),

@@ -42,21 +42,23 @@ impl Server {
         is_moderator: bool,
         arguments: &str,
     ) -> Result<Outcome, Failure> {
-        let usage = Failure::BadCommand(Command::Delete);
-        let deletion = match parse(arguments).ok_or(usage)? {
+        let usage = || Failure::BadCommand(Command::Delete);
+        let deletion = match parse(arguments).ok_or_else(usage)? {
             Wanted::Own(count) => self.newest_lines(Speaker::User(user), count, true),
             Wanted::Line(id) => self.line_with_id(user, is_moderator, id),
-            Wanted::Of(_) if !is_moderator && is_like_count(arguments) => Err(usage),
+            Wanted::Of(_) if !is_moderator && is_like_count(arguments) => Err(usage()),
             Wanted::Of(_) if !is_moderator => Err(Failure::NotModerator),
             Wanted::Of(arguments) => {
-                let misspelt = if is_like_count(arguments) { usage } else { Failure::NoSuchName };
-                let (author, rest) = self.take_speaker(arguments).map_err(|_| misspelt)?;
+                let (author, rest) = self.take_speaker(arguments).map_err(|failure| match failure {
+                    Failure::NoSuchName if is_like_count(arguments) => usage(),
+                    failure => failure,
+                })?;
                 let count = match rest {
                     "" => Some(1),
                     "all" => Some(usize::MAX),
                     rest => count(rest),
                 };
-                self.newest_lines(author, count.ok_or(usage)?, author == Speaker::User(user))
+                self.newest_lines(author, count.ok_or_else(usage)?, author == Speaker::User(user))
             }
         };
         deletion.map(Outcome::Delete)

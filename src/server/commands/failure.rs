@@ -4,17 +4,24 @@ use super::grammar::{Command, ReasonTooLong, in_words};
 use crate::limits::{REASON_BYTES_MAX, REPORTS_PER_PERSON, REPORTS_WINDOW, TOPIC_BYTES_MAX};
 use crate::server::guest::whole_seconds;
 use crate::users::rules::Silence;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Why a command or a line is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     NoCommand,
     BadCommand(Command),
     NotModerator,
     NoSuchName,
+    /// The arguments begin with both of these names; the words behind the shorter one could be the reason.
+    AmbiguousName {
+        shorter: Rc<str>,
+        longer: Rc<str>,
+    },
     NoSuchLine,
     IsModerator,
+    IsBot,
     /// Not a time up to this one.
     BadTime(Duration),
     TooMany,
@@ -32,14 +39,16 @@ impl From<ReasonTooLong> for Failure {
 }
 
 impl Failure {
-    pub(super) fn reason(self) -> &'static str {
+    pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::NoCommand => "no-command",
             Self::BadCommand(_) => "bad-command",
             Self::NotModerator => "not-moderator",
             Self::NoSuchName => "no-such-name",
+            Self::AmbiguousName { .. } => "ambiguous-name",
             Self::NoSuchLine => "no-such-line",
             Self::IsModerator => "is-moderator",
+            Self::IsBot => "is-bot",
             Self::BadTime(_) => "bad-time",
             Self::TooMany | Self::TooManyReports(_) => "too-many",
             Self::ReasonTooLong | Self::TopicTooLong => "too-long",
@@ -48,7 +57,7 @@ impl Failure {
         }
     }
 
-    pub(super) fn sentence(self) -> String {
+    pub(super) fn sentence(&self) -> String {
         match self {
             Self::NoCommand => {
                 "There is no such command; see /help. To say a line that begins with /, begin it with //."
@@ -60,41 +69,56 @@ impl Failure {
             }
             Self::NotModerator => "Only moderators can do that.".to_owned(),
             Self::NoSuchName => "Nobody is known by that name.".to_owned(),
+            Self::AmbiguousName { shorter, longer } => {
+                let [first, second] = [shorter, longer].map(|name| name.replace('"', ""));
+                format!(
+                    "That can mean @{shorter} or @{longer}. Put the name in quotes: \"{first}\" or \"{second}\"."
+                )
+            }
             Self::NoSuchLine => "There is no such line, or not any more.".to_owned(),
             Self::IsModerator => "That is a moderator.".to_owned(),
+            Self::IsBot => {
+                "That is a bot. It cannot be kicked or banned: /mute it, or have it removed from PLUME_BOTS."
+                    .to_owned()
+            }
             Self::BadTime(most) => {
-                format!("That is not a time such as 30s, 10m, 2h or 7d, of at most {}.", in_words(most))
+                format!("That is not a time such as 30s, 10m, 2h or 7d, of at most {}.", in_words(*most))
             }
             Self::TooMany => "There are too many of these already. Remove some first.".to_owned(),
             Self::TooManyReports(wait) => {
                 format!(
                     "You made {REPORTS_PER_PERSON} reports within {}. Try again in {}.",
                     in_words(REPORTS_WINDOW),
-                    in_words(wait)
+                    in_words(*wait)
                 )
             }
             Self::ReasonTooLong => format!("A reason has at most {REASON_BYTES_MAX} bytes."),
             Self::TopicTooLong => format!("A topic has at most {TOPIC_BYTES_MAX} bytes."),
             Self::Silence(Silence::Muted(wait)) => {
-                format!("You are muted for another {}. Your line was not sent.", in_words(wait))
+                format!("You are muted for another {}. Your line was not sent.", in_words(*wait))
             }
             Self::Silence(Silence::Slow(wait)) => {
-                format!("Slow mode is on: you can write again in {}. Your line was not sent.", in_words(wait))
+                format!(
+                    "Slow mode is on: you can write again in {}. Your line was not sent.",
+                    in_words(*wait)
+                )
             }
         }
     }
 
-    pub(super) fn retry(self) -> Option<u64> {
+    pub(super) fn retry(&self) -> Option<u64> {
         match self {
             Self::Silence(Silence::Muted(wait) | Silence::Slow(wait)) | Self::TooManyReports(wait) => {
-                Some(whole_seconds(wait))
+                Some(whole_seconds(*wait))
             }
             Self::NoCommand
             | Self::BadCommand(_)
             | Self::NotModerator
             | Self::NoSuchName
+            | Self::AmbiguousName { .. }
             | Self::NoSuchLine
             | Self::IsModerator
+            | Self::IsBot
             | Self::BadTime(_)
             | Self::TooMany
             | Self::ReasonTooLong
@@ -115,7 +139,14 @@ mod tests {
             (Failure::BadCommand(Command::Kick), "bad-command", None, "Usage: /kick NAME [WHY]"),
             (Failure::NotModerator, "not-moderator", None, "Only moderators"),
             (Failure::NoSuchName, "no-such-name", None, "Nobody is known"),
+            (
+                Failure::AmbiguousName { shorter: "Bob".into(), longer: "Bob \"B\" Smith".into() },
+                "ambiguous-name",
+                None,
+                "That can mean @Bob or @Bob \"B\" Smith. Put the name in quotes: \"Bob\" or \"Bob B Smith\".",
+            ),
             (Failure::IsModerator, "is-moderator", None, "That is a moderator."),
+            (Failure::IsBot, "is-bot", None, "That is a bot."),
             (Failure::BadTime(Duration::from_hours(24)), "bad-time", None, "That is not a time"),
             (Failure::TooMany, "too-many", None, "There are too many"),
             (

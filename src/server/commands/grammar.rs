@@ -51,6 +51,17 @@ pub(crate) struct Row {
     pub(crate) effect: &'static str,
 }
 
+/// Why a text does not begin with a known name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NameError<T> {
+    Unknown,
+    /// It begins with two of them, and either can be meant.
+    Ambiguous {
+        shorter: T,
+        longer: T,
+    },
+}
+
 /// A time that is none, or too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadTime;
@@ -89,14 +100,50 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
     row.map_or(Parsed::Unknown, |row| Parsed::Command(row.command, rest.trim()))
 }
 
-/// Takes the longest run of words from the first that `find` knows. Gives what was found, and the rest.
-pub(crate) fn take_name<T>(text: &str, find: impl Fn(&str) -> Option<T>) -> Option<(T, &str)> {
+/// Takes the name that `find` knows: the one in quotes, or else the longest run of words from the first.
+/// Gives what was found, and the rest.
+///
+/// # Errors
+/// If nothing is known by that name. Or if a shorter run means something else, and the words behind the name
+/// could be a part of the reason: `Bob Smith is rude` where Bob and Bob Smith are known.
+pub(crate) fn take_name<T: PartialEq>(
+    text: &str,
+    find: impl Fn(&str) -> Option<T>,
+) -> Result<(T, &str), NameError<T>> {
+    if let Some((name, rest)) = take_quoted(text) {
+        let found = Some(name).filter(|name| name.len() <= NAME_TYPED_BYTES_MAX).and_then(find);
+        return found.map(|found| (found, rest)).ok_or(NameError::Unknown);
+    }
     let ends = text.char_indices().filter(|(_, char)| char.is_whitespace()).map(|(at, _)| at);
     let ends = ends.chain([text.len()]).take_while(|&end| end <= NAME_TYPED_BYTES_MAX);
     let runs: Vec<(&str, &str)> = ends.filter_map(|end| text.split_at_checked(end)).collect();
     // A run that ends in white space is the same as the one before it.
-    let mut runs = runs.into_iter().rev().filter(|(run, _)| !run.ends_with(char::is_whitespace));
-    runs.find_map(|(run, rest)| Some((find(run)?, rest.trim_start())))
+    let runs = runs.into_iter().rev().filter(|(run, _)| !run.ends_with(char::is_whitespace));
+    let mut known = runs.filter_map(|(run, rest)| Some((find(run)?, rest.trim_start())));
+    let (longest, rest) = known.next().ok_or(NameError::Unknown)?;
+    // A time or a count is no part of a sentence.
+    let is_complete =
+        rest.is_empty() || rest == "all" || rest.starts_with(|char: char| char.is_ascii_digit());
+    match known.map(|(found, _)| found).find(|found| *found != longest).filter(|_| !is_complete) {
+        Some(shorter) => Err(NameError::Ambiguous { shorter, longer: longest }),
+        None => Ok((longest, rest)),
+    }
+}
+
+/// Takes what stands in quotes at the beginning, up to the first closing quote with a space or nothing behind
+/// it. Phones type curly quotes.
+pub(crate) fn take_quoted(text: &str) -> Option<(&str, &str)> {
+    let is_closing = |char: char| match text.chars().next() {
+        Some('"') => char == '"',
+        Some('\u{201c}' | '\u{201e}') => matches!(char, '\u{201c}' | '\u{201d}'),
+        _ => false,
+    };
+    let mut closings = text.char_indices().skip(1).filter(|&(_, char)| is_closing(char));
+    closings.find_map(|(at, closing)| {
+        let (quoted, rest) = (text.get(..at)?, text.get(at + closing.len_utf8()..)?);
+        let name = quoted.get(quoted.chars().next()?.len_utf8()..)?;
+        (rest.is_empty() || rest.starts_with(char::is_whitespace)).then(|| (name, rest.trim_start()))
+    })
 }
 
 /// Takes the first word.
@@ -288,24 +335,68 @@ mod tests {
         assert_eq!(alone, "help topic delete bans lock unlock invites reports");
         let long = format!("/kick {}", "x ".repeat(1 << 15));
         assert!(matches!(parse(&long), Parsed::Command(Command::Kick, _)));
-        assert_eq!(take_name(&long, |_| None::<()>), None);
+        assert_eq!(take_name(&long, |_| None::<()>), Err(NameError::Unknown));
     }
 
     #[test]
     fn a_name_is_the_longest_run_of_words_that_is_known() {
-        let find = |run: &str| ["bob", "@bob", "bob smith jr"].contains(&run).then_some(run.len());
+        let find = |run: &str| ["bob", "@bob", "eve smith jr"].contains(&run).then_some(run.len());
         let rows = [
-            ("bob", Some((3, ""))),
-            ("@bob  10m", Some((4, "10m"))),
-            ("bob smith", Some((3, "smith"))),
-            ("bob smith jr  is rude", Some((12, "is rude"))),
-            ("bob\nsmith", Some((3, "smith"))),
-            ("eve bob", None),
-            ("", None),
+            ("bob", Ok((3, ""))),
+            ("@bob  10m", Ok((4, "10m"))),
+            ("bob smith", Ok((3, "smith"))),
+            ("eve smith jr  is rude", Ok((12, "is rude"))),
+            ("bob\nsmith", Ok((3, "smith"))),
+            ("eve bob", Err(NameError::Unknown)),
+            ("eve smith", Err(NameError::Unknown)),
+            ("", Err(NameError::Unknown)),
         ];
         for (text, expected) in rows {
             assert_eq!(take_name(text, find), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_begins_with_another_needs_quotes_where_words_follow() {
+        let find = |run: &str| match run {
+            "bob" | "@bob" | "bob," => Some("Bob"),
+            "bob smith" | "@bob smith" => Some("Bob Smith"),
+            "bob smith jr" => Some("Bob Smith Jr"),
+            _ => None,
+        };
+        let ambiguous = |shorter, longer| Err(NameError::Ambiguous { shorter, longer });
+        let rows = [
+            ("bob is rude", Ok(("Bob", "is rude"))),
+            // All of the text, or what stands in front of a time or a count, is a name.
+            ("bob smith", Ok(("Bob Smith", ""))),
+            ("bob smith \n", Ok(("Bob Smith", ""))),
+            ("bob smith jr", Ok(("Bob Smith Jr", ""))),
+            ("bob smith 10m too loud", Ok(("Bob Smith", "10m too loud"))),
+            ("bob smith all", Ok(("Bob Smith", "all"))),
+            ("bob smith is rude", ambiguous("Bob", "Bob Smith")),
+            ("bob smith all of it", ambiguous("Bob", "Bob Smith")),
+            ("bob smith jr is rude", ambiguous("Bob Smith", "Bob Smith Jr")),
+            // Quotes settle it.
+            ("\"bob\" smith is rude", Ok(("Bob", "smith is rude"))),
+            ("\"bob smith\"  is rude", Ok(("Bob Smith", "is rude"))),
+            ("\"@bob smith\"\tis rude", Ok(("Bob Smith", "is rude"))),
+            ("\"bob smith\"", Ok(("Bob Smith", ""))),
+            ("\"bob\" said \"smith\"", Ok(("Bob", "said \"smith\""))),
+            ("\u{201c}bob smith\u{201d} is rude", Ok(("Bob Smith", "is rude"))),
+            ("\u{201e}bob smith\u{201c} is rude", Ok(("Bob Smith", "is rude"))),
+            ("\"eve\" bob", Err(NameError::Unknown)),
+            ("\"\" bob", Err(NameError::Unknown)),
+            ("\"\"", Err(NameError::Unknown)),
+            // No quotes.
+            ("\"bob", Err(NameError::Unknown)),
+            ("\"bob\"smith", Err(NameError::Unknown)),
+            ("\"", Err(NameError::Unknown)),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(take_name(text, find), expected, "{text:?}");
+        }
+        let long = format!("\"{}\"", "x".repeat(1 << 16));
+        assert_eq!(take_name(&long, |_| Some(())), Err(NameError::Unknown));
     }
 
     #[test]
