@@ -372,6 +372,20 @@ mod tests {
             (LogEvent::AcceptFailed { errno: 1 }, "<3>", "event=accept-failed errno=1"),
             (LogEvent::Full(connection), "<4>", "event=full connection=12"),
             (LogEvent::OutOfFiles, "<3>", "event=out-of-files"),
+            (
+                LogEvent::DataRead { entries: 7, dropped: 2, cut_bytes: 40 },
+                "<6>",
+                "event=data-read entries=7 dropped=2 cut_bytes=40",
+            ),
+            (
+                LogEvent::DataFailed { errno: 28 },
+                "<3>",
+                "event=data-failed errno=28 reason=disk-full hint=\"rules are in force, but not saved: make room, \
+                 or let Plume write to PLUME_DATA; it tries again every minute\"",
+            ),
+            (LogEvent::DataRecovered, "<6>", "event=data-recovered"),
+            (LogEvent::DataLost { changes: 3 }, "<3>", "event=data-lost changes=3"),
+            (LogEvent::DataUnfinished, "<3>", "event=data-unfinished"),
             (LogEvent::Stopping { connections: 5 }, "<6>", "event=stopping connections=5"),
             (LogEvent::Stopped { unknown_messages: 9 }, "<6>", "event=stopped unknown_messages=9"),
         ] {
