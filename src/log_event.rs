@@ -298,8 +298,8 @@ impl LogEvent {
             | Self::UpgradeRemoved(_)
             | Self::DataLost { .. }
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The keeper reports the first two at most once in its retry. The next seven occur once in a run; the
-            // others only at level `debug`, which is meant to show every event.
+            // The keeper reports the first two at most once in its retry. The next seven occur once in a run;
+            // the others only at level `debug`, which is meant to show every event.
             Self::DataFailed { .. }
             | Self::DataRecovered
             | Self::WideTrust { .. }

@@ -245,9 +245,9 @@ fn forget(Forget { data_dir, address }: &Forget) -> Result<(), Failure> {
     let changes = Server::forget(*data.key(), address, data.entries())
         .map_err(|error| Failure::Setting(unusable_data(data_dir, &error)))?;
     let removed = changes.iter().filter(|change| change.value.is_none()).count();
-    let changed = changes.len().saturating_sub(removed);
+    let nameless = changes.len().saturating_sub(removed);
     data.forget(changes).map_err(failure)?;
-    print(&format!("{removed} entries removed, {changed} bans left without a name\n"))
+    print(&format!("{removed} entries removed, {nameless} bans left without a name\n"))
 }
 
 fn data_failure(path: &Path, error: &DataError) -> Failure {

@@ -75,6 +75,13 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ),
 ];
 
+/// Modules that touch files: settings and the page once at start, the path of a Unix socket, and the folder
+/// of rules, which only the keeper's thread uses after the start.
+const FILES: [&str; 5] = ["config::files", "static_dir", "data_dir", "event_loop::listener", "handover"];
+
+/// Modules that start threads.
+const THREADS: [&str; 2] = ["mail", "data_dir::keeper"];
+
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one
 /// place. What follows from connections and from time is no entry.
 const CHANGES: [(&str, &[&str]); 14] = [
@@ -133,6 +140,23 @@ fn dependencies_point_down() {
             assert!(is_allowed, "{module} imports {import}; it may import {allowed:?}");
         }
     }
+}
+
+#[test]
+fn files_and_threads_are_where_the_architecture_says() {
+    for (mark, allowed) in
+        [("std::fs", &FILES[..]), ("thread::Builder", &THREADS), ("thread::spawn", &THREADS)]
+    {
+        for (module, code) in modules() {
+            let is_allowed =
+                allowed.iter().any(|own| module == *own || module.starts_with(&format!("{own}::")));
+            assert!(is_allowed || !code.contains(mark), "{module} has {mark}, which is for {allowed:?}");
+        }
+    }
+    // The log is written by the keeper's thread, and by `plume --forget`.
+    let writers =
+        modules().into_iter().filter(|(_, code)| code.contains("store.save(")).map(|(name, _)| name);
+    assert_eq!(writers.collect::<Vec<_>>(), ["data_dir::keeper", "data_dir"]);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(crate) struct Reported {
 impl Report {
     /// How long ago it was made.
     pub(crate) fn age(&self, now: Moment) -> Duration {
-        now.since(self.at) + self.age
+        now.since(self.at).saturating_add(self.age)
     }
 }
 
