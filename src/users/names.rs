@@ -462,14 +462,14 @@ mod tests {
     }
 
     fn moved(names: &Names) -> Option<Names> {
-        let (mut bytes, mut after) = (Vec::new(), Names::new("Plume.chat"));
+        let (mut bytes, mut after) = (Vec::new(), Names::new("Plume.chat", NAME_TTL));
         names.freeze_state(&mut bytes);
         after.refill(&mut Frozen::new(&bytes)).map(|()| after)
     }
 
     #[test]
     fn a_successor_knows_the_names_and_an_older_one_owns_what_only_it_takes_for_a_look_alike() {
-        let mut names = Names::new("Plume.chat");
+        let mut names = Names::new("Plume.chat", NAME_TTL);
         let claim = |names: &mut Names, typed, address| names.claim(&name(typed), &email(address)).unwrap();
         let bob = claim(&mut names, "Bob", "bob@example.org");
         let ada = claim(&mut names, "Ada", "ada@example.org");

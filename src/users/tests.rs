@@ -147,8 +147,10 @@ impl Crowd {
             16 | 17 => self.rule(all, email),
             18 => {
                 let Some(user) = user else { return };
-                let text = ["spam", "flood", "rude"][self.choose(3)];
-                let _ = each(all, |users| users.report(now, user, text));
+                let (why, line) = (["spam", "flood", "rude"][self.choose(3)], self.choose(3));
+                let text = format!("line #{line}: {why}").into();
+                let reported = Reported { text, without_line: why.into() };
+                let _ = each(all, |users| users.report(now, user, &reported));
             }
             19 => {
                 let Some(user) = user else { return };
@@ -238,8 +240,8 @@ impl Crowd {
     }
 
     fn connect(&mut self, all: &mut [Users], entered: &Entered) {
-        let address = self.address();
-        each(all, |users| users.connect(entered.session, entered.user, address));
+        let (now, address) = (self.now, self.address());
+        each(all, |users| users.connect(now, entered.session, entered.user, address));
         self.tokens.push(entered.token.clone());
         self.sessions.push(entered.session);
         self.connections.push(entered.session);
@@ -419,7 +421,7 @@ fn with_ada() -> (Users, Entered, Moment) {
     let Delivery::Mail(mail) = &hello.delivery else { panic!("{hello:?}") };
     let randomness = users.draw();
     let entered = users.auth(now, Some(hello.flow), None, &mail.code, randomness).unwrap();
-    users.connect(entered.session, entered.user, None);
+    users.connect(now, entered.session, entered.user, None);
     (users, entered, now)
 }
 
@@ -436,11 +438,11 @@ fn tables_that_contradict_each_other_are_refused() {
     users.run = "a".to_owned();
     assert!(thawed(&frozen(&users)).is_none(), "another run");
     let (mut users, ..) = with_ada();
-    users.names = Names::new("Plume.chat");
+    users.names = Names::new("Plume.chat", NAME_TTL);
     assert!(thawed(&frozen(&users)).is_none(), "a connection of nobody");
     let (mut users, entered, now) = with_ada();
     users.disconnect(now, entered.session);
-    users.names = Names::new("Plume.chat");
+    users.names = Names::new("Plume.chat", NAME_TTL);
     let mut after = thawed(&frozen(&users)).unwrap();
     assert_eq!(after.resume(now, &entered.token), Err(ResumeError::Invalid), "its name has expired");
 }
