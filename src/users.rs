@@ -532,8 +532,9 @@ impl Users {
         sent.map(|sent| self.logins.mail_done(sent.live, sent.flow, result.is_ok())).unwrap_or_default()
     }
 
-    /// The mails of which nothing was heard yet, to be sent again by a successor, which does not know how far
-    /// its predecessor came. Those whose code is void by now are left out: they are overdue in the end.
+    /// The emails whose result is not known yet, in order of their ids. A successor sends them again: it does
+    /// not know how far its predecessor came. Emails whose code is void or has expired are left out; nobody
+    /// waits for them, and [`Users::overdue_mail`] ends them.
     pub(crate) fn mails_under_way(&self) -> Vec<Mail> {
         let mails = self.mail_limits.under_way();
         mails
@@ -542,7 +543,7 @@ impl Users {
     }
 
     /// Counts what follows from several tables: the connections of each user, who must be known, and the
-    /// mails on their way with each code.
+    /// emails under way with each code.
     fn link(&mut self) -> Option<()> {
         for (user, connections) in self.sessions.connected() {
             self.names.add_connections(user, connections)?;
@@ -620,25 +621,4 @@ fn mail_of(id: MailId, email: &Email, name: &UserName, code: &Code) -> Mail {
 const RUN_CHARS: usize = 16;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_generator_goes_on_in_the_middle_of_a_block() {
-        let mut rng = ChaCha20Rng::from_seed([3; 32]);
-        for drawn in 0..200 {
-            let mut bytes = Vec::new();
-            rng.freeze(&mut bytes);
-            let mut successor = ChaCha20Rng::thaw(&mut Frozen::new(&bytes)).unwrap();
-            let mut original = ChaCha20Rng::from_seed([3; 32]);
-            (0..drawn).for_each(|_| drop(original.next_u32()));
-            for _ in 0..100 {
-                let (mut odd, mut other) = ([0; 7], [0; 7]);
-                original.fill_bytes(&mut odd);
-                successor.fill_bytes(&mut other);
-                assert_eq!((odd, original.next_u64()), (other, successor.next_u64()), "after {drawn}");
-            }
-            rng.next_u32();
-        }
-    }
-}
+mod tests;

@@ -101,8 +101,8 @@ impl EmailKey {
     }
 }
 
-/// An address is not parsed once more when it is thawed: a later version may refuse some that an earlier one
-/// took, and their owners stay.
+/// An address is not parsed again when it is thawed: a later version may refuse addresses that an earlier one
+/// accepted, and their owners keep their sessions. What is checked is what all code relies on.
 impl Frost for Email {
     fn freeze(&self, to: &mut Vec<u8>) {
         self.0.freeze(to);

@@ -175,7 +175,7 @@ pub(crate) struct LiveCode {
 }
 
 frost!(struct Flow { token, attempt, code, tries_left });
-// The mails on their way are counted once more.
+// The emails under way are counted again, see `Users::link`.
 frost!(struct LiveCode { code, email, expires, flows, is_sent, is_used } but { mails_open: 0 });
 
 /// A live code that one more flow may wait for.
@@ -276,6 +276,12 @@ impl Logins {
     /// A code that is still live.
     pub(crate) fn code(&self, live: CodeId) -> Option<&Code> {
         self.codes.get(live).map(|live| &live.code)
+    }
+
+    /// The code that a flow waits for.
+    #[cfg(test)]
+    pub(crate) fn code_of(&self, flow: FlowId) -> Option<Code> {
+        self.flows.get(flow).map(|waiting| waiting.code)
     }
 
     /// A mail with this code is on its way.
@@ -466,7 +472,7 @@ impl Logins {
         live.flows.iter().filter_map(|&flow| Some((flow, self.flows.get(flow)?)))
     }
 
-    /// Finds codes and guesses by their addresses. Each flow waits for one code, which is its own.
+    /// Rebuilds the indices. `None`: a flow waits for no code, for two, or for that of another address.
     fn index(&mut self) -> Option<()> {
         let mut codes: Vec<(CodeId, &LiveCode)> = self.codes.iter().collect();
         codes.sort_by_key(|(id, _)| id.serial());
@@ -525,6 +531,7 @@ const ALPHABET: &[u8; 1 << CODE_CHAR_BITS] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::frost::Refill;
     use rand::{SeedableRng, rngs::ChaCha20Rng};
 
     const TTL: Duration = Duration::from_mins(10);
@@ -815,5 +822,61 @@ mod tests {
         let begun = desk.begin(ADA);
         let shown = format!("{:?} {:?} {:?}", begun.code, begun, desk.logins);
         assert!(!shown.contains(begun.code.as_str()) && !shown.contains("example.org"), "{shown}");
+    }
+
+    fn moved(logins: &Logins) -> Option<Logins> {
+        let (mut bytes, mut after) = (Vec::new(), Logins::new(TTL));
+        logins.freeze_state(&mut bytes);
+        after.refill(&mut Frozen::new(&bytes)).map(|()| after)
+    }
+
+    #[test]
+    fn a_flow_that_does_not_wait_for_just_one_code_of_its_address_is_refused() {
+        fn list(logins: &mut Logins, code: CodeId, flow: FlowId) {
+            logins.codes.get_mut(code).unwrap().flows.push(flow);
+        }
+        type Break = fn(&mut Logins, &Begun, &Begun);
+        let rows: [(&str, Break, bool); 7] = [
+            ("nothing", |_, _, _| {}, true),
+            ("a flow that has ended", |logins, ada, _| logins.void(ada.flow), true),
+            ("a flow of no code", |logins, ada, _| drop(logins.codes.remove(ada.live)), false),
+            ("one that is listed twice", |logins, ada, _| list(logins, ada.live, ada.flow), false),
+            ("one of another address", |logins, ada, bob| list(logins, ada.live, bob.flow), false),
+            (
+                "another code",
+                |logins, ada, bob| logins.flows.get_mut(ada.flow).unwrap().code = bob.code,
+                false,
+            ),
+            (
+                "guesses that are counted twice",
+                |logins, _, _| {
+                    let guesses = || (Email::parse(ADA).unwrap().key(), Guesses::none(Moment::from_ms(0)));
+                    for _ in 0..2 {
+                        logins.guesses.insert(guesses(), None);
+                    }
+                },
+                false,
+            ),
+        ];
+        for (what, change, is_sound) in rows {
+            let mut desk = Desk::new();
+            let (ada, bob) = (desk.begin(ADA), desk.begin("bob@example.org"));
+            change(&mut desk.logins, &ada, &bob);
+            assert_eq!(moved(&desk.logins).is_some(), is_sound, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_thawed_as_it_was_and_no_other_text_is_one() {
+        for (typed, is_code) in [("01ABCD", true), ("01ABCD01ABCD", true), ("01abcd", false), ("", false)] {
+            let mut bytes = Vec::new();
+            typed.to_owned().freeze(&mut bytes);
+            let code = Code::thaw(&mut Frozen::new(&bytes));
+            let expected = is_code.then_some((typed, typed.len() > CODE_CHARS));
+            assert_eq!(code.as_ref().map(|code| (code.as_str(), code.is_long())), expected, "{typed:?}");
+        }
+        let mut bytes = Vec::new();
+        "01ABCD01ABCD0".to_owned().freeze(&mut bytes);
+        assert!(Code::thaw(&mut Frozen::new(&bytes)).is_none(), "too long");
     }
 }

@@ -123,7 +123,7 @@ impl MailLimits {
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// A mail goes out for a flow that asked for this name; gives its number.
+    /// An email goes out for a flow that asked for this name; returns its id.
     pub(crate) fn send(
         &mut self,
         now: Moment,
@@ -161,7 +161,7 @@ impl MailLimits {
         Some(sent)
     }
 
-    /// The mails on their way, the oldest first.
+    /// The emails whose result is not known yet, in order of their ids.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = (MailId, &Sent)> {
         self.on_their_way.iter().map(|(&id, sent)| (id, sent))
     }
@@ -201,7 +201,7 @@ impl MailLimits {
         self.on_their_way.len()
     }
 
-    /// No number is given out twice, nor so many that they could run out.
+    /// No id is given out twice, and the next ones do not overflow.
     fn check_ids(&mut self) -> Option<()> {
         let is_past = self.on_their_way.last_key_value().is_none_or(|(&id, _)| id < self.next_mail);
         (is_past && self.next_mail < MAIL_ID_MAX).then_some(())
@@ -216,7 +216,7 @@ impl MailLimits {
     }
 }
 
-/// More mails than any server sends.
+/// More emails than any server sends.
 const MAIL_ID_MAX: MailId = MailId(u64::MAX / 2);
 
 #[cfg(test)]
@@ -356,5 +356,34 @@ mod tests {
             office.limits.done(id, Ok(()));
         }
         assert_eq!(office.limits.next_deadline(), None);
+    }
+
+    #[test]
+    fn an_id_that_would_be_given_out_twice_or_overflow_is_refused() {
+        let mut office = Office::new(4, 15);
+        let ada = Email::parse("ada@example.org").unwrap();
+        let wanted = Wanted { email: &ada, owns_name: false, has_new_code: true, address: None, mails: 0 };
+        let id = office.send_as(60, wanted).unwrap();
+        for (next_mail, is_sound) in [(1, true), (0, false), (u64::MAX / 2, false), (u64::MAX, false)] {
+            office.limits.next_mail = MailId(next_mail);
+            let (mut bytes, mut after) = (Vec::new(), Office::new(4, 15).limits);
+            office.limits.freeze_state(&mut bytes);
+            assert_eq!(after.refill(&mut Frozen::new(&bytes)).is_some(), is_sound, "{next_mail}");
+            if is_sound {
+                assert_eq!(
+                    (
+                        after.overdue(at(999)),
+                        after.send(
+                            at(61),
+                            wanted,
+                            &UserName::parse("ada").unwrap(),
+                            Id::made_up(0),
+                            Id::made_up(0)
+                        )
+                    ),
+                    (Some(id), MailId(1))
+                );
+            }
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct User {
     throttle: SharedThrottle,
 }
 
-// How many connections a user has follows from its sessions.
+// The connections of a user are those of its sessions, see `Users::link`.
 frost!(struct User { name, email, network, throttle } but { connections: 0 });
 refill!(struct Names { users } but { by_name, by_mailbox, reserved } then Self::index);
 
@@ -203,7 +203,7 @@ impl Names {
         }
     }
 
-    /// A user who is still known has so many more connections.
+    /// Adds connections to a user. `None`: the user is not known.
     pub(crate) fn add_connections(&mut self, user: UserId, connections: u32) -> Option<()> {
         let user = self.users.get_mut(user)?;
         user.connections = user.connections.saturating_add(usize::try_from(connections).ok()?);
@@ -239,8 +239,8 @@ impl Names {
         self.users.next_deadline()
     }
 
-    /// Finds the users by their names and mailboxes, the oldest first. Two names that only this version takes
-    /// for look-alikes stay, and the older one has the key that they share.
+    /// Rebuilds the indices. Two names that only this version takes for look-alikes both stay; the older one
+    /// owns the key that they share.
     fn index(&mut self) -> Option<()> {
         let mut users: Vec<(UserId, &User)> = self.users.iter().collect();
         users.sort_by_key(|(id, _)| id.serial());
@@ -269,6 +269,7 @@ const RESERVED: [&str; 7] = [BOT_NAME, "admin", "moderator", "system", "root", "
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::frost::{Frozen, Refill};
 
     fn name(typed: &str) -> UserName {
         UserName::parse(typed).unwrap()
@@ -396,5 +397,55 @@ mod tests {
         names.disconnect(Moment::from_ms(0), users[1]);
         names.forget_expired(Moment::from_ms(0).after(SESSION_TTL));
         assert!(names.claim(&name("Annabella"), &fourth.1).is_ok(), "one of the three has expired");
+    }
+
+    fn moved(names: &Names) -> Option<Names> {
+        let (mut bytes, mut after) = (Vec::new(), Names::new("Plume.chat"));
+        names.freeze_state(&mut bytes);
+        after.refill(&mut Frozen::new(&bytes)).map(|()| after)
+    }
+
+    #[test]
+    fn a_successor_knows_the_names_and_an_older_one_owns_what_only_it_takes_for_a_look_alike() {
+        let mut names = Names::new("Plume.chat");
+        let claim = |names: &mut Names, typed, address| names.claim(&name(typed), &email(address)).unwrap();
+        let bob = claim(&mut names, "Bob", "bob@example.org");
+        let ada = claim(&mut names, "Ada", "ada@example.org");
+        names.disconnect(Moment::from_ms(0), bob);
+        names.forget_expired(Moment::from_ms(0).after(SESSION_TTL));
+        let countess = claim(&mut names, "Countess", "ada+work@example.org");
+        assert!(countess.slot() < ada.slot(), "a slot that was free");
+        let after = moved(&names).unwrap();
+        assert_eq!(
+            after.of_mailbox(&email("ada@example.org").key()),
+            [ada, countess],
+            "in order of their claims"
+        );
+        assert_eq!(
+            (after.named(&TypedName::read("ADA")), after.named(&TypedName::read("Bob"))),
+            (Some(ada), None)
+        );
+
+        // As if an earlier version had told them apart.
+        let user = |typed, address| User {
+            name: name(typed),
+            email: email(address).key(),
+            connections: 0,
+            network: None,
+            throttle: SharedThrottle::default(),
+        };
+        let at = |ms| Some(Moment::from_ms(ms));
+        let (young, _) = names.users.insert(user("ADA", "eve@example.net"), at(20));
+        names.users.set_expiry(ada, at(30));
+        let mut after = moved(&names).unwrap();
+        assert_eq!((after.get(young).unwrap().as_str(), after.len()), ("ADA", 3));
+        assert!(!after.owns(&name("ADA"), &email("eve@example.net")));
+        after.forget_expired(Moment::from_ms(20));
+        assert_eq!((after.get(young), after.named(&TypedName::read("ada"))), (None, Some(ada)));
+        after.forget_expired(Moment::from_ms(30));
+        assert!(after.claim(&name("ada"), &email("eve@example.net")).is_ok());
+
+        names.users.insert(user("Ada", "bob@example.org"), None);
+        assert!(moved(&names).is_none(), "no version gives one name to two");
     }
 }

@@ -91,6 +91,7 @@ impl Reports {
     }
 
     /// Drops what is beyond the limits of this version.
+    #[expect(clippy::unnecessary_wraps, reason = "what `refill!` calls may refuse a state")]
     fn trim(&mut self) -> Option<()> {
         self.kept.retain(|report| report.by.len() <= NAME_BYTES_MAX && report.text.len() <= REPORT_BYTES_MAX);
         while self.kept.len() > REPORTS_MAX {
