@@ -28,7 +28,7 @@
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab
 //!                                                |                      token_bucket sliding_window
-//!                                                |                      histogram digest
+//!                                                |                      histogram digest frost
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that
@@ -49,7 +49,8 @@
 //!    `line_stream` is such a reader's cursor, and `followers` counts those that stay), `metrics` (its
 //!    numbers), `messages` (what each costs and who it is for), `guest`, `member`, `commands` (lines that
 //!    begin with a slash), `marks` (what lines are found by), and `entry`: the decisions about users and the
-//!    room, with the one place that carries them out.
+//!    room, with the one place that carries them out. `parcel`: how a server begins, anew or as a successor;
+//!    `rounds`: whose turn it is to write; `sockets`: what the shell asks.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
 //!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.
@@ -70,8 +71,17 @@
 //!
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and
-//! any way for a slow peer, a slow email provider or a full log to make others wait. Nothing outlives the
-//! process but by a move to the next one, and what a folder keeps, if the operator chooses one.
+//! any way for a slow peer, a slow email provider or a full log to make others wait.
+//!
+//! # What outlives the process
+//! The whole server is plain data with one owner, and can be frozen into bytes between any two calls and
+//! thawed in its successor, another version perhaps, with other settings: `server::parcel` says how, and what
+//! to do when the state grows; `base::frost` is the format. What is derived (indices, timers, counts of
+//! connections) is not written. In the simulation a server that moves says the same, byte for byte, as one
+//! that stays.
+//!
+//! Names, sessions and rules also outlive a crash, if the operator chooses a folder for them: see
+//! [`data_dir`]. Lines never do.
 //!
 //! # What cannot happen
 //! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No

@@ -19,8 +19,14 @@ pub mod pieces;
 #[expect(dead_code, reason = "tests and benches use the rest")]
 mod testkit;
 
+use plume::http::assets::Assets;
+use plume::http::site::Site;
+use plume::limits::BACKLOG_BYTES_MIN;
+use plume::settings::Settings;
+use std::sync::LazyLock;
 use testkit::choices::Choices;
 use testkit::codec::{self, Reader, Received};
+use testkit::parcel;
 use testkit::world::World;
 
 /// The first byte of a whole text message.
@@ -34,6 +40,29 @@ pub const PONG: u8 = codec::PONG;
 pub fn live(bytes: &[u8]) {
     World::new(Choices::of_bytes(bytes)).live(STEPS_MAX);
 }
+
+/// Lives with a server from these bytes, and with one from a real parcel that they change.
+pub fn live_parcel(bytes: &[u8]) {
+    let settings = Settings { backlog_bytes: BACKLOG_BYTES_MIN, ..Settings::default() };
+    parcel::live(bytes, settings.clone(), SITE.clone());
+    parcel::live(&changed(PARCEL, bytes), settings, SITE.clone());
+}
+
+/// The bytes with changes: each is a place, in two bytes, and what stands there from then on.
+fn changed(parcel: &[u8], changes: &[u8]) -> Vec<u8> {
+    let mut parcel = parcel.to_vec();
+    for &[high, low, byte] in changes.as_chunks().0 {
+        let place = usize::from(u16::from_be_bytes([high, low])) % parcel.len();
+        parcel[place] = byte;
+    }
+    parcel
+}
+
+static SITE: LazyLock<Site> = LazyLock::new(|| {
+    let index = ("index.html".to_owned(), "<p>hello".into());
+    Site::new(Assets::from_files("Plume", vec![index]).expect("there is an index"), Vec::new())
+});
+static PARCEL: &[u8] = include_bytes!("../../tests/parcels/0.1.0.bin");
 
 /// Asserts that a server has sent one whole response.
 pub fn check_response(bytes: &[u8]) {

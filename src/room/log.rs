@@ -345,6 +345,28 @@ mod tests {
         ring.slices(from, ring.end(), usize::MAX).concat()
     }
 
+    #[test]
+    fn a_successor_keeps_the_newest_frames_that_fit_at_their_positions() {
+        let mut ring = Ring::new(11);
+        for (id, frame) in (1..).zip([&b"abc"[..], b"def", b"ghij", b"kl"]) {
+            ring.append(frame, referenced(id));
+        }
+        let mut bytes = Vec::new();
+        ring.freeze_state(&mut bytes);
+        for (capacity, kept) in
+            [(99, "defghijkl"), (11, "defghijkl"), (9, "defghijkl"), (8, "ghijkl"), (5, "kl"), (1, "")]
+        {
+            let mut after = Ring::new(capacity);
+            assert_eq!(after.refill(&mut Frozen::new(&bytes)), Some(()), "{capacity}");
+            assert_eq!(String::from_utf8_lossy(&read(&after, after.oldest())), kept, "{capacity}");
+            assert_eq!((after.end(), after.next_id(), after.after(4)), (ring.end(), 5, Some(ring.end())));
+            assert_eq!(after.frame(4).map(|found| found.mark), (capacity > 1).then(|| referenced(4)));
+        }
+        for end in 0..bytes.len() {
+            assert_eq!(Ring::new(9).refill(&mut Frozen::new(&bytes[..end])), None, "{end} bytes");
+        }
+    }
+
     fn referenced(reference: u32) -> Mark {
         Mark { reference, sender: 0 }
     }

@@ -6,6 +6,7 @@
 
 use crate::testkit::codec::{message, upgrade};
 use crate::testkit::driver::Driver;
+use crate::testkit::parcel;
 use plume::base::time::{Moment, Now};
 use plume::http::assets::Assets;
 use plume::http::site::Site;
@@ -95,3 +96,66 @@ fn a_parcel_of_each_version_still_thaws_with_its_people_and_their_lines() {
         }
     }
 }
+
+/// A part of what the fuzz target does: each byte is changed.
+#[test]
+fn whatever_byte_of_a_parcel_is_wrong_the_server_is_none_or_goes_on() {
+    let real = room().server.freeze();
+    let site = site();
+    let (mut thawed, mut refused) = (0, 0);
+    for place in 0..real.len() {
+        let mut wrong = real.clone();
+        wrong[place] = [real[place].wrapping_add(1), 0, 0xff, real[place] ^ 1][place % 4];
+        let is_thawed = parcel::live(&wrong, settings(), site.clone());
+        *(if is_thawed { &mut thawed } else { &mut refused }) += 1;
+    }
+    assert!(thawed > 100 && refused > 100, "{thawed} and {refused}");
+}
+
+#[test]
+fn a_successor_may_have_other_settings() {
+    let before = room();
+    let other = Settings {
+        name: "Another name".to_owned(),
+        backlog_bytes: 2 * BACKLOG_BYTES_MIN,
+        connections_max: 1,
+        connections_per_address: 1,
+        messages_per_second: 1,
+        ping_after: Duration::from_secs(1),
+        ..Settings::default()
+    };
+    let server = Server::thaw(&before.server.freeze(), other, site(), [0; 32]);
+    let mut after = room();
+    after.server = server.expect("a parcel thaws whatever the settings are");
+    assert_eq!((after.server.people(), after.server.lines()), (2, 4));
+    assert!(after.server.connections().eq(before.server.connections()), "nobody is closed");
+    // Those who are there are pinged by the new setting, and are the last until there is room.
+    after.deliver();
+    assert!(after.server.next_deadline() <= Some(after.now.moment.after(Duration::from_secs(1))));
+    after.accept(9, [203, 0, 113, 77].into());
+    assert_eq!(after.count("refused connections"), 1);
+}
+
+/// What an idle member takes in a parcel, with a name, a session and a client address of its own.
+#[test]
+fn an_idle_member_takes_few_bytes_of_a_parcel() {
+    let mut driver = Driver::with_site(settings(), site(), [7; 32]);
+    let mut sizes = Vec::new();
+    for slot in 0..=MEMBERS {
+        if slot.is_multiple_of(MEMBERS / 2) {
+            sizes.push(driver.server.freeze().len());
+        }
+        let high = u8::try_from(slot / 250).expect("few members");
+        let id = driver.open(slot, [10, 1, high, u8::try_from(slot % 250).expect("below 250")].into());
+        driver.log_in(id, &format!("member{slot}"));
+    }
+    // The line that says who has entered is in the ring.
+    let each = (sizes[2] - sizes[1]) / (MEMBERS / 2);
+    println!("{each} bytes for each member, with the line that it has entered");
+    assert!(each < MEMBER_BYTES_MAX, "{each} bytes");
+}
+
+/// As many as a test has time for: each is told of all who come after it.
+const MEMBERS: usize = 200;
+/// About as much as a member takes in memory.
+const MEMBER_BYTES_MAX: usize = 1_000;

@@ -4,6 +4,7 @@
 //! - [`driver`]: a server, its clock and its emails, whose sockets take everything at once.
 //! - [`shell`]: the event loop in memory, with sockets that have buffers and limits, on top of the driver.
 //! - [`moves`]: a server that moves to another process between any two calls, and what it says.
+//! - [`parcel`]: a server from any bytes that are perhaps a parcel.
 //! - [`world`]: people and faults around a shell. Its choices come from a seed or from the bytes of a fuzz
 //!   target ([`choices`]), what each client must be sent is checked by [`client`], and what all of them may
 //!   have by [`ledger`].
@@ -15,6 +16,7 @@ pub(crate) mod driver;
 pub(crate) mod ledger;
 pub(crate) mod moves;
 pub(crate) mod offers;
+pub(crate) mod parcel;
 pub(crate) mod shell;
 pub(crate) mod tally;
 pub(crate) mod world;
