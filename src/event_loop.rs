@@ -12,9 +12,10 @@
 //! 5. tick: after the reads, so that no client is judged for silence while its bytes are unread;
 //! 6. carry out the server's outputs; after a share of writes start the next turn without sleeping;
 //! 7. report to the service manager, if that is due;
-//! 8. accept new connections, even when the server is full: it refuses those over the limit, so that they do
+//! 8. move to the next process, if SIGUSR2 has asked for it;
+//! 9. accept new connections, even when the server is full: it refuses those over the limit, so that they do
 //!    not fill the listen backlog and delay other clients;
-//! 9. serve the connections to the metrics.
+//! 10. serve the connections to the metrics.
 //!
 //! Work is derived from state, never armed by hand: a socket is served while it is readable and the server
 //! wants to read it, or when it is writable again after it was full.

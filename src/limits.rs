@@ -168,6 +168,13 @@ const _: () = assert!(
     FILES_RESERVED >= REFUSALS_MAX + 1 + 8 + MAIL_THREADS_MAX + DATA_FILES,
     "refused connections, the one being accepted, the eight that are always open, emails being sent, and rules"
 );
+/// File descriptors that a move to the next process needs at once, while no connection is accepted: both ends
+/// of the parcel and the state; or a connection to the service manager, and both ends of a barrier.
+pub const MOVE_FILES: usize = 4;
+const _: () = assert!(
+    FILES_RESERVED >= REFUSALS_MAX + 8 + MAIL_THREADS_MAX + MOVE_FILES,
+    "a full server must be able to move, or all would be disconnected"
+);
 const _: () = assert!(HEAD_BYTES_MAX <= READ_SHARE_BYTES && REQUEST_LINE_BYTES_MAX < HEAD_BYTES_MAX);
 
 // Life of a connection.

@@ -203,6 +203,8 @@ impl EventLoop {
         let files: Vec<BorrowedFd<'_>> =
             [listener.as_fd()].into_iter().chain(listeners).chain(sockets).collect();
         let packed = handover::pack(state.as_fd(), &files)?;
+        // A full server has few descriptors left.
+        drop(state);
         handover::hold_signals();
         if self.signals.pending().any(is_to_stop) {
             handover::release_signals();

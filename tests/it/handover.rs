@@ -343,6 +343,24 @@ fn a_program_that_is_gone_is_not_moved_to() {
     server.wait_exit();
 }
 
+#[test]
+fn a_full_server_has_descriptors_left_to_move() {
+    let server = Plume::start_after("ulimit -n 48", &[]);
+    let mut guests: Vec<Client> = (0..16).map(|_| Client::open(&server)).collect();
+    // Those over the limit, with the answer that they get.
+    let mut refused: Vec<Http> = (0..4).map(|_| Http::open(&server)).collect();
+    for http in &mut refused {
+        http.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(http.answer().status, 503);
+    }
+    for _ in 0..3 {
+        server.move_on();
+    }
+    for guest in &mut guests {
+        guest.expect_nothing();
+    }
+}
+
 /// The sockets are there, but nothing can be opened to pass them on.
 #[test]
 fn a_process_without_a_descriptor_to_spare_ends_as_by_any_restart() {

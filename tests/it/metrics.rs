@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const METRICS: (&str, &str) = ("PLUME_METRICS", "127.0.0.1:0");
 
 /// Every metric with its label, if it has one.
-const NAMES: [(&str, &str); 21] = [
+const NAMES: [(&str, &str); 23] = [
     ("plume_build_info", "version"),
     ("plume_start_time_seconds", ""),
     ("plume_users", ""),
@@ -34,6 +34,8 @@ const NAMES: [(&str, &str); 21] = [
     ("plume_reads_total", ""),
     ("plume_writes_total", ""),
     ("plume_written_bytes_total", ""),
+    ("plume_move_seconds", ""),
+    ("plume_move_connections", ""),
     ("plume_log_lines_dropped_total", ""),
 ];
 
@@ -251,6 +253,8 @@ fn every_metric_moves_with_what_it_counts() {
         "plume_start_time_seconds",
         "plume_connections_max",
         "plume_usage_max",
+        "plume_move_seconds",
+        "plume_move_connections",
         "plume_log_lines_dropped_total",
     ];
     for family in first.families.keys() {

@@ -66,7 +66,7 @@ fn add_events(text: &mut Exposition, counters: &Counters) {
     text.number(
         "wrong_tries_total",
         Kind::Counter,
-        "Wrong login codes and invalid session tokens. After a restart all tokens are invalid.",
+        "Wrong login codes and invalid session tokens. After a restart without a move all are invalid.",
         &counters.wrong_tries,
     );
     text.tally(
