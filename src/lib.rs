@@ -28,7 +28,8 @@
 //!                                                |       +-> websocket  message
 //!                                                |       `-> base       time timer_queue expiring_slab
 //!                                                |                      token_bucket sliding_window
-//!                                                |                      histogram digest frost
+//!                                                |                      histogram digest keyed_hash
+//!                                                |                      frost skeleton
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that
@@ -41,16 +42,18 @@
 //!    [`http::request`] alone uses httparse, [`websocket`] alone tungstenite's protocol, [`message`] alone
 //!    JSON.
 //! 3. `users`: names, sessions, login codes, the email budget, the rules of the room, and reports to
-//!    moderators. `room`: what is said, who reads it, who is present.
+//!    moderators; `persistence` says what of them outlives the process, and takes it back. `room`: what is
+//!    said, who reads it, who is present.
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
 //!    `admission` (limits by client address), `http` (requests), `lines` (what bots say and read over HTTP;
 //!    `line_stream` is such a reader's cursor, and `followers` counts those that stay), `metrics` (its
-//!    numbers), `messages` (what each costs and who it is for), `guest`, `member`, `commands` (lines that
-//!    begin with a slash), `marks` (what lines are found by), and `entry`: the decisions about users and the
-//!    room, with the one place that carries them out. `parcel`: how a server begins, anew or as a successor;
-//!    `rounds`: whose turn it is to write; `sockets`: what the shell asks.
+//!    numbers), `keeping` (what outlives the process), `messages` (what each costs and who it is for),
+//!    `guest`, `member`, `commands` (lines that begin with a slash), `marks` (what lines are found by), and
+//!    `entry`: the decisions about users and the room, with the one place that carries them out. `parcel`:
+//!    how a server begins, anew or as a successor; `rounds`: whose turn it is to write; `sockets`: what the
+//!    shell asks.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
 //!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.

@@ -334,6 +334,7 @@ pub const KEEP_REFRESH: Duration = Duration::from_hours(24);
 /// Names and sessions expire no later than this part of their time after they should, for what is kept of
 /// them is refreshed as often.
 pub const KEEP_REFRESH_PART: u32 = 8;
+const _: () = assert!(NAME_TTL_MIN.as_secs() >= KEEP_REFRESH_PART as u64 * 60, "no refresh within a minute");
 const _: () = assert!(KEEP_REFRESH.as_secs() * KEEP_REFRESH_PART as u64 <= SESSION_TTL_KEPT.as_secs());
 /// Users and sessions with a connection are refreshed in so many portions, one after the other: a full house
 /// at once would hold up the talk.

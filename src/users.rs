@@ -63,8 +63,8 @@ pub(crate) struct Users {
 }
 
 refill!(struct Users {
-    names, sessions, logins, mail_limits, rules, reports, bots, rng, run,
-} but { keeper } then Self::link);
+    names, sessions, logins, mail_limits, rules, reports, bots, rng, run, keeper,
+} then Self::link);
 
 /// Seed, stream and position, so that it goes on in the middle of a block.
 impl Frost for ChaCha20Rng {
@@ -566,7 +566,7 @@ impl Users {
         for (_, sent) in self.mail_limits.under_way() {
             self.logins.mail_begun(sent.live);
         }
-        self.hash_domains();
+        self.link_keeper()?;
         let is_run = self.run.len() == RUN_CHARS && self.run.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_run.then_some(())
     }

@@ -57,9 +57,12 @@ pub(crate) struct Keeper {
     /// When the name of the user in a slot was last written, and the session in a slot.
     names: BTreeMap<u32, Moment>,
     sessions: BTreeMap<u32, Moment>,
-    /// What the wall clock says at the start of the monotonic one, in milliseconds.
-    clock: i64,
+    /// What the wall clock says at the start of the monotonic one, in milliseconds; it wraps where that is
+    /// before 1970.
+    clock: u64,
 }
+
+frost!(struct Keeper { refresh, name_ttl, topic, next_portion, portion, names, sessions, clock });
 
 /// What an entry is about: the first byte of its key. Numbers are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,13 +295,27 @@ impl Users {
     }
 
     fn keep(&mut self, now: Now, settings: &Settings, secret: [u8; 32]) {
-        let keeper = Keeper::new(now, settings);
+        self.go_on(Keeper::new(now, settings), HashKey::new(secret));
+    }
+
+    fn go_on(&mut self, keeper: Keeper, key: HashKey) {
         self.names.begin_changes(keeper.name_ttl);
-        self.sessions.begin_changes(HashKey::new(secret), SESSION_TTL_KEPT);
+        self.sessions.begin_changes(key, SESSION_TTL_KEPT);
         self.hash_domains();
         self.rules.begin_changes();
         self.reports.begin_changes();
         self.keeper = Some(Box::new(keeper));
+    }
+
+    /// A thawed successor goes on where its predecessor was. `None`: what was thawed is not consistent.
+    pub(super) fn link_keeper(&mut self) -> Option<()> {
+        self.hash_domains();
+        if let Some(keeper) = self.keeper.take() {
+            let key = self.sessions.key()?.clone();
+            let is_sound = (MINUTE..=KEEP_REFRESH).contains(&keeper.refresh);
+            is_sound.then(|| self.go_on(*keeper, key))?;
+        }
+        Some(())
     }
 
     /// Prepares patterns of domains for addresses that are only known as hashes, if there may be any.
@@ -444,7 +461,7 @@ impl Users {
     pub(crate) fn take_changes(&mut self, now: Now) -> Vec<Change> {
         let Some(mut keeper) = self.keeper.take() else { return Vec::new() };
         let clock = clock(now);
-        if clock.abs_diff(keeper.clock) >= millis(CLOCK_STEP_MIN) {
+        if clock.wrapping_sub(keeper.clock).cast_signed().unsigned_abs() >= millis(CLOCK_STEP_MIN) {
             keeper.clock = clock;
             self.note_all();
         }
@@ -662,9 +679,12 @@ fn millis(time: Duration) -> u64 {
 }
 
 /// What the wall clock says at the start of the monotonic one, in milliseconds.
-const fn clock(now: Now) -> i64 {
-    now.wall_ms.cast_signed().wrapping_sub(now.moment.as_ms().cast_signed())
+const fn clock(now: Now) -> u64 {
+    now.wall_ms.wrapping_sub(now.moment.as_ms())
 }
+
+/// No setting makes the refresh shorter.
+const MINUTE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests;

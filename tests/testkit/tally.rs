@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 /// What bad days bring. Each must have come in a long enough run, or the simulation has become too kind.
-pub(crate) const KINDS: [&str; 40] = [
+pub(crate) const KINDS: [&str; 42] = [
     "act",
     "address full",
     "any command",
@@ -35,7 +35,9 @@ pub(crate) const KINDS: [&str; 40] = [
     "place of a deleted line",
     "place refused",
     "removed",
+    "restart",
     "resume",
+    "resumed after a restart",
     "said again",
     "short write",
     "shutdown",

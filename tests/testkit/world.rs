@@ -25,6 +25,7 @@ mod faults;
 mod moderation;
 mod people;
 mod places;
+mod restart;
 
 use super::choices::Choices;
 use super::client::{Client, Lines, Person, Phase};
@@ -42,7 +43,7 @@ use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::{ClientId, MailId};
 use plume::limits::{
-    ACCEPTS_PER_TURN, BACKLOG_BYTES_MIN, CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, PROGRESS_TIMEOUT,
+    ACCEPTS_PER_TURN, BACKLOG_BYTES_MIN, CATCH_UP, CATCH_UP_AGAIN, LATE_MIN, NAME_TTL_KEPT, PROGRESS_TIMEOUT,
     READ_SHARE_BYTES, READS_PER_TURN, REFUSALS_MAX, WRITE_SHARE_BYTES, WRITES_PER_TURN,
 };
 use plume::log_event::LogEvent;
@@ -206,6 +207,9 @@ impl World {
         let ledger = Ledger::new(&settings);
         let mut driver = Driver::with_site(settings.clone(), site.clone(), server_seed);
         driver.now = Now { moment: Moment::from_ms(0), wall_ms: 1_600_000_000_000 };
+        if choices.chance(300) {
+            driver.restore(BTreeMap::new());
+        }
         let mut world = Self {
             settings,
             site,
@@ -798,6 +802,7 @@ impl World {
             assert_eq!(client.newest, self.lines.newest(), "who follows the room has received everything");
         }
         self.check_acts();
+        self.check_restart();
         self.break_all();
     }
 
@@ -811,6 +816,10 @@ impl World {
         assert!(self.clients.is_empty(), "what is broken is closed");
         for _ in 0..100 {
             self.advance(Duration::from_hours(1));
+            self.obey(usize::MAX);
+        }
+        if self.shell.driver.is_kept {
+            self.advance(NAME_TTL_KEPT);
             self.obey(usize::MAX);
         }
         self.shell.driver.check_empty();
