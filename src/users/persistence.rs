@@ -661,13 +661,13 @@ fn session_key(slot: u32) -> Vec<u8> {
     Kind::Session.key(&slot.to_be_bytes())
 }
 
-fn change(key: Vec<u8>, value: Option<impl Frost>) -> Change {
-    let freeze = |value: &_| {
+fn change<T: Frost>(key: Vec<u8>, value: Option<T>) -> Change {
+    let freeze = |value: T| {
         let mut bytes = Vec::new();
-        Frost::freeze(value, &mut bytes);
+        value.freeze(&mut bytes);
         bytes
     };
-    Change { key, value: value.as_ref().map(freeze) }
+    Change { key, value: value.map(freeze) }
 }
 
 fn thaw<T: Frost>(value: &[u8]) -> Option<T> {

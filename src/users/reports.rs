@@ -163,6 +163,7 @@ impl Reports {
     }
 
     /// Drops what is beyond the limits of this version.
+    #[expect(clippy::unnecessary_wraps, reason = "what `refill!` calls may refuse a state")]
     fn trim(&mut self) -> Option<()> {
         let is_short = |text: &str| text.len() <= REPORT_BYTES_MAX;
         self.kept.retain(|report| {

@@ -371,6 +371,7 @@ impl Rules {
     }
 
     /// Drops what is beyond the limits of this version.
+    #[expect(clippy::unnecessary_wraps, reason = "what `refill!` calls may refuse a state")]
     fn trim(&mut self) -> Option<()> {
         self.bans.retain(|pattern, _| pattern.domain().is_none_or(|domain| domain.len() <= EMAIL_BYTES_MAX));
         for ban in self.bans.values_mut() {

@@ -351,8 +351,8 @@ fn what_is_written_tells_no_address_and_opens_no_session() {
 fn a_clock_that_jumps_frees_or_jails_nobody_for_longer_than_was_said() {
     const HOUR: u64 = 3_600_000;
     const HALF: u64 = HOUR / 2;
-    // When the clock is set while the server runs, by how much, what the clock says at the next start, half an
-    // hour later, and what is left of an hour then.
+    // By how much the clock is set while the server runs, and before the next start, half an hour later; and
+    // what is left of an hour then.
     let rows: [(Option<i64>, i64, Option<u64>); 6] = [
         (None, 0, Some(HALF)),
         (None, -(YEAR_MS as i64), Some(HOUR)),
