@@ -593,9 +593,9 @@ impl Users {
     }
 }
 
-/// What changes when a person is to be forgotten, who has the address or, where it has no `+tag`, the mailbox:
-/// names, sessions, mutes, invitations, and reports by or about them are removed. A ban stays, for it is the
-/// host's rule, but as a hash without a name.
+/// What changes when a person is to be forgotten, who has the address or, where it has no `+tag`, the
+/// mailbox: names, sessions, mutes, invitations, and reports by or about them are removed. A ban stays, for
+/// it is the host's rule, but as a hash without a name.
 ///
 /// # Errors
 /// If it is no address, or an entry cannot be read.
