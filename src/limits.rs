@@ -327,7 +327,8 @@ pub const CODES_MAX: usize = 100_000;
 pub const FLOWS_MAX: usize = 100_000;
 /// Slots of sessions that tokens of an earlier process may name: a million connections, the most files that
 /// Linux lets a process open unless it is told otherwise, and all sessions without one.
-pub const SESSION_SLOTS_MAX: u32 = (1 << 20) + SESSIONS_MAX as u32;
+pub const SESSION_SLOTS_MAX: u32 = (1 << 20) + 100_000;
+const _: () = assert!(SESSION_SLOTS_MAX as usize == (1 << 20) + SESSIONS_MAX);
 /// What is kept of a user with a connection says at least this often that it is still in use; in between,
 /// coming and going changes nothing of it.
 pub const KEEP_REFRESH: Duration = Duration::from_hours(24);

@@ -161,14 +161,14 @@ impl EmailKey {
     pub(crate) fn mailbox(&self) -> Self {
         Self(match &self.0 {
             Form::Clear(address) => Form::Clear(mailbox_of(address)),
-            Form::Hashed(hashed) => match &hashed.mailbox {
-                Some(mailbox) => Form::Clear(mailbox.clone()),
-                None => {
-                    let AddressHashes { mailbox, ref domains, .. } = hashed.hashes;
-                    let own = AddressHashes { address: mailbox, mailbox, domains: domains.clone() };
-                    Form::Hashed(Box::new(Hashed { hashes: own, mailbox: None }))
+            Form::Hashed(hashed) => {
+                if let Some(mailbox) = &hashed.mailbox {
+                    return Self(Form::Clear(mailbox.clone()));
                 }
-            },
+                let AddressHashes { mailbox, ref domains, .. } = hashed.hashes;
+                let own = AddressHashes { address: mailbox, mailbox, domains: domains.clone() };
+                Form::Hashed(Box::new(Hashed { hashes: own, mailbox: None }))
+            }
         })
     }
 

@@ -593,9 +593,9 @@ impl Users {
     }
 }
 
-/// What changes when a person is to be forgotten, who has the address or, where it has no `+tag`, the mailbox:
-/// names, sessions, mutes, invitations, and reports by or about them are removed. A ban stays, for it is the
-/// host's rule, but as a hash without a name.
+/// What changes when a person is to be forgotten, who has the address or, where it has no `+tag`, the
+/// mailbox: names, sessions, mutes, invitations, and reports by or about them are removed. A ban stays, for
+/// it is the host's rule, but as a hash without a name.
 ///
 /// # Errors
 /// If it is no address, or an entry cannot be read.
@@ -661,13 +661,13 @@ fn session_key(slot: u32) -> Vec<u8> {
     Kind::Session.key(&slot.to_be_bytes())
 }
 
-fn change(key: Vec<u8>, value: Option<impl Frost>) -> Change {
-    let freeze = |value: &_| {
+fn change<T: Frost>(key: Vec<u8>, value: Option<T>) -> Change {
+    let freeze = |value: T| {
         let mut bytes = Vec::new();
-        Frost::freeze(value, &mut bytes);
+        value.freeze(&mut bytes);
         bytes
     };
-    Change { key, value: value.as_ref().map(freeze) }
+    Change { key, value: value.map(freeze) }
 }
 
 fn thaw<T: Frost>(value: &[u8]) -> Option<T> {

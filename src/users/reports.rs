@@ -201,8 +201,8 @@ mod tests {
 
     fn report(reports: &mut Reports, ms: u64, email: &str, text: &str) -> Result<Received, TooManyReports> {
         let reporter = Email::parse(email).unwrap().mailbox();
-        let reported = Reported { text: text.into(), without_line: text.into() };
-        reports.add(Moment::from_ms(ms), reporter, "Bob".into(), reported)
+        let what = Reported { text: text.into(), without_line: text.into() };
+        reports.add(Moment::from_ms(ms), reporter, "Bob".into(), what)
     }
 
     #[test]

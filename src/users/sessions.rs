@@ -69,6 +69,7 @@ pub(crate) type SessionId = Id<Session>;
 
 /// All sessions. One without a connection is kept for some time.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "a table of sessions, and what concerns them")]
 pub(crate) struct Sessions {
     sessions: ExpiringSlab<Session>,
     /// With it, tokens are known by their hashes alone: a copy of what is kept opens no session.

@@ -4,6 +4,7 @@
 
 use super::codec::{Reader, Received};
 use super::driver::Driver;
+use plume::base::time::Now;
 use plume::ids::ClientId;
 use plume::limits::{READ_SHARE_BYTES, UNSENT_BYTES_MAX};
 use plume::server::{Input, Output};
@@ -106,7 +107,9 @@ impl Shell {
 
     /// Time passes, and peers take bytes out of their send buffers.
     pub(crate) fn pass(&mut self, time: Duration) {
-        self.driver.now.moment = self.driver.now.moment.after(time);
+        let Now { moment, wall_ms } = &mut self.driver.now;
+        *moment = moment.after(time);
+        *wall_ms += u64::try_from(time.as_millis()).expect("a life is short");
         let micros = u64::try_from(time.as_micros()).expect("a life is short");
         let paced = self.sockets.iter().filter_map(|(&id, socket)| socket.pace.map(|pace| (id, pace)));
         for (id, pace) in paced.collect::<Vec<_>>() {

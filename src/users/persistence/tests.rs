@@ -118,7 +118,7 @@ impl House {
         let keys: Vec<&Vec<u8>> =
             self.entries.keys().filter(|key| live.contains_key(*key) || !is_over(key)).collect();
         assert_eq!(keys, live.keys().collect::<Vec<_>>(), "step {step}");
-        if step % 20 != 0 {
+        if !step.is_multiple_of(20) {
             return;
         }
         let mut successor = Self::with(self.settings.clone(), self.entries.clone(), self.now);
@@ -351,15 +351,16 @@ fn what_is_written_tells_no_address_and_opens_no_session() {
 fn a_clock_that_jumps_frees_or_jails_nobody_for_longer_than_was_said() {
     const HOUR: u64 = 3_600_000;
     const HALF: u64 = HOUR / 2;
-    // When the clock is set while the server runs, by how much, what the clock says at the next start, half an
-    // hour later, and what is left of an hour then.
+    const YEAR: i64 = YEAR_MS.cast_signed();
+    // By how much the clock is set while the server runs, and before the next start, half an hour later; and
+    // what is left of an hour then.
     let rows: [(Option<i64>, i64, Option<u64>); 6] = [
         (None, 0, Some(HALF)),
-        (None, -(YEAR_MS as i64), Some(HOUR)),
-        (None, YEAR_MS as i64, None),
-        (Some(YEAR_MS as i64), 0, Some(HALF)),
-        (Some(-(YEAR_MS as i64)), 0, Some(HALF)),
-        (Some(-(YEAR_MS as i64)), -(YEAR_MS as i64), Some(HALF)),
+        (None, -(YEAR), Some(HOUR)),
+        (None, YEAR, None),
+        (Some(YEAR), 0, Some(HALF)),
+        (Some(-(YEAR)), 0, Some(HALF)),
+        (Some(-(YEAR)), -(YEAR), Some(HALF)),
     ];
     for (while_it_runs, at_start, expected) in rows {
         let mut house = House::new(Settings::default());
@@ -384,7 +385,7 @@ fn a_clock_that_jumps_frees_or_jails_nobody_for_longer_than_was_said() {
         let row = format!("{while_it_runs:?} {at_start}");
         assert_eq!((&bans, &mute, &lock.into_iter().collect()), (&expected, &expected, &expected), "{row}");
         // A name is never free early, nor a session over, unless the clock says that its time has passed.
-        assert_eq!(house.users.named("bob").is_some(), at_start < YEAR_MS as i64, "{row}");
+        assert_eq!(house.users.named("bob").is_some(), at_start < YEAR, "{row}");
     }
 }
 

@@ -26,7 +26,8 @@ impl World {
         next.now = Now { moment: Moment::from_ms(1), wall_ms: now.wall_ms };
         next.restore(self.shell.driver.kept.clone());
         let restored = next.server.kept_entries(next.now);
-        assert!(restored.keys().eq(live.keys()), "all that holds has come back, and nothing else");
+        let keys = |entries: &BTreeMap<Vec<u8>, Vec<u8>>| entries.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&restored), keys(&live), "all that holds has come back, and nothing else");
         let timeless = |entries: BTreeMap<Vec<u8>, Vec<u8>>| -> Vec<_> {
             entries.into_iter().filter(|(key, _)| TIMELESS.contains(&key[0])).collect()
         };
