@@ -298,14 +298,12 @@ mod tests {
 
     #[test]
     fn a_free_list_that_is_not_one_is_refused() {
-        let slot = || Item { serial: 0, expires: None, value: 1_u64 };
-        let rows: [(Vec<Option<Item<u64>>>, Vec<u32>); 4] = [
-            (vec![Some(slot())], vec![0]),
-            (vec![None, None], vec![1, 1]),
-            (vec![None], vec![]),
-            (vec![], vec![7]),
-        ];
+        // Which slots have an item, and the free list.
+        let rows: [(&[bool], Vec<u32>); 4] =
+            [(&[true], vec![0]), (&[false, false], vec![1, 1]), (&[false], vec![]), (&[], vec![7])];
         for (slots, free) in rows {
+            let item = |is_there: &bool| is_there.then_some(Item { serial: 0, expires: None, value: 1_u64 });
+            let slots: Vec<_> = slots.iter().map(item).collect();
             let mut bytes = Vec::new();
             freeze_fields(&mut bytes, |to| {
                 slots.freeze(to);

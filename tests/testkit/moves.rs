@@ -18,7 +18,7 @@ pub(crate) struct Moves {
     rng: Option<ChaCha8Rng>,
     /// Calls until it moves.
     calls_left: Option<u32>,
-    moves: u64,
+    count: u64,
     /// What was said in this step.
     said: Vec<u8>,
     /// A digest of what was said in each step.
@@ -33,7 +33,7 @@ impl Moves {
             site,
             rng: seed.map(ChaCha8Rng::seed_from_u64),
             calls_left: None,
-            moves: 0,
+            count: 0,
             said: Vec::new(),
             trace: Vec::new(),
         }
@@ -56,7 +56,7 @@ impl Moves {
                 // The seed is of no use to a successor.
                 let successor = Server::thaw(&parcel, self.settings.clone(), self.site.clone(), [0; 32]);
                 *server = successor.expect("a parcel of this version thaws");
-                self.moves += 1;
+                self.count += 1;
                 None
             }
             Some(calls) => Some(calls - 1),
@@ -99,7 +99,7 @@ impl Moves {
 
     /// How often the server has moved.
     pub(crate) fn count(&self) -> u64 {
-        self.moves
+        self.count
     }
 }
 
