@@ -164,8 +164,8 @@ impl UserName {
     }
 }
 
-/// A name is not parsed once more when it is thawed: a later version may refuse some that an earlier one took,
-/// and their owners stay.
+/// A name is not parsed once more when it is thawed: a later version may refuse some that an earlier one
+/// took, and their owners stay.
 impl Frost for UserName {
     fn freeze(&self, to: &mut Vec<u8>) {
         self.0.freeze(to);
