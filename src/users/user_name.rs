@@ -164,8 +164,8 @@ impl UserName {
     }
 }
 
-/// A name is not parsed again when it is thawed: a later version may refuse names that an earlier one
-/// accepted, and their owners keep them. What is checked is what all code relies on.
+/// A name is not parsed once more when it is thawed: a later version may refuse some that an earlier one
+/// took, and their owners stay.
 impl Frost for UserName {
     fn freeze(&self, to: &mut Vec<u8>) {
         self.0.freeze(to);
