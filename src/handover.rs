@@ -13,7 +13,7 @@
 //!   this process and starts the next one, to which it passes the parcel as it passes a listening socket.
 //!
 //! # The order
-//! [`seal`] the state, let the [`Successor`] check it, [`pack`] it with the sockets, and go through the door.
+//! `seal` the state, let the [`Successor`] check it, `pack` it with the sockets, and go through the door.
 //! Until the last step the old process holds everything and can still end in another way.
 
 use crate::limits::{CHECK_TIMEOUT, PARCEL_FILES_PER_MESSAGE, STORE_TIMEOUT};

@@ -107,15 +107,8 @@ fn serve(mut config: Config) -> Result<(), Failure> {
 
     let site = Site::new(assets, config.settings.origins.clone());
     let arrived = parcels.iter().find_map(|parcel| Arrival::open(parcel, door));
-    let thawed = arrived.and_then(|arrival| {
-        let server = Server::thaw(arrival.server(), config.settings.clone(), site.clone(), random().ok()?)?;
-        Some((server, arrival))
-    });
-    let has_failed = !parcels.is_empty() && thawed.is_none();
-    let (server, mut arrival) = match thawed {
-        Some((server, arrival)) => (server, Some(arrival)),
-        None => (Server::new(config.settings.clone(), site, random()?), None),
-    };
+    let (server, mut arrival) = server(&config, site, arrived)?;
+    let has_failed = !parcels.is_empty() && arrival.is_none();
 
     let listen = config.listen.to_string();
     let cannot_listen = |error: io::Error| cannot_listen(&listen, &error);
@@ -174,8 +167,23 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     }
 }
 
+/// The server that has arrived, if its state can be read, or a new one.
+fn server(
+    config: &Config,
+    site: Site,
+    arrived: Option<Arrival>,
+) -> Result<(Server, Option<Arrival>), Failure> {
+    let seed = random()?;
+    let thawed = arrived.and_then(|arrival| {
+        let server = Server::thaw(arrival.server(), config.settings.clone(), site.clone(), seed)?;
+        Some((server, Some(arrival)))
+    });
+    Ok(thawed.unwrap_or_else(|| (Server::new(config.settings.clone(), site, seed), None)))
+}
+
 /// Says whether this program with its settings can go on from the state on stdin. Changes nothing.
 fn check_state(config: Config, assets: Assets) -> Result<(), Failure> {
+    check_data(&config).map_err(Failure::Setting)?;
     let site = Site::new(assets, config.settings.origins.clone());
     mailer(config.mail, || ())?;
     let bytes = io::stdin().as_fd().try_clone_to_owned().ok().and_then(handover::read_sealed);

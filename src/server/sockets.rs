@@ -19,7 +19,7 @@ impl Server {
         self.clients.get(id).is_some_and(|client| client.connection.is_full())
     }
 
-    /// Whether a connection should be read. From no to yes is an output, [`Output::Read`].
+    /// Whether a connection should be read. From no to yes is an output, [`super::Output::Read`].
     #[must_use]
     pub fn wants_read(&self, id: ClientId) -> bool {
         self.clients.get(id).is_some_and(Client::wants_read)
