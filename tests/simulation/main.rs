@@ -65,7 +65,7 @@ fn whatever_happens_the_promises_hold() {
     println!("{tally:?}\n{moved} moves");
     if end - first >= SEEDS {
         tally.assert_that_all_kinds_of_days_were_lived();
-        assert!(moved > 20 * SEEDS, "servers moved only {moved} times");
+        assert!(moved > 10 * SEEDS, "servers moved only {moved} times");
     }
 }
 
