@@ -27,6 +27,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use rustix::stdio::dup2_stdin;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -207,6 +208,17 @@ pub fn read_sealed(file: OwnedFd) -> Option<Vec<u8>> {
 pub(crate) struct Packed {
     parcel: OwnedFd,
     filler: OwnedFd,
+}
+
+/// The parcel that was passed as stdin, which is empty from then on: nobody reads it, and it would keep the
+/// parcel open.
+#[must_use]
+pub fn take_stdin() -> Option<OwnedFd> {
+    let parcel = io::stdin().as_fd().try_clone_to_owned().ok();
+    if let Ok(null) = File::open("/dev/null") {
+        let _kept = dup2_stdin(null);
+    }
+    parcel
 }
 
 #[cfg(test)]

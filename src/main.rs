@@ -24,10 +24,8 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::stdio::dup2_stdin;
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -324,12 +322,7 @@ fn inherited(across_exec: bool) -> Result<Inherited, String> {
     if !across_exec {
         return Ok(Inherited { listener, parcels, door: Door::Store });
     }
-    let parcels = io::stdin().as_fd().try_clone_to_owned().into_iter().collect();
-    // So that nothing keeps the parcel open. Nobody reads stdin.
-    if let Ok(null) = File::open("/dev/null") {
-        let _kept = dup2_stdin(null);
-    }
-    Ok(Inherited { listener, parcels, door: Door::Exec })
+    Ok(Inherited { listener, parcels: handover::take_stdin().into_iter().collect(), door: Door::Exec })
 }
 
 fn take_parcel(sockets: &mut ListenFd, place: usize) -> io::Result<Option<OwnedFd>> {
