@@ -8,6 +8,7 @@ pub(crate) mod keyed_hash;
 pub(crate) mod shared_throttle;
 pub(crate) mod skeleton;
 pub(crate) mod sliding_window;
+pub(crate) mod sorted;
 pub mod time;
 pub(crate) mod timer_queue;
 pub(crate) mod token_bucket;

@@ -2,10 +2,11 @@
 //! dropped.
 
 use crate::base::frost::{Frost, Frozen, Refill, freeze_fields, frost};
+use crate::base::sorted::set_of;
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -138,7 +139,7 @@ impl<T: Frost> Refill for ExpiringSlab<T> {
             }
         }
         let is_empty = |slot: &u32| self.slots.get(*slot as usize).is_some_and(Option::is_none);
-        let distinct: BTreeSet<u32> = self.free.iter().copied().filter(is_empty).collect();
+        let distinct = set_of(self.free.iter().copied().filter(is_empty));
         let empty = self.slots.iter().filter(|item| item.is_none()).count();
         let is_sound = distinct.len() == self.free.len() && empty == self.free.len();
         is_sound.then_some(())

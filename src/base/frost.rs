@@ -15,6 +15,7 @@
 //! It is written here because libraries for this read either what exactly the same version wrote (postcard,
 //! bincode, borsh) or cost far more bytes in the binary (JSON, CBOR, protocol buffers with generated types).
 
+use crate::base::sorted::{map_of, set_of};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -465,7 +466,7 @@ impl<T: Frost + Ord> Frost for BTreeSet<T> {
     }
 
     fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        thaw_list(from).map(Self::from_iter)
+        thaw_list(from).map(set_of)
     }
 
     fn absent() -> Option<Self> {
@@ -483,7 +484,7 @@ impl<K: Frost + Ord, V: Frost> Frost for BTreeMap<K, V> {
     }
 
     fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        thaw_list::<(K, V)>(from).map(Self::from_iter)
+        thaw_list::<(K, V)>(from).map(map_of)
     }
 
     fn absent() -> Option<Self> {

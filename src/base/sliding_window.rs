@@ -4,6 +4,7 @@
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::frost::{Frost, frost, refill};
+use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -125,7 +126,7 @@ impl<K: Ord + Clone> SlidingWindows<K> {
     }
 
     fn index(&mut self) -> Option<()> {
-        self.by_key = self.counted.iter().map(|(place, (key, _))| (key.clone(), place)).collect();
+        self.by_key = map_of(self.counted.iter().map(|(place, (key, _))| (key.clone(), place)));
         (self.by_key.len() == self.counted.len()).then_some(())
     }
 

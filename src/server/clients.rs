@@ -6,11 +6,12 @@ use super::connection::Clock;
 use super::refusals::Refusals;
 use super::unfinished::{self, Unfinished};
 use crate::base::frost::{Frost, Frozen, freeze_fields, frost};
+use crate::base::sorted::set_of;
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use crate::ids::ClientId;
 use crate::room::log::Ring;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 #[derive(Debug, Default)]
@@ -77,7 +78,7 @@ impl Clients {
             let entry = entry(&mut self.table, id).filter(|entry| !entry.is_ready)?;
             entry.is_ready = true;
         }
-        let refused: BTreeSet<ClientId> = self.refusals.ids().collect();
+        let refused = set_of(self.refusals.ids());
         let is_sound =
             refused.len() == self.refusals.len() && refused.iter().all(|&id| self.get(id).is_some());
         is_sound.then_some(())

@@ -11,6 +11,7 @@ use super::Server;
 use super::entry::Entry;
 use super::guest::whole_seconds;
 use super::marks::Speaker;
+use crate::base::sorted::set_of;
 use crate::base::time::{Moment, Now};
 use crate::base::visible::has_visible;
 use crate::ids::ClientId;
@@ -31,7 +32,6 @@ use grammar::{
     take_time, take_word,
 };
 pub(super) use grammar::{Parsed, parse};
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -368,13 +368,12 @@ impl Server {
 
     /// The client networks of users, whether they are here or have left, as far as a ban may close them.
     fn networks_of(&self, users: &[UserId]) -> Box<[IpAddr]> {
-        let users: BTreeSet<UserId> = users.iter().copied().collect();
+        let users = set_of(users.iter().copied());
         let clients = self.room.readers().iter().filter_map(|&id| self.clients.get(id));
         let theirs = clients.filter(|client| client.membership().is_some_and(|m| users.contains(&m.user)));
         let present = theirs.filter_map(|client| self.addresses.closable_network(client.address?));
         let last = users.iter().filter_map(|&user| self.users.network(user));
-        let networks: BTreeSet<IpAddr> = present.chain(last).collect();
-        networks.into_iter().collect()
+        set_of(present.chain(last)).into_iter().collect()
     }
 
     fn unban(&self, arguments: &str) -> Result<Outcome, Failure> {

@@ -3,11 +3,11 @@
 
 use crate::base::digest::Digest;
 use crate::base::frost::{Frost, Frozen, Refill, frost};
+use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
 use crate::settings::{self, Rights};
 use crate::users::user_name::{NameKey, TypedName};
-use std::collections::BTreeMap;
 use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Refill for Bots {
     fn refill(&mut self, from: &mut Frozen<'_>) -> Option<()> {
         let mut bots = Vec::<Bot>::thaw(from)?;
         let own = mem::take(&mut self.0).into_iter();
-        let mut own: BTreeMap<Rc<str>, Bot> = own.map(|bot| (bot.name.clone(), bot)).collect();
+        let mut own = map_of(own.map(|bot| (bot.name.clone(), bot)));
         for bot in &mut bots {
             if let Some(own) = own.remove(&bot.name) {
                 let standing = if own.token == bot.token { Standing::Same } else { Standing::NewToken };

@@ -12,6 +12,7 @@
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::frost::{Frost, Frozen, frost, refill};
+use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use crate::base::visible::{fold_full_width, is_pasted_along};
 use crate::ids::ClientId;
@@ -474,18 +475,17 @@ impl Logins {
 
     /// Rebuilds the indices. `None`: a flow waits for no code, for two, or for that of another address.
     fn index(&mut self) -> Option<()> {
-        let mut codes: Vec<(CodeId, &LiveCode)> = self.codes.iter().collect();
-        codes.sort_by_key(|(id, _)| id.serial());
+        let codes = map_of(self.codes.iter().map(|(id, code)| ((id.serial(), id), code)));
         let mut waiting = BTreeSet::new();
         self.by_email.clear();
-        for (id, code) in codes {
+        for ((_, id), code) in codes {
             self.by_email.entry(code.email.clone()).or_default().push(id);
             for (flow, Flow { attempt, code: own, .. }) in self.waiting(code) {
                 let is_own = own.is(code.code) && attempt.email.key() == code.email;
                 (is_own && waiting.insert(flow)).then_some(())?;
             }
         }
-        self.guessed = self.guesses.iter().map(|(id, (email, _))| (email.clone(), id)).collect();
+        self.guessed = map_of(self.guesses.iter().map(|(id, (email, _))| (email.clone(), id)));
         (waiting.len() == self.flows.len() && self.guessed.len() == self.guesses.len()).then_some(())
     }
 

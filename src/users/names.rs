@@ -3,6 +3,7 @@
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::frost::{frost, refill};
 use crate::base::shared_throttle::SharedThrottle;
+use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use crate::limits::{NAMES_MAX, NAMES_PER_MAILBOX_MAX};
 use crate::users::changes::Changes;
@@ -303,12 +304,11 @@ impl Names {
     /// Rebuilds the indices. Two names that only this version takes for look-alikes both stay; the older one
     /// owns the key that they share.
     fn index(&mut self) -> Option<()> {
-        let mut users: Vec<(UserId, &User)> = self.users.iter().collect();
-        users.sort_by_key(|(id, _)| id.serial());
+        let users = map_of(self.users.iter().map(|(id, user)| ((id.serial(), id), user)));
         let mut names = BTreeSet::new();
         self.by_name.clear();
         self.by_mailbox.clear();
-        for (id, user) in users {
+        for ((_, id), user) in users {
             names.insert(&user.name).then_some(())?;
             for key in user.name.keys() {
                 self.by_name.entry(key).or_insert(id);

@@ -32,6 +32,7 @@ use super::sessions::SessionId;
 use super::user_name::UserName;
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::keyed_hash::{HashKey, KeyedHash};
+use crate::base::sorted::{map_of, set_of};
 use crate::base::time::{Moment, Now};
 use crate::kept::{Change, ForgetError, RestoreError, Restored};
 use crate::limits::{
@@ -238,7 +239,7 @@ impl Users {
     ) -> Result<(Restored, Vec<Change>), RestoreError> {
         self.keep(now, settings, secret);
         // In the order of their kinds: sessions after the names whose they are.
-        let entries: BTreeMap<Vec<u8>, Vec<u8>> = entries.into_iter().collect();
+        let entries = map_of(entries);
         let (mut back, mut fates) = (Back::default(), Vec::new());
         for (key, value) in &entries {
             let Some((kind, rest)) = Kind::of(key) else { continue };
@@ -248,7 +249,7 @@ impl Users {
         let slots: Vec<u32> = back.sessions.keys().copied().collect();
         self.sessions.restore(back.sessions);
         let lost = slots.into_iter().filter(|&slot| !self.sessions.has(slot)).map(session_key);
-        let lost: BTreeSet<Vec<u8>> = lost.collect();
+        let lost = set_of(lost);
         let mut restored = Restored::default();
         let mut changes = Vec::new();
         for (key, fate) in fates {
@@ -281,7 +282,7 @@ impl Users {
     ) -> Vec<Change> {
         self.keep(now, settings, secret);
         let changes = self.all_changes(now);
-        let live: BTreeSet<&[u8]> = changes.iter().map(|change| &*change.key).collect();
+        let live = set_of(changes.iter().map(|change| &*change.key));
         let keys = entries.into_iter().map(|(key, _)| key);
         let others = keys.filter(|key| Kind::of(key).is_some() && !live.contains(&**key));
         let removed: Vec<Change> = others.map(|key| Change { key, value: None }).collect();

@@ -3,6 +3,7 @@
 
 use crate::base::frost::{frost, refill};
 use crate::base::keyed_hash::HashKey;
+use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use crate::limits::{
     BANS_MAX, CLOSED_NETWORK_MAX, CLOSED_NETWORKS_MAX, EMAIL_BYTES_MAX, INVITATIONS_MAX, MUTES_MAX,
@@ -440,7 +441,7 @@ impl Rules {
             pattern.hash_domain(key);
             (pattern, ban)
         };
-        self.bans = std::mem::take(&mut self.bans).into_iter().map(hashed).collect();
+        self.bans = map_of(std::mem::take(&mut self.bans).into_iter().map(hashed));
     }
 
     /// What has changed.
@@ -524,7 +525,7 @@ impl Ban {
 impl Spoken {
     /// The newest moment of each mailbox.
     fn newest(order: &VecDeque<(Moment, EmailKey)>) -> BTreeMap<EmailKey, Moment> {
-        order.iter().map(|(at, mailbox)| (mailbox.clone(), *at)).collect()
+        map_of(order.iter().map(|(at, mailbox)| (mailbox.clone(), *at)))
     }
 
     fn add(&mut self, now: Moment, mailbox: EmailKey, slow: Duration) {

@@ -3,6 +3,7 @@
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::frost::{frost, refill};
 use crate::base::keyed_hash::{HashKey, KeyedHash, Kind};
+use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use crate::limits::{SECRET_BYTES, SESSION_SLOTS_MAX, SESSION_TTL, SESSIONS_MAX};
 use crate::users::changes::Changes;
@@ -250,7 +251,7 @@ impl Sessions {
     /// place.
     pub(crate) fn restore(&mut self, kept: BTreeMap<u32, (KeyedHash, UserId, Moment)>) {
         let session = |(token, user, expires)| (Session::new(Token::of_hash(token), user), Some(expires));
-        let kept = kept.into_iter().map(|(slot, kept)| (slot, session(kept))).collect();
+        let kept = map_of(kept.into_iter().map(|(slot, kept)| (slot, session(kept))));
         self.sessions.fill(kept, SESSION_SLOTS_MAX);
     }
 

@@ -240,7 +240,7 @@ impl NameKey {
         // By way of upper case, or ß would not be ss.
         let lower = upper.to_lowercase();
         let mut keys: Vec<Self> = [name, &upper, &lower].map(Self::of).into();
-        keys.sort();
+        keys.sort_unstable();
         keys.dedup();
         keys
     }
