@@ -68,7 +68,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("static_dir", &[]),
     ("service_manager", &["base"]),
     ("handover", &[]),
-    ("doctor", &["config", "mail", "logger"]),
+    ("doctor", &["base", "config", "mail", "logger"]),
     (
         "event_loop",
         &["base", "server", "http", "mail", "logger", "config", "service_manager", "handover", "data_dir"],

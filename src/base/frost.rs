@@ -99,6 +99,8 @@ impl<'a> Frozen<'a> {
     }
 
     /// Takes a struct: its fields.
+    // Each type has some of these calls: their code, repeated at each, would be 8 KB of the binary.
+    #[inline(never)]
     pub(crate) fn fields(&mut self) -> Option<Self> {
         let length = self.bytes(LENGTH_BYTES)?.try_into().ok()?;
         self.bytes(usize::try_from(u32::from_le_bytes(length)).ok()?).map(Self)
@@ -115,6 +117,7 @@ impl<'a> Frozen<'a> {
     }
 
     /// Takes a number.
+    #[inline(never)]
     pub(crate) fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
@@ -164,6 +167,7 @@ pub(crate) fn freeze_fields(to: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>))
 }
 
 /// Appends a number.
+#[inline(never)]
 pub(crate) fn freeze_number(mut number: u64, to: &mut Vec<u8>) {
     while number >= 0x80 {
         to.push(low_byte(number) | 0x80);

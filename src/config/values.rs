@@ -2,6 +2,7 @@
 //! Pure functions; they know no setting by name.
 
 use super::{Listen, UNIX};
+use crate::base::sorted::set_of;
 use crate::base::visible::has_visible;
 use crate::limits::{SITE_NAME_BYTES_MAX, TOPIC_BYTES_MAX};
 use crate::log_event::Level;
@@ -119,7 +120,7 @@ pub(super) fn moderators(value: &str) -> Checked<BTreeSet<EmailKey>> {
         AddressPattern::Address(email) => Some(email),
         AddressPattern::Domain(_) | AddressPattern::DomainAndBelow(_) => None,
     };
-    Ok(list(value, parse, "email addresses such as ada@example.org")?.into_iter().collect())
+    list(value, parse, "email addresses such as ada@example.org").map(set_of)
 }
 
 /// Parses who is admitted: at least one entry. The word `invited` adds nobody: whom moderators invite comes

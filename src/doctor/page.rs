@@ -3,6 +3,7 @@
 use super::connection::Connector;
 use super::http::{self, Answer};
 use super::report::Report;
+use crate::base::sorted::set_of;
 use crate::config::Url;
 use std::collections::BTreeSet;
 
@@ -56,7 +57,7 @@ pub(super) fn not_plume(answer: &Answer, url: &Url) -> String {
 fn check_loaded(connector: &Connector, url: &Url, page: &Answer, report: &mut Report<'_>) {
     let html = String::from_utf8_lossy(&page.body).into_owned();
     let mut waiting = links(&html, &url.path);
-    let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
+    let mut seen = set_of(waiting.iter().cloned());
     let (mut loaded, mut bytes, mut faults) = (0, page.body.len(), 0);
     while let Some(path) = waiting.pop() {
         if loaded + faults == FILES_MAX {

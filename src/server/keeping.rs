@@ -2,6 +2,7 @@
 //! what moderators learn when it cannot be written.
 
 use super::{Output, Server};
+use crate::base::sorted::map_of;
 use crate::base::time::Now;
 use crate::kept::{Change, ForgetError, RestoreError, Restored};
 use crate::users::persistence;
@@ -55,7 +56,7 @@ impl Server {
     #[doc(hidden)]
     pub fn kept_entries(&mut self, now: Now) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let changes = self.users.all_changes(now).into_iter();
-        changes.filter_map(|Change { key, value }| Some((key, value?))).collect()
+        map_of(changes.filter_map(|Change { key, value }| Some((key, value?))))
     }
 
     /// Says what is to be kept of what has changed.
