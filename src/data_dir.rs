@@ -1,9 +1,10 @@
 //! The folder of `PLUME_DATA`: what outlives the process, as a log of changes. Owns the folder's files and
 //! the thread that writes them; never decides what is kept, and knows no key or value from within.
 //!
-//! Three files, all of mode 0600 in a folder of mode 0700: `key`, 32 random bytes made at the first start;
-//! `rules`, the log, whose format is in `record`; and, while it is rewritten, `rules.new`. The folder itself
-//! is locked (flock(2)), so that no second process can write.
+//! The files, all of mode 0600 in a folder of mode 0700: `key`, 32 random bytes made at the first start;
+//! `rules`, the log, whose format is in `record`; while it is rewritten, `rules.new`; and, between two
+//! processes, `handover`, the state that the first has left for the second. The folder itself is locked
+//! (flock(2)), so that no second process can write.
 //!
 //! After the start the [`Keeper`]'s thread alone touches the folder. The event loop hands changes over and
 //! goes on, also when the disk is full, slow or gone.
@@ -96,7 +97,14 @@ impl DataDir {
             self.store.apply(change).map_err(&doing)?;
         }
         self.store.rewrite_next();
-        self.store.save(Instant::now()).map_err(doing)
+        self.store.save(Instant::now()).map_err(doing)?;
+        // Addresses are in clear there.
+        self.store.disk().remove_left().map_err(DataError::of("remove handover in it"))
+    }
+
+    /// Takes the state that the last process has left for this one.
+    pub fn take_left(&mut self) -> Option<Vec<u8>> {
+        self.store.disk().take_left()
     }
 
     /// Reads the folder as [`open`](Self::open) would, and changes nothing; another process may use it. Gives
@@ -150,6 +158,7 @@ const KEY_FILE: &str = "key";
 const NEW_KEY_FILE: &str = "key.new";
 const LOG_FILE: &str = "rules";
 const NEW_LOG_FILE: &str = "rules.new";
+const LEFT_FILE: &str = "handover";
 
 #[cfg(test)]
 mod tests;

@@ -355,6 +355,7 @@ impl EventLoop {
     }
 
     fn shut_down(&mut self) {
+        self.leave();
         self.listener = None;
         self.move_by = None;
         self.service_manager.stopping(clock::now().moment);

@@ -84,7 +84,8 @@
 //! that stays.
 //!
 //! Names, sessions and rules also outlive a crash, if the operator chooses a folder for them: see
-//! [`data_dir`]. Lines never do.
+//! [`data_dir`]. Lines do not, except over an orderly stop where no service manager takes the sockets: the
+//! state is left in that folder for the next process, which reads it once.
 //!
 //! # What cannot happen
 //! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No

@@ -485,6 +485,12 @@ const _: () = assert!(DATA_RECORD_BYTES_MAX >= 8 * DATA_ENTRY_BYTES_MAX);
 /// quarter of it.
 pub const DATA_FILE_BYTES_MAX: u64 = 256 << 20;
 const _: () = assert!((NAMES_MAX + SESSIONS_MAX) as u64 * 300 < DATA_FILE_BYTES_MAX / 4);
+/// How old the state that a process has left in the folder may be: a container is started again within it,
+/// and nobody expects to be in the room still after a longer absence.
+pub const LEFT_STATE_MAX: Duration = Duration::from_mins(15);
+/// By how much the clocks may differ for a state that was left: by more, the machine was started anew, and
+/// the moments of the state mean nothing. A clock is set by seconds at most while it is kept in time.
+pub const LEFT_STATE_CLOCKS_MAX: Duration = Duration::from_secs(30);
 /// A log is rewritten when it is over twice as long as its entries need, and longer by this many bytes: a
 /// small one would be rewritten all the time.
 pub const DATA_REWRITE_BYTES_MIN: usize = 64 << 10;

@@ -99,12 +99,15 @@ fn serve(mut config: Config) -> Result<(), Failure> {
         return check_state(config, assets);
     }
     let across_exec = purpose.as_deref() == Some(OsStr::new(EXEC));
-    let data = config.data_dir.as_deref().map(open_data).transpose()?;
+    let mut data = config.data_dir.as_deref().map(open_data).transpose()?;
     let Inherited { listener: passed, parcels, door } = inherited(across_exec).map_err(Failure::Setting)?;
     let successor = successor(door_of_environment());
 
     let site = Site::new(assets, config.settings.origins.clone());
+    // Taken in any case: it must not be there at the next start.
+    let left = data.as_mut().and_then(DataDir::take_left);
     let arrived = parcels.iter().find_map(|parcel| Arrival::open(parcel, door));
+    let arrived = arrived.or_else(|| left.as_deref().and_then(Arrival::left));
     let (server, mut arrival) = server(&config, site, arrived)?;
     let has_failed = !parcels.is_empty() && arrival.is_none();
 

@@ -1,7 +1,7 @@
 //! The folder: its owner and mode, its lock, the key file, and the system calls that change it.
 
 use super::error::DataError;
-use super::{KEY_BYTES, KEY_FILE, LOG_FILE, NEW_KEY_FILE, NEW_LOG_FILE};
+use super::{KEY_BYTES, KEY_FILE, LEFT_FILE, LOG_FILE, NEW_KEY_FILE, NEW_LOG_FILE};
 use crate::limits::DATA_FILE_BYTES_MAX;
 use rustix::process::geteuid;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -27,6 +27,8 @@ pub(super) trait Disk {
     fn sync_folder(&mut self) -> io::Result<()>;
     /// Removes a new file that did not take the log's place.
     fn remove_new(&mut self) -> io::Result<()>;
+    /// Leaves a state for the next process.
+    fn leave(&mut self, state: &[u8]) -> io::Result<()>;
 }
 
 /// A folder that is ours alone, and locked as long as this value lives.
@@ -148,6 +150,21 @@ impl Folder {
         Ok(Some(bytes))
     }
 
+    /// Takes the state that the last process has left, which is gone from the folder then. `None`: there is
+    /// none, or it cannot be read or removed; one that stayed would be taken twice.
+    pub(super) fn take_left(&self) -> Option<Vec<u8>> {
+        let path = self.path.join(LEFT_FILE);
+        let meta = fs::symlink_metadata(&path).ok()?;
+        let is_sound = meta.is_file() && !is_wide(meta.mode()) && meta.len() <= DATA_FILE_BYTES_MAX;
+        let state = if is_sound { fs::read(&path).ok() } else { None };
+        self.remove_left().ok().and(state)
+    }
+
+    /// Removes the state that a process has left.
+    pub(super) fn remove_left(&self) -> io::Result<()> {
+        remove(&self.path.join(LEFT_FILE))
+    }
+
     /// Makes a file of our own, which did not exist.
     fn create_file(&self, name: &str) -> io::Result<File> {
         let file =
@@ -191,6 +208,12 @@ impl Disk for Folder {
 
     fn remove_new(&mut self) -> io::Result<()> {
         remove(&self.path.join(NEW_LOG_FILE))
+    }
+
+    /// It is of no use after a power cut, so nothing waits for the disk; a part of it is no state.
+    fn leave(&mut self, state: &[u8]) -> io::Result<()> {
+        self.remove_left()?;
+        self.create_file(LEFT_FILE)?.write_all_at(state, 0)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::limits::{DATA_FLUSH_TIMEOUT, DATA_HAND_OVER_RETRY, DATA_RETRY, DATA_W
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,11 @@ pub struct Keeper {
     /// Room for one batch: the thread takes it while it may be waiting for the disk with the one before.
     batches: SyncSender<Batch>,
     reports: Receiver<Report>,
+    left: Left,
 }
+
+/// The state for the next process, which the thread writes last.
+type Left = Arc<OnceLock<Vec<u8>>>;
 
 /// Changes by key.
 type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -57,9 +62,10 @@ impl Keeper {
     ) -> io::Result<Self> {
         let (batches, taken) = mpsc::sync_channel(1);
         let (sender, reports) = mpsc::channel();
-        let worker = Worker { store, retry, failed: None, reports: sender, wake };
+        let left = Left::default();
+        let worker = Worker { store, retry, failed: None, reports: sender, left: Arc::clone(&left), wake };
         thread::Builder::new().name("plume-keeper".to_owned()).spawn(move || worker.run(&taken))?;
-        Ok(Self { waiting: Batch::new(), lost: 0, batches, reports })
+        Ok(Self { waiting: Batch::new(), lost: 0, batches, reports, left })
     }
 
     /// Takes a change. Never blocks.
@@ -70,6 +76,12 @@ impl Keeper {
         } else {
             self.lost += 1;
         }
+    }
+
+    /// Takes the state for the next process, to be written at the end.
+    pub fn leave(&self, state: Vec<u8>) {
+        // The first is kept: nothing changes after it.
+        let _first = self.left.set(state);
     }
 
     /// Hands over what was taken, if the thread can take it now. Never blocks. Call it in every turn.
@@ -137,6 +149,7 @@ struct Worker<D, W> {
     /// Since when writing has failed, or when it was tried last.
     failed: Option<Instant>,
     reports: Sender<Report>,
+    left: Left,
     wake: W,
 }
 
@@ -155,6 +168,11 @@ impl<D: Disk, W: Fn()> Worker<D, W> {
         }
         if self.store.is_due(Instant::now()) {
             self.save();
+        }
+        if let Some(state) = self.left.get()
+            && let Err(error) = self.store.disk().leave(state)
+        {
+            self.fail(&error);
         }
     }
 

@@ -75,7 +75,6 @@ impl<D: Disk> Store<D> {
         &self.saved
     }
 
-    #[cfg(test)]
     pub(super) const fn disk(&mut self) -> &mut D {
         &mut self.disk
     }

@@ -451,6 +451,11 @@ impl Disk for Faulty {
         self.step()?;
         self.folder.remove_new()
     }
+
+    fn leave(&mut self, state: &[u8]) -> io::Result<()> {
+        self.step()?;
+        self.folder.leave(state)
+    }
 }
 
 /// Saves changes one after the other, with rewrites in between, until the disk fails. Gives the disk, what
@@ -598,6 +603,10 @@ impl Disk for Gate {
 
     fn remove_new(&mut self) -> io::Result<()> {
         self.folder.remove_new()
+    }
+
+    fn leave(&mut self, state: &[u8]) -> io::Result<()> {
+        self.folder.leave(state)
     }
 }
 

@@ -9,10 +9,11 @@ use super::listener::{Listener, ListenerRecord};
 use super::metrics::Metrics;
 use super::{EventLoop, Socket, clock, is_to_stop, register};
 use crate::base::frost::{Frost, Frozen, frost};
-use crate::base::time::Moment;
+use crate::base::time::{Moment, Now};
 use crate::config::Listen;
 use crate::handover::{self, Door, Packed};
 use crate::ids::ClientId;
+use crate::limits::{DATA_FILE_BYTES_MAX, LEFT_STATE_CLOCKS_MAX, LEFT_STATE_MAX};
 use crate::log_event::{LogEvent, MoveError};
 use crate::server::Input;
 use mio::{Registry, Token};
@@ -21,6 +22,7 @@ use signal_hook::flag;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The state in a parcel.
 pub struct MovedState {
@@ -34,9 +36,11 @@ pub struct MovedState {
     /// In the order in which their sockets are in the parcel.
     sockets: Vec<SocketRecord>,
     server: Vec<u8>,
+    /// What the wall clock said when the move began, in milliseconds.
+    begun_wall_ms: u64,
 }
 
-frost!(struct MovedState { begun, next_serial, listener, metrics, sockets, server });
+frost!(struct MovedState { begun, next_serial, listener, metrics, sockets, server, begun_wall_ms });
 
 /// What a [`Socket`] is besides its connection.
 struct SocketRecord {
@@ -56,6 +60,13 @@ impl MovedState {
         let mut fields = Frozen::new(bytes.strip_prefix(MAGIC)?);
         let state = Self::thaw(&mut fields)?;
         (fields.is_empty() && state.begun <= clock::now().moment).then_some(state)
+    }
+
+    /// Whether a state that was left in a folder is good at this time: it is young, and of this boot.
+    fn is_fresh(&self, now: Now) -> bool {
+        let age = now.moment.since(self.begun);
+        let wall = Duration::from_millis(now.wall_ms.saturating_sub(self.begun_wall_ms));
+        age <= LEFT_STATE_MAX && age.abs_diff(wall) <= LEFT_STATE_CLOCKS_MAX
     }
 
     fn write(&self) -> Vec<u8> {
@@ -101,6 +112,16 @@ impl Arrival {
             metrics,
             sockets,
         })
+    }
+
+    /// Opens a state that the process before has left in a folder, without sockets. `None`: it is none, or
+    /// too old.
+    #[must_use]
+    pub fn left(bytes: &[u8]) -> Option<Self> {
+        let state = MovedState::read(bytes).filter(|state| state.is_fresh(clock::now()))?;
+        let (bytes, sockets) = (bytes.len(), Vec::new());
+        let is_left = state.sockets.is_empty();
+        is_left.then_some(Self { state, bytes, door: Door::Exec, listener: None, metrics: None, sockets })
     }
 
     /// The server's own state.
@@ -185,18 +206,11 @@ impl EventLoop {
     /// # Errors
     /// If it fails: this process still has everything.
     pub(super) fn hand_over(&mut self) -> Result<bool, MoveError> {
-        let begun = clock::now().moment;
+        let begun = clock::now();
         self.drain();
         let listener = self.listener.as_ref().ok_or(MoveError::NotStarted)?;
-        let state = MovedState {
-            begun,
-            next_serial: self.next_serial,
-            listener: listener.record(),
-            metrics: self.metrics.as_ref().map(|metrics| metrics.setting().to_string()),
-            sockets: self.sockets.iter().map(|(_, socket)| SocketRecord::of(socket)).collect(),
-            server: self.server.freeze(),
-        };
-        let state = handover::seal(&state.write())?;
+        let sockets = self.sockets.iter().map(|(_, socket)| SocketRecord::of(socket)).collect();
+        let state = handover::seal(&self.state(begun, listener, sockets).write())?;
         self.successor.check(&state)?;
         let sockets = self.sockets.iter().map(|(_, socket)| socket.stream.as_fd());
         let listeners = self.metrics.as_ref().map(AsFd::as_fd).into_iter();
@@ -216,6 +230,34 @@ impl EventLoop {
             handover::release_signals();
         }
         result.map(|()| true)
+    }
+
+    fn state(&self, begun: Now, listener: &Listener, sockets: Vec<SocketRecord>) -> MovedState {
+        MovedState {
+            begun: begun.moment,
+            next_serial: self.next_serial,
+            listener: listener.record(),
+            metrics: self.metrics.as_ref().map(|metrics| metrics.setting().to_string()),
+            sockets,
+            server: self.server.freeze(),
+            begun_wall_ms: begun.wall_ms,
+        }
+    }
+
+    /// Leaves the state in the folder, without sockets, for a process that is started soon: where no service
+    /// manager holds the sockets, as in a container, that is all that can go on.
+    pub(super) fn leave(&mut self) {
+        if self.keeper.is_none() || self.successor.door() != Door::Exec {
+            return;
+        }
+        self.drain();
+        let begun = clock::now();
+        if let (Some(keeper), Some(listener)) = (&self.keeper, &self.listener) {
+            let state = self.state(begun, listener, Vec::new()).write();
+            if state.len() as u64 <= DATA_FILE_BYTES_MAX {
+                keeper.leave(state);
+            }
+        }
     }
 
     /// Goes through the door.
@@ -269,7 +311,6 @@ const MAGIC: &[u8] = b"plume\x01";
 mod tests {
     use super::*;
     use mio::net::TcpListener;
-    use std::time::Duration;
 
     fn state(begun: Moment) -> MovedState {
         let listen = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -287,7 +328,31 @@ mod tests {
                 })
                 .collect(),
             server: b"frozen".to_vec(),
+            begun_wall_ms: 1_000_000,
         }
+    }
+
+    #[test]
+    fn a_state_that_was_left_is_good_for_a_while_and_on_the_same_boot() {
+        let state = state(Moment::from_ms(500_000));
+        let rows = [
+            (500_000, 1_000_000, true),
+            (500_001, 1_000_000, true),
+            (500_000 + 900_000, 1_900_000, true),
+            (500_000 + 900_001, 1_900_001, false),
+            // The clock was set a little, and much.
+            (560_000, 1_089_000, true),
+            (560_000, 1_091_000, false),
+            (560_000, 1_031_000, true),
+            (560_000, 900_000, false),
+            // The machine was started anew, and is up for as long again.
+            (500_001, 1_600_000, false),
+        ];
+        for (ms, wall_ms, is_fresh) in rows {
+            let now = Now { moment: Moment::from_ms(ms), wall_ms };
+            assert_eq!(state.is_fresh(now), is_fresh, "{ms} {wall_ms}");
+        }
+        assert!(Arrival::left(&state.write()).is_none(), "it has sockets, and is old");
     }
 
     #[test]

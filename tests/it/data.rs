@@ -42,6 +42,14 @@ impl Folder {
         refused(&[("PLUME_DATA", self.path())], flags)
     }
 
+    /// The state that a process has left for the next one, removed.
+    fn take_left(&self) -> Vec<u8> {
+        let path = self.0.join("handover");
+        let left = fs::read(&path).expect("a state that was left");
+        fs::remove_file(path).expect("it is ours");
+        left
+    }
+
     /// Entries in the log at the moment.
     fn count(&self) -> usize {
         DataDir::check(&self.0).expect("a good folder").expect("a folder")
@@ -78,6 +86,10 @@ fn stderr(output: &Output) -> String {
 }
 
 fn kill(mut server: Plume) {
+    kill_in_place(&mut server);
+}
+
+fn kill_in_place(server: &mut Plume) {
     server.signal(Signal::KILL);
     server.wait_exit();
 }
@@ -266,6 +278,7 @@ fn a_torn_end_is_cut_off_and_said_in_the_log() {
     let mut server = folder.start();
     Client::login(&server, "Ada");
     server.terminate();
+    folder.take_left();
     let whole = fs::read(folder.0.join("rules")).unwrap();
     fs::write(folder.0.join("rules"), [&whole[..], &[0; 40]].concat()).unwrap();
     let server = folder.start();
@@ -297,6 +310,7 @@ fn rules_are_in_force_while_the_disk_takes_nothing_and_are_saved_at_the_end() {
     assert_eq!(server.log().matches("event=data-failed").count(), 1, "said once");
     limit_files(&server, None);
     server.terminate();
+    folder.take_left();
     let server = folder.start();
     turned_away(&server, "Mallory", "mallory@evil.example.org");
     let mut ada = Client::login(&server, "Ada");
@@ -320,6 +334,7 @@ fn a_person_can_be_removed_while_no_server_runs() {
     ask(&mut dora, "/report Ada is too kind");
     server.terminate();
     let before = folder.count();
+    assert!(folder.0.join("handover").exists());
     assert!(folder.has("Zacharias") && folder.has("too kind"));
     for (address, expected) in [
         ("nobody@example.org", "0 entries removed, 0 bans left without a name\n"),
@@ -334,10 +349,57 @@ fn a_person_can_be_removed_while_no_server_runs() {
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{address}");
     }
     assert!(!folder.has("Zacharias") && !folder.has("too kind") && folder.has("Ada"));
+    assert!(!folder.0.join("handover").exists(), "addresses are in clear there");
     assert_eq!(folder.count(), before - 4);
     let server = folder.start();
     turned_away(&server, "Another", "zach@example.org");
     Client::login_as(&server, "Zacharias", "somebody.else@example.org");
+}
+
+#[test]
+fn the_room_goes_on_after_an_orderly_stop_without_a_service_manager() {
+    let folder = Folder::new();
+    let mut server = folder.start();
+    let mut ada = Client::login(&server, "Ada");
+    let mut bob = Client::login(&server, "Bob");
+    ada.expect_line("Bob", "entered chat");
+    ada.say("said before");
+    bob.expect_line("Ada", "said before");
+    let seen = ada.expect_line("Ada", "said before")["id"].as_u64();
+    bob.say("said last");
+    ada.expect_line("Bob", "said last");
+    assert_eq!(server.terminate().code(), Some(0));
+    let path = folder.0.join("handover");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let mut server = folder.start();
+    server.wait_line("event=moved connections=0");
+    assert!(!path.exists(), "it is read once");
+    let mut back = Client::open(&server);
+    back.resume(&ada.token(), Some(&ada.run()), seen);
+    assert_eq!(back.expect(3)["run"], ada.run());
+    back.expect_line("Bob", "said last");
+    // Within the grace nobody has left or entered.
+    let mut bobs = Client::open(&server);
+    bobs.resume(&bob.token(), Some(&bob.run()), seen);
+    assert_eq!(bobs.expect(3)["count"], 2);
+    bobs.expect_line("Bob", "said last");
+    back.say("and on");
+    bobs.expect_line("Ada", "and on");
+
+    // A state that is no more than a part of one, too old or of another boot is as none.
+    server.terminate();
+    let left = folder.take_left();
+    fs::write(&path, &left[..left.len() - 1]).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let mut server = folder.start();
+    server.wait_line("event=data-read entries=4");
+    assert!(!path.exists());
+    let mut again = Client::open(&server);
+    again.resume(&ada.token(), Some(&ada.run()), seen);
+    assert_ne!(again.expect(3)["run"], ada.run());
+    kill_in_place(&mut server);
+    assert!(!path.exists(), "a crash leaves nothing");
 }
 
 #[test]

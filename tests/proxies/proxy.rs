@@ -32,6 +32,9 @@ pub(crate) struct Proxy {
     pub(crate) plain_port: u16,
 }
 
+/// How often a proxy is started until it finds its ports free.
+const STARTS_MAX: usize = 3;
+
 struct Folder(PathBuf);
 
 impl Proxy {
@@ -47,6 +50,13 @@ impl Proxy {
 
     /// The same for another name of the site.
     pub(crate) fn start_for(name: &'static str, kind: Kind, upstream: &str, edits: &[(&str, &str)]) -> Self {
+        // Another test may take a port that was free a moment before.
+        let mut tries = (0..STARTS_MAX).filter_map(|_| Self::try_start(name, kind, upstream, edits));
+        tries.next().unwrap_or_else(|| panic!("{kind:?} found no port"))
+    }
+
+    /// `None`: its port is in use by now.
+    fn try_start(name: &'static str, kind: Kind, upstream: &str, edits: &[(&str, &str)]) -> Option<Self> {
         let folder = Folder::new(kind);
         let (port, plain_port) = free_ports();
         let path = write_config(kind, &folder.0, (port, plain_port), upstream, edits);
@@ -78,13 +88,16 @@ impl Proxy {
             .spawn()
             .unwrap_or_else(|error| panic!("{kind:?} is not installed: {error}"));
         let mut proxy = Self { kind, name, child, folder, port, plain_port };
-        wait_for("listening proxy", || {
-            let ended = proxy.child.try_wait().expect("the child is ours");
-            assert!(ended.is_none(), "{kind:?} has ended: {}", proxy.log());
+        let listens = wait_for("listening proxy", || {
+            if proxy.child.try_wait().expect("the child is ours").is_some() {
+                let log = proxy.log();
+                assert!(log.to_lowercase().contains("address already in use"), "{kind:?} has ended: {log}");
+                return Some(false);
+            }
             // Caddy makes its certificates only now.
-            (TcpStream::connect(("127.0.0.1", port)).is_ok() && is_ready(&proxy)).then_some(())
+            (TcpStream::connect(("127.0.0.1", port)).is_ok() && is_ready(&proxy)).then_some(true)
         });
-        proxy
+        listens.then_some(proxy)
     }
 
     /// Loads the configuration again, as the service's reload does.
