@@ -555,6 +555,9 @@ pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED - METRICS_FILES;
 
 /// Timeout for sending one email, in total, from the moment it is accepted.
 pub const MAIL_TIMEOUT: Duration = Duration::from_secs(15);
+/// An email that has less than this part of its time left, a second of fifteen, is not begun: it would often
+/// arrive after the page has said that it failed.
+pub const MAIL_BEGIN_PART: u32 = 15;
 /// Time after which the server stops waiting for the result of an email.
 pub const MAIL_RESULT_TIMEOUT: Duration = Duration::from_secs(16);
 /// Emails being sent at once, each on a thread of its own; threads left behind after a timeout count until

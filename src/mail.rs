@@ -17,7 +17,7 @@ mod smtp;
 
 use crate::config::{MailSettings, Smtp};
 use crate::ids::MailId;
-use crate::limits::MAIL_TIMEOUT;
+use crate::limits::{MAIL_BEGIN_PART, MAIL_TIMEOUT};
 use crate::logger::Logger;
 use crate::login_email::{Mail, MailError, MailResult};
 use mailgun::MailgunTransport;
@@ -120,7 +120,9 @@ impl Mailer {
     /// not block on a slow provider.
     fn start_threads(&mut self) {
         let Some(transport) = &self.transport else { return };
-        while let Some(Job { mail, deadline }) = self.queue.start() {
+        while let Some(Job { mail, deadline }) =
+            self.queue.start(Instant::now(), self.timeout / MAIL_BEGIN_PART)
+        {
             let (id, transport, notifier) = (mail.id, Arc::clone(transport), self.notifier.clone());
             let send = move || notifier.notify(id, transport.send(&mail, deadline));
             if thread::Builder::new().name("plume-mail".to_owned()).spawn(send).is_err() {

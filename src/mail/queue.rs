@@ -5,7 +5,7 @@ use crate::ids::MailId;
 use crate::limits::{MAIL_QUEUE_MAX, MAIL_THREADS_MAX};
 use crate::login_email::Mail;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An accepted email.
 pub(super) struct Job {
@@ -45,12 +45,13 @@ impl MailQueue {
     }
 
     /// The next email to send, if there is room for its thread. From now on the thread counts, until
-    /// [`end`](Self::end).
-    pub(super) fn start(&mut self) -> Option<Job> {
+    /// [`end`](Self::end). One with less time left than `time_min` stays until it is late; those behind it
+    /// have more.
+    pub(super) fn start(&mut self, now: Instant, time_min: Duration) -> Option<Job> {
         if self.threads.len() >= MAIL_THREADS_MAX {
             return None;
         }
-        let job = self.waiting.pop_front()?;
+        let job = self.waiting.pop_front_if(|job| job.deadline >= now + time_min)?;
         self.threads.push(Thread { mail: job.mail.id, deadline: Some(job.deadline) });
         Some(job)
     }
@@ -89,9 +90,9 @@ impl MailQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const TIMEOUT: Duration = Duration::from_secs(15);
+    const MIN: Duration = Duration::from_secs(1);
     const THREADS: u64 = MAIL_THREADS_MAX as u64;
     const QUEUE: u64 = MAIL_QUEUE_MAX as u64;
 
@@ -101,7 +102,7 @@ mod tests {
     }
 
     fn started(queue: &mut MailQueue) -> Vec<u64> {
-        std::iter::from_fn(|| queue.start()).map(|job| job.mail.id.0).collect()
+        std::iter::from_fn(|| queue.start(Instant::now(), MIN)).map(|job| job.mail.id.0).collect()
     }
 
     fn expired(queue: &mut MailQueue, now: Instant) -> Vec<u64> {
@@ -122,15 +123,27 @@ mod tests {
     }
 
     #[test]
+    fn an_email_with_hardly_any_time_left_is_not_begun() {
+        let (mut queue, now) = (MailQueue::default(), Instant::now());
+        for id in 0..2 {
+            assert_eq!(queue.push(job(id, now)), Ok(()));
+        }
+        let last = now + TIMEOUT - MIN;
+        assert_eq!(queue.start(last, MIN).map(|job| job.mail.id.0), Some(0));
+        assert!(queue.start(last + Duration::from_millis(1), MIN).is_none());
+        assert_eq!(expired(&mut queue, now + TIMEOUT), [0, 1]);
+    }
+
+    #[test]
     fn a_full_queue_takes_no_more() {
         let (mut queue, now) = (MailQueue::default(), Instant::now());
         for id in 0..THREADS + QUEUE {
             assert_eq!(queue.push(job(id, now)), Ok(()), "{id}");
-            queue.start();
+            queue.start(Instant::now(), MIN);
         }
         assert_eq!(queue.push(job(THREADS + QUEUE, now)), Err(FullError));
         assert!(queue.end(MailId(0)));
-        queue.start();
+        queue.start(Instant::now(), MIN);
         assert_eq!(queue.push(job(THREADS + QUEUE, now)), Ok(()));
     }
 

@@ -177,7 +177,9 @@ fn a_service_manager_without_a_store_gets_a_restart_as_ever() {
     let mut server = Plume::start(&manager.variables());
     let mut ada = Client::login(&server, "Ada");
     server.signal(Signal::USR2);
-    drop(manager.parcel());
+    // Thrown away before the barrier is answered, as systemd does.
+    drop(manager.expect("FDSTORE=1"));
+    drop(manager.expect("BARRIER=1"));
     ada.expect_notice("restarting");
     ada.expect_close(1012);
     assert_eq!(server.wait_line("event=move-failed"), "event=move-failed reason=not-stored");

@@ -37,3 +37,20 @@ fn caddy_closes_with_1001_and_a_client_takes_up_its_session() {
     again.wait_for(3);
     again.talk("after the reload");
 }
+
+#[test]
+#[ignore = "needs nginx, Caddy and HAProxy"]
+fn no_proxy_notices_that_the_server_moves_to_its_next_program() {
+    for kind in [Kind::Nginx, Kind::Caddy, Kind::Haproxy] {
+        let plume = Plume::start(&[TRUST]);
+        let proxy = Proxy::start(kind, &plume.address().to_string());
+        let (mut ada, _) = Visitor::login(&proxy, &plume, "/connect", "Ada");
+        for number in 0..3 {
+            ada.talk(&format!("before move {number}"));
+            plume.move_on();
+            ada.talk(&format!("after move {number}"));
+        }
+        Visitor::login(&proxy, &plume, "/connect", "Bob");
+        ada.talk("and after a newcomer");
+    }
+}
