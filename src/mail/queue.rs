@@ -128,7 +128,7 @@ mod tests {
         for id in 0..2 {
             assert_eq!(queue.push(job(id, now)), Ok(()));
         }
-        let last = now + TIMEOUT - MIN;
+        let last = now + TIMEOUT.saturating_sub(MIN);
         assert_eq!(queue.start(last, MIN).map(|job| job.mail.id.0), Some(0));
         assert!(queue.start(last + Duration::from_millis(1), MIN).is_none());
         assert_eq!(expired(&mut queue, now + TIMEOUT), [0, 1]);
