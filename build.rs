@@ -80,7 +80,7 @@ fn pack_relocations() {
     }
 }
 
-/// Lets the linker put the functions that each start runs next to each other: 0.7 MiB less is resident at rest.
+/// Lets the linker put the functions that each start runs next to each other: less of the binary is resident at rest.
 /// Linkers other than those of the toolchain may not know the script's commands (gold does not), so a build
 /// that chooses its own goes without.
 fn group_functions(script: &Path) {
