@@ -531,6 +531,7 @@ impl EventLoop {
                         keeper.keep(change);
                     }
                 }
+                Some(Output::Engine(_)) => {}
                 Some(Output::Stopped) => {
                     self.logger.note(clock::now().moment, &LogEvent::SystemCalls(self.calls));
                     return true;

@@ -34,7 +34,7 @@
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that
 //! every part may name: [`limits`], [`settings`], [`log_event`], [`close_reason`], [`ids`], [`login_email`],
-//! [`kept`], [`usage`], [`metrics`].
+//! [`kept`], [`engine`], [`usage`], [`metrics`].
 //!
 //! # In reading order
 //! 1. [`limits`]: every size, count and wait, with its reason. Then [`base`].
@@ -99,6 +99,7 @@ pub mod close_reason;
 pub mod config;
 pub mod data_dir;
 pub mod doctor;
+pub mod engine;
 pub mod event_loop;
 pub mod handover;
 pub mod http;

@@ -619,3 +619,52 @@ pub const MAIL_ADDRESSES_MAX: usize = 100_000;
 pub const MAIL_NETWORKS_MAX: usize = 100_000;
 const _: () = assert!(MAIL_RESULT_TIMEOUT.as_millis() > MAIL_TIMEOUT.as_millis());
 const _: () = assert!(SHUTDOWN_TIMEOUT.as_millis() < CLOSE_TIMEOUT.as_millis());
+
+// Several nodes that share one room.
+
+/// Entries that the engine keeps at least; it drops older ones in blocks. At a hundred lines a second this is
+/// a quarter of an hour, in which a node may be cut off and still read on where it was.
+pub const LOG_ENTRIES_MIN: u64 = 100_000;
+/// Newest entries that a node looks at when it joins, to see which others are alive: many more than nodes
+/// write within [`NODE_TIMEOUT`] that only join.
+pub const RECENT_ENTRIES_MAX: usize = 256;
+/// How long the engine holds a state that one node hands to another.
+pub const HANDED_STATE_TTL: Duration = Duration::from_mins(1);
+/// Largest reply of the engine and largest state that is handed over, in bytes: far more than the largest
+/// ring and full tables take, so that only a broken engine reaches it.
+pub const ENGINE_REPLY_BYTES_MAX: usize = 256 << 20;
+/// Entries that one read of the log gives at most.
+pub const ENTRIES_PER_READ: usize = 1_024;
+/// How often a node says that it is alive.
+pub const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// A node of which the log has had nothing for this long is gone, with everybody who is connected to it: four
+/// times [`ALIVE_INTERVAL`], so that neither a slow engine nor a reconnection ends a node that lives.
+pub const NODE_TIMEOUT: Duration = Duration::from_secs(20);
+const _: () = assert!(NODE_TIMEOUT.as_secs() >= 4 * ALIVE_INTERVAL.as_secs());
+/// How long an own entry may take to come back through the log before the node counts as apart.
+pub const ENTRY_TIMEOUT: Duration = Duration::from_secs(7);
+const _: () = assert!(ENTRY_TIMEOUT.as_secs() < NODE_TIMEOUT.as_secs());
+/// How long the engine may take to answer. Then the connection counts as lost.
+pub const ENGINE_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a node may be without the log before its members learn it.
+pub const APART_AFTER: Duration = Duration::from_secs(2);
+/// How long after that they stay connected to a node that is apart. Another node may serve them meanwhile.
+pub const APART_CLOSE_AFTER: Duration = Duration::from_secs(30);
+/// The first wait before another connection to the engine; it doubles each time.
+pub const RECONNECT_WAIT_MIN: Duration = Duration::from_millis(100);
+/// The longest wait before another connection to the engine.
+pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a joining node waits for the state that another node hands over, before it asks anew.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a joining node looks for that state.
+pub const HANDED_STATE_POLL: Duration = Duration::from_millis(100);
+/// How long a node that remembers nothing leaves it to others to fill an empty log.
+pub const BASE_WAIT: Duration = Duration::from_secs(1);
+const _: () = assert!(BASE_WAIT.as_millis() < JOIN_TIMEOUT.as_millis());
+/// Entries of a node that have not come back yet. Above it no more messages are read: the log is slower than
+/// people talk.
+pub const PENDING_ENTRIES_MAX: usize = 1_024;
+/// The same in bytes.
+pub const PENDING_BYTES_MAX: usize = 1 << 20;
+/// Nodes that share a room; entries of more are not read.
+pub const NODES_MAX: usize = 64;

@@ -61,6 +61,7 @@ mod usage;
 use crate::base::time::{Moment, Now};
 use crate::base::token_bucket::Rate;
 use crate::close_reason::CloseReason;
+use crate::engine::{Ask, Say};
 use crate::http::site::Site;
 use crate::ids::{ClientId, MailId};
 use crate::kept::Change;
@@ -128,6 +129,8 @@ pub enum Input<'a> {
     KeepFailed,
     /// Everything that was said by [`Output::Keep`] is written again.
     KeptAgain,
+    /// What the engine of a shared log says. Only after [`Output::Engine`].
+    Engine(&'a Say),
     /// Begin a graceful shutdown. The shell accepts no connection from then on.
     Shutdown,
 }
@@ -151,6 +154,9 @@ pub enum Output {
     /// Write this change down, in the order in which it is said. Only after [`Server::restore`] or
     /// [`Server::keep_all`].
     Keep(Change),
+    /// Ask this of the engine that holds the log which several nodes share. Only if the settings say that
+    /// there is one.
+    Engine(Ask),
     /// The shutdown is complete.
     Stopped,
 }
@@ -214,6 +220,7 @@ impl Server {
             Input::Wrote { .. } | Input::Tick => {}
             Input::KeepFailed => self.keep_failed(),
             Input::KeptAgain => self.has_told_of_failure = false,
+            Input::Engine(_) => {}
             Input::Shutdown => self.shut_down(),
         }
         self.settle();

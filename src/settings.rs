@@ -46,6 +46,8 @@ pub struct Settings {
     pub topic: Option<String>,
     /// The bots; without one there is no `/lines`.
     pub bots: Vec<Bot>,
+    /// Whether the room is shared with other nodes, over a log that an engine holds.
+    pub is_shared: bool,
 }
 
 /// A program that says or reads lines over HTTP.
@@ -141,6 +143,7 @@ impl Default for Settings {
             door: Door::default(),
             topic: None,
             bots: Vec::new(),
+            is_shared: false,
         }
     }
 }

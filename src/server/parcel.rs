@@ -51,7 +51,7 @@ refill!(struct Server {
 } but { settings, rate, site, codec, frame } then Self::derive);
 frost!(enum Output {
     0 = Write(id), 1 = Read(id), 2 = EndWriting(id), 3 = Close(id), 4 = Mail(mail), 5 = LogEvent(event),
-    6 = Stopped, 7 = Keep(change)
+    6 = Stopped, 7 = Keep(change), 8 = Engine(ask)
 });
 
 impl Server {

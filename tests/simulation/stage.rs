@@ -264,6 +264,7 @@ impl Stage {
                     | Output::LogEvent(_)
                     | Output::EndWriting(_)
                     | Output::Keep(_)
+                    | Output::Engine(_)
                     | Output::Stopped,
                 ) => {}
             }

@@ -138,6 +138,7 @@ impl Driver {
                 Output::Close(_) => delivered.closes += 1,
                 Output::Read(_) | Output::LogEvent(_) | Output::EndWriting(_) => {}
                 Output::Keep(change) => self.keep(change),
+                Output::Engine(ask) => panic!("this server shares its room with nobody, and asks {ask:?}"),
                 Output::Stopped => panic!("nobody has stopped it"),
             }
         }

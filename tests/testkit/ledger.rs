@@ -155,6 +155,7 @@ impl Ledger {
             | Output::EndWriting(_)
             | Output::LogEvent(_)
             | Output::Keep(_)
+            | Output::Engine(_)
             | Output::Stopped => {}
         }
     }

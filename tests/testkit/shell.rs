@@ -202,7 +202,8 @@ impl Shell {
                 self.known(id);
                 self.sockets.remove(&id);
             }
-            Output::Mail(_) | Output::LogEvent(_) | Output::Keep(_) | Output::Stopped => {}
+            Output::Mail(_) | Output::LogEvent(_) | Output::Keep(_) | Output::Engine(_) | Output::Stopped => {
+            }
         }
         Some(output)
     }

@@ -599,6 +599,7 @@ impl World {
                 Output::Mail(mail) => self.post(mail),
                 Output::LogEvent(event) => self.check_event(event),
                 Output::Keep(change) => self.shell.driver.keep(change),
+                Output::Engine(ask) => panic!("this server shares its room with nobody, and asks {ask:?}"),
                 Output::Stopped => {
                     assert!(self.is_shut_down && self.clients.is_empty(), "all are closed before the end");
                     self.has_stopped = true;

@@ -51,6 +51,7 @@ impl House {
                 | Output::EndWriting(_)
                 | Output::Mail(_)
                 | Output::Keep(_)
+                | Output::Engine(_)
                 | Output::Stopped => {}
             }
         }
