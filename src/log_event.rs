@@ -5,7 +5,7 @@
 
 use crate::base::frost::frost;
 use crate::close_reason::CloseReason;
-use crate::ids::{ClientId, MailId};
+use crate::ids::{ClientId, MailId, NodeId};
 use crate::limits::{LOG_MEMBER_LINES_MAX, LOG_REMINDER_LINES_MAX, LOG_STRANGER_LINES_MAX};
 use crate::login_email::MailError;
 use std::fmt;
@@ -123,6 +123,17 @@ pub enum LogEvent {
     },
     /// System calls of the event loop in this run.
     SystemCalls(SystemCalls),
+    /// The node has the log that nodes share, and what its members say is heard.
+    NodeLive {
+        /// Nodes that are alive, with this one.
+        nodes: usize,
+    },
+    /// The node is without the log that nodes share: what its members say waits.
+    NodeApart,
+    /// Another node was not heard for too long, or has stopped: it is gone with its connections.
+    NodeGone(NodeId),
+    /// The engine has lost entries, or another has taken its place: everybody is disconnected once.
+    RunBegan,
     /// The server has stopped.
     Stopped {
         /// Messages of unknown types in this run.
@@ -185,7 +196,8 @@ frost!(enum LogEvent {
     21 = OpenMetrics, 22 = OutOfFiles, 23 = AcceptFailed { errno }, 24 = Stopping { connections },
     25 = SystemCalls(calls), 26 = Stopped { unknown_messages }, 27 = Moved { connections, bytes, ms },
     28 = MoveFailed(error), 29 = DataRead { entries, dropped, cut_bytes }, 30 = DataFailed { errno },
-    31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished
+    31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished, 34 = NodeLive { nodes }, 35 = NodeApart,
+    36 = NodeGone(node), 37 = RunBegan
 });
 frost!(enum MoveError {
     0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
@@ -201,6 +213,7 @@ impl LogEvent {
             | Self::DataFailed { .. }
             | Self::DataLost { .. }
             | Self::DataUnfinished
+            | Self::NodeApart
             | Self::OutOfFiles
             | Self::AcceptFailed { .. }
             | Self::MoveFailed(_) => Level::Error,
@@ -214,6 +227,8 @@ impl LogEvent {
             | Self::SilentProxy(_)
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
+            | Self::NodeGone(_)
+            | Self::RunBegan
             | Self::WideTrust { .. }
             | Self::OpenMetrics => Level::Warn,
             Self::LoggedIn(_)
@@ -224,6 +239,7 @@ impl LogEvent {
             | Self::Moved { .. }
             | Self::DataRead { .. }
             | Self::DataRecovered
+            | Self::NodeLive { .. }
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,
             Self::Accepted(_)
@@ -269,6 +285,10 @@ impl LogEvent {
             Self::AcceptFailed { .. } => "accept-failed",
             Self::Moved { .. } => "moved",
             Self::MoveFailed(_) => "move-failed",
+            Self::NodeLive { .. } => "node-live",
+            Self::NodeApart => "node-apart",
+            Self::NodeGone(_) => "node-gone",
+            Self::RunBegan => "run-began",
             Self::Stopping { .. } => "stopping",
             Self::SystemCalls(_) => "calls",
             Self::Stopped { .. } => "stopped",
@@ -297,6 +317,10 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::DataLost { .. }
+            | Self::NodeLive { .. }
+            | Self::NodeApart
+            | Self::NodeGone(_)
+            | Self::RunBegan
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
             // The keeper reports the first two at most once in its retry. The next seven occur once in a run;
             // the others only at level `debug`, which is meant to show every event.

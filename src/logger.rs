@@ -259,8 +259,14 @@ fn text(note: &LogEvent) -> String {
         LogEvent::DataFailed { errno } => {
             format!("event={event} errno={errno} reason={} hint=\"{DATA_FAILED_HINT}\"", disk_reason(*errno))
         }
+        LogEvent::NodeLive { nodes } => format!("event={event} nodes={nodes}"),
+        LogEvent::NodeGone(node) => format!("event={event} node={node}"),
         LogEvent::DataLost { changes } => format!("event={event} changes={changes}"),
-        LogEvent::DataRecovered | LogEvent::DataUnfinished | LogEvent::OutOfFiles => format!("event={event}"),
+        LogEvent::DataRecovered
+        | LogEvent::DataUnfinished
+        | LogEvent::NodeApart
+        | LogEvent::RunBegan
+        | LogEvent::OutOfFiles => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
         LogEvent::Moved { connections, bytes, ms } => {
             format!("event={event} connections={connections} bytes={bytes} ms={ms}")

@@ -88,6 +88,10 @@ impl Counters {
             | LogEvent::UnknownProxy(_)
             | LogEvent::SilentProxy(_)
             | LogEvent::UpgradeRemoved(_)
+            | LogEvent::NodeLive { .. }
+            | LogEvent::NodeApart
+            | LogEvent::NodeGone(_)
+            | LogEvent::RunBegan
             | LogEvent::Stopping { .. }
             | LogEvent::Stopped { .. }
             // Events of the shell.

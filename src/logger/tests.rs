@@ -1,6 +1,6 @@
 use super::*;
 use crate::close_reason::CloseReason;
-use crate::ids::{ClientId, MailId};
+use crate::ids::{ClientId, MailId, NodeId};
 use crate::limits::LOG_WINDOW;
 use crate::log_event::MoveError;
 use crate::login_email::MailError;
@@ -55,6 +55,10 @@ fn a_note_is_one_line() {
              or let Plume write to PLUME_DATA; it tries again every minute\"",
         ),
         (LogEvent::DataRecovered, "<6>", "event=data-recovered"),
+        (LogEvent::NodeLive { nodes: 3 }, "<6>", "event=node-live nodes=3"),
+        (LogEvent::NodeApart, "<3>", "event=node-apart"),
+        (LogEvent::NodeGone(NodeId(10)), "<4>", "event=node-gone node=000000000000000a"),
+        (LogEvent::RunBegan, "<4>", "event=run-began"),
         (LogEvent::DataLost { changes: 3 }, "<3>", "event=data-lost changes=3"),
         (LogEvent::DataUnfinished, "<3>", "event=data-unfinished"),
         (LogEvent::Upgraded(connection), "<7>", "event=upgraded connection=12"),

@@ -73,6 +73,13 @@ impl Refill for Bots {
     }
 }
 
+impl BotId {
+    /// Its place in the table.
+    pub(crate) fn number(self) -> u64 {
+        self.0 as u64
+    }
+}
+
 impl Bots {
     pub(crate) fn new(bots: &[settings::Bot]) -> Self {
         let bot = |bot: &settings::Bot| Bot {

@@ -664,6 +664,9 @@ impl World {
             | LogEvent::ForeignOrigin(id)
             | LogEvent::UpgradeRemoved(id) => drop(self.shell.known(id)),
             LogEvent::MailFailed(..) | LogEvent::Stopping { .. } | LogEvent::Stopped { .. } => {}
+            LogEvent::NodeLive { .. } | LogEvent::NodeApart | LogEvent::NodeGone(_) | LogEvent::RunBegan => {
+                panic!("this server shares its room with nobody")
+            }
             LogEvent::DataRead { .. }
             | LogEvent::DataFailed { .. }
             | LogEvent::DataRecovered
