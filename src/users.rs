@@ -85,6 +85,11 @@ pub(crate) struct Randomness([u8; 32]);
 frost!(struct Randomness(seed));
 
 impl Randomness {
+    #[cfg(test)]
+    pub(crate) const fn of(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     fn rng(self) -> ChaCha20Rng {
         ChaCha20Rng::from_seed(self.0)
     }

@@ -229,3 +229,68 @@ fn thaw_option<'a>(fields: &mut Frozen<'a>, bytes_max: usize) -> Option<Option<&
     let is_some: bool = fields.field()?;
     fields.text(bytes_max).map(|text| is_some.then_some(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::expiring_slab::Id;
+    use crate::ids::NodeId;
+
+    fn entries() -> Vec<Entry<'static>> {
+        let connection = ClientId::new(3, 8);
+        let asker = Asker {
+            node: NodeId(7),
+            connection,
+            address: Some([203, 0, 113, 9].into()),
+            former: Some(Id::made_up(2)),
+            mails: 1,
+        };
+        let guest = AtDoor { from: connection, own_flow: Some(Id::made_up(4)), network: None };
+        let (session, randomness) = (Id::made_up(5), Randomness::of([9; 32]));
+        let line = BotLine { bot: BotId::first(), text: "up again", is_cut: true, reference: Some("r1") };
+        vec![
+            Entry::Hello { asker, name: "Ada", email: "ada@example.org", randomness },
+            Entry::Try { guest, flow_token: Some("t"), code: "ABC123", randomness },
+            Entry::Try { guest, flow_token: None, code: "", randomness },
+            Entry::Resume { guest, token: "t", run: Some("00"), after: Some(0) },
+            Entry::Resume { guest, token: "t", run: None, after: None },
+            Entry::Disconnect { session },
+            Entry::Logout { session },
+            Entry::Say { from: connection, session, text: "hello \u{1f600}", reference: None },
+            Entry::Command { from: connection, session, text: "/help", reference: Some("") },
+            Entry::SayAsBot { from: connection, line },
+            Entry::MailDone { mail: MailId(8), result: Ok(()) },
+            Entry::MailDone { mail: MailId(8), result: Err(MailError::Refused(421)) },
+        ]
+    }
+
+    #[test]
+    fn an_entry_takes_the_way_through_bytes_and_no_part_of_it_does() {
+        for entry in entries() {
+            let mut bytes = Vec::new();
+            entry.freeze(&mut bytes);
+            let thawed = Entry::thaw(&bytes).expect("it is whole");
+            assert_eq!(format!("{thawed:?}"), format!("{entry:?}"));
+            for end in 0..bytes.len() {
+                assert!(Entry::thaw(&bytes[..end]).is_none(), "{end} bytes of {entry:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_of_this_version_is_none() {
+        let mut unknown = Vec::new();
+        freeze_fields(&mut unknown, |to| freeze_number(99, to));
+        let mut long = Vec::new();
+        freeze_fields(&mut long, |to| {
+            freeze_number(RESUME, to);
+            AtDoor { from: ClientId::new(0, 0), own_flow: None, network: None }.freeze(to);
+            freeze_text(&"x".repeat(GUEST_MESSAGE_BYTES_MAX + 1), to);
+            freeze_option(None, to);
+            None::<u64>.freeze(to);
+        });
+        for bytes in [&b""[..], &[0; 4], &[0xff; 40], &unknown, &long] {
+            assert!(Entry::thaw(bytes).is_none(), "{bytes:?}");
+        }
+    }
+}

@@ -74,6 +74,11 @@ impl Refill for Bots {
 }
 
 impl BotId {
+    #[cfg(test)]
+    pub(crate) const fn first() -> Self {
+        Self(0)
+    }
+
     /// Its place in the table.
     pub(crate) fn number(self) -> u64 {
         self.0 as u64
