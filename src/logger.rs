@@ -260,7 +260,7 @@ fn text(note: &LogEvent) -> String {
             format!("event={event} errno={errno} reason={} hint=\"{DATA_FAILED_HINT}\"", disk_reason(*errno))
         }
         LogEvent::NodeLive { nodes } => format!("event={event} nodes={nodes}"),
-        LogEvent::NodeGone(node) => format!("event={event} node={node}"),
+        LogEvent::NodeGone(gone) => format!("event={event} node={gone}"),
         LogEvent::DataLost { changes } => format!("event={event} changes={changes}"),
         LogEvent::DataRecovered
         | LogEvent::DataUnfinished

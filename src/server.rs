@@ -55,7 +55,8 @@ mod nodes;
 mod parcel;
 mod read_throttle;
 mod refusals;
-mod replica;
+#[doc(hidden)]
+pub mod replica;
 mod rounds;
 mod sockets;
 mod unfinished;

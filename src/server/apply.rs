@@ -98,7 +98,9 @@ impl Server {
             self.users.set_first_seen(entered.session, self.room.log.id_at(start));
         }
         let session = entered.session;
-        if !self.join(at, id, entered, seen, Start { before, start, has_gap }) && id != ClientId::ELSEWHERE {
+        if !self.join(at, id, entered, seen, Start { before, from: start, has_gap })
+            && id != ClientId::ELSEWHERE
+        {
             // Meanwhile the connection has ended.
             self.submit(&Entry::Disconnect { session });
         }

@@ -158,14 +158,14 @@ impl<'a> Entry<'a> {
             }
             TRY => {
                 let guest = fields.field()?;
-                let flow_token = thaw_option(&mut fields, GUEST_MESSAGE_BYTES_MAX)?;
+                let flow_token = thaw_option(&mut fields, GUEST_MESSAGE_BYTES_MAX).ok()?;
                 let code = guest_text(&mut fields)?;
                 Self::Try { guest, flow_token, code, randomness: fields.field()? }
             }
             RESUME => {
                 let guest = fields.field()?;
                 let token = guest_text(&mut fields)?;
-                let run = thaw_option(&mut fields, GUEST_MESSAGE_BYTES_MAX)?;
+                let run = thaw_option(&mut fields, GUEST_MESSAGE_BYTES_MAX).ok()?;
                 Self::Resume { guest, token, run, after: fields.field()? }
             }
             DISCONNECT => Self::Disconnect { session: fields.field()? },
@@ -182,7 +182,7 @@ impl<'a> Entry<'a> {
                 let (from, bot) = (fields.field()?, fields.field()?);
                 let text = fields.text(MEMBER_MESSAGE_BYTES_MAX)?;
                 let is_cut = fields.field()?;
-                let reference = thaw_option(&mut fields, REF_BYTES_MAX)?;
+                let reference = thaw_option(&mut fields, REF_BYTES_MAX).ok()?;
                 Self::SayAsBot { from, line: BotLine { bot, text, is_cut, reference } }
             }
             MAIL_DONE => {
@@ -208,7 +208,7 @@ fn freeze_said((from, session, text, reference): SaidBy<'_>, to: &mut Vec<u8>) {
 fn thaw_said<'a>(fields: &mut Frozen<'a>) -> Option<SaidBy<'a>> {
     let (from, session) = (fields.field()?, fields.field()?);
     let text = fields.text(MEMBER_MESSAGE_BYTES_MAX)?;
-    Some((from, session, text, thaw_option(fields, REF_BYTES_MAX)?))
+    Some((from, session, text, thaw_option(fields, REF_BYTES_MAX).ok()?))
 }
 
 fn freeze_text(text: &str, to: &mut Vec<u8>) {
@@ -225,9 +225,12 @@ fn guest_text<'a>(fields: &mut Frozen<'a>) -> Option<&'a str> {
     fields.text(GUEST_MESSAGE_BYTES_MAX)
 }
 
-fn thaw_option<'a>(fields: &mut Frozen<'a>, bytes_max: usize) -> Option<Option<&'a str>> {
-    let is_some: bool = fields.field()?;
-    fields.text(bytes_max).map(|text| is_some.then_some(text))
+/// What should be a text is none.
+struct NoText;
+
+fn thaw_option<'a>(fields: &mut Frozen<'a>, bytes_max: usize) -> Result<Option<&'a str>, NoText> {
+    let is_some: bool = fields.field().ok_or(NoText)?;
+    fields.text(bytes_max).map(|text| is_some.then_some(text)).ok_or(NoText)
 }
 
 #[cfg(test)]

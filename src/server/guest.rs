@@ -34,7 +34,7 @@ pub(crate) enum Seen {
 pub(crate) struct Start {
     /// Its own enter line, if there is one, begins here.
     pub(crate) before: Position,
-    pub(crate) start: Position,
+    pub(crate) from: Position,
     /// Whether lines that it should have seen are gone.
     pub(crate) has_gap: bool,
 }
@@ -246,7 +246,7 @@ impl Server {
         start: Start,
     ) -> bool {
         let name = entered.name.as_str();
-        let Start { before, start, has_gap } = start;
+        let Start { before, from: start, has_gap } = start;
         let Some(client) = self.clients.get_mut(id) else { return false };
         if client.guest().is_none() {
             return false;

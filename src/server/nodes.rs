@@ -12,7 +12,7 @@
 //! what they have submitted and is not applied yet is dropped: their pages send it again.
 
 use super::entry::Entry;
-use super::replica::{Replica, Status, Step};
+use super::replica::{Numbers, Replica, Status, Step};
 use super::{Output, Server};
 use crate::base::frost::{Frost, Frozen, Refill, freeze_fields, refill};
 use crate::base::time::{Moment, Now};
@@ -69,8 +69,9 @@ impl Refill for Option<Box<Nodes>> {
 
 impl Nodes {
     pub(super) fn new(seed: [u8; 32]) -> Self {
+        let node = NodeId(seed.iter().fold(0, |node: u64, &byte| node.rotate_left(8) ^ u64::from(byte)));
         Self {
-            replica: Replica::new(seed),
+            replica: Replica::new(node, seed),
             at: Now { moment: Moment::from_ms(0), wall_ms: 0 },
             connections: BTreeMap::new(),
             held: BTreeSet::new(),
@@ -229,11 +230,14 @@ impl Server {
                 Step::Freeze => {
                     let state = self.freeze_shared();
                     if let Some(nodes) = &mut self.nodes {
-                        nodes.replica.frozen(state);
+                        nodes.replica.frozen(&state);
                     }
                 }
                 Step::Adopt { state } => {
                     let is_read = self.adopt(&state).is_some();
+                    if is_read {
+                        self.note(LogEvent::NodeLive { nodes: self.count_nodes() });
+                    }
                     if let Some(nodes) = &mut self.nodes {
                         nodes.replica.adopted(is_read);
                     }
@@ -310,16 +314,14 @@ impl Server {
     /// Disconnects guests, members and readers of lines, and answers bots that wait: what they know of
     /// sessions, users and lines is not true any more.
     fn disconnect_all(&mut self, reason: CloseReason) {
-        let ids: Vec<ClientId> = self.clients.iter().map(|client| client.id).collect();
-        for id in ids {
+        for id in self.clients.ids() {
             self.answer_bot(id, false, Err(LinesError::Restarting));
             let Some(client) = self.clients.get_mut(id) else { continue };
-            if !client.is_websocket() && !client.is_follower() && !client.is_streaming() {
-                continue;
-            }
-            // What was offered cannot be accounted for in another log.
+            // A write that is under way could not be accounted for in another log.
             let is_torn = client.connection.outbox.offers_frames();
-            self.end_membership(id, reason);
+            if client.is_websocket() || client.is_streaming() {
+                self.end_membership(id, reason);
+            }
             if let Some(client) = self.clients.get_mut(id) {
                 client.connection.outbox.unfollow();
             }
@@ -425,19 +427,19 @@ impl Server {
     /// What grows with other nodes and with the log's delay, beside its limit. Nothing, where nothing is shared.
     pub(super) fn usage_of_nodes(&self) -> Vec<Usage> {
         let Some(nodes) = &self.nodes else { return Vec::new() };
-        let (entries, bytes) = nodes.replica.pending();
+        let Numbers { nodes: alive, pending, pending_bytes, .. } = nodes.replica.numbers();
         vec![
-            Usage::new("nodes", nodes.replica.nodes(), NODES_MAX),
+            Usage::new("nodes", alive, NODES_MAX),
             // Connections that end at a time each leave an entry, however many there are.
-            Usage::new("pending entries", entries, PENDING_ENTRIES_MAX + self.settings.connections_max),
-            Usage::new("bytes of pending entries", bytes, usize::MAX),
+            Usage::new("pending entries", pending, PENDING_ENTRIES_MAX + self.settings.connections_max),
+            Usage::new("bytes of pending entries", pending_bytes, usize::MAX),
             Usage::new("clients that wait for the log", nodes.held.len(), self.settings.connections_max),
         ]
     }
 
     /// Nodes that are alive, with this one.
     fn count_nodes(&self) -> usize {
-        self.nodes.as_ref().map_or(1, |nodes| nodes.replica.nodes())
+        self.nodes.as_ref().map_or(1, |nodes| nodes.replica.numbers().nodes)
     }
 
     fn websockets(&self) -> Vec<ClientId> {
