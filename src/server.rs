@@ -53,6 +53,8 @@ mod metrics;
 mod parcel;
 mod read_throttle;
 mod refusals;
+#[doc(hidden)]
+pub mod replica;
 mod rounds;
 mod sockets;
 mod unfinished;
