@@ -658,9 +658,34 @@ pub const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a joining node looks for that state.
 pub const HANDED_STATE_POLL: Duration = Duration::from_millis(100);
-/// How long a node that remembers nothing leaves it to others to fill an empty log.
-pub const BASE_WAIT: Duration = Duration::from_secs(1);
-const _: () = assert!(BASE_WAIT.as_millis() < JOIN_TIMEOUT.as_millis());
+/// How long a node that remembers nothing leaves it to others to begin the room again: where the engine was
+/// away or has lost everything, nodes that remember the room connect again within this time.
+pub const BASE_WAIT: Duration = Duration::from_secs(8);
+const _: () =
+    assert!(BASE_WAIT.as_millis() > RECONNECT_WAIT_MAX.as_millis() + ENGINE_REPLY_TIMEOUT.as_millis());
+/// How long a node waits that remembers the room, if another remembers more of it.
+pub const BASE_WAIT_SECOND: Duration = Duration::from_secs(1);
+/// How long the node waits that remembers most, so that one which is alive can say so.
+pub const BASE_WAIT_MIN: Duration = Duration::from_millis(200);
+const _: () = assert!(BASE_WAIT_MIN.as_millis() < BASE_WAIT_SECOND.as_millis());
+const _: () = assert!(BASE_WAIT_SECOND.as_millis() < BASE_WAIT.as_millis());
+/// How long a joining node waits for a value of the engine: a state of 10 MB at 8 Mbit/s.
+pub const STATE_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The slowest way to an engine on which a large value still arrives: its timeout grows by its size at this
+/// rate.
+pub const ENGINE_BYTES_PER_SECOND: u64 = 1 << 20;
+/// Bytes of entries that a joining node keeps until it has the state that they follow. Above it, it asks for
+/// another.
+pub const KEPT_ENTRIES_BYTES_MAX: usize = 64 << 20;
+/// How many times [`ENTRY_TIMEOUT`] doubles, at most, while own entries do not come back in spite of new
+/// connections: on a slow way, one large entry holds up those behind it.
+pub const ENTRY_TIMEOUT_DOUBLINGS_MAX: u32 = 3;
+/// Shortest time between two entries that say nothing but that the time of the log has passed.
+pub const SHARED_DEADLINE_INTERVAL: Duration = Duration::from_millis(250);
+const _: () = assert!(SHARED_DEADLINE_INTERVAL.as_millis() < ALIVE_INTERVAL.as_millis());
+/// Former stamps that are known, so that late requests of former connections are: more failovers than there
+/// are within the time that a request can be late.
+pub const FORMER_STAMPS_MAX: usize = 8;
 /// Entries of a node that have not come back yet. Above it no more messages are read: the log is slower than
 /// people talk.
 pub const PENDING_ENTRIES_MAX: usize = 1_024;

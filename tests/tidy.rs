@@ -49,8 +49,18 @@ const CRATES: [(&str, &[&str]); 28] = [
 ];
 
 /// Modules of plain data, which any module may import.
-const VOCABULARY: [&str; 9] =
-    ["limits", "settings", "log_event", "close_reason", "ids", "login_email", "kept", "usage", "metrics"];
+const VOCABULARY: [&str; 10] = [
+    "limits",
+    "settings",
+    "log_event",
+    "close_reason",
+    "ids",
+    "login_email",
+    "kept",
+    "engine",
+    "usage",
+    "metrics",
+];
 
 /// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
 const LAYERS: [(&str, &[&str]); 16] = [

@@ -150,6 +150,11 @@ impl<'a> Frozen<'a> {
         usize::try_from(self.number()?).ok()
     }
 
+    /// What is not thawed yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// Whether everything is thawed.
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,0 +1,100 @@
+//! An entry of the log as bytes: who added it, over which connection, and what it is.
+
+use crate::base::frost::{Frost, Frozen, frost};
+use crate::engine::EntryId;
+use std::fmt;
+
+/// One of the processes of Plume that share a room. Chosen at random at its start, and kept over moves.
+/// Displayed as 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{self}")
+    }
+}
+
+impl Frost for NodeId {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        from.number().map(Self)
+    }
+}
+
+/// An entry, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Envelope {
+    pub(super) node: NodeId,
+    /// The number of the connection over which the node added it. Of two connections of one node, the later
+    /// has the higher number; what an earlier one was asked may still be done after the first of a later one.
+    pub(super) epoch: u64,
+    /// Which history the engine's was when the node connected to it.
+    pub(super) stamp: u64,
+    pub(super) kind: Kind,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// To be applied to the shared state.
+    Command {
+        /// The number of the command at its node, from one.
+        n: u64,
+        /// The command of this number must have been applied before; zero: none. Without this, a command that
+        /// the engine refuses would be overtaken by the next one behind it.
+        after: u64,
+        bytes: Vec<u8>,
+    },
+    /// The node is alive.
+    Alive,
+    /// The node has no state to go on from, and asks for one. None of its connections is left.
+    Join {
+        /// Where the state is to be put.
+        nonce: u64,
+        /// How many were added before this without an answer. Of the nodes that can answer it chooses
+        /// another each time.
+        attempt: u64,
+        /// The place up to which the node remembers the room; zero if it does not.
+        memory: EntryId,
+    },
+    /// The state that the node remembers. It counts if nobody was alive behind this place of the log.
+    Base { after: EntryId, state: Vec<u8> },
+    /// The node stops.
+    Leave,
+}
+
+frost!(struct Envelope { node, epoch, stamp, kind });
+frost!(enum Kind {
+    0 = Command { n, after, bytes }, 1 = Alive, 2 = Join { nonce, attempt, memory }, 3 = Base { after, state },
+    4 = Leave
+});
+
+impl Envelope {
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut bytes = vec![FORMAT];
+        self.freeze(&mut bytes);
+        bytes
+    }
+
+    /// Reads an entry. `None`: these bytes are none, and every node skips them.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (&format, rest) = bytes.split_first()?;
+        let mut rest = Frozen::new(rest);
+        let envelope = (format == FORMAT).then(|| Self::thaw(&mut rest))??;
+        rest.is_empty().then_some(envelope)
+    }
+}
+
+/// The number of the format. Nodes that read different entries would come to different states, so a change
+/// that an earlier version cannot read needs a log of its own.
+const FORMAT: u8 = 1;
