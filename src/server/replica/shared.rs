@@ -2,11 +2,12 @@
 //! A function of the entries alone, so that it is the same on every node at the same place.
 
 use super::Step;
-use super::envelope::{Envelope, Kind, NodeId};
+use super::envelope::{Envelope, Kind};
 use crate::base::digest::Digest;
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::{Moment, Now};
 use crate::engine::{EntryId, LogEntry};
+use crate::ids::NodeId;
 use crate::limits::{ENGINE_REPLY_BYTES_MAX, FORMER_STAMPS_MAX, NODE_TIMEOUT, NODES_MAX};
 use std::collections::VecDeque;
 use std::time::Duration;
