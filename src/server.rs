@@ -268,7 +268,7 @@ impl Server {
     pub fn next_deadline(&self) -> Option<Moment> {
         let stop = match self.life {
             Life::Stopped => return None,
-            Life::Stopping(until) if !self.clients.is_empty() => Some(until),
+            Life::Stopping(until) if !self.clients.is_empty() || !self.has_left() => Some(until),
             Life::Serving | Life::Stopping(_) => None,
         };
         let deadlines = [

@@ -116,7 +116,10 @@ impl Server {
 
     /// Stops once all connections are closed.
     pub(super) fn stop_if_empty(&mut self) {
-        if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() && self.has_left() {
+        if let Life::Stopping(until) = self.life
+            && self.clients.is_empty()
+            && (self.has_left() || until <= self.now.moment)
+        {
             self.life = Life::Stopped;
             self.note(LogEvent::Stopped { unknown_messages: self.unknown_messages });
             self.outputs.push_back(Output::Stopped);

@@ -210,6 +210,9 @@ impl Server {
 
     /// Carries out what follows from what the engine has said and the server has submitted.
     pub(super) fn advance_nodes(&mut self) {
+        if self.nodes.is_none() {
+            return;
+        }
         let now = self.now.moment;
         while let Some(step) = self.nodes.as_mut().and_then(|nodes| nodes.replica.next_step(now)) {
             match step {
@@ -219,9 +222,9 @@ impl Server {
                     self.apply_command(at, node, &command);
                 }
                 Step::Passed(at) => self.pass(at),
-                Step::NodeGone { at, node } => {
+                Step::NodeGone { at, node, was_silent } => {
                     self.pass(at);
-                    self.lose_node(at, node);
+                    self.lose_node(at, node, was_silent);
                 }
                 Step::NewRun { at, run } => {
                     self.pass(at);
@@ -281,34 +284,37 @@ impl Server {
         self.forget_expired_people(at);
     }
 
-    /// The connections of a node are gone. It was not heard for long, so there is no grace.
-    fn lose_node(&mut self, at: Now, node: NodeId) {
+    /// The connections of a node are gone. If it was silent for long, there is no grace any more.
+    fn lose_node(&mut self, at: Now, node: NodeId, was_silent: bool) {
         if self.node() == node {
             self.disconnect_all(CloseReason::Restarting);
         }
         self.note(LogEvent::NodeGone(node));
-        let Some(nodes) = &mut self.nodes else { return };
-        for (session, connections) in nodes.take_connections(Some(node)) {
+        let connections = self.nodes.as_mut().map(|nodes| nodes.take_connections(Some(node)));
+        self.disconnect_sessions(at, connections.unwrap_or_default(), was_silent);
+    }
+
+    /// All members are disconnected, on all nodes, and come back within the grace.
+    fn begin_run(&mut self, at: Now, run: u64) {
+        self.disconnect_all(CloseReason::Restarting);
+        let connections = self.nodes.as_mut().map(|nodes| nodes.take_connections(None));
+        self.disconnect_sessions(at, connections.unwrap_or_default(), false);
+        self.users.begin_run(run);
+        self.note(LogEvent::RunBegan);
+    }
+
+    /// Sessions have so many connections less. Users without another depart at once, or after the grace.
+    fn disconnect_sessions(&mut self, at: Now, sessions: Vec<(SessionId, u32)>, departs: bool) {
+        let grace = at.moment.after(self.settings.leave_grace);
+        for (session, connections) in sessions {
             for _ in 0..connections {
-                if let Some(user) = self.users.disconnect(at.moment, session) {
-                    self.depart(at, user);
+                match self.users.disconnect(at.moment, session) {
+                    Some(user) if departs => self.depart(at, user),
+                    Some(user) => self.room.presence.begin_grace(user, grace),
+                    None => {}
                 }
             }
         }
-    }
-
-    /// All members are disconnected, on all nodes; they come back within the grace.
-    fn begin_run(&mut self, at: Now, run: u64) {
-        self.disconnect_all(CloseReason::Restarting);
-        let Some(nodes) = &mut self.nodes else { return };
-        let grace = at.moment.after(self.settings.leave_grace);
-        for (session, connections) in nodes.take_connections(None) {
-            for user in (0..connections).filter_map(|_| self.users.disconnect(at.moment, session)) {
-                self.room.presence.begin_grace(user, grace);
-            }
-        }
-        self.users.begin_run(run);
-        self.note(LogEvent::RunBegan);
     }
 
     /// Disconnects guests, members and readers of lines, and answers bots that wait: what they know of

@@ -137,6 +137,8 @@ impl Server {
         self.derive_people()?;
         self.derive_readers()?;
         self.close_removed_bots();
+        // They belong to the predecessor's connection.
+        self.outputs.retain(|output| !matches!(output, Output::Engine(_)));
         // No run comes so far.
         (self.unknown_messages < u64::MAX / 2).then_some(())
     }

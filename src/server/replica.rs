@@ -69,6 +69,8 @@ pub enum Step {
         at: Now,
         /// The node.
         node: NodeId,
+        /// Whether it was not heard for too long: then its people had time enough to come back elsewhere.
+        was_silent: bool,
     },
     /// A new run begins.
     NewRun {

@@ -128,7 +128,7 @@ impl Shared {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return Taken::Skipped };
         peer.epoch = epoch;
         if !kind.shows_life() && peer.is_present {
-            steps.push_back(Step::NodeGone { at: now, node });
+            steps.push_back(Step::NodeGone { at: now, node, was_silent: false });
         }
         peer.is_present = kind.shows_life();
         peer.heard_ms = at;
@@ -160,7 +160,7 @@ impl Shared {
         let (at, at_ms) = (self.now(), self.at_ms);
         for peer in self.peers.iter_mut().filter(|peer| peer.is_present) {
             peer.is_present = false;
-            steps.push_back(Step::NodeGone { at, node: peer.node });
+            steps.push_back(Step::NodeGone { at, node: peer.node, was_silent: false });
         }
         self.change_stamp(stamp);
         if self.knows(author, epoch)
@@ -193,7 +193,7 @@ impl Shared {
         let is_silent = |peer: &Peer| has_passed(peer.heard_ms, NODE_TIMEOUT, self.at_ms);
         for peer in self.peers.iter_mut().filter(|peer| peer.is_present && is_silent(peer)) {
             peer.is_present = false;
-            steps.push_back(Step::NodeGone { at, node: peer.node });
+            steps.push_back(Step::NodeGone { at, node: peer.node, was_silent: true });
         }
     }
 
