@@ -1,5 +1,5 @@
-//! Commands: what a member's `/word` asks for, whether it may be done, and its answer. What is done is done in
-//! `apply`; here nothing changes.
+//! Commands: what a member's `/word` asks for, whether it may be done, and its answer. What is done is done
+//! in `apply`; here nothing changes.
 
 mod delete;
 mod failure;

@@ -102,7 +102,7 @@ impl Nodes {
     /// the session was over.
     fn disconnect(&mut self, session: SessionId, node: NodeId) -> bool {
         let Some(connections) = self.connections.get_mut(&(session, node)) else { return false };
-        *connections -= 1;
+        *connections = connections.saturating_sub(1);
         if *connections == 0 {
             self.connections.remove(&(session, node));
         }
