@@ -430,7 +430,8 @@ impl Server {
         }
     }
 
-    /// What grows with other nodes and with the log's delay, beside its limit. Nothing, where nothing is shared.
+    /// What grows with other nodes and with the log's delay, beside its limit; nothing, where nothing is
+    /// shared.
     pub(super) fn usage_of_nodes(&self) -> Vec<Usage> {
         let Some(nodes) = &self.nodes else { return Vec::new() };
         let Numbers { nodes: alive, pending, pending_bytes, .. } = nodes.replica.numbers();
