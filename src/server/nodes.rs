@@ -247,11 +247,13 @@ impl Server {
                 }
                 Step::Apart => {
                     self.note(LogEvent::NodeApart);
-                    self.notify_members(Notice::Apart);
+                    for id in self.members() {
+                        self.notify(id, Notice::Apart);
+                    }
                 }
                 Step::Back => self.note(LogEvent::NodeLive { nodes: self.count_nodes() }),
                 Step::CloseApart => {
-                    for id in self.websockets() {
+                    for id in self.members() {
                         self.close(id, CloseReason::Apart);
                     }
                 }
@@ -449,14 +451,8 @@ impl Server {
         self.nodes.as_ref().map_or(1, |nodes| nodes.replica.numbers().nodes)
     }
 
-    fn websockets(&self) -> Vec<ClientId> {
-        self.clients.iter().filter(|client| client.is_websocket()).map(|client| client.id).collect()
-    }
-
-    fn notify_members(&mut self, notice: Notice) {
-        for id in self.websockets() {
-            self.notify(id, notice);
-        }
+    fn members(&self) -> Vec<ClientId> {
+        self.clients.iter().filter(|client| client.membership().is_some()).map(|client| client.id).collect()
     }
 
     /// Whether the node has told the others that it stops.
