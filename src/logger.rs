@@ -260,12 +260,16 @@ fn text(note: &LogEvent) -> String {
             format!("event={event} errno={errno} reason={} hint=\"{DATA_FAILED_HINT}\"", disk_reason(*errno))
         }
         LogEvent::DataLost { changes } => format!("event={event} changes={changes}"),
-        LogEvent::DataRecovered | LogEvent::DataUnfinished | LogEvent::OutOfFiles => format!("event={event}"),
+        LogEvent::DataRecovered
+        | LogEvent::DataUnfinished
+        | LogEvent::OutOfFiles
+        | LogEvent::EngineConnected => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
         LogEvent::Moved { connections, bytes, ms } => {
             format!("event={event} connections={connections} bytes={bytes} ms={ms}")
         }
         LogEvent::MoveFailed(reason) => format!("event={event} reason={reason}"),
+        LogEvent::EngineLost(reason) => format!("event={event} reason={reason}"),
         LogEvent::Stopping { connections } => format!("event={event} connections={connections}"),
         LogEvent::SystemCalls(SystemCalls { polls, reads, writes, accepts }) => {
             format!("event={event} polls={polls} reads={reads} writes={writes} accepts={accepts}")

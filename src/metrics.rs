@@ -95,6 +95,8 @@ impl Counters {
             | LogEvent::OpenMetrics
             | LogEvent::Moved { .. }
             | LogEvent::MoveFailed(_)
+            | LogEvent::EngineConnected
+            | LogEvent::EngineLost(_)
             | LogEvent::DataRead { .. }
             | LogEvent::DataFailed { .. }
             | LogEvent::DataRecovered

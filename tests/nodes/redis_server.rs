@@ -30,8 +30,8 @@ impl RedisServer {
         Self::start_with("redis-server", &[])
     }
 
-    /// Starts a program with further options, such as `--requirepass` and a word. It listens on its Unix socket,
-    /// and on TCP only if the options say so.
+    /// Starts a program with further options, such as `--requirepass` and a word. It listens on its Unix
+    /// socket, and on TCP only if the options say so.
     pub(crate) fn start_with(program: &'static str, options: &[&str]) -> Self {
         let folder = Folder::new();
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
@@ -81,8 +81,8 @@ impl RedisServer {
         self.wait();
     }
 
-    /// Sends a command on a connection of its own, and gives the reply: a line, or the content of a bulk string;
-    /// of an array only its first line.
+    /// Sends a command on a connection of its own, and gives the reply: a line, or the content of a bulk
+    /// string; of an array only its first line.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         self.try_command(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
