@@ -21,6 +21,7 @@
 //!  main, config, static_dir                      |
 //!  service_manager, handover, doctor             |
 //!  data_dir (files, a thread)                    |
+//!  redis (no I/O either)                         |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
 //!  logger (stderr)                               |       |              rules reports user_name email bots
@@ -66,8 +67,12 @@
 //!    stderr takes it at once. [`config`]: a pure function from variables and flags to settings.
 //!    [`static_dir`] and [`config::files`]: read files, once at start.
 //! 7. [`data_dir`]: the folder in which rules outlive the process, if the operator has chosen one. A thread,
-//!    the keeper, appends changes to a log; it alone touches the disk. Threads are here and in [`mail`] only.
-//! 8. [`doctor`]: checks settings, email and site from outside; no part of a running server.
+//!    the keeper, appends changes to a log; it alone touches the disk. Threads are here, in [`mail`], and in
+//!    `event_loop::resolver`, which asks for the addresses of the engine's host.
+//! 8. [`redis`]: speaks with the engine of the log that several nodes share (Redis or Valkey), if there is
+//!    one: what the server asks ([`engine`]) becomes commands, and replies become what the engine says. It
+//!    has no socket; those are in `event_loop::engine`.
+//! 9. [`doctor`]: checks settings, email and site from outside; no part of a running server.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with
 //! `PLUME_STATIC=static`. What `build.rs` embeds is the same, stripped of comments, its modules joined and
@@ -119,6 +124,7 @@ pub mod login_email;
 pub mod mail;
 pub mod message;
 pub mod metrics;
+pub mod redis;
 mod room;
 pub mod server;
 pub mod service_manager;

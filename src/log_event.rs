@@ -116,6 +116,11 @@ pub enum LogEvent {
     },
     /// The server could not move, or its state could not be thawed.
     MoveFailed(MoveError),
+    /// The engine of the log that several nodes share is connected.
+    EngineConnected,
+    /// The connection to that engine is lost, or there is none to have. It is tried again; while it fails for
+    /// the same reason nothing more is logged.
+    EngineLost(EngineError),
     /// Shutdown has begun.
     Stopping {
         /// Connections that are open.
@@ -174,6 +179,69 @@ impl fmt::Display for MoveError {
     }
 }
 
+/// Why a connection to the engine was lost, or could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineError {
+    /// Its host's name is not known.
+    NoHost,
+    /// It does not take the connection.
+    Unreachable,
+    /// The connection broke, or the engine has ended.
+    BrokenOff,
+    /// It did not answer in time.
+    Timeout,
+    /// User or password are wrong, or missing.
+    Auth,
+    /// The user may not do what is needed.
+    Forbidden,
+    /// It follows another engine, and takes nothing.
+    ReadOnly,
+    /// It is older than Redis 5.
+    TooOld,
+    /// It is loading its data, or a script runs.
+    Busy,
+    /// It has no memory for more.
+    OutOfMemory,
+    /// It has too few replicas to take anything (`min-replicas-to-write`).
+    NoReplicas,
+    /// It takes nothing because it cannot save (`stop-writes-on-bgsave-error`).
+    CannotSave,
+    /// The key of the log is in use for something that is no log.
+    WrongType,
+    /// Another history has taken the place of the one that was there.
+    Replaced,
+    /// Entries that were not read yet are no longer there.
+    Trimmed,
+    /// Another error of the engine.
+    Refused,
+    /// What came was no answer to what was asked.
+    Protocol,
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoHost => "no-host",
+            Self::Unreachable => "unreachable",
+            Self::BrokenOff => "broken-off",
+            Self::Timeout => "timeout",
+            Self::Auth => "auth",
+            Self::Forbidden => "forbidden",
+            Self::ReadOnly => "read-only",
+            Self::TooOld => "too-old",
+            Self::Busy => "busy",
+            Self::OutOfMemory => "out-of-memory",
+            Self::NoReplicas => "no-replicas",
+            Self::CannotSave => "cannot-save",
+            Self::WrongType => "wrong-type",
+            Self::Replaced => "replaced",
+            Self::Trimmed => "trimmed",
+            Self::Refused => "refused",
+            Self::Protocol => "protocol",
+        })
+    }
+}
+
 /// Number of system calls made by the event loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SystemCalls {
@@ -197,10 +265,15 @@ frost!(enum LogEvent {
     25 = SystemCalls(calls), 26 = Stopped { unknown_messages }, 27 = Moved { connections, bytes, ms },
     28 = MoveFailed(error), 29 = DataRead { entries, dropped, cut_bytes }, 30 = DataFailed { errno },
     31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished, 34 = NodeLive { nodes }, 35 = NodeApart,
-    36 = NodeGone(node), 37 = RunBegan
+    36 = NodeGone(node), 37 = RunBegan, 38 = EngineConnected, 39 = EngineLost(error)
 });
 frost!(enum MoveError {
     0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
+});
+frost!(enum EngineError {
+    0 = NoHost, 1 = Unreachable, 2 = BrokenOff, 3 = Timeout, 4 = Auth, 5 = Forbidden, 6 = ReadOnly, 7 = TooOld,
+    8 = Busy, 9 = OutOfMemory, 10 = NoReplicas, 11 = CannotSave, 12 = WrongType, 13 = Replaced, 14 = Trimmed,
+    15 = Refused, 16 = Protocol
 });
 frost!(struct SystemCalls { polls, reads, writes, accepts });
 
@@ -216,6 +289,7 @@ impl LogEvent {
             | Self::NodeApart
             | Self::OutOfFiles
             | Self::AcceptFailed { .. }
+            | Self::EngineLost(_)
             | Self::MoveFailed(_) => Level::Error,
             Self::MailLimited(_)
             | Self::Full(_)
@@ -240,6 +314,7 @@ impl LogEvent {
             | Self::DataRead { .. }
             | Self::DataRecovered
             | Self::NodeLive { .. }
+            | Self::EngineConnected
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,
             Self::Accepted(_)
@@ -289,6 +364,8 @@ impl LogEvent {
             Self::NodeApart => "node-apart",
             Self::NodeGone(_) => "node-gone",
             Self::RunBegan => "run-began",
+            Self::EngineConnected => "engine-connected",
+            Self::EngineLost(_) => "engine-lost",
             Self::Stopping { .. } => "stopping",
             Self::SystemCalls(_) => "calls",
             Self::Stopped { .. } => "stopped",
@@ -310,6 +387,8 @@ impl LogEvent {
             | Self::GuestClosed(..)
             | Self::Full(_)
             | Self::AddressFull(_)
+            | Self::EngineConnected
+            | Self::EngineLost(_)
             | Self::OutOfFiles => Some(LOG_STRANGER_LINES_MAX),
             Self::LoggedIn(_) | Self::Resumed(_) | Self::Closed(..) => Some(LOG_MEMBER_LINES_MAX),
             Self::UnknownProxy(_)

@@ -266,12 +266,14 @@ fn text(note: &LogEvent) -> String {
         | LogEvent::DataUnfinished
         | LogEvent::NodeApart
         | LogEvent::RunBegan
+        | LogEvent::EngineConnected
         | LogEvent::OutOfFiles => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
         LogEvent::Moved { connections, bytes, ms } => {
             format!("event={event} connections={connections} bytes={bytes} ms={ms}")
         }
         LogEvent::MoveFailed(reason) => format!("event={event} reason={reason}"),
+        LogEvent::EngineLost(reason) => format!("event={event} reason={reason}"),
         LogEvent::Stopping { connections } => format!("event={event} connections={connections}"),
         LogEvent::SystemCalls(SystemCalls { polls, reads, writes, accepts }) => {
             format!("event={event} polls={polls} reads={reads} writes={writes} accepts={accepts}")

@@ -99,6 +99,8 @@ impl Counters {
             | LogEvent::OpenMetrics
             | LogEvent::Moved { .. }
             | LogEvent::MoveFailed(_)
+            | LogEvent::EngineConnected
+            | LogEvent::EngineLost(_)
             | LogEvent::DataRead { .. }
             | LogEvent::DataFailed { .. }
             | LogEvent::DataRecovered

@@ -63,7 +63,7 @@ const VOCABULARY: [&str; 10] = [
 ];
 
 /// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("base", &[]),
     ("room", &["base"]),
     ("users", &["base"]),
@@ -75,13 +75,25 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("mail", &["logger", "config"]),
     ("config", &["base", "users"]),
     ("data_dir", &["base"]),
+    ("redis", &["base", "config"]),
     ("static_dir", &[]),
     ("service_manager", &["base"]),
     ("handover", &[]),
-    ("doctor", &["base", "config", "mail", "logger"]),
+    ("doctor", &["base", "config", "mail", "logger", "redis"]),
     (
         "event_loop",
-        &["base", "server", "http", "mail", "logger", "config", "service_manager", "handover", "data_dir"],
+        &[
+            "base",
+            "server",
+            "http",
+            "mail",
+            "logger",
+            "config",
+            "service_manager",
+            "handover",
+            "data_dir",
+            "redis",
+        ],
     ),
 ];
 
@@ -90,7 +102,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
 const FILES: [&str; 5] = ["config::files", "static_dir", "data_dir", "event_loop::listener", "handover"];
 
 /// Modules that start threads.
-const THREADS: [&str; 2] = ["mail", "data_dir::keeper"];
+const THREADS: [&str; 3] = ["mail", "data_dir::keeper", "event_loop::resolver"];
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one
 /// place. What follows from connections and from time is no entry.

@@ -2,7 +2,7 @@ use super::*;
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId, NodeId};
 use crate::limits::LOG_WINDOW;
-use crate::log_event::MoveError;
+use crate::log_event::{EngineError, MoveError};
 use crate::login_email::MailError;
 use std::io::{PipeReader, Read, pipe};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -42,6 +42,8 @@ fn a_note_is_one_line() {
             "event=moved connections=9 bytes=1234 ms=45",
         ),
         (LogEvent::MoveFailed(MoveError::NotStored), "<3>", "event=move-failed reason=not-stored"),
+        (LogEvent::EngineConnected, "<6>", "event=engine-connected"),
+        (LogEvent::EngineLost(EngineError::ReadOnly), "<3>", "event=engine-lost reason=read-only"),
         (LogEvent::MoveFailed(MoveError::System(24)), "<3>", "event=move-failed reason=errno-24"),
         (
             LogEvent::DataRead { entries: 7, dropped: 2, cut_bytes: 40 },

@@ -678,6 +678,8 @@ impl World {
             | LogEvent::OpenMetrics
             | LogEvent::Moved { .. }
             | LogEvent::MoveFailed(_)
+            | LogEvent::EngineConnected
+            | LogEvent::EngineLost(_)
             | LogEvent::SystemCalls(_) => panic!("the server knows nothing of that: {event:?}"),
         }
     }
