@@ -92,7 +92,7 @@ fn the_user_of_the_documentation_may_do_all_that_nodes_need_and_no_more() {
     let used: Vec<&str> = words.iter().filter_map(|word| word.strip_prefix('+')).collect();
     let counted = redis.command(&["INFO", "commandstats"]);
     for command in used {
-        let name = format!("cmdstat_{}:", command);
+        let name = format!("cmdstat_{command}:");
         // A state that is handed over takes a newcomer, of which this engine has seen none.
         let was_called = counted.contains(&name) || ["set", "get"].contains(&command);
         assert!(was_called, "{command} is allowed and not used: {counted}");
