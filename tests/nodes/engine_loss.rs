@@ -1,5 +1,5 @@
-//! Engines that die, forget, or are replaced, and wires to them that break: what members see, and that the room
-//! goes on from the nodes' memory.
+//! Engines that die, forget, or are replaced, and wires to them that break: what members see, and that the
+//! room goes on from the memory of the nodes.
 
 use crate::cluster::{Cluster, is_serving, start_nodes, wait_health, wait_serving};
 use crate::member::{Member, SOON, assert_agree};
@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than it takes until a node that hears nothing of the engine knows that it is apart, and until it has
-/// come back.
+/// Longer than it takes until a node that hears nothing of the engine knows that it is apart, and until it
+/// has come back.
 const APART_SOON: Duration = Duration::from_secs(15);
 
 /// Everybody is closed and comes back to the same node, in a new run.

@@ -85,8 +85,8 @@ fn print_throughput(cluster: &Cluster, ada: &mut Member, bob: &mut Member) {
     assert!(entries >= 2 * LINES);
 }
 
-/// From the death of the primary until a line is heard on the other node, by members who come back as the page
-/// does: at once after 1012.
+/// From the death of the primary until a line is heard on the other node, by members who come back as the
+/// page does: at once after 1012.
 fn print_failover() {
     let mut pauses = Vec::new();
     for _ in 0..FAILOVERS {

@@ -1,11 +1,11 @@
-//! Plume over a real engine, Redis or Valkey, which runs as a child process on a Unix socket in a folder of its
-//! own, without persistence.
+//! Plume over a real engine, Redis or Valkey, which runs as a child process on a Unix socket in a folder of
+//! its own, without persistence.
 //!
-//! `cluster` starts nodes, `relay` is a wire to the engine that a test can break, and `member` follows the room
-//! from node to node as the page does.
+//! `cluster` starts nodes, `relay` is a wire to the engine that a test can break, and `member` follows the
+//! room from node to node as the page does.
 //!
-//! These tests need `redis-server`, and one of them HAProxy, so they run when asked: `cargo test --test nodes --
-//! --ignored`. Where there is a `valkey-server` too, those of the engine run with it as well.
+//! These tests need `redis-server`, and one of them HAProxy, so they run when asked: `cargo test --test nodes
+//! -- --ignored`. Where there is a `valkey-server` too, those of the engine run with it as well.
 
 mod cluster;
 mod engine_loss;

@@ -1,5 +1,5 @@
-//! A line between a node and the engine that a test can slow down, cut, or make a black hole: two Unix sockets
-//! with a pair of threads for each connection.
+//! A line between a node and the engine that a test can slow down, cut, or make a black hole: two Unix
+//! sockets with a pair of threads for each connection.
 
 use crate::cluster::Folder;
 use std::io::{Read, Write};
