@@ -29,9 +29,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// So many nodes at an engine of their own, which serve already.
     pub(crate) fn start(count: usize) -> Self {
+        Self::start_with(count, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn start_with(count: usize, settings: &[(&str, &str)]) -> Self {
         let redis = RedisServer::start();
         let urls = vec![url_of(&redis); count];
-        Self { nodes: start_nodes(&urls), redis }
+        Self { nodes: start_nodes_with(&urls, settings), redis }
     }
 
     /// The same, each behind a relay of its own.
@@ -62,8 +67,12 @@ pub(crate) fn url_of(redis: &RedisServer) -> String {
 
 /// Starts nodes at the same moment, and waits until all serve.
 pub(crate) fn start_nodes(urls: &[String]) -> Vec<Plume> {
+    start_nodes_with(urls, &[])
+}
+
+fn start_nodes_with(urls: &[String], settings: &[(&str, &str)]) -> Vec<Plume> {
     let nodes: Vec<Plume> = thread::scope(|scope| {
-        let starts: Vec<_> = urls.iter().map(|url| scope.spawn(|| start_node(url))).collect();
+        let starts: Vec<_> = urls.iter().map(|url| scope.spawn(|| start_node_with(url, settings))).collect();
         starts.into_iter().map(|start| start.join().expect("it starts")).collect()
     });
     for node in &nodes {
@@ -74,9 +83,11 @@ pub(crate) fn start_nodes(urls: &[String]) -> Vec<Plume> {
 
 /// A node with this engine, which does not serve yet.
 pub(crate) fn start_node(url: &str) -> Plume {
-    let mut settings = vec![("PLUME_REDIS", url)];
-    settings.extend(SETTINGS);
-    Plume::start(&settings)
+    start_node_with(url, &[])
+}
+
+fn start_node_with(url: &str, settings: &[(&str, &str)]) -> Plume {
+    Plume::start(&[&[("PLUME_REDIS", url)], &SETTINGS[..], settings].concat())
 }
 
 /// Whether it has a room, as a proxy sees it.

@@ -30,3 +30,4 @@ mod support;
 #[expect(dead_code, reason = "the harness of the other tests can do more than is asked of it here")]
 #[path = "../proxies/visitor.rs"]
 mod visitor;
+mod wires;

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// How long a member waits for what the log has to bring at once.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// Longer than it takes until a node that hears nothing of the engine knows that it is apart, and until it
+/// has come back.
+pub(crate) const APART_SOON: Duration = Duration::from_secs(15);
 
 /// A member, on one connection at a time.
 pub(crate) struct Member {
@@ -255,4 +258,35 @@ pub(crate) fn assert_agree(one: &Member, other: &Member) {
         lines.iter().filter(|line| (from..=to).contains(&line.id)).cloned().collect()
     };
     assert_eq!(common(&heard[0]), common(&heard[1]), "{} and {}", one.name(), other.name());
+}
+
+/// Everybody is closed and comes back to the same node, in a new run.
+pub(crate) fn all_come_back(members: &mut [Member], nodes: &[Plume]) {
+    for (member, node) in members.iter_mut().zip(nodes) {
+        let run = member.run().to_owned();
+        assert_eq!(member.wait_close(APART_SOON), 1012, "{}", member.name());
+        member.resume_on(node);
+        assert_ne!(member.run(), run, "{}: a number means one line within a run", member.name());
+    }
+}
+
+/// Each says a line, and all hear it.
+pub(crate) fn all_talk(members: &mut [Member], word: &str) {
+    for member in members.iter_mut() {
+        member.say(&format!("{word} {}", member.name()));
+    }
+    let names: Vec<String> = members.iter().map(|member| member.name().to_owned()).collect();
+    for member in members.iter_mut() {
+        for name in &names {
+            member.hear(name, &format!("{word} {name}"));
+        }
+    }
+    for member in &members[1..] {
+        assert_agree(&members[0], member);
+    }
+}
+
+/// One on each node.
+pub(crate) fn enter_all(nodes: &[Plume], names: &[&str]) -> Vec<Member> {
+    nodes.iter().zip(names).map(|(node, name)| Member::enter(node, name)).collect()
 }

@@ -9,24 +9,18 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// The servers of the document's backend, with the ports of these nodes.
+/// The backend of the document, with a server like its first for each of these nodes.
 fn documented_backend(nodes: &[Plume]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nodes.md");
     let text = fs::read_to_string(path).expect("the document is there");
-    let mut ports = nodes.iter().map(|node| node.address().to_string());
-    let lines: Vec<String> = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("server plume-"))
-        .map(|line| {
-            let [name, _address, options @ ..] = &line.split(' ').collect::<Vec<_>>()[..] else {
-                panic!("a server has an address: {line}")
-            };
-            let address = ports.next().expect("a node for each server of the document");
-            format!("    server plume-{name} {address} {}", options.join(" "))
-        })
-        .collect();
-    assert!(lines.len() > 1, "the document has servers: {lines:?}");
-    lines.join("\n")
+    let (_, backend) = text.split_once("\nbackend plume\n").expect("it has a backend");
+    let (backend, _) = backend.split_once("```").expect("the example ends");
+    let (servers, others): (Vec<&str>, Vec<&str>) =
+        backend.lines().partition(|line| line.trim().starts_with("server "));
+    let options = servers.first().and_then(|server| server.split_once("4884 ")).expect("it has servers").1;
+    let servers =
+        nodes.iter().enumerate().map(|(n, node)| format!("    server node-{n} {} {options}", node.address()));
+    [others.join("\n"), servers.collect::<Vec<_>>().join("\n"), String::new()].join("\n")
 }
 
 /// Somebody behind the proxy, with the session and the node that asked for the code.
@@ -59,10 +53,12 @@ fn resume(proxy: &Proxy, token: &str) -> Visitor {
 #[ignore = "needs redis-server and HAProxy"]
 fn nodes_behind_haproxy_are_one_chat_and_those_without_a_room_get_no_newcomers() {
     let (mut cluster, relays) = Cluster::start_relayed(3);
-    let server = "    server plume 127.0.0.1:4884 check";
-    // What is behind the mark is the place that the harness fills with an address.
-    let servers = format!("{}\n    # server plume 127.0.0.1:4884", documented_backend(&cluster.nodes));
-    let proxy = Proxy::start_with(Kind::Haproxy, "-", &[(server, &servers)]);
+    let edits = [
+        ("    option httpchk GET /healthz\n", &*documented_backend(&cluster.nodes)),
+        // The place that the harness fills with an address.
+        ("    server plume 127.0.0.1:4884 check", "    # server plume 127.0.0.1:4884"),
+    ];
+    let proxy = Proxy::start_with(Kind::Haproxy, "-", &edits);
     let mut members: Vec<Member> =
         ["Ada", "Bob", "Cleo"].iter().map(|name| login(&proxy, &cluster.nodes, name)).collect();
     members.sort_by_key(|member| member.node);
@@ -82,7 +78,7 @@ fn nodes_behind_haproxy_are_one_chat_and_those_without_a_room_get_no_newcomers()
     members[0].visitor.send(&json!({"type": 1, "text": "into the hole"}));
     while members[0].visitor.wait_for(6)["reason"] != "apart" {}
     wait_health(&cluster.nodes[0], false, Duration::from_secs(10));
-    wait_for("the proxy to notice", || proxy.log().contains("Server plume/plume-a is DOWN").then_some(()));
+    wait_for("the proxy to notice", || proxy.log().contains("Server plume/node-0 is DOWN").then_some(()));
     let token = members[1].token.clone();
     for n in 0..6 {
         resume(&proxy, &token).talk(&format!("newcomer {n}"));

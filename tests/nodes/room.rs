@@ -3,7 +3,8 @@
 use crate::cluster::{Cluster, start_nodes, url_of};
 use crate::member::{Member, SOON, assert_agree};
 use crate::redis_server::RedisServer;
-use crate::support::{Client, Event};
+use crate::support::{Client, Event, Http, Plume, new_bot};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[test]
@@ -205,4 +206,47 @@ fn two_nodes_that_start_at_once_at_an_empty_engine_have_one_room() {
         bob.hear("Ada", "one room");
         assert_agree(&ada, &bob);
     }
+}
+
+/// What a bot is answered that says a line.
+fn say_as_bot(node: &Plume, token: &str, line: &Value) -> (u16, Value) {
+    let body = line.to_string();
+    let head = format!(
+        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = Http::ask(node, head + &body);
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_bot_says_a_line_once_whichever_node_it_asks_and_reads_it_on_all() {
+    let (token, entry) = new_bot("ci");
+    let cluster = Cluster::start_with(2, &[("PLUME_BOTS", &entry)]);
+    let [here, there] = &cluster.nodes[..] else { panic!("two nodes") };
+    let mut ada = Member::enter(there, "Ada");
+    let line = json!({"text": "the build is green", "ref": "build 7"});
+    let said = say_as_bot(here, &token, &line);
+    assert_eq!(said.0, 201, "{said:?}");
+    ada.hear("ci", "the build is green");
+    // Again with the same `ref`, on the other node: the same answer, and no second line.
+    assert_eq!(say_as_bot(there, &token, &line), said);
+    ada.talk("after");
+    assert_eq!(ada.count_of("ci", "the build is green"), 1);
+    let heard = ada.lines().iter().find(|line| line.name == "ci").expect("it was heard");
+    assert_eq!((json!(heard.id), json!(heard.run)), (said.1["id"].clone(), said.1["run"].clone()));
+    let request = format!(
+        "GET /lines?limit=10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    let texts = cluster.nodes.iter().map(|node| {
+        let mut http = Http::open(node);
+        http.send(&request);
+        assert_eq!(http.answer_to_head().status, 200);
+        http.chunks()
+    });
+    let texts: Vec<String> = texts.collect();
+    assert_eq!(texts[0], texts[1]);
+    assert!(texts[0].contains("the build is green"), "{}", texts[0]);
 }
