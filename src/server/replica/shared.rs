@@ -226,8 +226,9 @@ impl Shared {
     }
 
     fn begin_run(&mut self, steps: &mut VecDeque<Step>) {
+        let parts = [self.place.ms, self.place.seq, self.entry.low_bits()];
         // Zero is no run.
-        self.run = mix(mix(self.stamp ^ mix(self.place.ms)) ^ self.place.seq).max(1);
+        self.run = parts.into_iter().fold(self.stamp, |run, part| mix(run ^ part)).max(1);
         steps.push_back(Step::NewRun { at: self.now(), run: self.run });
     }
 
@@ -276,7 +277,7 @@ pub(super) fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A number that looks random, for each number another (the finalizer of SplitMix64).
+/// A number that looks random, for each number another (the finalizer of `SplitMix64`).
 pub(super) const fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

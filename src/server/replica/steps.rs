@@ -18,11 +18,11 @@ impl Replica {
     pub fn next_step(&mut self, now: Moment) -> Option<Step> {
         self.now = now;
         loop {
-            if let Some(ask) = self.asks.pop_front() {
-                return Some(Step::Ask(ask));
-            }
             if let Some(step) = self.steps.pop_front() {
                 return Some(step);
+            }
+            if let Some(ask) = self.asks.pop_front() {
+                return Some(Step::Ask(ask));
             }
             if self.question.is_some() {
                 return None;
@@ -239,7 +239,7 @@ impl Replica {
             }
             joining.has_offered &= !is_own;
         }
-        joining.view.note(&entry, envelope.as_ref());
+        joining.view.note(self.now, &entry, envelope.as_ref());
         if let Some(Envelope { kind: Kind::Join { nonce, .. }, .. }) = envelope
             && is_own
             && nonce == joining.nonce
@@ -372,10 +372,7 @@ impl Replica {
         let since = joining.waits_since.filter(|_| !joining.has_offered && self.question.is_none())?;
         let memory = if self.has_state { self.shared.place } else { EntryId::default() };
         let wait = since.after(joining.view.wait(self.node, memory));
-        match joining.view.alive_until_ms(self.node) {
-            Some(until) => Some(self.link.moment_of(until)?.max(wait)),
-            None => Some(wait),
-        }
+        Some(joining.view.alive_until(self.node, &self.link).map_or(wait, |until| until.max(wait)))
     }
 
     pub(super) fn alive_due(&self) -> Option<Moment> {
