@@ -44,7 +44,7 @@ impl View {
         let Some(envelope) = envelope else { return };
         let last = match envelope.kind {
             // Whether a state counts may be unknown here. If it does not, its author joins again.
-            Kind::Command { .. } | Kind::Alive | Kind::Base { .. } => Last::Lives,
+            Kind::Command { .. } | Kind::Alive { .. } | Kind::Base { .. } => Last::Lives,
             Kind::Join { memory, .. } => Last::Joins { memory },
             Kind::Leave => Last::Leaves,
         };

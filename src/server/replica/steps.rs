@@ -90,7 +90,7 @@ impl Replica {
                     Phase::Live => {
                         self.drop_pending();
                         if !is_own {
-                            self.say_alive();
+                            self.say_alive(Some(self.shared.stamp()));
                         }
                     }
                     Phase::Down { .. } | Phase::Checking | Phase::Looking => {}
@@ -179,6 +179,7 @@ impl Replica {
         if self.leave != Leave::No {
             return;
         }
+        self.say_alive(Some(self.shared.stamp()));
         let pending = std::mem::take(&mut self.pending);
         let mut after = 0;
         for Pending { n, command } in &pending {
@@ -186,7 +187,6 @@ impl Replica {
             after = *n;
         }
         self.pending = pending;
-        self.say_alive();
     }
 
     /// Forgets the commands that are applied.
@@ -205,9 +205,9 @@ impl Replica {
         self.asks.push_back(Ask::Add(bytes));
     }
 
-    fn say_alive(&mut self) {
+    fn say_alive(&mut self, over: Option<u64>) {
         if self.leave == Leave::No {
-            self.add(self.now, Kind::Alive);
+            self.add(self.now, Kind::Alive { over });
         }
     }
 
@@ -282,7 +282,7 @@ impl Replica {
             Taken::Wanted { nonce, by }
                 if node != self.node && self.leave == Leave::No && self.is_fresh(entry) =>
             {
-                self.say_alive();
+                self.say_alive(None);
                 if by == Some(self.node) {
                     self.steps.push_back(Step::Freeze);
                     self.question = Some(Question::Hand { nonce });
@@ -309,9 +309,9 @@ impl Replica {
         let Phase::Joining(joining) = &self.phase else {
             if is_due(self.deadline_due()) {
                 self.deadline_tried_at = Some(now);
-                self.say_alive();
+                self.say_alive(None);
             } else if is_due(self.alive_due()) {
-                self.say_alive();
+                self.say_alive(None);
             }
             return;
         };
