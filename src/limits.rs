@@ -708,9 +708,6 @@ pub const ENTRY_TIMEOUT_DOUBLINGS_MAX: u32 = 3;
 /// Shortest time between two entries that say nothing but that the time of the log has passed.
 pub const SHARED_DEADLINE_INTERVAL: Duration = Duration::from_millis(250);
 const _: () = assert!(SHARED_DEADLINE_INTERVAL.as_millis() < ALIVE_INTERVAL.as_millis());
-/// Former stamps that are known, so that late requests of former connections are: more failovers than there
-/// are within the time that a request can be late.
-pub const FORMER_STAMPS_MAX: usize = 8;
 /// Entries of a node that have not come back yet. Above it no more messages are read: the log is slower than
 /// people talk.
 pub const PENDING_ENTRIES_MAX: usize = 1_024;

@@ -13,6 +13,7 @@ mod liveness;
 mod moves;
 mod parcels;
 mod patience;
+mod replica;
 mod stage;
 mod tables;
 #[path = "../testkit/mod.rs"]
