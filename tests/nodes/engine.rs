@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -506,4 +507,32 @@ fn what_keeps_an_engine_from_taking_entries_is_named() {
     let mut node = Node::new(&server);
     node.ask(Ask::Check { at: Some(BEGIN) });
     assert_eq!(node.lose(), Some(EngineError::WrongType));
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn the_doctor_says_what_an_engine_is_and_what_is_wrong_with_it() {
+    let report = |address: String| {
+        let doctor = Command::new(env!("CARGO_BIN_EXE_plume"))
+            .env_clear()
+            .args(["doctor", "--listen=127.0.0.1:0", "--redis", &address])
+            .output()
+            .expect("it was built");
+        String::from_utf8(doctor.stdout).expect("text")
+    };
+    for program in programs() {
+        let server = RedisServer::start_with(program, &["--requirepass", "secret"]);
+        let address = |password: &str| format!("unix://:{password}@{}?key=room", server.socket().display());
+        let name = if program == "valkey-server" { "Valkey" } else { "Redis" };
+        let good = report(address("secret"));
+        assert!(good.contains(&format!("ok    engine: {name} ")), "{good}");
+        assert_eq!(good.matches("engine: ").count(), 1, "{good}");
+        let wrong = report(address("SECRET"));
+        assert!(wrong.contains("FAIL  engine: auth: check user and password"), "{wrong}");
+        assert!(!wrong.contains("SECRET"), "{wrong}");
+        let options = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+        let forgetful = RedisServer::start_with(program, &options);
+        let warned = report(format!("unix:{}", forgetful.socket().display()));
+        assert!(warned.contains("warn  engine: it drops keys"), "{warned}");
+    }
 }
