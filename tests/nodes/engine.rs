@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -306,26 +307,20 @@ fn a_password_must_be_right() {
         Some(RedisLogin { user: user.map(str::to_owned), password: password.to_owned() })
     };
     for program in programs() {
+        let start = |options: &str| RedisServer::start_with(program, &options.split(' ').collect::<Vec<_>>());
+        let commands = "+info +time +xadd +xread +xrange +xrevrange +set +get";
         let open = RedisServer::start_with(program, &[]);
-        let options = [
-            "--requirepass",
-            "p w",
-            "--user",
-            "ada on >secret ~room* +info +time +xadd +xread +xrange +xrevrange +set +get",
-        ];
-        let locked = RedisServer::start_with(program, &options);
-        let other =
-            ["--user", "bob on >secret ~other* +@all", "--user", "carl on >secret ~room* +@all -xadd"];
-        let strict = RedisServer::start_with(program, &other);
+        let locked = start(&format!("--requirepass p%w --user ada on >secret ~room* {commands}"));
+        let strict = start("--user bob on >secret ~other* +@all --user carl on >secret ~room* +@all -xadd");
         let rows = [
-            (&locked, login(None, "p w"), None),
-            (&locked, login(Some("default"), "p w"), None),
+            (&locked, login(None, "p%w"), None),
+            (&locked, login(Some("default"), "p%w"), None),
             (&locked, login(Some("ada"), "secret"), None),
             (&locked, login(None, "secret"), Some(EngineError::Auth)),
-            (&locked, login(Some("ada"), "p w"), Some(EngineError::Auth)),
+            (&locked, login(Some("ada"), "p%w"), Some(EngineError::Auth)),
             (&locked, login(Some("nobody"), "secret"), Some(EngineError::Auth)),
             (&locked, None, Some(EngineError::Auth)),
-            (&open, login(None, "p w"), Some(EngineError::Auth)),
+            (&open, login(None, "p%w"), Some(EngineError::Auth)),
             (&strict, login(Some("bob"), "secret"), Some(EngineError::Forbidden)),
             (&strict, login(Some("carl"), "secret"), Some(EngineError::Forbidden)),
         ];
@@ -512,4 +507,32 @@ fn what_keeps_an_engine_from_taking_entries_is_named() {
     let mut node = Node::new(&server);
     node.ask(Ask::Check { at: Some(BEGIN) });
     assert_eq!(node.lose(), Some(EngineError::WrongType));
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn the_doctor_says_what_an_engine_is_and_what_is_wrong_with_it() {
+    let report = |address: String| {
+        let doctor = Command::new(env!("CARGO_BIN_EXE_plume"))
+            .env_clear()
+            .args(["doctor", "--listen=127.0.0.1:0", "--redis", &address])
+            .output()
+            .expect("it was built");
+        String::from_utf8(doctor.stdout).expect("text")
+    };
+    for program in programs() {
+        let server = RedisServer::start_with(program, &["--requirepass", "secret"]);
+        let address = |password: &str| format!("unix://:{password}@{}?key=room", server.socket().display());
+        let name = if program == "valkey-server" { "Valkey" } else { "Redis" };
+        let good = report(address("secret"));
+        assert!(good.contains(&format!("ok    engine: {name} ")), "{good}");
+        assert_eq!(good.matches("engine: ").count(), 1, "{good}");
+        let wrong = report(address("SECRET"));
+        assert!(wrong.contains("FAIL  engine: auth: check user and password"), "{wrong}");
+        assert!(!wrong.contains("SECRET"), "{wrong}");
+        let options = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+        let forgetful = RedisServer::start_with(program, &options);
+        let warned = report(format!("unix:{}", forgetful.socket().display()));
+        assert!(warned.contains("warn  engine: it drops keys"), "{warned}");
+    }
 }
