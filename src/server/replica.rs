@@ -268,6 +268,11 @@ impl Replica {
         }
     }
 
+    /// The nodes that are alive, in the order of their ids.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.shared.alive()
+    }
+
     /// The run of the shared state; zero if it is not known yet.
     #[must_use]
     pub const fn run(&self) -> u64 {

@@ -571,8 +571,9 @@ impl World {
         let mut states = states.collect::<Vec<_>>();
         states.dedup();
         let [(Status::Live, _, _, 0)] = states[..] else { return Some(format!("{states:?}")) };
-        let alive = first.replica.numbers().nodes;
-        (alive != nodes.len()).then(|| format!("{alive} nodes are alive, not {}", nodes.len()))
+        let alive: BTreeSet<NodeId> = first.replica.nodes().collect();
+        let all: BTreeSet<NodeId> = nodes.iter().map(|node| node.replica.node()).collect();
+        (alive != all).then(|| format!("{alive:?} are alive, not {all:?}"))
     }
 
     fn check_end(&mut self) {
