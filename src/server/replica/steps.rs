@@ -55,7 +55,7 @@ impl Replica {
             // The connection was lost meanwhile.
             (None | Some(Question::Hand { .. } | Question::Remember), _) => {}
             (question @ Some(Question::AdoptHanded(_) | Question::AdoptBase(_)), _) => {
-                self.question = question
+                self.question = question;
             }
         }
     }
@@ -101,7 +101,7 @@ impl Replica {
                 self.disconnect(self.now);
             }
             (question @ (None | Some(Question::Hand { .. } | Question::Remember)), _) => {
-                self.question = question
+                self.question = question;
             }
         }
     }
