@@ -47,18 +47,20 @@ pub enum CloseReason {
     BadRequest,
     /// An HTTP connection ended after its last request.
     HttpDone,
+    /// The node has been without the log that nodes share for too long.
+    Apart,
 }
 
 frost!(enum CloseReason {
     0 = Left, 1 = Removed, 2 = PeerClosed, 3 = PeerGone, 4 = Malformed, 5 = NotUtf8, 6 = ProtocolError,
     7 = TooBig, 8 = Unfinished, 9 = GuestTooLong, 10 = TooManyTries, 11 = TooFast, 12 = Lapped,
     13 = Stalled, 14 = Silent, 15 = Restarting, 16 = Full, 17 = AddressFull, 18 = BadRequest,
-    19 = HttpDone
+    19 = HttpDone, 20 = Apart
 });
 
 impl CloseReason {
     /// Every reason, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Left,
         Self::Removed,
         Self::PeerClosed,
@@ -79,6 +81,7 @@ impl CloseReason {
         Self::AddressFull,
         Self::BadRequest,
         Self::HttpDone,
+        Self::Apart,
     ];
 
     /// The WebSocket close code (RFC 6455, section 7.4; 4008 is Plume's own), or `None` where no close frame
@@ -94,7 +97,7 @@ impl CloseReason {
             }
             Self::TooBig => Some(1009),
             Self::Restarting => Some(1012),
-            Self::AddressFull | Self::Unfinished => Some(1013),
+            Self::AddressFull | Self::Unfinished | Self::Apart => Some(1013),
             Self::Lapped => Some(4008),
             Self::PeerClosed
             | Self::PeerGone
@@ -130,6 +133,7 @@ impl CloseReason {
             Self::AddressFull => "address-full",
             Self::BadRequest => "bad-request",
             Self::HttpDone => "http-done",
+            Self::Apart => "apart",
         }
     }
 }

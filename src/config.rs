@@ -7,6 +7,7 @@ mod bots;
 mod commands;
 pub mod files;
 mod mail;
+mod redis_url;
 mod sender;
 mod settings;
 mod smtp_url;
@@ -16,6 +17,7 @@ mod values;
 
 pub use bots::new_bot;
 pub use mail::{MailSettings, Mailgun, Smtp};
+pub use redis_url::{RedisLogin, RedisPlace, RedisUrl};
 pub use sender::Sender;
 pub use smtp_url::{SmtpLogin, SmtpTls, SmtpUrl};
 
@@ -27,7 +29,7 @@ use mail::{DOMAIN, FROM, KEY, MailDraft, SMTP, SMTP_CA};
 use settings::Fallback::{Value, Words};
 use settings::{
     ALLOW, API_BASE, BOTS, DATA, DENY, HELP_HEAD, LISTEN, MAN_HEAD, MAN_TAIL, METRICS, MODERATORS, PREFIX,
-    SETTINGS, Setting,
+    REDIS, REDIS_FILE, SETTINGS, Setting,
 };
 use std::ffi::OsString;
 use std::fmt::{self, Display, Write as _};
@@ -72,6 +74,8 @@ pub struct Config {
     pub static_dir: Option<PathBuf>,
     /// Where what outlives the process is kept, if anything is.
     pub data_dir: Option<PathBuf>,
+    /// The engine that holds the log which several nodes share, if there is one.
+    pub redis: Option<RedisUrl>,
     /// The least severe level that is logged.
     pub log_level: Level,
     /// How login codes are delivered.
@@ -285,7 +289,7 @@ fn configure(
         if let Err(must_be) = (setting.set)(&mut draft, &value) {
             // Addresses of people are in no log. An API address may contain a key too, as in
             // https://api:KEY@host.
-            let secret = [KEY, SMTP, MODERATORS, ALLOW, DENY, BOTS].contains(&setting.variable)
+            let secret = [KEY, SMTP, REDIS, MODERATORS, ALLOW, DENY, BOTS].contains(&setting.variable)
                 || (setting.variable == API_BASE && value.contains('@'));
             return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
         }
@@ -485,6 +489,8 @@ struct Draft {
     config: Config,
     production: bool,
     mail: MailDraft,
+    redis: Option<RedisUrl>,
+    redis_file: Option<PathBuf>,
     budget: MailBudget,
 }
 
@@ -498,6 +504,7 @@ impl Default for Draft {
             metrics: None,
             static_dir: None,
             data_dir: None,
+            redis: None,
             log_level: Level::Info,
             mail: MailSettings::Print,
         };
@@ -505,6 +512,8 @@ impl Default for Draft {
             config,
             production: false,
             mail: MailDraft::default(),
+            redis: None,
+            redis_file: None,
             budget: MailBudget { every: Duration::ZERO, burst: 0 },
         }
     }
@@ -524,6 +533,9 @@ impl Draft {
         if self.production {
             config.settings.mail_budget = Some(self.budget);
         }
+        let names = [REDIS, REDIS_FILE];
+        config.redis = mail::secret(names, self.redis, self.redis_file, redis_url::parse, read)?;
+        config.settings.is_shared = config.redis.is_some();
         config.mail = self.mail.finish(self.production, config.settings.name.clone(), read)?;
         Ok(config)
     }

@@ -1,36 +1,41 @@
 //! The event loop around the sans-I/O server: turns readiness into inputs and outputs into system calls. Owns
 //! sockets, clocks and signals, and is the only user of mio; it decides nothing about clients and never
 //! parses a byte of theirs. Its parts: `listener` (where connections come from), `stream` (a connection over
-//! TCP or a Unix socket), `metrics` (the listener for monitoring, if there is one), `clock`, and `handover`
-//! (how everything moves to the next process).
+//! TCP or a Unix socket), `metrics` (the listener for monitoring, if there is one), `engine` (the connections
+//! to the engine of a shared log, if there is one) with `resolver` (asks for its addresses), `clock`, and
+//! `handover` (how everything moves to the next process).
 //!
 //! One thread, one loop. Each turn:
 //! 1. poll: sleep until an event or the next deadline;
 //! 2. mark sockets as readable or writable: each is registered once, edge-triggered, for both;
 //! 3. pass the results of login emails, and failures of the disk, to the server;
 //! 4. read a share from each readable socket that the server wants to read;
-//! 5. tick: after the reads, so that no client is judged for silence while its bytes are unread;
-//! 6. carry out the server's outputs; after a share of writes start the next turn without sleeping;
-//! 7. report to the service manager, if that is due;
-//! 8. move to the next process, if SIGUSR2 has asked for it;
-//! 9. accept new connections, even when the server is full: it refuses those over the limit, so that they do
-//!    not fill the listen backlog and delay other clients;
-//! 10. serve the connections to the metrics.
+//! 5. read a share from the engine, and pass what it says to the server;
+//! 6. tick: after the reads, so that no client is judged for silence while its bytes are unread;
+//! 7. carry out the server's outputs; after a share of writes start the next turn without sleeping;
+//!    then send what was asked of the engine;
+//! 8. report to the service manager, if that is due;
+//! 9. move to the next process, if SIGUSR2 has asked for it;
+//! 10. accept new connections, even when the server is full: it refuses those over the limit, so that they
+//!     do not fill the listen backlog and delay other clients;
+//! 11. serve the connections to the metrics.
 //!
 //! Work is derived from state, never armed by hand: a socket is served while it is readable and the server
 //! wants to read it, or when it is writable again after it was full.
 
 pub mod clock;
+mod engine;
 mod handover;
 mod listener;
 mod metrics;
+mod resolver;
 mod stream;
 
 pub use handover::{Arrival, MovedState};
 pub use listener::{Address, Passed};
 
 use crate::base::time::Moment;
-use crate::config::Listen;
+use crate::config::{Listen, RedisUrl};
 use crate::data_dir::{Entries, KEY_BYTES, Keeper, Report};
 use crate::handover::{Successor, release_signals};
 use crate::ids::ClientId;
@@ -44,6 +49,7 @@ use crate::logger::Logger;
 use crate::mail::Mailer;
 use crate::server::{Input, Output, Server};
 use crate::service_manager::ServiceManager;
+use engine::Engine;
 use listener::Listener;
 use metrics::{Metrics, ShellMetrics};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -65,6 +71,8 @@ pub struct EventLoop {
     mailer: Mailer,
     /// `None` if nothing outlives the process.
     keeper: Option<Keeper>,
+    /// `None` if the room is not shared.
+    engine: Option<Box<Engine>>,
     logger: Logger,
     service_manager: ServiceManager,
     poll: Poll,
@@ -198,6 +206,7 @@ impl Listening {
             server,
             mailer,
             keeper: None,
+            engine: None,
             logger,
             service_manager,
             poll,
@@ -247,6 +256,12 @@ impl EventLoop {
         self.keeper = Some(keeper);
     }
 
+    /// Connects to this engine when the server asks for it. To be called before [`run`](Self::run) and before
+    /// [`take_over`](Self::take_over). `wake` wakes the loop, and must not panic.
+    pub fn share(&mut self, redis: RedisUrl, wake: impl Fn() + Send + Sync + 'static) {
+        self.engine = Some(Box::new(Engine::new(redis, wake)));
+    }
+
     /// Logs an event.
     pub fn note(&mut self, event: &LogEvent) {
         self.logger.note(clock::now().moment, event);
@@ -275,8 +290,10 @@ impl EventLoop {
                 let Some(slot) = self.queue.pop_front() else { break };
                 self.serve(slot);
             }
+            self.serve_engine();
             self.tick();
             let has_stopped = self.obey();
+            self.flush_engine();
             if let Some(keeper) = &mut self.keeper {
                 keeper.hand_over();
             }
@@ -284,6 +301,9 @@ impl EventLoop {
             let counts = || (self.server.people(), self.server.lines());
             self.service_manager.report(clock::now().moment, counts);
             if has_stopped {
+                if let Some(engine) = &mut self.engine {
+                    engine.finish();
+                }
                 self.finish_keeping();
                 return Ok(self.ending);
             }
@@ -303,7 +323,8 @@ impl EventLoop {
     /// Timeout for the next poll: zero while work is pending, `None` without a deadline.
     fn sleep(&self) -> Option<Duration> {
         let has_scrapers = self.metrics.as_ref().is_some_and(Metrics::can_accept);
-        if self.has_more || !self.queue.is_empty() || self.can_accept() || has_scrapers {
+        let has_said = self.engine.as_ref().is_some_and(|engine| engine.has_more());
+        if self.has_more || !self.queue.is_empty() || self.can_accept() || has_scrapers || has_said {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -313,6 +334,7 @@ impl EventLoop {
             self.logger.next_deadline(),
             self.service_manager.next_deadline(),
             self.metrics.as_ref().and_then(Metrics::next_deadline),
+            self.engine.as_ref().and_then(|engine| engine.next_deadline()),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         let wait = deadline.map(|deadline| deadline.since(clock::now().moment));
@@ -330,6 +352,11 @@ impl EventLoop {
             token if metrics::is_own(token) => {
                 if let Some(metrics) = &mut self.metrics {
                     metrics.mark(token);
+                }
+            }
+            token if engine::is_own(token) => {
+                if let Some(engine) = &mut self.engine {
+                    engine.mark(event);
                 }
             }
             Token(slot) => {
@@ -388,6 +415,25 @@ impl EventLoop {
         let now = clock::now();
         for (mail, result) in self.mailer.results() {
             self.server.handle(now, Input::MailDone { mail, result });
+        }
+    }
+
+    /// Reads what has come from the engine, up to a turn's share, and passes on what it says.
+    fn serve_engine(&mut self) {
+        let Some(engine) = &mut self.engine else { return };
+        engine.serve(clock::now().moment, self.poll.registry(), &mut self.buffer);
+        while let Some(event) = engine.next_event() {
+            self.logger.note(clock::now().moment, &event);
+        }
+        while let Some(say) = engine.next_said() {
+            self.server.handle(clock::now(), Input::Engine(&say));
+        }
+    }
+
+    /// Sends what was asked of the engine.
+    fn flush_engine(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            engine.flush(clock::now().moment, self.poll.registry());
         }
     }
 
@@ -531,7 +577,11 @@ impl EventLoop {
                         keeper.keep(change);
                     }
                 }
-                Some(Output::Engine(_)) => {}
+                Some(Output::Engine(ask)) => {
+                    if let Some(engine) = &mut self.engine {
+                        engine.ask(clock::now().moment, ask);
+                    }
+                }
                 Some(Output::Stopped) => {
                     self.logger.note(clock::now().moment, &LogEvent::SystemCalls(self.calls));
                     return true;

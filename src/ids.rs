@@ -1,6 +1,6 @@
 //! Ids of connections and emails. None is reused within a run.
 
-use crate::base::frost::frost;
+use crate::base::frost::{Frost, Frozen, frost};
 use std::fmt;
 
 /// The id of one connection: the slot that it shares with its socket, and a serial number that distinguishes
@@ -14,6 +14,9 @@ const SLOT_BITS: u32 = 24;
 const SERIAL_BITS: u32 = u64::BITS - SLOT_BITS;
 
 impl ClientId {
+    /// The client of another node: no connection here has this id.
+    pub(crate) const ELSEWHERE: Self = Self(u64::MAX);
+
     /// The connection in `slot` that is the `serial`th of this run.
     ///
     /// # Panics
@@ -38,6 +41,37 @@ impl ClientId {
 }
 
 frost!(struct ClientId(id));
+
+/// A process that shares its room with others: drawn at random when it starts, and kept over moves.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+impl Frost for NodeId {
+    fn freeze(&self, to: &mut Vec<u8>) {
+        self.0.freeze(to);
+    }
+
+    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+        from.number().map(Self)
+    }
+
+    /// That of a process which shares its room with nobody.
+    fn absent() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{self}")
+    }
+}
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

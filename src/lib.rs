@@ -21,6 +21,7 @@
 //!  main, config, static_dir                      |
 //!  service_manager, handover, doctor             |
 //!  data_dir (files, a thread)                    |
+//!  redis (no I/O either)                         |
 //!  event_loop (mio) -------- Input ----------->  server -+-> room       log cursor readers presence
 //!  mail (sockets, threads) <--- Output --------          +-> users      names sessions logins mail_limits
 //!  logger (stderr)                               |       |              rules reports user_name email bots
@@ -50,10 +51,11 @@
 //!    `admission` (limits by client address), `http` (requests), `lines` (what bots say and read over HTTP;
 //!    `line_stream` is such a reader's cursor, and `followers` counts those that stay), `metrics` (its
 //!    numbers), `keeping` (what outlives the process), `messages` (what each costs and who it is for),
-//!    `guest`, `member`, `commands` (lines that begin with a slash), `marks` (what lines are found by), and
-//!    `entry`: the decisions about users and the room, with the one place that carries them out. `parcel`:
-//!    how a server begins, anew or as a successor; `rounds`: whose turn it is to write; `sockets`: what the
-//!    shell asks.
+//!    `guest`, `member`, `commands` (lines that begin with a slash), `marks` (what lines are found by),
+//!    `entry`: what clients ask of users and the room, as plain data, and `apply`: the one place where that
+//!    is done. `parcel`: how a server begins, anew or as a successor; `rounds`: whose turn it is to write;
+//!    `sockets`: what the shell asks. `nodes`: how several servers share one room; `replica`: their log,
+//!    without a word about chat.
 //! 5. [`event_loop`]: the only user of mio; turns events into inputs and outputs into system calls.
 //!    Its `metrics` is a second listener with connections of its own, which never reach the server: each
 //!    gets the server's numbers and those of the loop. [`service_manager`]: what systemd is told.
@@ -65,8 +67,12 @@
 //!    stderr takes it at once. [`config`]: a pure function from variables and flags to settings.
 //!    [`static_dir`] and [`config::files`]: read files, once at start.
 //! 7. [`data_dir`]: the folder in which rules outlive the process, if the operator has chosen one. A thread,
-//!    the keeper, appends changes to a log; it alone touches the disk. Threads are here and in [`mail`] only.
-//! 8. [`doctor`]: checks settings, email and site from outside; no part of a running server.
+//!    the keeper, appends changes to a log; it alone touches the disk. Threads are here, in [`mail`], and in
+//!    `event_loop::resolver`, which asks for the addresses of the engine's host.
+//! 8. [`redis`]: speaks with the engine of the log that several nodes share (Redis or Valkey), if there is
+//!    one: what the server asks ([`engine`]) becomes commands, and replies become what the engine says. It
+//!    has no socket; those are in `event_loop::engine`.
+//! 9. [`doctor`]: checks settings, email and site from outside; no part of a running server.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with
 //! `PLUME_STATIC=static`. What `build.rs` embeds is the same, stripped of comments, its modules joined and
@@ -75,6 +81,12 @@
 //! # What is deliberately absent
 //! A runtime, a lock, a queue for each member, a database, a configuration file, TLS (a proxy's work), and
 //! any way for a slow peer, a slow email provider or a full log to make others wait.
+//!
+//! # Several nodes
+//! Where an operator outgrows one machine, several servers share one room over a log in Redis or Valkey
+//! ([`engine`]). That log is all they share: each entry takes the way through it before it is applied, and
+//! every node applies all of them in its order to users and a room of its own. A single server applies its
+//! entries at once, by the same code.
 //!
 //! # What outlives the process
 //! The whole server is plain data with one owner, and can be frozen into bytes between any two calls and
@@ -112,6 +124,7 @@ pub mod login_email;
 pub mod mail;
 pub mod message;
 pub mod metrics;
+pub mod redis;
 mod room;
 pub mod server;
 pub mod service_manager;

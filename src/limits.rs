@@ -548,8 +548,8 @@ pub const RETRY_FOLLOW_SECONDS: u64 = 10;
 // The doctor.
 
 /// Fewer connections than this are worth a warning: the usual limit of 1,024 files leaves room for so many,
-/// also with metrics.
-pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED - METRICS_FILES;
+/// also with metrics and an engine.
+pub const CONNECTIONS_FEW: usize = 1_024 - FILES_RESERVED - METRICS_FILES - ENGINE_FILES;
 
 // Login emails.
 
@@ -633,6 +633,31 @@ pub const HANDED_STATE_TTL: Duration = Duration::from_mins(1);
 /// Largest reply of the engine and largest state that is handed over, in bytes: far more than the largest
 /// ring and full tables take, so that only a broken engine reaches it.
 pub const ENGINE_REPLY_BYTES_MAX: usize = 256 << 20;
+/// Longest key of the log in the engine, in bytes: a name that an operator chooses.
+pub const ENGINE_KEY_BYTES_MAX: usize = 128;
+/// Longest line of a reply, in bytes: a status, an error or a number. Redis cuts what it quotes at 128 bytes.
+pub const ENGINE_LINE_BYTES_MAX: usize = 1_024;
+/// Largest reply to INFO, in bytes: each section that is asked for has less than 2 KB, and a line for each
+/// replica.
+pub const ENGINE_INFO_BYTES_MAX: usize = 64 << 10;
+/// How fast large values come and go at least, in bytes a second: for each microsecond that a reply may take
+/// longer than [`ENGINE_REPLY_TIMEOUT`], a byte must have been sent or received. A slow link of 10 Mbit/s has
+/// as much.
+pub const ENGINE_BYTES_PER_SECOND_MIN: u64 = 1_000_000;
+/// How long the engine lets a read of the log wait for an entry. A connection that has died in between is
+/// noticed this much later.
+pub const TAIL_BLOCK: Duration = Duration::from_secs(2);
+/// How often the engine is asked whether it still has the history that it had, and is the one that others
+/// follow. The second can change on a connection that stays.
+pub const ENGINE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const _: () = assert!(TAIL_BLOCK.as_millis() + ENGINE_REPLY_TIMEOUT.as_millis() < ENTRY_TIMEOUT.as_millis());
+/// Reads of a connection to the engine in a turn, and writes: a flood of entries must leave time for clients.
+/// With [`READ_SHARE_BYTES`] for each read these are 256 KiB, a few thousand entries.
+pub const ENGINE_READS_PER_TURN: usize = 16;
+/// Addresses of the engine's host that are tried.
+pub const ENGINE_ADDRESSES_MAX: usize = 8;
+/// File descriptors that the engine needs: two connections, and those with which the system's resolver asks.
+pub const ENGINE_FILES: usize = 2 + 4;
 /// Entries that one read of the log gives at most.
 pub const ENTRIES_PER_READ: usize = 1_024;
 /// How often a node says that it is alive.

@@ -5,7 +5,7 @@
 
 use crate::base::frost::frost;
 use crate::close_reason::CloseReason;
-use crate::ids::{ClientId, MailId};
+use crate::ids::{ClientId, MailId, NodeId};
 use crate::limits::{LOG_MEMBER_LINES_MAX, LOG_REMINDER_LINES_MAX, LOG_STRANGER_LINES_MAX};
 use crate::login_email::MailError;
 use std::fmt;
@@ -116,6 +116,11 @@ pub enum LogEvent {
     },
     /// The server could not move, or its state could not be thawed.
     MoveFailed(MoveError),
+    /// The engine of the log that several nodes share is connected.
+    EngineConnected,
+    /// The connection to that engine is lost, or there is none to have. It is tried again; while it fails for
+    /// the same reason nothing more is logged.
+    EngineLost(EngineError),
     /// Shutdown has begun.
     Stopping {
         /// Connections that are open.
@@ -123,6 +128,17 @@ pub enum LogEvent {
     },
     /// System calls of the event loop in this run.
     SystemCalls(SystemCalls),
+    /// The node has the log that nodes share, and what its members say is heard.
+    NodeLive {
+        /// Nodes that are alive, with this one.
+        nodes: usize,
+    },
+    /// The node is without the log that nodes share: what its members say waits.
+    NodeApart,
+    /// Another node was not heard for too long, or has stopped: it is gone with its connections.
+    NodeGone(NodeId),
+    /// The engine has lost entries, or another has taken its place: everybody is disconnected once.
+    RunBegan,
     /// The server has stopped.
     Stopped {
         /// Messages of unknown types in this run.
@@ -163,6 +179,69 @@ impl fmt::Display for MoveError {
     }
 }
 
+/// Why a connection to the engine was lost, or could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineError {
+    /// Its host's name is not known.
+    NoHost,
+    /// It does not take the connection.
+    Unreachable,
+    /// The connection broke, or the engine has ended.
+    BrokenOff,
+    /// It did not answer in time.
+    Timeout,
+    /// User or password are wrong, or missing.
+    Auth,
+    /// The user may not do what is needed.
+    Forbidden,
+    /// It follows another engine, and takes nothing.
+    ReadOnly,
+    /// It is older than Redis 5.
+    TooOld,
+    /// It is loading its data, or a script runs.
+    Busy,
+    /// It has no memory for more.
+    OutOfMemory,
+    /// It has too few replicas to take anything (`min-replicas-to-write`).
+    NoReplicas,
+    /// It takes nothing because it cannot save (`stop-writes-on-bgsave-error`).
+    CannotSave,
+    /// The key of the log is in use for something that is no log.
+    WrongType,
+    /// Another history has taken the place of the one that was there.
+    Replaced,
+    /// Entries that were not read yet are no longer there.
+    Trimmed,
+    /// Another error of the engine.
+    Refused,
+    /// What came was no answer to what was asked.
+    Protocol,
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoHost => "no-host",
+            Self::Unreachable => "unreachable",
+            Self::BrokenOff => "broken-off",
+            Self::Timeout => "timeout",
+            Self::Auth => "auth",
+            Self::Forbidden => "forbidden",
+            Self::ReadOnly => "read-only",
+            Self::TooOld => "too-old",
+            Self::Busy => "busy",
+            Self::OutOfMemory => "out-of-memory",
+            Self::NoReplicas => "no-replicas",
+            Self::CannotSave => "cannot-save",
+            Self::WrongType => "wrong-type",
+            Self::Replaced => "replaced",
+            Self::Trimmed => "trimmed",
+            Self::Refused => "refused",
+            Self::Protocol => "protocol",
+        })
+    }
+}
+
 /// Number of system calls made by the event loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SystemCalls {
@@ -185,10 +264,16 @@ frost!(enum LogEvent {
     21 = OpenMetrics, 22 = OutOfFiles, 23 = AcceptFailed { errno }, 24 = Stopping { connections },
     25 = SystemCalls(calls), 26 = Stopped { unknown_messages }, 27 = Moved { connections, bytes, ms },
     28 = MoveFailed(error), 29 = DataRead { entries, dropped, cut_bytes }, 30 = DataFailed { errno },
-    31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished
+    31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished, 34 = NodeLive { nodes }, 35 = NodeApart,
+    36 = NodeGone(node), 37 = RunBegan, 38 = EngineConnected, 39 = EngineLost(error)
 });
 frost!(enum MoveError {
     0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
+});
+frost!(enum EngineError {
+    0 = NoHost, 1 = Unreachable, 2 = BrokenOff, 3 = Timeout, 4 = Auth, 5 = Forbidden, 6 = ReadOnly, 7 = TooOld,
+    8 = Busy, 9 = OutOfMemory, 10 = NoReplicas, 11 = CannotSave, 12 = WrongType, 13 = Replaced, 14 = Trimmed,
+    15 = Refused, 16 = Protocol
 });
 frost!(struct SystemCalls { polls, reads, writes, accepts });
 
@@ -201,8 +286,10 @@ impl LogEvent {
             | Self::DataFailed { .. }
             | Self::DataLost { .. }
             | Self::DataUnfinished
+            | Self::NodeApart
             | Self::OutOfFiles
             | Self::AcceptFailed { .. }
+            | Self::EngineLost(_)
             | Self::MoveFailed(_) => Level::Error,
             Self::MailLimited(_)
             | Self::Full(_)
@@ -214,6 +301,8 @@ impl LogEvent {
             | Self::SilentProxy(_)
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
+            | Self::NodeGone(_)
+            | Self::RunBegan
             | Self::WideTrust { .. }
             | Self::OpenMetrics => Level::Warn,
             Self::LoggedIn(_)
@@ -224,6 +313,8 @@ impl LogEvent {
             | Self::Moved { .. }
             | Self::DataRead { .. }
             | Self::DataRecovered
+            | Self::NodeLive { .. }
+            | Self::EngineConnected
             | Self::Stopping { .. }
             | Self::Stopped { .. } => Level::Info,
             Self::Accepted(_)
@@ -269,6 +360,12 @@ impl LogEvent {
             Self::AcceptFailed { .. } => "accept-failed",
             Self::Moved { .. } => "moved",
             Self::MoveFailed(_) => "move-failed",
+            Self::NodeLive { .. } => "node-live",
+            Self::NodeApart => "node-apart",
+            Self::NodeGone(_) => "node-gone",
+            Self::RunBegan => "run-began",
+            Self::EngineConnected => "engine-connected",
+            Self::EngineLost(_) => "engine-lost",
             Self::Stopping { .. } => "stopping",
             Self::SystemCalls(_) => "calls",
             Self::Stopped { .. } => "stopped",
@@ -290,6 +387,8 @@ impl LogEvent {
             | Self::GuestClosed(..)
             | Self::Full(_)
             | Self::AddressFull(_)
+            | Self::EngineConnected
+            | Self::EngineLost(_)
             | Self::OutOfFiles => Some(LOG_STRANGER_LINES_MAX),
             Self::LoggedIn(_) | Self::Resumed(_) | Self::Closed(..) => Some(LOG_MEMBER_LINES_MAX),
             Self::UnknownProxy(_)
@@ -297,6 +396,10 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::DataLost { .. }
+            | Self::NodeLive { .. }
+            | Self::NodeApart
+            | Self::NodeGone(_)
+            | Self::RunBegan
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
             // The keeper reports the first two at most once in its retry. The next seven occur once in a run;
             // the others only at level `debug`, which is meant to show every event.

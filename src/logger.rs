@@ -259,13 +259,21 @@ fn text(note: &LogEvent) -> String {
         LogEvent::DataFailed { errno } => {
             format!("event={event} errno={errno} reason={} hint=\"{DATA_FAILED_HINT}\"", disk_reason(*errno))
         }
+        LogEvent::NodeLive { nodes } => format!("event={event} nodes={nodes}"),
+        LogEvent::NodeGone(gone) => format!("event={event} node={gone}"),
         LogEvent::DataLost { changes } => format!("event={event} changes={changes}"),
-        LogEvent::DataRecovered | LogEvent::DataUnfinished | LogEvent::OutOfFiles => format!("event={event}"),
+        LogEvent::DataRecovered
+        | LogEvent::DataUnfinished
+        | LogEvent::NodeApart
+        | LogEvent::RunBegan
+        | LogEvent::EngineConnected
+        | LogEvent::OutOfFiles => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
         LogEvent::Moved { connections, bytes, ms } => {
             format!("event={event} connections={connections} bytes={bytes} ms={ms}")
         }
         LogEvent::MoveFailed(reason) => format!("event={event} reason={reason}"),
+        LogEvent::EngineLost(reason) => format!("event={event} reason={reason}"),
         LogEvent::Stopping { connections } => format!("event={event} connections={connections}"),
         LogEvent::SystemCalls(SystemCalls { polls, reads, writes, accepts }) => {
             format!("event={event} polls={polls} reads={reads} writes={writes} accepts={accepts}")

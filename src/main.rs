@@ -13,7 +13,7 @@ use plume::event_loop::{Arrival, Ending, EventLoop, Listening, MovedState, Passe
 use plume::handover::{self, CHECK, Door, EXEC, FDSTORE, HANDOVER, PARCEL, Successor};
 use plume::http::assets::{Assets, PageValues};
 use plume::http::site::Site;
-use plume::limits::{FILES_RESERVED, METRICS_FILES};
+use plume::limits::{ENGINE_FILES, FILES_RESERVED, METRICS_FILES};
 use plume::log_event::{LogEvent, MoveError};
 use plume::logger::Logger;
 use plume::mail::Mailer;
@@ -150,6 +150,9 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     }
     drop(parcels);
     let mut event_loop = start(server, mailer, logger, service_manager, successor);
+    if let Some(redis) = config.redis {
+        event_loop.share(redis, wake());
+    }
     let has_moved = arrival.is_some();
     if let Some(arrival) = arrival {
         event_loop.take_over(arrival);
@@ -270,7 +273,9 @@ fn unusable_data(path: &Path, error: &impl Display) -> String {
 
 /// Completes the settings by what only the system knows, and reads the page. The error is about a setting.
 fn prepare(config: &mut Config) -> Result<Assets, String> {
-    let reserved = FILES_RESERVED + if config.metrics.is_some() { METRICS_FILES } else { 0 };
+    let metrics = if config.metrics.is_some() { METRICS_FILES } else { 0 };
+    let engine = if config.redis.is_some() { ENGINE_FILES } else { 0 };
+    let reserved = FILES_RESERVED + metrics + engine;
     config.settings.connections_max = connections_max(config.connections_max, reserved)?;
     let prints_codes = matches!(config.mail, MailSettings::Print);
     let values = PageValues { site_name: &config.settings.name, prints_codes };

@@ -559,6 +559,8 @@ pub enum Notice {
     Gap,
     /// The server is shutting down.
     Restarting,
+    /// The node is without the log that nodes share.
+    Apart,
 }
 
 impl Notice {
@@ -573,6 +575,7 @@ impl Notice {
             Self::TooLong => "too-long",
             Self::Gap => "gap",
             Self::Restarting => "restarting",
+            Self::Apart => "apart",
         }
     }
 
@@ -589,6 +592,7 @@ impl Notice {
             Self::TooLong => "Your message was too long and has been shortened.",
             Self::Gap => "Some messages that you missed are no longer available.",
             Self::Restarting => "The server restarts and will be back soon.",
+            Self::Apart => "This server has lost touch with the others. What you say waits until it is back.",
         }
     }
 
@@ -603,7 +607,8 @@ impl Notice {
             | Self::TooManyTries
             | Self::TooLong
             | Self::Gap
-            | Self::Restarting => None,
+            | Self::Restarting
+            | Self::Apart => None,
         }
     }
 }

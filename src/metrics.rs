@@ -88,6 +88,10 @@ impl Counters {
             | LogEvent::UnknownProxy(_)
             | LogEvent::SilentProxy(_)
             | LogEvent::UpgradeRemoved(_)
+            | LogEvent::NodeLive { .. }
+            | LogEvent::NodeApart
+            | LogEvent::NodeGone(_)
+            | LogEvent::RunBegan
             | LogEvent::Stopping { .. }
             | LogEvent::Stopped { .. }
             // Events of the shell.
@@ -95,6 +99,8 @@ impl Counters {
             | LogEvent::OpenMetrics
             | LogEvent::Moved { .. }
             | LogEvent::MoveFailed(_)
+            | LogEvent::EngineConnected
+            | LogEvent::EngineLost(_)
             | LogEvent::DataRead { .. }
             | LogEvent::DataFailed { .. }
             | LogEvent::DataRecovered

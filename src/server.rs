@@ -32,6 +32,7 @@
 //! ```
 
 mod admission;
+mod apply;
 mod client;
 mod client_addresses;
 mod clients;
@@ -50,6 +51,7 @@ mod marks;
 mod member;
 mod messages;
 mod metrics;
+mod nodes;
 mod parcel;
 mod read_throttle;
 mod refusals;
@@ -80,6 +82,7 @@ use client_addresses::{ClientAddresses, LOOPBACK, Origin};
 use clients::Clients;
 use deadlines::Life;
 use followers::Followers;
+use nodes::Nodes;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -192,6 +195,8 @@ pub struct Server {
     has_told_of_failure: bool,
     unknown_messages: u64,
     counters: Counters,
+    /// Where the room is shared with other nodes.
+    nodes: Option<Box<Nodes>>,
 }
 
 impl Server {
@@ -204,6 +209,7 @@ impl Server {
         // Before anything else can change what was offered.
         if let Input::Wrote { id, bytes } = input {
             self.wrote(id, bytes);
+            self.advance_nodes();
             return self.settle();
         }
         if matches!(input, Input::Tick) {
@@ -219,13 +225,17 @@ impl Server {
             Input::PeerEnded(id) => self.peer_ended(id),
             Input::Broken(id) => self.remove(id, CloseReason::PeerGone),
             Input::MailDone { mail, result } => self.mail_done(mail, result),
-            Input::Wrote { .. } | Input::Tick => {}
+            Input::Wrote { .. } => {}
+            Input::Tick => self.tick_nodes(),
             Input::KeepFailed => self.keep_failed(),
             Input::KeptAgain => self.has_told_of_failure = false,
-            Input::Engine(_) => {}
+            Input::Engine(say) => self.hear_engine(say),
             Input::Shutdown => self.shut_down(),
         }
+        self.advance_nodes();
         self.settle();
+        // Clients that were closed by that have left sessions.
+        self.advance_nodes();
         self.say_changes();
     }
 
@@ -240,6 +250,7 @@ impl Server {
                 return Some(Output::Write(id));
             }
         }
+        self.advance_nodes();
         self.stop_if_empty();
         self.outputs.pop_front()
     }
@@ -257,13 +268,12 @@ impl Server {
     pub fn next_deadline(&self) -> Option<Moment> {
         let stop = match self.life {
             Life::Stopped => return None,
-            Life::Stopping(until) if !self.clients.is_empty() => Some(until),
+            Life::Stopping(until) if !self.clients.is_empty() || !self.has_left() => Some(until),
             Life::Serving | Life::Stopping(_) => None,
         };
         let deadlines = [
             self.clients.next_deadline(),
-            self.users.next_deadline(),
-            self.room.presence.next_deadline(),
+            self.next_deadline_of_people(),
             self.addresses.next_deadline(),
             stop,
         ];

@@ -16,11 +16,11 @@ pub(crate) mod rules;
 pub(crate) mod sessions;
 pub(crate) mod user_name;
 
-use crate::base::frost::{Frost, Frozen, refill};
+use crate::base::frost::{Frost, Frozen, Refill, freeze_fields, frost, refill};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
-use crate::ids::{ClientId, MailId};
+use crate::ids::{ClientId, MailId, NodeId};
 use crate::limits::{
     CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX, MAIL_ADDRESSES_MAX, NAME_TTL, NAMES_MAX, SESSIONS_MAX,
 };
@@ -41,6 +41,7 @@ use rules::{Rule, Rules, Silence, TableFull};
 use sessions::{SessionId, Sessions, Token};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -81,7 +82,14 @@ impl Frost for ChaCha20Rng {
 #[derive(Clone, Copy)]
 pub(crate) struct Randomness([u8; 32]);
 
+frost!(struct Randomness(seed));
+
 impl Randomness {
+    #[cfg(test)]
+    pub(crate) const fn of(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     fn rng(self) -> ChaCha20Rng {
         ChaCha20Rng::from_seed(self.0)
     }
@@ -96,6 +104,8 @@ impl fmt::Debug for Randomness {
 /// What a connection asks for a code with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker {
+    /// The node of the connection.
+    pub(crate) node: NodeId,
     /// The connection.
     pub(crate) connection: ClientId,
     /// Its client address, where that is known.
@@ -105,6 +115,8 @@ pub(crate) struct Asker {
     /// Mails that it was granted so far.
     pub(crate) mails: u8,
 }
+
+frost!(struct Asker { node, connection, address, former, mails });
 
 /// A flow has begun.
 #[derive(Debug)]
@@ -189,7 +201,7 @@ impl Users {
     /// A chat in which nobody is. All its randomness comes from the seed.
     pub(crate) fn new(settings: &Settings, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let run = format!("{:016x}", rng.next_u64());
+        let run = run_of(rng.next_u64());
         let mail_rate = settings.mail_budget.map(|budget| Rate::every(budget.every, budget.burst));
         let mut names = Names::new(&settings.name, settings.name_ttl.unwrap_or(NAME_TTL));
         settings.bots.iter().for_each(|bot| names.reserve(&bot.name));
@@ -214,6 +226,56 @@ impl Users {
         Randomness(seed)
     }
 
+    /// Draws a seed.
+    pub(crate) fn draw_seed(&mut self) -> [u8; 32] {
+        self.draw().0
+    }
+
+    /// Another run begins.
+    pub(crate) fn begin_run(&mut self, run: u64) {
+        self.run = run_of(run);
+    }
+
+    /// What nodes share of users, as bytes. Bots are those of the settings, and what is drawn at random is
+    /// each node's own.
+    pub(crate) fn freeze_shared(&self, to: &mut Vec<u8>) {
+        let Self { names, sessions, logins, mail_limits, rules, reports, bots: _, keeper: _, rng: _, run } =
+            self;
+        freeze_fields(to, |to| {
+            names.freeze_state(to);
+            sessions.freeze_state(to);
+            logins.freeze_state(to);
+            mail_limits.freeze_state(to);
+            rules.freeze_state(to);
+            reports.freeze_state(to);
+            run.freeze(to);
+        });
+    }
+
+    /// Takes what nodes share of users. `None`: the bytes are none of it, and this value is of no use.
+    pub(crate) fn refill_shared(&mut self, from: &mut Frozen<'_>) -> Option<()> {
+        let mut fields = from.fields()?;
+        fields.refill(&mut self.names)?;
+        fields.refill(&mut self.sessions)?;
+        fields.refill(&mut self.logins)?;
+        fields.refill(&mut self.mail_limits)?;
+        fields.refill(&mut self.rules)?;
+        fields.refill(&mut self.reports)?;
+        fields.refill(&mut self.run)?;
+        self.link()
+    }
+
+    /// Keeps of the former users what is this node's own.
+    pub(crate) fn keep_own(&mut self, former: &mut Self) {
+        mem::swap(&mut self.bots, &mut former.bots);
+        mem::swap(&mut self.rng, &mut former.rng);
+    }
+
+    /// Forgets how fast users have talked: each node counts for itself.
+    pub(crate) fn reset_throttles(&mut self) {
+        self.names.reset_throttles();
+    }
+
     /// A string that no other run of the server has.
     pub(crate) fn run(&self) -> &str {
         &self.run
@@ -236,7 +298,7 @@ impl Users {
         email: &str,
         randomness: Randomness,
     ) -> Result<Hello, HelloError> {
-        let Asker { connection, address, former, mails } = asker;
+        let Asker { node, connection, address, former, mails } = asker;
         let name = UserName::parse(name);
         let email = Email::parse(email);
         if let Some(email) = &email {
@@ -269,14 +331,14 @@ impl Users {
             self.logins.void(former);
         }
         let network = address.map(network_of);
-        let flow = LoginAttempt { name: name.clone(), email: email.clone(), connection, network };
+        let flow = LoginAttempt { name: name.clone(), email: email.clone(), connection, network, node };
         let Begun { flow, token: flow_token, code, live } =
             self.logins.begin(&mut randomness.rng(), now, flow);
         let delivery = if let Err(wait) = may_send {
             Delivery::Lately(wait)
         } else {
             self.logins.mail_begun(live);
-            let id = self.mail_limits.send(now, wanted, &name, flow, live);
+            let id = self.mail_limits.send(now, node, wanted, &name, flow, live);
             Delivery::Mail(mail_of(id, &email, &name, &code))
         };
         Ok(Hello { flow, flow_token, name, code_chars: code.unusual_chars(), delivery })
@@ -533,25 +595,34 @@ impl Users {
     /// A connection of a session is gone. Gives the user whose last connection it was.
     pub(crate) fn disconnect(&mut self, now: Moment, session: SessionId) -> Option<UserId> {
         let user = self.sessions.disconnect(now, session)?;
-        self.names.disconnect(now, user).then_some(user)
+        self.names.disconnect(now, user, 1).then_some(user)
     }
 
-    /// A session, which has no connection any more, is over. Gives the user whose it was.
-    pub(crate) fn log_out(&mut self, session: SessionId) -> Option<UserId> {
-        self.sessions.end(session)
+    /// A session is over, with its connections. Gives the user whose it was, if that has no connection now.
+    pub(crate) fn log_out(&mut self, now: Moment, session: SessionId) -> Option<UserId> {
+        let (user, connections) = self.sessions.end(session)?;
+        let is_gone = match connections {
+            0 => self.names.connections(user) == 0,
+            _ => self.names.disconnect(now, user, connections),
+        };
+        is_gone.then_some(user)
     }
 
-    /// What became of a mail. Gives the connections that have to be told of a failure.
-    pub(crate) fn mail_done(&mut self, mail: MailId, result: Result<(), MailError>) -> Vec<ClientId> {
+    /// What became of a mail. Gives the connections, and their nodes, that have to be told of a failure.
+    pub(crate) fn mail_done(
+        &mut self,
+        mail: MailId,
+        result: Result<(), MailError>,
+    ) -> Vec<(NodeId, ClientId)> {
         let sent = self.mail_limits.done(mail, result);
         sent.map(|sent| self.logins.mail_done(sent.live, sent.flow, result.is_ok())).unwrap_or_default()
     }
 
-    /// The emails whose result is not known yet, in order of their ids. A successor sends them again: it does
+    /// The emails of a node whose result is not known yet, in order of their ids. A successor sends them again: it does
     /// not know how far its predecessor came. Emails whose code is void or has expired are left out; nobody
     /// waits for them, and [`Users::overdue_mail`] ends them.
-    pub(crate) fn mails_under_way(&self) -> Vec<Mail> {
-        let mails = self.mail_limits.under_way();
+    pub(crate) fn mails_under_way(&self, node: NodeId) -> Vec<Mail> {
+        let mails = self.mail_limits.under_way().filter(|(_, sent)| sent.node == node);
         mails
             .filter_map(|(id, sent)| Some(mail_of(id, &sent.email, &sent.name, self.logins.code(sent.live)?)))
             .collect()
@@ -577,8 +648,8 @@ impl Users {
         self.sessions.has_connections(connections) && self.names.has_all_expiries()
     }
 
-    /// A mail of which nothing was heard in time.
-    pub(crate) fn overdue_mail(&self, now: Moment) -> Option<MailId> {
+    /// A mail of which nothing was heard in time, and the node that sends it.
+    pub(crate) fn overdue_mail(&self, now: Moment) -> Option<(MailId, NodeId)> {
         self.mail_limits.overdue(now)
     }
 
@@ -633,6 +704,10 @@ fn mail_of(id: MailId, email: &Email, name: &UserName, code: &Code) -> Mail {
     let to = email.as_str().to_owned();
     let (name, code) = (name.as_str().to_owned(), code.as_str().to_owned());
     Mail { id, to, name, code }
+}
+
+fn run_of(number: u64) -> String {
+    format!("{number:016x}")
 }
 
 /// Hexadecimal digits of 64 bits.

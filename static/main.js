@@ -205,8 +205,9 @@ function onLine(line) {
   if (!isCaughtUp && !(line.id < catchUpTo)) onCaughtUp();
 }
 
+/** What is about lines stands among them; the rest may be why the connection ends. */
 function onMemberNotice({ reason: why, text: words }) {
-  if (why === REASON.GAP || why === REASON.TOO_LONG) addLine({ rule: words });
+  if ([REASON.GAP, REASON.TOO_LONG, REASON.APART].includes(why)) addLine({ rule: words });
   else reason = words;
 }
 

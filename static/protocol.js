@@ -23,6 +23,7 @@ export const REASON = {
   TOO_MANY_TRIES: 'too-many-tries',
   TOO_LONG: 'too-long',
   GAP: 'gap',
+  APART: 'apart',
   RESTARTING: 'restarting',
   TOO_MANY_NAMES: 'too-many-names',
   NOT_ADMITTED: 'not-admitted',

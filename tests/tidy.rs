@@ -63,7 +63,7 @@ const VOCABULARY: [&str; 10] = [
 ];
 
 /// Modules that a module may import besides itself and the vocabulary. Dependencies point down.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("base", &[]),
     ("room", &["base"]),
     ("users", &["base"]),
@@ -75,13 +75,25 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("mail", &["logger", "config"]),
     ("config", &["base", "users"]),
     ("data_dir", &["base"]),
+    ("redis", &["base", "config"]),
     ("static_dir", &[]),
     ("service_manager", &["base"]),
     ("handover", &[]),
-    ("doctor", &["base", "config", "mail", "logger"]),
+    ("doctor", &["base", "config", "mail", "logger", "redis"]),
     (
         "event_loop",
-        &["base", "server", "http", "mail", "logger", "config", "service_manager", "handover", "data_dir"],
+        &[
+            "base",
+            "server",
+            "http",
+            "mail",
+            "logger",
+            "config",
+            "service_manager",
+            "handover",
+            "data_dir",
+            "redis",
+        ],
     ),
 ];
 
@@ -90,26 +102,27 @@ const LAYERS: [(&str, &[&str]); 16] = [
 const FILES: [&str; 5] = ["config::files", "static_dir", "data_dir", "event_loop::listener", "handover"];
 
 /// Modules that start threads.
-const THREADS: [&str; 2] = ["mail", "data_dir::keeper"];
+const THREADS: [&str; 3] = ["mail", "data_dir::keeper", "event_loop::resolver"];
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one
 /// place. What follows from connections and from time is no entry.
-const CHANGES: [(&str, &[&str]); 14] = [
-    ("self.users.hello(", &["server::entry"]),
-    ("self.users.auth(", &["server::entry"]),
-    ("self.users.resume(", &["server::entry"]),
-    ("self.users.connect(", &["server::entry"]),
-    ("self.users.log_out(", &["server::entry"]),
-    ("self.users.set_rule(", &["server::entry"]),
-    ("self.users.report(", &["server::entry"]),
+const CHANGES: [(&str, &[&str]); 15] = [
+    ("self.users.hello(", &["server::apply"]),
+    ("self.users.auth(", &["server::apply"]),
+    ("self.users.resume(", &["server::apply"]),
+    ("self.users.connect(", &["server::apply"]),
+    ("self.users.disconnect(", &["server::apply", "server::nodes"]),
+    ("self.users.log_out(", &["server::apply"]),
+    ("self.users.set_rule(", &["server::apply"]),
+    ("self.users.report(", &["server::apply"]),
     // A part of the entry of a line.
     ("self.users.count_line(", &["server::member"]),
-    ("self.users.mail_done(", &["server::entry"]),
-    ("presence.arrive(", &["server::entry"]),
-    ("presence.remove(", &["server::entry"]),
+    ("self.users.mail_done(", &["server::apply"]),
+    ("presence.arrive(", &["server::apply"]),
+    ("presence.remove(", &["server::apply"]),
     ("self.room.broadcast(", &["server::lifecycle"]),
     ("self.log.append(", &["room"]),
-    ("room.log.replace(", &["server::entry"]),
+    ("room.log.replace(", &["server::apply"]),
 ];
 
 /// Most columns of a comment; rustfmt wraps code at the same width.

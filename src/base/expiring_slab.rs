@@ -35,6 +35,11 @@ impl<T> Id<T> {
         self.slot
     }
 
+    /// Slot and serial number in one.
+    pub(crate) const fn to_bits(self) -> u64 {
+        (self.slot as u64) << u32::BITS | self.serial as u64
+    }
+
     /// The serial number: of two items, the one that came first has the smaller one.
     pub(crate) const fn serial(self) -> u32 {
         self.serial
@@ -186,6 +191,11 @@ impl<T> ExpiringSlab<T> {
     /// The item in a slot, with its id.
     pub(crate) fn in_slot(&self, slot: u32) -> Option<(Id<T>, &T)> {
         self.item(slot).map(|item| (Id::new(slot, item.serial), &item.value))
+    }
+
+    /// All items, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().flatten().map(|item| &mut item.value)
     }
 
     /// All items with their ids, in order of their slots.

@@ -122,7 +122,7 @@ impl MailDraft {
 
 /// A secret that is given itself or in a file. `names` are those of the two settings. No error shows the
 /// content, nor the path, which may be the secret itself by mistake.
-fn secret<T>(
+pub(super) fn secret<T>(
     [name, file_name]: [&'static str; 2],
     given: Option<T>,
     file: Option<PathBuf>,

@@ -6,7 +6,7 @@ use super::values::{
     Checked, allow, api_base, api_key, deny, domain, level, listen, metrics_address, moderators, networks,
     origins, production, put, seconds, site_name, size, topic, whole,
 };
-use super::{Draft, sender, smtp_url};
+use super::{Draft, redis_url, sender, smtp_url};
 use crate::limits::{
     BACKLOG_BYTES_MAX, BACKLOG_BYTES_MIN, HISTORY_LINES_MAX, NAME_TTL_MAX, NAME_TTL_MIN, SILENCE_MAX,
 };
@@ -74,6 +74,18 @@ pub(super) static SETTINGS: &[Setting] = &[
         default: Words("none; nothing is written to disk"),
         meaning: "Folder in which names, sessions and rules outlive the process; no line is ever in it.",
         set: |draft, value| put(&mut draft.config.data_dir, Ok(Some(PathBuf::from(value)))),
+    },
+    Setting {
+        variable: REDIS,
+        default: Words("none; this process alone has the room"),
+        meaning: "Redis that shares the room: redis://[user:password@]host[:6379][/KEY] or unix:/path[?key=KEY].",
+        set: |draft, value| put(&mut draft.redis, redis_url::parse(value).map(Some)),
+    },
+    Setting {
+        variable: REDIS_FILE,
+        default: Words("none"),
+        meaning: "File that holds what PLUME_REDIS would: better than a flag, which all users can read.",
+        set: |draft, value| put(&mut draft.redis_file, Ok(Some(PathBuf::from(value)))),
     },
     Setting {
         variable: "PLUME_HISTORY",
@@ -347,6 +359,8 @@ pub(super) const PREFIX: &str = "PLUME_";
 pub(super) const LISTEN: &str = "PLUME_LISTEN";
 pub(super) const METRICS: &str = "PLUME_METRICS";
 pub(super) const DATA: &str = "PLUME_DATA";
+pub(super) const REDIS: &str = "PLUME_REDIS";
+pub(super) const REDIS_FILE: &str = "PLUME_REDIS_FILE";
 pub(super) const MODERATORS: &str = "PLUME_MODERATORS";
 pub(super) const ALLOW: &str = "PLUME_ALLOW";
 pub(super) const DENY: &str = "PLUME_DENY";

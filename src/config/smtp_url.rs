@@ -89,7 +89,7 @@ fn parse_login(login: &str) -> Checked<SmtpLogin> {
 }
 
 /// Splits `host[:port]`, with brackets around an IPv6 address.
-fn parse_place(place: &str) -> Option<(String, Option<u16>)> {
+pub(super) fn parse_place(place: &str) -> Option<(String, Option<u16>)> {
     let colon = place.rfind(':').filter(|&colon| !place[colon..].contains(']'));
     let (host, port) = place.split_at(colon.unwrap_or(place.len()));
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -107,7 +107,7 @@ fn parse_place(place: &str) -> Option<(String, Option<u16>)> {
 }
 
 /// Decodes percent-encoded UTF-8. `None`: a `%` without two hexadecimal digits, or not UTF-8.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut pieces = text.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {

@@ -1,6 +1,6 @@
 //! What the start line and `plume --check` say of a configuration: counts and limits, and nothing secret.
 
-use super::{Config, MailSettings};
+use super::{Config, MailSettings, RedisPlace};
 use std::fmt::{self, Display};
 
 /// A configuration in one line of `key=value` pairs.
@@ -24,7 +24,8 @@ impl Display for Summary<'_> {
         write!(
             f,
             "mode={mode} mail={mail} page={page} connections={} per_address={} rate={} history={} \
-             trusted_proxies={} origins={} moderators={} allow={allow} deny={} bots={} data={} metrics={}",
+             trusted_proxies={} origins={} moderators={} allow={allow} deny={} bots={} data={} redis={} \
+             metrics={}",
             settings.connections_max,
             settings.connections_per_address,
             settings.messages_per_second,
@@ -35,6 +36,11 @@ impl Display for Summary<'_> {
             settings.door.deny.len(),
             settings.bots.len(),
             if config.data_dir.is_some() { "folder" } else { "off" },
+            match config.redis.as_ref().map(|redis| &redis.place) {
+                None => "off",
+                Some(RedisPlace::Tcp { .. }) => "tcp",
+                Some(RedisPlace::Unix(_)) => "unix",
+            },
             config.metrics.map_or_else(|| "off".to_owned(), |address| address.to_string()),
         )
     }

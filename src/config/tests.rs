@@ -17,6 +17,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         Some("/key") => b"key-SECRET\n",
         Some("/smtp") => b"smtps://ada:SECRET@mail.example.org\r\n",
         Some("/two-lines") => b"smtp://ada:SECRET@mail.example.org\n\n\n",
+        Some("/redis") => b"redis://ada:SECRET@redis.example/room\n",
         Some("/wrong") => b"SECRET \xc3\x84",
         Some("/binary") => b"SECRET \xff",
         Some("/empty") => b"\n",
@@ -209,6 +210,53 @@ fn files_of_secrets_are_read_and_never_shown() {
         let error = run(&[], &[("PLUME_SMTP_FILE", path)]).expect_err(path).to_string();
         let start = "PLUME_SMTP_FILE must be a file that holds an address such as smtp://";
         assert!(error.starts_with(start) && !error.contains("SECRET"), "{error}");
+    }
+}
+
+#[test]
+fn a_room_is_shared_over_redis() {
+    let url = |host: &str, key: &str| RedisUrl {
+        place: RedisPlace::Tcp { host: host.to_owned(), port: 6379 },
+        login: Some(RedisLogin { user: Some("ada".to_owned()), password: "SECRET".to_owned() }),
+        key: key.to_owned(),
+    };
+    for (args, vars, redis, words) in [
+        (&[][..], &[][..], None, "redis=off "),
+        (&["--redis-file=/redis"], &[], Some(url("redis.example", "room")), "redis=tcp "),
+        (&["--redis=redis://ada:SECRET@h"], &[("PLUME_DATA", "/d")], Some(url("h", "plume")), "redis=tcp "),
+        (
+            &["--redis=unix:/run/r?key=k"],
+            &[("PLUME_REDIS", "redis://other")],
+            Some(RedisUrl { place: RedisPlace::Unix("/run/r".into()), login: None, key: "k".to_owned() }),
+            "redis=unix ",
+        ),
+    ] {
+        let config = config(args, vars);
+        let summary = config.summary().to_string();
+        assert!(summary.contains(words), "{summary}");
+        assert_eq!(config.settings.is_shared, redis.is_some());
+        assert_eq!(config.redis, redis);
+        assert!(!format!("{config:?} {summary}").contains("SECRET"));
+    }
+    for (args, want) in [
+        (
+            &["--redis=redis://h", "--redis-file=/redis"][..],
+            "PLUME_REDIS and PLUME_REDIS_FILE are both set; set only one of them",
+        ),
+        (&["--redis-file=/SECRET"], "PLUME_REDIS_FILE: its file cannot be read: entity not found"),
+        (
+            &["--redis=redis://SECRET@h"],
+            "--redis must be an address with user:password or :password before the @, with % written as %25; \
+             unix://:password@/path",
+        ),
+        (
+            &["--redis-file=/wrong"],
+            "PLUME_REDIS_FILE must be a file that holds an address such as redis://user:password@127.0.0.1:6379/plume \
+             or unix:/run/redis/redis.sock",
+        ),
+    ] {
+        // In development and in production.
+        check(args, &[], &Bad(want));
     }
 }
 

@@ -223,4 +223,4 @@ pub(super) fn api_key(value: &str) -> Checked<String> {
 }
 
 /// Longest path of a Unix socket: unix(7) has 108 bytes for it and its final zero.
-const UNIX_PATH_BYTES_MAX: usize = 107;
+pub(super) const UNIX_PATH_BYTES_MAX: usize = 107;

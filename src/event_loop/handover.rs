@@ -11,6 +11,7 @@ use super::{EventLoop, Socket, clock, is_to_stop, register};
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::{Moment, Now};
 use crate::config::Listen;
+use crate::engine::Say;
 use crate::handover::{self, Door, Packed};
 use crate::ids::ClientId;
 use crate::limits::{DATA_FILE_BYTES_MAX, LEFT_STATE_CLOCKS_MAX, LEFT_STATE_MAX};
@@ -166,6 +167,10 @@ impl EventLoop {
         let lost: Vec<ClientId> = self.server.connections().filter(|id| !has_socket(id)).collect();
         for id in lost {
             self.tell(Input::Broken(id));
+        }
+        // The connections to the engine have ended with the process before.
+        if self.engine.is_some() {
+            self.tell(Input::Engine(&Say::Lost));
         }
         for mail in self.server.mails_under_way() {
             self.mailer.send(mail, &mut self.logger);

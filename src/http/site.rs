@@ -93,6 +93,16 @@ impl Site {
         }
     }
 
+    /// Answers a health probe of a node that is apart from the others.
+    pub(crate) fn answer_apart(request: &Request, out: &mut Vec<u8>) -> Answer {
+        Response::begin(Status::ServiceUnavailable, out).text("apart", Some(request))
+    }
+
+    /// Whether a request asks whether the server is well.
+    pub(crate) fn is_health_probe(request: &Request) -> bool {
+        request.path == "/healthz" && matches!(request.method, Method::Get | Method::Head)
+    }
+
     /// The server's side of the opening handshake (RFC 6455, section 4.2.2).
     fn connect(&self, request: &Request, peer: Peer, out: &mut Vec<u8>) -> Answer {
         if !self.admits(request, peer) {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::close_reason::CloseReason;
-use crate::ids::{ClientId, MailId};
+use crate::ids::{ClientId, MailId, NodeId};
 use crate::limits::LOG_WINDOW;
-use crate::log_event::MoveError;
+use crate::log_event::{EngineError, MoveError};
 use crate::login_email::MailError;
 use std::io::{PipeReader, Read, pipe};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -42,6 +42,8 @@ fn a_note_is_one_line() {
             "event=moved connections=9 bytes=1234 ms=45",
         ),
         (LogEvent::MoveFailed(MoveError::NotStored), "<3>", "event=move-failed reason=not-stored"),
+        (LogEvent::EngineConnected, "<6>", "event=engine-connected"),
+        (LogEvent::EngineLost(EngineError::ReadOnly), "<3>", "event=engine-lost reason=read-only"),
         (LogEvent::MoveFailed(MoveError::System(24)), "<3>", "event=move-failed reason=errno-24"),
         (
             LogEvent::DataRead { entries: 7, dropped: 2, cut_bytes: 40 },
@@ -55,6 +57,10 @@ fn a_note_is_one_line() {
              or let Plume write to PLUME_DATA; it tries again every minute\"",
         ),
         (LogEvent::DataRecovered, "<6>", "event=data-recovered"),
+        (LogEvent::NodeLive { nodes: 3 }, "<6>", "event=node-live nodes=3"),
+        (LogEvent::NodeApart, "<3>", "event=node-apart"),
+        (LogEvent::NodeGone(NodeId(10)), "<4>", "event=node-gone node=000000000000000a"),
+        (LogEvent::RunBegan, "<4>", "event=run-began"),
         (LogEvent::DataLost { changes: 3 }, "<3>", "event=data-lost changes=3"),
         (LogEvent::DataUnfinished, "<3>", "event=data-unfinished"),
         (LogEvent::Upgraded(connection), "<7>", "event=upgraded connection=12"),

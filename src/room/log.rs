@@ -181,6 +181,11 @@ impl Ring {
         }
     }
 
+    /// Bytes that it holds at most.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Appends an encoded frame and returns its id, or `None` if the frame is empty or longer than the ring.
     pub(crate) fn append(&mut self, frame: &[u8], mark: Mark) -> Option<u64> {
         if frame.is_empty() || frame.len() > self.bytes.len() {

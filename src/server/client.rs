@@ -70,6 +70,8 @@ pub(crate) struct Http {
     head: HeadReader,
     /// The body that is being received. Boxed, for few requests have one.
     body: Option<Box<PendingBody>>,
+    /// The request whose answer is not known yet.
+    asked: Option<Box<Request>>,
     waits_for: WaitsFor,
     until: Moment,
 }
@@ -235,7 +237,7 @@ frost!(struct Client { id, state, connection, address, is_read } but { unfinishe
 frost!(enum State {
     0 = Http(http), 1 = Streaming(streaming), 2 = Guest(guest), 3 = Member(member), 4 = Closing(closing)
 });
-frost!(struct Http { origin, head, body, waits_for, until });
+frost!(struct Http { origin, head, body, waits_for, until, asked });
 frost!(struct PendingBody { bot, request, length, bytes });
 frost!(struct Streaming { http, stream, keep_alive });
 frost!(enum WaitsFor { 0 = FirstByte, 1 = Head, 2 = Body, 3 = NextRequest });
@@ -320,7 +322,7 @@ impl Client {
     pub(crate) fn new(id: ClientId, now: Moment, origin: Origin, address: Option<AddressId>) -> Self {
         let until = now.after(FIRST_BYTE_TIMEOUT);
         let head = HeadReader::default();
-        let http = Http { origin, head, body: None, waits_for: WaitsFor::FirstByte, until };
+        let http = Http { origin, head, body: None, asked: None, waits_for: WaitsFor::FirstByte, until };
         Self {
             id,
             state: State::Http(Box::new(http)),
@@ -389,6 +391,21 @@ impl Client {
         if let State::Http(http) = &mut self.state {
             (http.waits_for, http.until) = (WaitsFor::Body, now.after(BODY_TIMEOUT));
             http.body = Some(Box::new(body));
+        }
+    }
+
+    /// Keeps a request for its answer.
+    pub(crate) fn await_answer(&mut self, request: Box<Request>) {
+        if let State::Http(http) = &mut self.state {
+            http.asked = Some(request);
+        }
+    }
+
+    /// The request that waits for its answer.
+    pub(crate) fn take_asked(&mut self) -> Option<Box<Request>> {
+        match &mut self.state {
+            State::Http(http) => http.asked.take(),
+            State::Streaming(_) | State::Guest(_) | State::Member(_) | State::Closing(_) => None,
         }
     }
 
@@ -614,10 +631,10 @@ impl Client {
         *until = now.after(wait).max(*until);
     }
 
-    /// Whether the server does not read the client because it leaves replies unread: then it is judged by its
-    /// progress, not by its silence.
+    /// Whether the server does not read the client because it leaves replies unread, or because the log that
+    /// nodes share is behind: then it is judged by its progress, not by its silence.
     fn is_held_back(&self) -> bool {
-        !self.is_closing() && self.connection.has_many_replies()
+        !self.is_closing() && (self.connection.has_many_replies() || self.connection.is_held)
     }
 
     /// Derives what follows from the state. Called after every change, once per call of the server.
@@ -750,8 +767,9 @@ impl PendingBody {
         Self { bot, request, length, bytes: Vec::new() }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Whose it is, what it belongs to, and what has come.
+    pub(crate) fn into_parts(self) -> (BotId, Box<Request>, Vec<u8>) {
+        (self.bot, self.request, self.bytes)
     }
 
     pub(crate) fn is_whole(&self) -> bool {

@@ -1,5 +1,5 @@
-//! Commands: what a member's `/word` asks for, whether it may be done, and its answer. An act is an entry,
-//! carried out in `entry`; here nothing changes.
+//! Commands: what a member's `/word` asks for, whether it may be done, and its answer. What is done is done
+//! in `apply`; here nothing changes.
 
 mod delete;
 mod failure;
@@ -8,7 +8,6 @@ mod invitations;
 mod reports;
 
 use super::Server;
-use super::entry::Entry;
 use super::guest::whole_seconds;
 use super::marks::Speaker;
 use crate::base::sorted::set_of;
@@ -91,6 +90,7 @@ impl Server {
     /// Carries out a command of a member, or says why not.
     pub(super) fn command(
         &mut self,
+        at: Now,
         id: ClientId,
         session: SessionId,
         (command, arguments): (Command, &str),
@@ -107,14 +107,14 @@ impl Server {
                 self.answer_privately(id, &text, Answer { reference, ..Answer::default() });
             }
             Ok(Outcome::Rule { rule, answer }) => {
-                self.submit(&Entry::Rule { from: id, rule: &rule, answer: &answer, reference });
+                self.apply_rule(at, id, rule, &answer, reference);
             }
             Ok(Outcome::Report(reported)) => {
-                self.submit(&Entry::Report { from: id, session, reported: &reported, reference });
+                self.apply_report(at, id, session, &reported, reference);
             }
-            Ok(Outcome::Act(act)) => self.submit(&Entry::Act { from: id, session, act: &act, reference }),
+            Ok(Outcome::Act(act)) => self.apply_act(at, id, session, &act, reference),
             Ok(Outcome::Delete(deletion)) => {
-                self.submit(&Entry::Delete { session, deletion: &deletion, reference });
+                self.apply_delete(at, session, &deletion, reference);
             }
             Err(failure) => self.refuse_line(id, &failure, reference),
         }
@@ -127,7 +127,7 @@ impl Server {
     }
 
     pub(super) fn answer_privately(&mut self, id: ClientId, text: &str, answer: Answer<'_>) {
-        self.send(id, &ServerMessage::answer(self.now.wall_ms, BOT_NAME, text, answer));
+        self.send(id, &ServerMessage::answer(self.at().wall_ms, BOT_NAME, text, answer));
     }
 
     /// What a moderator types may be an address that is only known as a hash.
@@ -302,7 +302,7 @@ impl Server {
         };
         let _ = match self.room.presence.since(user) {
             Some(since) => {
-                let time = roughly(self.now.moment.since(since));
+                let time = roughly(self.at().moment.since(since));
                 write!(text, " has been here for {time}, with {connections}.")
             }
             None => write!(text, " is not here."),
@@ -319,7 +319,7 @@ impl Server {
     }
 
     fn mute(&self, speaker: Speaker, time: Duration, why: &str) -> Result<Outcome, Failure> {
-        let until = self.now.moment.after(time);
+        let until = self.at().moment.after(time);
         let who = self.name_of(speaker)?;
         let rule = match speaker {
             Speaker::User(user) if self.users.is_moderator(user) => return Err(Failure::IsModerator),
@@ -336,7 +336,7 @@ impl Server {
     }
 
     fn unmute(&self, speaker: Speaker) -> Result<Outcome, Failure> {
-        let (now, rules) = (self.now.moment, self.users.rules());
+        let (now, rules) = (self.at().moment, self.users.rules());
         let who = self.name_of(speaker)?;
         let (left, rule) = match speaker {
             Speaker::User(user) => {
@@ -354,7 +354,7 @@ impl Server {
 
     fn ban(&self, target: Target, time: Option<Duration>, why: &str) -> Act {
         let Target { pattern, who, shown } = target;
-        let until = time.map(|time| self.now.moment.after(time));
+        let until = time.map(|time| self.at().moment.after(time));
         let text = about(&format!("banned {shown}"), time, why);
         let users = self.users.banned_by(&pattern);
         // Where the target is a domain, there is no name to find the ban by.
@@ -378,7 +378,7 @@ impl Server {
 
     fn unban(&self, arguments: &str) -> Result<Outcome, Failure> {
         let rules = self.users.rules();
-        let now = self.now.moment;
+        let now = self.at().moment;
         let known = match self.take_speaker(arguments) {
             Ok((Speaker::Bot(_), _)) => return Err(Failure::IsBot),
             Ok((speaker @ Speaker::User(user), rest)) if !self.is_domain(speaker, arguments, rest) => {
@@ -425,7 +425,7 @@ impl Server {
     }
 
     fn bans(&self) -> String {
-        let now = self.now.moment;
+        let now = self.at().moment;
         let bans: Vec<_> = self.users.rules().bans(now).collect();
         let mut text = match bans.len() {
             0 => return "There are no bans.".to_owned(),
@@ -470,13 +470,13 @@ impl Server {
     }
 
     fn lock(&self, time: Duration) -> Act {
-        let until = self.now.moment.after(time);
+        let until = self.at().moment.after(time);
         let act = Act::new("lock", about("locked the room", Some(time), ""));
         Act { until: Some(until), rule: Some(Rule::Lock(Some(until))), ..act }
     }
 
     fn unlock(&self) -> Outcome {
-        if self.users.rules().wait_for_unlock(self.now.moment).is_none() {
+        if self.users.rules().wait_for_unlock(self.at().moment).is_none() {
             return Outcome::Private("The room is not locked.".to_owned());
         }
         let act = Act::new("unlock", "unlocked the room".to_owned());

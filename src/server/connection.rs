@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) read_throttle: ReadThrottle,
     /// The peer will send nothing more.
     pub(crate) peer_ended: bool,
+    /// What the peer has sent waits for the log that several nodes share.
+    pub(crate) is_held: bool,
 }
 
 /// A socket that took fewer bytes than it was offered.
@@ -53,7 +55,7 @@ struct Full {
     is_level: bool,
 }
 
-frost!(struct Connection { outbox, kept, heard, written, pinged, full, read_throttle, peer_ended });
+frost!(struct Connection { outbox, kept, heard, written, pinged, full, read_throttle, peer_ended, is_held });
 frost!(struct Full { since, probed, is_probed, is_level });
 
 impl Connection {
@@ -67,6 +69,7 @@ impl Connection {
             full: None,
             read_throttle: ReadThrottle::default(),
             peer_ended: false,
+            is_held: false,
         }
     }
 
@@ -95,10 +98,11 @@ impl Connection {
     /// Forgets kept input and pauses, of a client whose input is discarded from now on.
     pub(crate) fn drop_input(&mut self) {
         (self.kept, self.read_throttle) = (Vec::new(), ReadThrottle::default());
+        self.is_held = false;
     }
 
     pub(crate) fn may_use_input(&self) -> bool {
-        self.read_throttle.paused_until().is_none() && !self.has_many_replies()
+        self.read_throttle.paused_until().is_none() && !self.has_many_replies() && !self.is_held
     }
 
     /// Whether the peer leaves so many replies unread that it is not read either.

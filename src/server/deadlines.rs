@@ -6,7 +6,7 @@ use super::connection::Clock;
 use super::entry::Entry;
 use super::{Output, Server};
 use crate::base::frost::frost;
-use crate::base::time::Moment;
+use crate::base::time::{Moment, Now};
 use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::{ClientId, MailId};
@@ -57,17 +57,26 @@ impl Server {
 
     /// Drops what has expired, before any input could use it.
     pub(super) fn forget_expired(&mut self) {
-        let now = self.now.moment;
-        while let Some(user) = self.room.presence.pop_expired(now) {
-            self.submit(&Entry::Depart { user });
+        if !self.is_shared() {
+            self.forget_expired_people(self.now);
         }
-        if self.users.next_deadline().is_some_and(|deadline| deadline <= now) {
-            while let Some(mail) = self.users.overdue_mail(now) {
-                self.mail_done(mail, Err(MailError::Late));
+        self.addresses.forget_expired(self.now.moment);
+    }
+
+    /// Drops what has expired of users and of the room.
+    pub(super) fn forget_expired_people(&mut self, at: Now) {
+        while let Some(user) = self.room.presence.pop_expired(at.moment) {
+            self.depart(at, user);
+        }
+        if self.users.next_deadline().is_some_and(|deadline| deadline <= at.moment) {
+            while let Some((mail, node)) = self.users.overdue_mail(at.moment) {
+                if node == self.node() {
+                    self.note(LogEvent::MailFailed(mail, MailError::Late));
+                }
+                self.apply_mail_done(mail, Err(MailError::Late));
             }
-            self.users.forget_expired(now);
+            self.users.forget_expired(at.moment);
         }
-        self.addresses.forget_expired(now);
     }
 
     /// Acts on a client's deadlines that have passed. Each arm moves its deadline or ends the client.
@@ -107,18 +116,19 @@ impl Server {
 
     /// Stops once all connections are closed.
     pub(super) fn stop_if_empty(&mut self) {
-        if matches!(self.life, Life::Stopping(_)) && self.clients.is_empty() {
+        if let Life::Stopping(until) = self.life
+            && self.clients.is_empty()
+            && (self.has_left() || until <= self.now.moment)
+        {
             self.life = Life::Stopped;
             self.note(LogEvent::Stopped { unknown_messages: self.unknown_messages });
             self.outputs.push_back(Output::Stopped);
         }
     }
 
-    pub(super) fn notify_failed_email(&mut self, waiting: &[ClientId]) {
-        for &id in waiting {
-            if self.clients.get_mut(id).is_some_and(|client| client.guest().is_some()) {
-                self.notify(id, Notice::MailFailed);
-            }
+    pub(super) fn notify_failed_email(&mut self, id: ClientId) {
+        if self.clients.get_mut(id).is_some_and(|client| client.guest().is_some()) {
+            self.notify(id, Notice::MailFailed);
         }
     }
 
@@ -128,6 +138,7 @@ impl Server {
         }
         self.life = Life::Stopping(self.now.moment.after(SHUTDOWN_TIMEOUT));
         self.note(LogEvent::Stopping { connections: self.clients.len() });
+        self.leave_nodes();
         for id in self.clients.ids() {
             let Some(client) = self.clients.get_mut(id) else { continue };
             if client.is_websocket() {

@@ -1,211 +1,299 @@
-//! Entries: the decisions about users and the room, and the one place that carries them out.
+//! Entries: what guests, members and bots ask for, and what else changes users or the room, as plain data.
 //!
-//! Guests and members *submit* entries; [`Server::apply`] changes users and the room, and then answers the
-//! client that submitted the entry. Applying is deterministic: time and randomness are part of what is
-//! applied, so the same entries in the same order lead to the same users and the same lines.
+//! They are *submitted* by the client's side of the server, which knows addresses, throttles and states of
+//! connections, and *applied* in `apply`, which changes users and the room and then answers. On a single node
+//! both happen in one call. Where several nodes share a room, an entry takes the way through their log in
+//! between, and every node applies it; so an entry holds all that applying depends on: time comes with it,
+//! and randomness is in it.
 //!
 //! What is a connection's own is no entry: throttles, unsent bytes, counts of connections and of tries by
 //! client address. Neither is expiry, which follows from time.
 
-use super::Server;
-use super::commands::{Act, Deletion, Failure};
-use super::guest::Seen;
-use super::lines::BotLine;
-use super::marks::mark_of_act;
-use crate::base::time::Now;
-use crate::close_reason::CloseReason;
-use crate::http::request::Request;
+use crate::base::frost::{Frost, Frozen, freeze_fields, freeze_number, frost};
 use crate::ids::{ClientId, MailId};
+use crate::limits::{GUEST_MESSAGE_BYTES_MAX, MEMBER_MESSAGE_BYTES_MAX, REF_BYTES_MAX};
 use crate::login_email::MailError;
-use crate::message::{self, Answer};
+use crate::users::bots::BotId;
 use crate::users::logins::FlowId;
-use crate::users::names::UserId;
-use crate::users::reports::{Received, Reported, TooManyReports};
-use crate::users::rules::{Rule, TableFull};
 use crate::users::sessions::SessionId;
-use crate::users::{Asker, Entered, Randomness};
-use crate::websocket::text_of;
+use crate::users::{Asker, Randomness};
 use std::net::IpAddr;
 
 /// `from` is the client that submits an entry and gets the answer.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Entry<'a> {
     /// A guest asks for a login code.
     Hello { asker: Asker, name: &'a str, email: &'a str, randomness: Randomness },
     /// A guest tries a code, for the flow of the token or else for its own.
-    Try {
-        from: ClientId,
-        own_flow: Option<FlowId>,
-        flow_token: Option<&'a str>,
-        code: &'a str,
-        randomness: Randomness,
-    },
-    /// A guest shows a session token.
-    Resume { from: ClientId, token: &'a str, seen: Seen },
-    /// A connection of a session joins the room.
-    /// `network` is the client network that a ban may close.
-    Arrive { from: ClientId, entered: &'a Entered, seen: Seen, network: Option<IpAddr> },
-    /// The grace of a user without a connection is over.
-    Depart { user: UserId },
+    Try { guest: AtDoor, flow_token: Option<&'a str>, code: &'a str, randomness: Randomness },
+    /// A guest shows a session token, and says which lines it has seen.
+    Resume { guest: AtDoor, token: &'a str, run: Option<&'a str>, after: Option<u64> },
+    /// A connection of a session has ended.
+    Disconnect { session: SessionId },
     /// A session ends, on all its connections.
     Logout { session: SessionId },
     /// A member says a line.
     Say { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
-    /// A bot says a line, in answer to which it gets a response to the request.
-    SayAsBot { from: ClientId, request: &'a Request, line: &'a BotLine<'a> },
-    /// A moderator acts.
-    Act { from: ClientId, session: SessionId, act: &'a Act, reference: Option<&'a str> },
-    /// Lines are deleted.
-    Delete { session: SessionId, deletion: &'a Deletion, reference: Option<&'a str> },
-    /// A moderator changes a rule that the room is not told of.
-    Rule { from: ClientId, rule: &'a Rule, answer: &'a str, reference: Option<&'a str> },
-    /// A member reports somebody or a line to the moderators.
-    Report { from: ClientId, session: SessionId, reported: &'a Reported, reference: Option<&'a str> },
+    /// A member types a command, of which this is the whole text.
+    Command { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
+    /// A bot says a line.
+    SayAsBot { from: ClientId, line: BotLine<'a> },
     /// The result of sending a login email.
     MailDone { mail: MailId, result: Result<(), MailError> },
 }
 
-impl Server {
-    /// Submits an entry. It is applied at once.
-    pub(super) fn submit(&mut self, entry: &Entry<'_>) {
-        self.apply(self.now, entry);
+/// A guest who wants to come in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AtDoor {
+    pub(crate) from: ClientId,
+    /// The flow that began on this connection.
+    pub(crate) own_flow: Option<FlowId>,
+    /// The client network that a ban may close.
+    pub(crate) network: Option<IpAddr>,
+}
+
+/// A line that a bot says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BotLine<'a> {
+    pub(crate) bot: BotId,
+    pub(crate) text: &'a str,
+    /// Whether the text was longer.
+    pub(crate) is_cut: bool,
+    pub(crate) reference: Option<&'a str>,
+}
+
+frost!(struct AtDoor { from, own_flow, network });
+
+/// The numbers of the kinds. None is used twice.
+const HELLO: u64 = 0;
+const TRY: u64 = 1;
+const RESUME: u64 = 2;
+const DISCONNECT: u64 = 3;
+const LOGOUT: u64 = 4;
+const SAY: u64 = 5;
+const COMMAND: u64 = 6;
+const SAY_AS_BOT: u64 = 7;
+const MAIL_DONE: u64 = 8;
+
+impl<'a> Entry<'a> {
+    /// As bytes, for other nodes. They hold secrets: addresses, tokens, and the randomness of codes.
+    pub(crate) fn freeze(&self, to: &mut Vec<u8>) {
+        freeze_fields(to, |to| match *self {
+            Self::Hello { asker, name, email, randomness } => {
+                freeze_number(HELLO, to);
+                asker.freeze(to);
+                freeze_text(name, to);
+                freeze_text(email, to);
+                randomness.freeze(to);
+            }
+            Self::Try { guest, flow_token, code, randomness } => {
+                freeze_number(TRY, to);
+                guest.freeze(to);
+                freeze_option(flow_token, to);
+                freeze_text(code, to);
+                randomness.freeze(to);
+            }
+            Self::Resume { guest, token, run, after } => {
+                freeze_number(RESUME, to);
+                guest.freeze(to);
+                freeze_text(token, to);
+                freeze_option(run, to);
+                after.freeze(to);
+            }
+            Self::Disconnect { session } => {
+                freeze_number(DISCONNECT, to);
+                session.freeze(to);
+            }
+            Self::Logout { session } => {
+                freeze_number(LOGOUT, to);
+                session.freeze(to);
+            }
+            Self::Say { from, session, text, reference } => {
+                freeze_number(SAY, to);
+                freeze_said((from, session, text, reference), to);
+            }
+            Self::Command { from, session, text, reference } => {
+                freeze_number(COMMAND, to);
+                freeze_said((from, session, text, reference), to);
+            }
+            Self::SayAsBot { from, line: BotLine { bot, text, is_cut, reference } } => {
+                freeze_number(SAY_AS_BOT, to);
+                from.freeze(to);
+                bot.freeze(to);
+                freeze_text(text, to);
+                is_cut.freeze(to);
+                freeze_option(reference, to);
+            }
+            Self::MailDone { mail, result } => {
+                freeze_number(MAIL_DONE, to);
+                mail.freeze(to);
+                result.err().freeze(to);
+            }
+        });
     }
 
-    /// Carries out an entry. The one place where users and the room change.
-    fn apply(&mut self, at: Now, entry: &Entry<'_>) {
-        match *entry {
-            Entry::Say { from, session, text, reference } => {
-                self.apply_say(at, from, session, text, reference);
-            }
-            Entry::SayAsBot { from, request, line } => self.apply_say_as_bot(at, from, request, line),
-            Entry::Hello { asker, name, email, randomness } => {
-                let result = self.users.hello(at.moment, asker, name, email, randomness);
-                self.answer_hello(asker.connection, result);
-            }
-            Entry::Try { from, own_flow, flow_token, code, randomness } => {
-                let result = self.users.auth(at.moment, own_flow, flow_token, code, randomness);
-                self.answer_auth(from, result);
-            }
-            Entry::Resume { from, token, seen } => {
-                let result = self.users.resume(at.moment, token);
-                self.answer_resume(from, token, result, seen);
-            }
-            Entry::Arrive { from, entered, seen, network } => {
-                self.users.connect(at.moment, entered.session, entered.user, network);
-                self.apply_arrive(at, from, entered, seen);
-            }
-            Entry::Depart { user } => {
-                if let Some(name) = self.room.presence.remove(user) {
-                    self.post_event(at, &name, "left chat", "leave");
-                }
-            }
-            Entry::Logout { session } => self.apply_logout(session),
-            Entry::Act { from, session, act, reference } => {
-                self.apply_act(at, from, session, act, reference);
-            }
-            Entry::Delete { session, deletion, reference } => {
-                self.apply_delete(at, session, deletion, reference);
-            }
-            Entry::Rule { from, rule, answer, reference } => {
-                match self.users.set_rule(at.moment, rule.clone()) {
-                    Ok(()) => self.answer_privately(from, answer, Answer { reference, ..Answer::default() }),
-                    Err(TableFull) => self.refuse_line(from, &Failure::TooMany, reference),
-                }
-            }
-            Entry::Report { from, session, reported, reference } => {
-                self.apply_report(at, from, session, reported, reference);
-            }
-            Entry::MailDone { mail, result } => {
-                let waiting = self.users.mail_done(mail, result);
-                self.notify_failed_email(&waiting);
-            }
-        }
-    }
-
-    fn apply_arrive(&mut self, at: Now, from: ClientId, entered: &Entered, seen: Seen) {
-        let before = self.room.log.end();
-        let is_new = self.room.presence.arrive(at.moment, entered.user, &entered.name.shared());
-        if is_new {
-            self.post_event(at, entered.name.as_str(), "entered chat", "enter");
-        }
-        self.join(from, entered, seen, before, is_new);
-    }
-
-    fn apply_logout(&mut self, session: SessionId) {
-        for id in self.connections_of(session) {
-            self.close(id, CloseReason::Left);
-        }
-        self.end_session(session);
-    }
-
-    /// Ends a session that has no connection any more. If it was the last of a present user, the room learns
-    /// it at once.
-    fn end_session(&mut self, session: SessionId) {
-        let user = self.users.log_out(session);
-        if let Some(user) = user.filter(|&user| self.room.presence.is_in_grace(user)) {
-            self.submit(&Entry::Depart { user });
-        }
-    }
-
-    fn apply_report(
-        &mut self,
-        at: Now,
-        from: ClientId,
-        session: SessionId,
-        reported: &Reported,
-        reference: Option<&str>,
-    ) {
-        let Some((user, name)) = self.users.speaker(session) else { return };
-        let name = name.shared();
-        match self.users.report(at.moment, user, reported) {
-            Ok(Received::New) => {
-                self.tell_moderators(&name, &reported.text);
-                self.confirm_report(from, reference);
-            }
-            Ok(Received::Again) => self.confirm_report(from, reference),
-            Err(TooManyReports(wait)) => self.refuse_line(from, &Failure::TooManyReports(wait), reference),
-        }
-    }
-
-    fn apply_act(&mut self, at: Now, from: ClientId, session: SessionId, act: &Act, reference: Option<&str>) {
-        let Some((user, name)) = self.users.speaker(session) else { return };
-        let name = name.shared();
-        if let Some(rule) = act.rule.clone()
-            && let Err(TableFull) = self.users.set_rule(at.moment, rule)
-        {
-            return self.refuse_line(from, &Failure::TooMany, reference);
-        }
-        let mark = mark_of_act(user, reference);
-        self.post_act(at, &name, act, reference, mark);
-        let Some(removal) = &act.removal else { return };
-        for session in removal.users.iter().flat_map(|&user| self.users.sessions_of(user)).collect::<Vec<_>>()
-        {
-            for id in self.connections_of(session) {
-                self.notify_removed(id, &name, removal);
-                self.close(id, CloseReason::Removed);
-            }
-            self.end_session(session);
+    /// The client that is read no further until the entry is applied: what it sends next depends on the
+    /// answer.
+    pub(crate) const fn waits(&self) -> Option<ClientId> {
+        match self {
+            Self::Hello { asker, .. } => Some(asker.connection),
+            Self::Try { guest, .. } | Self::Resume { guest, .. } => Some(guest.from),
+            Self::SayAsBot { from, .. } => Some(*from),
+            Self::Disconnect { .. }
+            | Self::Logout { .. }
+            | Self::Say { .. }
+            | Self::Command { .. }
+            | Self::MailDone { .. } => None,
         }
     }
 
-    /// Replaces the lines in the log, each by a frame of the same length, and tells the room. From here on
-    /// only a reader that has begun such a line receives its words.
-    fn apply_delete(&mut self, at: Now, session: SessionId, deletion: &Deletion, reference: Option<&str>) {
-        let Some((user, name)) = self.users.speaker(session) else { return };
-        let name = name.shared();
-        let outboxes = self.clients.iter_untouched().map(|client| &mut client.connection.outbox);
-        for outbox in outboxes.filter(|outbox| outbox.offers_frames() || outbox.has_lines()) {
-            for frame in deletion.ids.iter().filter_map(|&id| self.room.log.frame(id)) {
-                outbox.keep_offered(&frame);
-                outbox.drop_line(frame.start);
+    /// `None`: the bytes are no entry that this version knows.
+    pub(crate) fn thaw(bytes: &'a [u8]) -> Option<Self> {
+        let mut fields = Frozen::new(bytes).fields()?;
+        Some(match fields.number()? {
+            HELLO => {
+                let asker = fields.field()?;
+                let (name, email) = (guest_text(&mut fields)?, guest_text(&mut fields)?);
+                Self::Hello { asker, name, email, randomness: fields.field()? }
+            }
+            TRY => {
+                let guest = fields.field()?;
+                let flow_token = thaw_option(&mut fields, GUEST_MESSAGE_BYTES_MAX).ok()?;
+                let code = guest_text(&mut fields)?;
+                Self::Try { guest, flow_token, code, randomness: fields.field()? }
+            }
+            RESUME => {
+                let guest = fields.field()?;
+                let token = guest_text(&mut fields)?;
+                let run = thaw_option(&mut fields, GUEST_MESSAGE_BYTES_MAX).ok()?;
+                Self::Resume { guest, token, run, after: fields.field()? }
+            }
+            DISCONNECT => Self::Disconnect { session: fields.field()? },
+            LOGOUT => Self::Logout { session: fields.field()? },
+            SAY => {
+                let (from, session, text, reference) = thaw_said(&mut fields)?;
+                Self::Say { from, session, text, reference }
+            }
+            COMMAND => {
+                let (from, session, text, reference) = thaw_said(&mut fields)?;
+                Self::Command { from, session, text, reference }
+            }
+            SAY_AS_BOT => {
+                let (from, bot) = (fields.field()?, fields.field()?);
+                let text = fields.text(MEMBER_MESSAGE_BYTES_MAX)?;
+                let is_cut = fields.field()?;
+                let reference = thaw_option(&mut fields, REF_BYTES_MAX).ok()?;
+                Self::SayAsBot { from, line: BotLine { bot, text, is_cut, reference } }
+            }
+            MAIL_DONE => {
+                let mail = fields.field()?;
+                let error: Option<MailError> = fields.field()?;
+                Self::MailDone { mail, result: error.map_or(Ok(()), Err) }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Client, session, text and `ref`.
+type SaidBy<'a> = (ClientId, SessionId, &'a str, Option<&'a str>);
+
+fn freeze_said((from, session, text, reference): SaidBy<'_>, to: &mut Vec<u8>) {
+    from.freeze(to);
+    session.freeze(to);
+    freeze_text(text, to);
+    freeze_option(reference, to);
+}
+
+fn thaw_said<'a>(fields: &mut Frozen<'a>) -> Option<SaidBy<'a>> {
+    let (from, session) = (fields.field()?, fields.field()?);
+    let text = fields.text(MEMBER_MESSAGE_BYTES_MAX)?;
+    Some((from, session, text, thaw_option(fields, REF_BYTES_MAX).ok()?))
+}
+
+fn freeze_text(text: &str, to: &mut Vec<u8>) {
+    text.len().freeze(to);
+    to.extend_from_slice(text.as_bytes());
+}
+
+fn freeze_option(text: Option<&str>, to: &mut Vec<u8>) {
+    text.is_some().freeze(to);
+    freeze_text(text.unwrap_or_default(), to);
+}
+
+fn guest_text<'a>(fields: &mut Frozen<'a>) -> Option<&'a str> {
+    fields.text(GUEST_MESSAGE_BYTES_MAX)
+}
+
+/// What should be a text is none.
+struct NoText;
+
+fn thaw_option<'a>(fields: &mut Frozen<'a>, bytes_max: usize) -> Result<Option<&'a str>, NoText> {
+    let is_some: bool = fields.field().ok_or(NoText)?;
+    fields.text(bytes_max).map(|text| is_some.then_some(text)).ok_or(NoText)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::expiring_slab::Id;
+    use crate::ids::NodeId;
+
+    fn entries() -> Vec<Entry<'static>> {
+        let connection = ClientId::new(3, 8);
+        let asker = Asker {
+            node: NodeId(7),
+            connection,
+            address: Some([203, 0, 113, 9].into()),
+            former: Some(Id::made_up(2)),
+            mails: 1,
+        };
+        let guest = AtDoor { from: connection, own_flow: Some(Id::made_up(4)), network: None };
+        let (session, randomness) = (Id::made_up(5), Randomness::of([9; 32]));
+        let line = BotLine { bot: BotId::first(), text: "up again", is_cut: true, reference: Some("r1") };
+        vec![
+            Entry::Hello { asker, name: "Ada", email: "ada@example.org", randomness },
+            Entry::Try { guest, flow_token: Some("t"), code: "ABC123", randomness },
+            Entry::Try { guest, flow_token: None, code: "", randomness },
+            Entry::Resume { guest, token: "t", run: Some("00"), after: Some(0) },
+            Entry::Resume { guest, token: "t", run: None, after: None },
+            Entry::Disconnect { session },
+            Entry::Logout { session },
+            Entry::Say { from: connection, session, text: "hello \u{1f600}", reference: None },
+            Entry::Command { from: connection, session, text: "/help", reference: Some("") },
+            Entry::SayAsBot { from: connection, line },
+            Entry::MailDone { mail: MailId(8), result: Ok(()) },
+            Entry::MailDone { mail: MailId(8), result: Err(MailError::Refused(421)) },
+        ]
+    }
+
+    #[test]
+    fn an_entry_takes_the_way_through_bytes_and_no_part_of_it_does() {
+        for entry in entries() {
+            let mut bytes = Vec::new();
+            entry.freeze(&mut bytes);
+            let thawed = Entry::thaw(&bytes).expect("it is whole");
+            assert_eq!(format!("{thawed:?}"), format!("{entry:?}"));
+            for end in 0..bytes.len() {
+                assert!(Entry::thaw(&bytes[..end]).is_none(), "{end} bytes of {entry:?}");
             }
         }
-        for &id in &deletion.ids {
-            let Some(found) = self.room.log.frame(id) else { continue };
-            let bytes = text_of(&found.bytes.concat()).len();
-            let frame = self.frame.build(|out| message::write_gone(id, bytes, out));
-            self.room.log.replace(id, frame);
+    }
+
+    #[test]
+    fn what_is_no_entry_of_this_version_is_none() {
+        let mut unknown = Vec::new();
+        freeze_fields(&mut unknown, |to| freeze_number(99, to));
+        let mut long = Vec::new();
+        freeze_fields(&mut long, |to| {
+            freeze_number(RESUME, to);
+            AtDoor { from: ClientId::new(0, 0), own_flow: None, network: None }.freeze(to);
+            freeze_text(&"x".repeat(GUEST_MESSAGE_BYTES_MAX + 1), to);
+            freeze_option(None, to);
+            None::<u64>.freeze(to);
+        });
+        for bytes in [&b""[..], &[0; 4], &[0xff; 40], &unknown, &long] {
+            assert!(Entry::thaw(bytes).is_none(), "{bytes:?}");
         }
-        self.post_deletion(at, &name, deletion, reference, mark_of_act(user, reference));
     }
 }

@@ -2,10 +2,11 @@
 
 use super::client::{Client, Membership};
 use super::client_addresses::Try;
-use super::entry::Entry;
+use super::entry::{AtDoor, Entry};
 use super::{Output, Server};
+use crate::base::time::Now;
 use crate::close_reason::CloseReason;
-use crate::ids::ClientId;
+use crate::ids::{ClientId, NodeId};
 use crate::limits::{CONNECTION_TRIES, HISTORY_BYTES_MAX, NAMES_TOLD_MAX, WRONG_TRY_PAUSE};
 use crate::log_event::LogEvent;
 use crate::message::{Hello, MayNotEnter, Notice, ServerMessage, Welcome};
@@ -28,6 +29,16 @@ pub(crate) enum Seen {
     UpTo(Option<u64>),
 }
 
+/// Where a new member begins to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    /// Its own enter line, if there is one, begins here.
+    pub(crate) before: Position,
+    pub(crate) from: Position,
+    /// Whether lines that it should have seen are gone.
+    pub(crate) has_gap: bool,
+}
+
 impl Server {
     pub(crate) fn hello(&mut self, id: ClientId, hello: &Hello<'_>) {
         let Some(client) = self.clients.get_mut(id) else { return };
@@ -41,6 +52,7 @@ impl Server {
             return self.limit_mail(id, wait);
         }
         let asker = Asker {
+            node: NodeId::default(),
             connection: id,
             address: address.and_then(|address| self.addresses.network(address)),
             former: guest.flow,
@@ -52,6 +64,9 @@ impl Server {
     }
 
     pub(super) fn answer_hello(&mut self, id: ClientId, result: Result<users::Hello, HelloError>) {
+        if id == ClientId::ELSEWHERE {
+            return;
+        }
         match result {
             Ok(hello) => {
                 let is_mailed = matches!(hello.delivery, Delivery::Mail(_));
@@ -98,23 +113,28 @@ impl Server {
         flow_token: Option<&str>,
         code: &str,
     ) {
-        let randomness = self.users.draw();
-        self.submit(&Entry::Try { from: id, own_flow, flow_token, code, randomness });
+        let (guest, randomness) = (self.at_door(id, own_flow), self.users.draw());
+        self.submit(&Entry::Try { guest, flow_token, code, randomness });
     }
 
-    pub(super) fn answer_auth(&mut self, id: ClientId, result: Result<Entered, AuthError>) {
-        match result {
-            Ok(entered) => {
-                self.note(LogEvent::LoggedIn(id));
-                self.arrive(id, &entered, Seen::Newcomer);
-            }
+    fn at_door(&self, from: ClientId, own_flow: Option<FlowId>) -> AtDoor {
+        let address = self.clients.get(from).and_then(|client| client.address);
+        let network = address.and_then(|address| self.addresses.closable_network(address));
+        AtDoor { from, own_flow, network }
+    }
+
+    pub(super) fn refuse_code(&mut self, id: ClientId, error: AuthError) {
+        if self.clients.get(id).is_none() {
+            return;
+        }
+        match error {
             // A right code is good whatever others have tried from the same address: the budget of each email
             // address bounds how many codes are tried, so this limit only has to slow that down.
-            Err(AuthError::Wrong { left }) if self.has_try(id, Try::Code) => self.wrong_code(id, left),
-            Err(AuthError::Wrong { .. }) => self.end_tries(id),
-            Err(AuthError::NotAdmitted(name)) => self.not_admitted(id, name.as_str()),
-            Err(AuthError::Locked(name, wait)) => self.locked(id, &name, wait),
-            Err(AuthError::MayNotEnter(name, refusal)) => {
+            AuthError::Wrong { left } if self.has_try(id, Try::Code) => self.wrong_code(id, left),
+            AuthError::Wrong { .. } => self.end_tries(id),
+            AuthError::NotAdmitted(name) => self.not_admitted(id, name.as_str()),
+            AuthError::Locked(name, wait) => self.locked(id, &name, wait),
+            AuthError::MayNotEnter(name, refusal) => {
                 self.send(id, &ServerMessage::may_not_enter(name.as_str(), refusal.into()));
             }
         }
@@ -135,36 +155,31 @@ impl Server {
         self.send(id, &ServerMessage::may_not_enter(name.as_str(), refusal));
     }
 
-    pub(crate) fn resume(&mut self, id: ClientId, token: &str, run: Option<&str>, after: Option<u64>) {
-        let is_this_run = run.is_none_or(|run| run == self.users.run());
-        let seen = match after {
-            None => Seen::Nothing,
-            Some(after) => Seen::UpTo(is_this_run.then_some(after)),
-        };
-        self.submit(&Entry::Resume { from: id, token, seen });
-    }
-
-    pub(super) fn answer_resume(
+    pub(crate) fn resume(
         &mut self,
         id: ClientId,
+        own_flow: Option<FlowId>,
         token: &str,
-        result: Result<Entered, ResumeError>,
-        seen: Seen,
+        (run, after): (Option<&str>, Option<u64>),
     ) {
-        match result {
-            Ok(entered) => {
-                self.note(LogEvent::Resumed(id));
-                self.arrive(id, &entered, seen);
-            }
-            Err(ResumeError::Invalid) => self.wrong_token(id, token),
-            Err(ResumeError::NotAdmitted(name)) => self.not_admitted(id, name.as_str()),
+        let guest = self.at_door(id, own_flow);
+        self.submit(&Entry::Resume { guest, token, run, after });
+    }
+
+    pub(super) fn refuse_token(&mut self, id: ClientId, token: &str, error: ResumeError) {
+        if self.clients.get(id).is_none() {
+            return;
+        }
+        match error {
+            ResumeError::Invalid => self.wrong_token(id, token),
+            ResumeError::NotAdmitted(name) => self.not_admitted(id, name.as_str()),
         }
     }
 
-    fn arrive(&mut self, id: ClientId, entered: &Entered, seen: Seen) {
-        let address = self.clients.get(id).and_then(|client| client.address);
-        let network = address.and_then(|address| self.addresses.closable_network(address));
-        self.submit(&Entry::Arrive { from: id, entered, seen, network });
+    pub(super) fn note_entered(&mut self, id: ClientId, seen: Seen) {
+        if self.clients.get(id).is_some() {
+            self.note(if seen == Seen::Newcomer { LogEvent::LoggedIn(id) } else { LogEvent::Resumed(id) });
+        }
     }
 
     /// Whether the client's address has a try of this kind left.
@@ -220,24 +235,21 @@ impl Server {
         self.close(id, CloseReason::TooManyTries);
     }
 
-    /// Makes a guest a member: queues the acknowledgement, the lines that it missed and the greeting. Its own
-    /// enter line, if there is one, begins at `before`.
+    /// Makes a guest a member: queues the acknowledgement, the lines that it missed and the greeting. False:
+    /// there is no such guest.
     pub(super) fn join(
         &mut self,
+        at: Now,
         id: ClientId,
         entered: &Entered,
         seen: Seen,
-        before: Position,
-        is_new: bool,
-    ) {
+        start: Start,
+    ) -> bool {
         let name = entered.name.as_str();
-        let (start, has_gap) = self.start(seen, before, entered.session, is_new);
-        if seen == Seen::Newcomer {
-            self.users.set_first_seen(entered.session, self.room.log.id_at(start));
-        }
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if let Some(flow) = client.guest().and_then(|guest| guest.flow) {
-            self.users.forget_flow(flow);
+        let Start { before, from: start, has_gap } = start;
+        let Some(client) = self.clients.get_mut(id) else { return false };
+        if client.guest().is_none() {
+            return false;
         }
         client.join(Membership { session: entered.session, user: entered.user, start });
         self.room.join(id);
@@ -251,7 +263,7 @@ impl Server {
             moderator: self.users.is_moderator(entered.user),
             topic: topic.as_deref(),
             slow: self.users.rules().slow().map(whole_seconds),
-            muted: self.users.mute_left(self.now.moment, entered.user).map(whole_seconds),
+            muted: self.users.mute_left(at.moment, entered.user).map(whole_seconds),
         };
         let mut send_at = |place, message: &ServerMessage<'_>| {
             client.connection.outbox.push_at(place, self.frame.build(|out| message.write(out)));
@@ -266,14 +278,21 @@ impl Server {
                 "Please be kind: your email address is tied to what you say.".to_owned(),
             ];
             for text in greeting {
-                send_at(before, &ServerMessage::aside(self.now.wall_ms, BOT_NAME, &text));
+                send_at(before, &ServerMessage::aside(at.wall_ms, BOT_NAME, &text));
             }
         }
+        true
     }
 
     /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter
     /// line, if there is one, stands behind `before`.
-    fn start(&self, seen: Seen, before: Position, session: SessionId, is_new: bool) -> (Position, bool) {
+    pub(super) fn start(
+        &self,
+        seen: Seen,
+        before: Position,
+        session: SessionId,
+        is_new: bool,
+    ) -> (Position, bool) {
         let ring = &self.room.log;
         let lines = self.settings.history_lines + usize::from(is_new);
         let history = ring.newest(lines, HISTORY_BYTES_MAX);

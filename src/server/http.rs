@@ -5,7 +5,7 @@ use super::client::State;
 use super::client_addresses::Origin;
 use crate::close_reason::CloseReason;
 use crate::http::request::Request;
-use crate::http::site::{Answer, Peer, ProxyFault};
+use crate::http::site::{Answer, Peer, ProxyFault, Site};
 use crate::ids::ClientId;
 use crate::log_event::LogEvent;
 
@@ -15,6 +15,10 @@ impl Server {
             return self.answer_lines(id, request);
         }
         let mut head = Vec::new();
+        if self.is_apart() && Site::is_health_probe(&request) {
+            let answer = Site::answer_apart(&request, &mut head);
+            return self.send_response(id, &head, answer);
+        }
         match self.site.answer(&request, self.peer(id), &mut head) {
             Answer::Upgraded => {
                 self.upgrade(id, &head, request.forwarded_for.as_deref());

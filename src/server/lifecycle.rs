@@ -30,6 +30,10 @@ impl Server {
             if !client.may_use_input() {
                 return client.connection.keep(&bytes[used..]);
             }
+            if client.is_websocket() && self.is_log_full() {
+                self.hold_until_room(id);
+                continue;
+            }
             if let Some(turn) = self.wait_for_turn(id) {
                 self.delay_input(id, turn);
                 continue;
@@ -45,7 +49,7 @@ impl Server {
             match event {
                 None => {}
                 Some(Event::Request(request)) => self.answer(id, request),
-                Some(Event::Body(body)) => self.say_as_bot(id, &body),
+                Some(Event::Body(body)) => self.say_as_bot(id, *body),
                 Some(Event::BadRequest(refusal)) => {
                     self.note(LogEvent::Answered(id, refusal.status()));
                     self.refuse(id, refusal, CloseReason::BadRequest);
@@ -112,11 +116,21 @@ impl Server {
 
     /// Begins to close a client.
     pub(super) fn close(&mut self, id: ClientId, reason: CloseReason) {
-        let Some(client) = self.clients.get_mut(id) else { return };
-        if let Some(membership) = client.close(self.now.moment, reason, &self.room.log) {
-            self.leave_room(id, membership);
+        if let Some(Membership { session, .. }) = self.end_membership(id, reason) {
+            self.submit(&Entry::Disconnect { session });
+        }
+    }
+
+    /// The same, where what becomes of its session is the caller's. Returns the membership that ends, if one
+    /// does.
+    pub(super) fn end_membership(&mut self, id: ClientId, reason: CloseReason) -> Option<Membership> {
+        let client = self.clients.get_mut(id)?;
+        let membership = client.close(self.now.moment, reason, &self.room.log);
+        if membership.is_some() {
+            self.room.leave(id);
         }
         self.end_follower(id);
+        membership
     }
 
     /// Sends an error response without a request, and closes.
@@ -135,8 +149,9 @@ impl Server {
         if let Some(address) = client.address {
             self.addresses.leave(self.now.moment, address);
         }
-        if let Some(membership) = client.membership() {
-            self.leave_room(id, membership);
+        if let Some(Membership { session, .. }) = client.membership() {
+            self.room.leave(id);
+            self.submit(&Entry::Disconnect { session });
         }
         self.end_follower(id);
         self.note(match client.state.former() {
@@ -145,19 +160,6 @@ impl Server {
             Former::Member => LogEvent::Closed(id, reason),
         });
         self.outputs.push_back(Output::Close(id));
-    }
-
-    /// A member's connection has ended. If it was the user's last, the user departs when the grace is over.
-    fn leave_room(&mut self, id: ClientId, membership: Membership) {
-        self.room.leave(id);
-        let now = self.now.moment;
-        let Some(user) = self.users.disconnect(now, membership.session) else { return };
-        let grace = self.settings.leave_grace;
-        if grace.is_zero() {
-            self.submit(&Entry::Depart { user });
-        } else {
-            self.room.presence.begin_grace(user, now.after(grace));
-        }
     }
 
     /// Queues a private message for a client.
@@ -173,9 +175,9 @@ impl Server {
     }
 
     /// Broadcasts a line, in the one order that all members see. Gives its id; nothing is said after the
-    /// shutdown has begun.
+    /// shutdown has begun, unless other nodes go on.
     pub(super) fn post(&mut self, line: &Line<'_>, mark: Mark) -> Option<u64> {
-        if self.life != Life::Serving {
+        if self.life != Life::Serving && !self.is_shared() {
             return None;
         }
         let id = self.room.log.next_id();

@@ -1,9 +1,9 @@
 //! `/lines`: who may use it, the lines that bots say, and the streams in which they read. What requests and
 //! answers look like is `http::lines`.
 
-use super::client::{PendingBody, State};
+use super::client::{Client, PendingBody, State};
 use super::client_addresses::{Forwarded, LOOPBACK, Origin, Try};
-use super::entry::Entry;
+use super::entry::{BotLine, Entry};
 use super::guest::whole_seconds;
 use super::line_stream::{LineStream, Progress};
 use super::marks::{Speaker, mark_of_line};
@@ -26,16 +26,6 @@ use crate::room::log::Position;
 use crate::users::bots::BotId;
 use std::borrow::Cow;
 use std::net::IpAddr;
-
-/// A line that a bot says.
-#[derive(Debug)]
-pub(crate) struct BotLine<'a> {
-    pub(crate) bot: BotId,
-    pub(crate) text: &'a str,
-    /// Whether the text was longer.
-    pub(crate) is_cut: bool,
-    pub(crate) reference: Option<&'a str>,
-}
 
 impl Server {
     /// Answers a request to `/lines`.
@@ -72,6 +62,9 @@ impl Server {
         }
         if request.method != Method::Post && has_body(request) {
             return Err(LinesError::BadQuery("Only POST has a body"));
+        }
+        if request.method == Method::Post && self.is_apart() {
+            return Err(LinesError::Restarting);
         }
         Ok(())
     }
@@ -132,7 +125,7 @@ impl Server {
 
     fn await_body(&mut self, id: ClientId, body: PendingBody) {
         if body.is_whole() {
-            return self.say_as_bot(id, &body);
+            return self.say_as_bot(id, body);
         }
         let Some(client) = self.clients.get_mut(id) else { return };
         if lines::fields(&body.request).expects_continue {
@@ -142,47 +135,47 @@ impl Server {
     }
 
     /// Says the line of a body that has come whole.
-    pub(super) fn say_as_bot(&mut self, id: ClientId, body: &PendingBody) {
-        let tokens = 1 + body.bytes().len().saturating_sub(1) as u64 / TOKEN_BYTES;
+    pub(super) fn say_as_bot(&mut self, id: ClientId, body: PendingBody) {
+        let (bot, request, bytes) = body.into_parts();
+        let tokens = 1 + bytes.len().saturating_sub(1) as u64 / TOKEN_BYTES;
         // Only what could be a line costs something: the answer to a mistake says what it is.
-        let message = read_message(&body.request, body.bytes()).and_then(|message| {
-            let charged = self.users.charge_bot(self.now.moment, body.bot, self.rate, tokens);
+        let message = read_message(&request, &bytes).and_then(|message| {
+            let charged = self.users.charge_bot(self.now.moment, bot, self.rate, tokens);
             charged.map(|()| message).map_err(|wait| LinesError::TooFast(whole_seconds(wait)))
         });
         let message = match message {
             Ok(message) => message,
-            Err(error) => return self.respond(id, |out| error.write(Some(&body.request), out)),
+            Err(error) => return self.respond(id, |out| error.write(Some(&request), out)),
         };
+        if let Some(client) = self.clients.get_mut(id) {
+            client.await_answer(request);
+        }
         let text = without_line_end(&message.text);
         let fits = text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text);
         let line = BotLine {
-            bot: body.bot,
+            bot,
             text: fits,
             is_cut: fits.len() < text.len(),
             reference: message.reference.as_deref().filter(|reference| is_reference(reference)),
         };
-        self.submit(&Entry::SayAsBot { from: id, request: &body.request, line: &line });
+        self.submit(&Entry::SayAsBot { from: id, line });
     }
 
-    pub(super) fn apply_say_as_bot(
-        &mut self,
-        at: Now,
-        from: ClientId,
-        request: &Request,
-        line: &BotLine<'_>,
-    ) {
-        match self.post_as_bot(at, line) {
-            Ok(id) => {
-                let json = Said { id, run: self.users.run(), cut: line.is_cut }.to_json();
-                self.respond(from, |out| write_created(&format!("{json}\n"), request, out));
+    /// Answers a bot whose line was applied.
+    pub(super) fn answer_bot(&mut self, id: ClientId, is_cut: bool, result: Result<u64, LinesError>) {
+        let Some(request) = self.clients.get_mut(id).and_then(Client::take_asked) else { return };
+        match result {
+            Ok(line) => {
+                let json = Said { id: line, run: self.users.run(), cut: is_cut }.to_json();
+                self.respond(id, |out| write_created(&format!("{json}\n"), &request, out));
             }
-            Err(error) => self.respond(from, |out| error.write(Some(request), out)),
+            Err(error) => self.respond(id, |out| error.write(Some(&request), out)),
         }
     }
 
     /// Broadcasts a line of a bot, unless it was said already. Gives its id.
-    fn post_as_bot(&mut self, at: Now, line: &BotLine<'_>) -> Result<u64, LinesError> {
-        let BotLine { bot, text, reference, .. } = *line;
+    pub(super) fn post_as_bot(&mut self, at: Now, line: BotLine<'_>) -> Result<u64, LinesError> {
+        let BotLine { bot, text, reference, .. } = line;
         let name = self.users.bots().name(bot).ok_or(LinesError::WrongToken)?;
         let speaker = Speaker::Bot(bot);
         match reference.and_then(|reference| self.said_before(speaker, &name, reference)) {

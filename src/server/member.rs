@@ -24,8 +24,8 @@ impl Server {
         let reference = reference.filter(|reference| is_reference(reference));
         let text = match commands::parse(text) {
             Parsed::Line(text) => text,
-            Parsed::Command(command, arguments) => {
-                return self.command(id, session, (command, arguments), reference);
+            Parsed::Command(..) => {
+                return self.submit(&Entry::Command { from: id, session, text, reference });
             }
             Parsed::Unknown => return self.refuse_line(id, &Failure::NoCommand, reference),
         };

@@ -27,8 +27,9 @@ impl Server {
                 let own = guest.flow;
                 self.auth(id, own, flow.as_deref(), &code);
             }
-            (State::Guest(_), ClientMessage::Resume { token, run, after }) => {
-                self.resume(id, &token, run.as_deref(), after);
+            (State::Guest(guest), ClientMessage::Resume { token, run, after }) => {
+                let own = guest.flow;
+                self.resume(id, own, &token, (run.as_deref(), after));
             }
             (State::Member(member), ClientMessage::Text { text, reference }) => {
                 let session = member.membership.session;

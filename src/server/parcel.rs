@@ -28,6 +28,7 @@ use super::client_addresses::ClientAddresses;
 use super::clients::Clients;
 use super::deadlines::Life;
 use super::followers::Followers;
+use super::nodes::{Nodes, are_sound};
 use super::{Output, Server};
 use crate::base::frost::{Frost, Frozen, Refill, frost, refill};
 use crate::base::time::{Moment, Now};
@@ -48,6 +49,7 @@ use std::collections::{BTreeMap, VecDeque};
 refill!(struct Server {
     now, judge_from, life, room, users, clients, followers, addresses, outputs, is_rounds_turn, is_full,
     has_noted_unknown_proxy, has_noted_silent_proxy, unknown_messages, counters, has_told_of_failure,
+    nodes,
 } but { settings, rate, site, codec, frame } then Self::derive);
 frost!(enum Output {
     0 = Write(id), 1 = Read(id), 2 = EndWriting(id), 3 = Close(id), 4 = Mail(mail), 5 = LogEvent(event),
@@ -59,13 +61,15 @@ impl Server {
     /// small for the longest lines is made large enough.
     #[must_use]
     pub fn new(settings: Settings, site: Site, seed: [u8; 32]) -> Self {
+        let mut users = Users::new(&settings, seed);
+        let nodes = settings.is_shared.then(|| Box::new(Nodes::new(users.draw_seed())));
         Self {
             rate: Rate::per_second(settings.messages_per_second),
             room: Room::new(settings.backlog_bytes.max(BACKLOG_BYTES_MIN)),
             site,
             codec: Codec::default(),
             frame: TextFrame::default(),
-            users: Users::new(&settings, seed),
+            users,
             clients: Clients::default(),
             followers: Followers::default(),
             addresses: ClientAddresses::new(
@@ -83,6 +87,7 @@ impl Server {
             has_told_of_failure: false,
             unknown_messages: 0,
             counters: Counters::default(),
+            nodes,
             settings,
         }
     }
@@ -121,7 +126,7 @@ impl Server {
     /// Login emails of which nothing was heard yet: a successor sends them again.
     #[must_use]
     pub fn mails_under_way(&self) -> Vec<Mail> {
-        self.users.mails_under_way()
+        self.users.mails_under_way(self.node())
     }
 
     /// Derives what a parcel does not say, from what it says.
@@ -132,6 +137,8 @@ impl Server {
         self.derive_people()?;
         self.derive_readers()?;
         self.close_removed_bots();
+        // They belong to the predecessor's connection.
+        self.outputs.retain(|output| !matches!(output, Output::Engine(_)));
         // No run comes so far.
         (self.unknown_messages < u64::MAX / 2).then_some(())
     }
@@ -145,11 +152,17 @@ impl Server {
             let is_known = *user == member.user && self.room.presence.since(member.user).is_some();
             is_known.then_some(())?;
         }
-        let users = &self.users;
-        let mut present = self.room.presence.users();
-        let is_sound = users.has_connections(&connections)
-            && present.all(|(user, is_in_grace)| is_in_grace == (users.connections(user) == 0));
-        drop(present);
+        let (users, presence) = (&self.users, &self.room.presence);
+        let is_sound = match &self.nodes {
+            None => {
+                users.has_connections(&connections)
+                    && presence
+                        .users()
+                        .all(|(user, is_in_grace)| is_in_grace == (users.connections(user) == 0))
+            }
+            // What has begun or ended here, and is not applied yet, is not counted yet.
+            Some(nodes) => nodes.is_thawed() && are_sound(users, presence, nodes.connections()),
+        };
         self.room.presence.share_names(|user| users.name(user));
         is_sound.then_some(())
     }

@@ -38,8 +38,8 @@ use crate::base::digest::Digest;
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::{Moment, Now};
 use crate::engine::{Ask, EntryId, LogEntry, Say};
+pub use crate::ids::NodeId;
 use crate::limits::{HANDED_STATE_POLL, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX};
-pub use envelope::NodeId;
 use envelope::{Envelope, Kind};
 use joining::{Joining, View};
 use link::Link;
@@ -70,6 +70,8 @@ pub enum Step {
         at: Now,
         /// The node.
         node: NodeId,
+        /// Whether it was not heard for too long: then its people had time enough to come back elsewhere.
+        was_silent: bool,
     },
     /// A new run begins.
     NewRun {

@@ -80,6 +80,7 @@ impl Server {
         // come.
         counts.push(Usage::new("people in the room", self.room.presence.count(), usize::MAX));
         counts.extend(self.users.usage());
+        counts.extend(self.usage_of_nodes());
         counts
     }
 }

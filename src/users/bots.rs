@@ -73,6 +73,18 @@ impl Refill for Bots {
     }
 }
 
+impl BotId {
+    #[cfg(test)]
+    pub(crate) const fn first() -> Self {
+        Self(0)
+    }
+
+    /// Its place in the table.
+    pub(crate) fn number(self) -> u64 {
+        self.0 as u64
+    }
+}
+
 impl Bots {
     pub(crate) fn new(bots: &[settings::Bot]) -> Self {
         let bot = |bot: &settings::Bot| Bot {

@@ -15,7 +15,7 @@ use crate::base::frost::{Frost, Frozen, frost, refill};
 use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use crate::base::visible::{fold_full_width, is_pasted_along};
-use crate::ids::ClientId;
+use crate::ids::{ClientId, NodeId};
 use crate::limits::{
     CODE_CHAR_BITS, CODE_CHARS, CODE_TRIES, CODES_MAX, FLOWS_MAX, FLOWS_PER_CODE_MAX, GUESSED_ADDRESSES_MAX,
     GUESSES_PER_ADDRESS_MAX, GUESSES_WINDOW, LONG_CODE_CHARS,
@@ -124,13 +124,21 @@ pub(crate) struct LoginAttempt {
     pub(crate) name: UserName,
     /// The address that the code was sent to.
     pub(crate) email: Email,
-    /// The connection that asked.
+    /// The connection that asked, one of [`LoginAttempt::node`]'s.
     pub(crate) connection: ClientId,
     /// The network that it came from, where that is known.
     pub(crate) network: Option<IpNet>,
+    /// The node of the connection.
+    pub(crate) node: NodeId,
 }
 
-frost!(struct LoginAttempt { name, email, connection, network });
+impl LoginAttempt {
+    fn asked_by(&self) -> (NodeId, ClientId) {
+        (self.node, self.connection)
+    }
+}
+
+frost!(struct LoginAttempt { name, email, connection, network, node });
 
 /// A flow that has just begun.
 #[derive(Debug)]
@@ -296,7 +304,7 @@ impl Logins {
     /// code is void. Gives the connections that have to be told of a failure: all that waited for a code
     /// which is void, or, if another mail has brought it, the one that asked for this mail. While others are
     /// on their way there is nothing to tell.
-    pub(crate) fn mail_done(&mut self, live: CodeId, flow: FlowId, is_sent: bool) -> Vec<ClientId> {
+    pub(crate) fn mail_done(&mut self, live: CodeId, flow: FlowId, is_sent: bool) -> Vec<(NodeId, ClientId)> {
         let Some(code) = self.codes.get_mut(live) else { return Vec::new() };
         code.mails_open = code.mails_open.saturating_sub(1);
         let was_sent = code.is_sent;
@@ -305,9 +313,7 @@ impl Logins {
             (true, _) => Vec::new(),
             (false, true) => self.connection(flow).into_iter().collect(),
             (false, false) if code.mails_open > 0 => Vec::new(),
-            (false, false) => {
-                self.void_code(live).into_iter().map(|waiting| waiting.attempt.connection).collect()
-            }
+            (false, false) => self.void_code(live).iter().map(|waiting| waiting.attempt.asked_by()).collect(),
         }
     }
 
@@ -318,9 +324,9 @@ impl Logins {
         waiting.token.is(token).then_some(key)
     }
 
-    /// The connection that began a flow which has not ended.
-    fn connection(&self, flow: FlowId) -> Option<ClientId> {
-        self.flows.get(flow).map(|waiting| waiting.attempt.connection)
+    /// The connection that began a flow which has not ended, and its node.
+    fn connection(&self, flow: FlowId) -> Option<(NodeId, ClientId)> {
+        self.flows.get(flow).map(|waiting| waiting.attempt.asked_by())
     }
 
     /// Tries a code. The right one ends the flow and gives it. A code is good once for each flow that waited
@@ -560,6 +566,7 @@ mod tests {
                 email: Email::parse(email).unwrap(),
                 connection: ClientId::new(0, 7),
                 network: network.map(|n| format!("10.0.{n}.0/24").parse().unwrap()),
+                node: NodeId::default(),
             };
             let begun = self.logins.begin(&mut self.rng, self.now, flow);
             self.logins.mail_begun(begun.live);

@@ -4,7 +4,7 @@ use crate::base::frost::{Frozen, Refill, freeze_fields, frost, refill};
 use crate::base::sliding_window::SlidingWindows;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
-use crate::ids::MailId;
+use crate::ids::{MailId, NodeId};
 use crate::limits::{
     GUEST_TIMEOUT, MAIL_ADDRESS_WINDOW, MAIL_ADDRESSES_MAX, MAIL_RESULT_TIMEOUT, MAILS_PER_ADDRESS,
     MAILS_PER_CONNECTION, NEW_CODES_RESERVED,
@@ -31,6 +31,8 @@ pub(crate) struct Sent {
     pub(crate) name: UserName,
     has_new_code: bool,
     at: Moment,
+    /// The node that sends it.
+    pub(crate) node: NodeId,
 }
 
 /// What is asked for.
@@ -61,7 +63,7 @@ pub(crate) struct MailLimits {
     next_mail: MailId,
 }
 
-frost!(struct Sent { flow, live, email, name, has_new_code, at });
+frost!(struct Sent { flow, live, email, name, has_new_code, at, node });
 refill!(struct MailLimits { shares, mails, new_codes, on_their_way, next_mail } then Self::check_ids);
 
 /// A server without a budget skips that of its predecessor; one whose predecessor had none begins anew.
@@ -127,6 +129,7 @@ impl MailLimits {
     pub(crate) fn send(
         &mut self,
         now: Moment,
+        node: NodeId,
         wanted: Wanted<'_>,
         name: &UserName,
         flow: FlowId,
@@ -143,7 +146,7 @@ impl MailLimits {
             }
         }
         let (email, name) = (email.clone(), name.clone());
-        let sent = Sent { flow, live, email, name, has_new_code, at: now };
+        let sent = Sent { flow, live, email, name, has_new_code, at: now, node };
         self.on_their_way.insert(id, sent);
         id
     }
@@ -166,10 +169,10 @@ impl MailLimits {
         self.on_their_way.iter().map(|(&id, sent)| (id, sent))
     }
 
-    /// A mail of which nothing was heard in time.
-    pub(crate) fn overdue(&self, now: Moment) -> Option<MailId> {
+    /// A mail of which nothing was heard in time, and the node that sends it.
+    pub(crate) fn overdue(&self, now: Moment) -> Option<(MailId, NodeId)> {
         let (&id, sent) = self.on_their_way.first_key_value()?;
-        (sent.at.after(MAIL_RESULT_TIMEOUT) <= now).then_some(id)
+        (sent.at.after(MAIL_RESULT_TIMEOUT) <= now).then_some((id, sent.node))
     }
 
     /// Forgets the addresses and networks that had no mail within the window.
@@ -239,7 +242,7 @@ mod tests {
             let now = at(second);
             self.limits.check(now, wanted).map_err(|wait| wait.as_secs())?;
             let name = UserName::parse("ada").unwrap();
-            Ok(self.limits.send(now, wanted, &name, Id::made_up(0), Id::made_up(0)))
+            Ok(self.limits.send(now, NodeId::default(), wanted, &name, Id::made_up(0), Id::made_up(0)))
         }
 
         /// Sends a code that was sent before.
@@ -340,7 +343,10 @@ mod tests {
         let mut office = Office::new(0, 1);
         let id = office.send_new(0, "ada@example.org", false).unwrap();
         assert_eq!(office.limits.next_deadline(), Some(at(16)));
-        assert_eq!((office.limits.overdue(at(15)), office.limits.overdue(at(16))), (None, Some(id)));
+        assert_eq!(
+            (office.limits.overdue(at(15)), office.limits.overdue(at(16))),
+            (None, Some((id, NodeId::default())))
+        );
         office.limits.done(id, Ok(()));
         assert_eq!(office.limits.next_deadline(), Some(at(600)));
         office.limits.forget_expired(at(600));
@@ -375,13 +381,14 @@ mod tests {
                         after.overdue(at(999)),
                         after.send(
                             at(61),
+                            NodeId::default(),
                             wanted,
                             &UserName::parse("ada").unwrap(),
                             Id::made_up(0),
                             Id::made_up(0)
                         )
                     ),
-                    (Some(id), MailId(1))
+                    (Some((id, NodeId::default())), MailId(1))
                 );
             }
         }

@@ -204,6 +204,11 @@ impl Names {
         self.users.get_mut(user).map(|user| &mut user.throttle)
     }
 
+    /// Forgets how fast all users have talked.
+    pub(crate) fn reset_throttles(&mut self) {
+        self.users.iter_mut().for_each(|user| user.throttle = SharedThrottle::default());
+    }
+
     /// A user has one more connection, from this client network if a ban may close it.
     pub(crate) fn connect(&mut self, user: UserId, network: Option<IpAddr>) {
         self.users.set_expiry(user, None);
@@ -226,10 +231,10 @@ impl Names {
         users.all(|(id, user)| self.users.expiry_of(id).is_some() == (user.connections == 0))
     }
 
-    /// A user has one connection less. Whether it was the last.
-    pub(crate) fn disconnect(&mut self, now: Moment, user: UserId) -> bool {
+    /// A user has so many connections less. Whether none is left.
+    pub(crate) fn disconnect(&mut self, now: Moment, user: UserId, connections: u32) -> bool {
         let Some(known) = self.users.get_mut(user) else { return false };
-        known.connections = known.connections.saturating_sub(1);
+        known.connections = known.connections.saturating_sub(connections as usize);
         let was_last = known.connections == 0;
         if was_last {
             self.users.set_expiry(user, Some(now.after(self.ttl)));
@@ -360,10 +365,10 @@ mod tests {
         names.connect(ada, None);
         names.connect(ada, None);
         assert!(names.owns_any(&email("Ada@example.org")) && !names.owns_any(&email("ada+x@example.org")));
-        assert!(!names.disconnect(at(0), ada));
+        assert!(!names.disconnect(at(0), ada, 1));
         names.forget_expired(at(0).after(NAME_TTL * 2));
         assert!(names.get(ada).is_some(), "one connection is left");
-        assert!(names.disconnect(at(5), ada));
+        assert!(names.disconnect(at(5), ada, 1));
         names.forget_expired(at(4).after(NAME_TTL));
         assert!(names.check(&name("ada"), &email("eve@example.org")).is_err());
         assert_eq!(names.next_deadline(), Some(at(5).after(NAME_TTL)));
@@ -456,7 +461,7 @@ mod tests {
         assert_eq!(names.claim(&name("ada"), &fourth.1), Err(NameError::Taken));
         assert_eq!(names.claim(&name("ada"), &email("ada@example.org")), Ok(users[0]));
         assert!(names.claim(&name("Byron"), &email("ada@example.com")).is_ok());
-        names.disconnect(Moment::from_ms(0), users[1]);
+        names.disconnect(Moment::from_ms(0), users[1], 1);
         names.forget_expired(Moment::from_ms(0).after(NAME_TTL));
         assert!(names.claim(&name("Annabella"), &fourth.1).is_ok(), "one of the three has expired");
     }
@@ -473,7 +478,7 @@ mod tests {
         let claim = |names: &mut Names, typed, address| names.claim(&name(typed), &email(address)).unwrap();
         let bob = claim(&mut names, "Bob", "bob@example.org");
         let ada = claim(&mut names, "Ada", "ada@example.org");
-        names.disconnect(Moment::from_ms(0), bob);
+        names.disconnect(Moment::from_ms(0), bob, 1);
         names.forget_expired(Moment::from_ms(0).after(NAME_TTL));
         let countess = claim(&mut names, "Countess", "ada+work@example.org");
         assert!(countess.slot() < ada.slot(), "a slot that was free");

@@ -183,11 +183,11 @@ impl Sessions {
         Some(user)
     }
 
-    /// Ends a session. Gives whose it was.
-    pub(crate) fn end(&mut self, id: SessionId) -> Option<UserId> {
+    /// Ends a session. Gives whose it was, and how many connections it had.
+    pub(crate) fn end(&mut self, id: SessionId) -> Option<(UserId, u32)> {
         let session = self.sessions.remove(id)?;
         self.changes.note(|| id);
-        Some(session.user)
+        Some((session.user, session.connections))
     }
 
     /// Ends the sessions whose time is over.
@@ -298,7 +298,7 @@ mod tests {
         for bad in ["", &token[1..], &format!("{token}="), &"x".repeat(5_000)] {
             assert_eq!(sessions.find(bad), None, "{bad:.40}");
         }
-        assert_eq!(sessions.end(key), Some(ada));
+        assert_eq!(sessions.end(key), Some((ada, 0)));
         assert_eq!(sessions.find(&token), None);
     }
 

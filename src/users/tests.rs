@@ -143,7 +143,7 @@ impl Crowd {
                 let Some(session) = session.filter(|session| !self.connections.contains(session)) else {
                     return;
                 };
-                each(all, |users| users.log_out(session));
+                each(all, |users| users.log_out(now, session));
             }
             16 | 17 => self.rule(all, email),
             18 => {
@@ -196,7 +196,7 @@ impl Crowd {
     /// What the server does at each deadline.
     fn tick(&mut self, all: &mut [Users]) {
         let now = self.now;
-        while let Some(mail) = each(all, |users| users.overdue_mail(now)) {
+        while let Some((mail, _)) = each(all, |users| users.overdue_mail(now)) {
             self.mails.retain(|other| other.id != mail);
             each(all, |users| users.mail_done(mail, Err(MailError::Late)));
         }
@@ -209,7 +209,7 @@ impl Crowd {
         let former = former.map(|(flow, _)| flow);
         let connection = ClientId::new(self.choose(9), self.rng % 1_000);
         let mails = u8::try_from(self.choose(3)).unwrap();
-        let asker = Asker { connection, address, former, mails };
+        let asker = Asker { node: NodeId::default(), connection, address, former, mails };
         let hello = each(all, |users| {
             let randomness = users.draw();
             let hello = users.hello(now, asker, name, email, randomness);
@@ -294,7 +294,7 @@ fn assert_same(all: &[Users], step: &str) {
     assert_eq!(format!("{stays:?}"), format!("{moves:?}"), "{step}");
     assert!(frozen(stays) == frozen(moves), "{step}");
     assert_eq!(stays.next_deadline(), moves.next_deadline(), "{step}");
-    assert!(stays.mails_under_way() == moves.mails_under_way(), "{step}");
+    assert!(stays.mails_under_way(NodeId::default()) == moves.mails_under_way(NodeId::default()), "{step}");
 }
 
 /// Users with something in every table, and the crowd that made them.
@@ -363,7 +363,7 @@ fn live_on(crowd: &Crowd, users: Users) {
     crowd.tick(&mut all);
     all[0].next_deadline();
     all[0].usage();
-    all[0].mails_under_way();
+    all[0].mails_under_way(NodeId::default());
     frozen(&all[0]);
 }
 
@@ -427,7 +427,13 @@ fn with_ada() -> (Users, Entered, Moment) {
 }
 
 fn ask(users: &mut Users, now: Moment, name: &str, email: &str) -> Hello {
-    let asker = Asker { connection: ClientId::new(0, 0), address: None, former: None, mails: 0 };
+    let asker = Asker {
+        node: NodeId::default(),
+        connection: ClientId::new(0, 0),
+        address: None,
+        former: None,
+        mails: 0,
+    };
     let randomness = users.draw();
     users.hello(now, asker, name, email, randomness).unwrap()
 }
@@ -465,18 +471,18 @@ fn emails_under_way_are_known_until_their_code_is_void_and_all_come_to_an_end() 
     users.set_rule(now, ban).unwrap();
     let mut after = thawed(&frozen(&users)).unwrap();
     let [ada, bob, eve] = [0, 1, 2].map(|place: usize| sent[place].1.clone());
-    assert_eq!(after.mails_under_way(), [ada.clone(), bob.clone()]);
+    assert_eq!(after.mails_under_way(NodeId::default()), [ada.clone(), bob.clone()]);
     assert_eq!((bob.name.as_str(), bob.to.as_str()), ("bob", "Bob@example.org"));
-    assert_eq!(after.mail_done(ada.id, Err(MailError::Tls)), [ClientId::new(0, 0)]);
-    assert_eq!(after.mails_under_way(), std::slice::from_ref(&bob));
+    assert_eq!(after.mail_done(ada.id, Err(MailError::Tls)), [(NodeId::default(), ClientId::new(0, 0))]);
+    assert_eq!(after.mails_under_way(NodeId::default()), std::slice::from_ref(&bob));
     let late = now.after(MAIL_RESULT_TIMEOUT);
     assert_eq!(after.overdue_mail(now), None);
     for mail in [bob, eve] {
         assert!(after.next_deadline() <= Some(late));
-        assert_eq!(after.overdue_mail(late), Some(mail.id));
+        assert_eq!(after.overdue_mail(late), Some((mail.id, NodeId::default())));
         after.mail_done(mail.id, Err(MailError::Late));
     }
-    assert_eq!((after.overdue_mail(late), after.mails_under_way()), (None, Vec::new()));
+    assert_eq!((after.overdue_mail(late), after.mails_under_way(NodeId::default())), (None, Vec::new()));
 }
 
 #[test]

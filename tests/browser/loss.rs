@@ -2,6 +2,7 @@
 //! is lost or said twice.
 
 use crate::support::{Chromium, Person, Plume, Relay, Way};
+use serde_json::{Value, json};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
@@ -112,5 +113,45 @@ fn a_killed_server_is_missed_and_its_successor_asks_to_log_in() {
     assert_eq!(ada.page.eval("document.querySelector('#text').value"), "not yet said");
     ada.say("after");
     assert_eq!(ada.lines(), ["Ada: after"]);
+    chromium.forgive_network();
+}
+
+/// The notice and the close of a node that has lost touch with the others; another takes its place.
+#[test]
+#[ignore = "needs Chromium; run by .ci/run"]
+fn a_line_said_to_a_node_that_is_apart_waits_and_is_said_once_by_another() {
+    const APART: &str = "What you say waits until this server is back.";
+    let mut server = Plume::start(&[]);
+    let relay = Relay::to(server.address());
+    let chromium = Chromium::launch();
+    let page = chromium.page();
+    page.run_before_load("window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.socket = this; } };");
+    let ada = Person::arrive_on(page, &relay.url());
+    ada.come_in(&mut server, "Ada");
+    let grace = Person::enter(&chromium, &mut server, "Grace");
+    ada.say("before");
+    relay.lose(Way::ToServer);
+    let notice = json!({"type": 6, "reason": "apart", "text": APART}).to_string();
+    let hear = format!("socket.onmessage({{ data: {} }})", Value::from(notice));
+    // A node may lose touch more than once, and then one rule is enough.
+    ada.page.eval(&hear);
+    ada.page.eval(&hear);
+    ada.page.wait_text("#log .rule", APART);
+    assert_eq!(ada.page.eval("document.querySelectorAll('#log .rule').length"), 1);
+    ada.send("said while apart");
+    ada.page.wait_text("#log .pending", "said while apart");
+    ada.page.wait_text("#status", "Connected");
+    // Connections from now on pass.
+    relay.mend();
+    ada.page.eval("socket.onclose({ code: 1013 })");
+    ada.page.wait_text("#status", "Reconnecting");
+    grace.wait_line("said while apart");
+    ada.wait_line("said while apart");
+    ada.page.wait_text("#status", "Connected");
+    ada.say("after");
+    grace.wait_line("after");
+    let lines = ["Ada: before", "Ada: said while apart", "Ada: after"];
+    assert_eq!(ada.lines(), lines);
+    assert_eq!(grace.lines(), lines);
     chromium.forgive_network();
 }

@@ -209,6 +209,8 @@ fn help_tells_every_setting_with_its_default() {
         "PLUME_SMTP",
         "PLUME_SMTP_FILE",
         "PLUME_SMTP_CA",
+        "PLUME_REDIS",
+        "PLUME_REDIS_FILE",
         "MAILGUN_API_BASE",
         "https://api.mailgun.net",
         "PLUME_MAIL_FROM",
@@ -301,7 +303,7 @@ fn one_line_at_the_start_says_what_runs() {
     ]);
     let expected = format!(
         "plume {}: mode=development mail=printed page=built-in connections=50 per_address=64 rate=7 history=50 \
-         trusted_proxies=2 origins=1 moderators=0 allow=0 deny=0 bots=0 data=off metrics=off; listening on http://{}\n",
+         trusted_proxies=2 origins=1 moderators=0 allow=0 deny=0 bots=0 data=off redis=off metrics=off; listening on http://{}\n",
         env!("CARGO_PKG_VERSION"),
         server.address()
     );

@@ -519,7 +519,7 @@ impl World {
                     self.lived.count("expired in time");
                 }
             }
-            Step::NodeGone { at: then, node: gone } => {
+            Step::NodeGone { at: then, node: gone, was_silent: _ } => {
                 node.toy.pass(then);
                 node.toy.change(&format!("gone {gone}"));
                 node.toy.connections.retain(|(node, _)| *node != gone);

@@ -664,6 +664,9 @@ impl World {
             | LogEvent::ForeignOrigin(id)
             | LogEvent::UpgradeRemoved(id) => drop(self.shell.known(id)),
             LogEvent::MailFailed(..) | LogEvent::Stopping { .. } | LogEvent::Stopped { .. } => {}
+            LogEvent::NodeLive { .. } | LogEvent::NodeApart | LogEvent::NodeGone(_) | LogEvent::RunBegan => {
+                panic!("this server shares its room with nobody")
+            }
             LogEvent::DataRead { .. }
             | LogEvent::DataFailed { .. }
             | LogEvent::DataRecovered
@@ -675,6 +678,8 @@ impl World {
             | LogEvent::OpenMetrics
             | LogEvent::Moved { .. }
             | LogEvent::MoveFailed(_)
+            | LogEvent::EngineConnected
+            | LogEvent::EngineLost(_)
             | LogEvent::SystemCalls(_) => panic!("the server knows nothing of that: {event:?}"),
         }
     }

@@ -1,5 +1,5 @@
 //! `/delete`: which lines it means, and what the room is told of it. Who said a line is read from the log
-//! when it is needed; the lines are replaced in `entry`.
+//! when it is needed; the lines are replaced in `apply`.
 
 use super::grammar::{Command, is_number, take_line_id, take_word};
 use super::{Failure, Outcome};

@@ -14,7 +14,7 @@ impl Server {
         let rules = self.users.rules();
         let shown = &email;
         let verb = if rules.is_invited(&email) { "is invited already" } else { "is invited" };
-        let ban = if rules.is_banned(self.now.moment, &email) { ", but banned; see /bans" } else { "" };
+        let ban = if rules.is_banned(self.at().moment, &email) { ", but banned; see /bans" } else { "" };
         let answer = format!("{shown} {verb}{ban}.");
         Ok(Outcome::Rule { rule: Rule::Invite(email), answer })
     }

@@ -59,7 +59,7 @@ impl Server {
         let moderators: Vec<ClientId> =
             self.room.readers().iter().copied().filter(|id| is_moderators(id)).collect();
         for id in moderators {
-            self.send(id, &ServerMessage::aside(self.now.wall_ms, BOT_NAME, text));
+            self.send(id, &ServerMessage::aside(self.at().wall_ms, BOT_NAME, text));
         }
     }
 
@@ -78,7 +78,7 @@ impl Server {
             count => format!("{count} reports:"),
         };
         for report in reports {
-            let ago = roughly(report.age(self.now.moment));
+            let ago = roughly(report.age(self.at().moment));
             // Writing to a string does not fail.
             let _ = write!(text, "\n{ago} ago, @{} reported {}", report.by, report.text);
         }

@@ -2,34 +2,7 @@
 
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::engine::EntryId;
-use std::fmt;
-
-/// One of the processes of Plume that share a room. Chosen at random at its start, and kept over moves.
-/// Displayed as 16 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u64);
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "n{self}")
-    }
-}
-
-impl Frost for NodeId {
-    fn freeze(&self, to: &mut Vec<u8>) {
-        self.0.freeze(to);
-    }
-
-    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        from.number().map(Self)
-    }
-}
+use crate::ids::NodeId;
 
 /// An entry, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! A node that joins: what it has seen of the log, by which it finds out who is alive, and what it keeps until
 //! somebody hands it a state.
 
-use super::envelope::{Envelope, Kind, NodeId};
+use super::envelope::{Envelope, Kind};
 use super::link::Link;
 use super::shared::millis;
 use crate::base::digest::Digest;
 use crate::base::time::Moment;
 use crate::engine::{EntryId, LogEntry};
+use crate::ids::NodeId;
 use crate::limits::{BASE_WAIT, BASE_WAIT_MIN, BASE_WAIT_SECOND, NODE_TIMEOUT, RECENT_ENTRIES_MAX};
 use std::time::Duration;
 

@@ -2,11 +2,12 @@
 //! A function of the entries alone, so that it is the same on every node at the same place.
 
 use super::Step;
-use super::envelope::{Envelope, Kind, NodeId};
+use super::envelope::{Envelope, Kind};
 use crate::base::digest::Digest;
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::{Moment, Now};
 use crate::engine::{EntryId, LogEntry};
+use crate::ids::NodeId;
 use crate::limits::{ENGINE_REPLY_BYTES_MAX, NODE_TIMEOUT, NODES_MAX};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -131,7 +132,7 @@ impl Shared {
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return Taken::Skipped };
         peer.epoch = epoch;
         if !kind.shows_life() && peer.is_present {
-            steps.push_back(Step::NodeGone { at: now, node });
+            steps.push_back(Step::NodeGone { at: now, node, was_silent: false });
         }
         peer.is_present = kind.shows_life();
         peer.heard_ms = at;
@@ -163,7 +164,7 @@ impl Shared {
         let (at, at_ms) = (self.now(), self.at_ms);
         for peer in self.peers.iter_mut().filter(|peer| peer.is_present) {
             peer.is_present = false;
-            steps.push_back(Step::NodeGone { at, node: peer.node });
+            steps.push_back(Step::NodeGone { at, node: peer.node, was_silent: false });
         }
         self.stamp = stamp;
         if self.knows(author, epoch)
@@ -196,7 +197,7 @@ impl Shared {
         let is_silent = |peer: &Peer| has_passed(peer.heard_ms, NODE_TIMEOUT, self.at_ms);
         for peer in self.peers.iter_mut().filter(|peer| peer.is_present && is_silent(peer)) {
             peer.is_present = false;
-            steps.push_back(Step::NodeGone { at, node: peer.node });
+            steps.push_back(Step::NodeGone { at, node: peer.node, was_silent: true });
         }
     }
 

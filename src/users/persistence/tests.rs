@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::digest::Digest;
-use crate::ids::ClientId;
+use crate::ids::{ClientId, NodeId};
 use crate::limits::{MUTE_MAX, NAME_TTL_MIN, SESSION_SLOTS_MAX};
 use crate::settings::{Bot, Door, Rights};
 use crate::users::email::Email;
@@ -76,8 +76,13 @@ impl House {
     fn try_log_in(&mut self, name: &str, email: &str) -> Result<Entered, Refused> {
         self.logins += 1;
         let (now, randomness) = (self.now.moment, Randomness([self.logins; 32]));
-        let asker =
-            Asker { connection: ClientId::new(0, self.logins.into()), address: None, former: None, mails: 0 };
+        let asker = Asker {
+            node: NodeId::default(),
+            connection: ClientId::new(0, self.logins.into()),
+            address: None,
+            former: None,
+            mails: 0,
+        };
         let hello = self.users.hello(now, asker, name, email, randomness).map_err(Refused::Hello)?;
         let Delivery::Mail(mail) = hello.delivery else { panic!("{hello:?}") };
         let entered = self.users.auth(now, Some(hello.flow), None, &mail.code, randomness);
@@ -555,7 +560,7 @@ fn replayed_changes_are_what_is_kept() {
                 let entered = open.swap_remove(usize::try_from(roll(open.len() as u64)).unwrap());
                 house.leave(&entered);
                 if roll(3) == 0 && house.users.connections(entered.user) == 0 {
-                    house.users.log_out(entered.session);
+                    house.users.log_out(house.now.moment, entered.session);
                 }
             }
             5 => house.set(Rule::Mute(key(&email).mailbox(), until)),

@@ -4,7 +4,7 @@ use super::{PATIENCE, Plume, left_until, may_retry};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket, client};
@@ -179,12 +179,16 @@ impl Client {
 
     /// Whatever comes next.
     pub(crate) fn next(&mut self) -> Event {
-        let deadline = Instant::now() + PATIENCE;
+        self.next_within(PATIENCE).unwrap_or_else(|| panic!("nothing came within {PATIENCE:?}"))
+    }
+
+    /// Whatever comes next, if it comes within this time.
+    pub(crate) fn next_within(&mut self, patience: Duration) -> Option<Event> {
+        let deadline = Instant::now() + patience;
         loop {
-            assert!(Instant::now() < deadline, "nothing came within {PATIENCE:?}");
             let stream = self.socket.get_mut();
             stream.set_read_timeout(Some(left_until(deadline))).expect("a socket has the option");
-            return match self.socket.read() {
+            return Some(match self.socket.read() {
                 Ok(Message::Text(text)) => {
                     Event::Json(serde_json::from_str(&text).expect("the server sends JSON"))
                 }
@@ -192,9 +196,14 @@ impl Client {
                 Ok(Message::Pong(payload)) => Event::Pong(payload.to_vec()),
                 Ok(Message::Close(frame)) => Event::Close(frame.map(|frame| frame.code.into())),
                 Ok(other) => panic!("the server sends text frames, not {other:?}"),
-                Err(Error::Io(error)) if may_retry(&error) => continue,
+                Err(Error::Io(error)) if may_retry(&error) => {
+                    if Instant::now() >= deadline {
+                        return None;
+                    }
+                    continue;
+                }
                 Err(error) => Event::End(error.to_string()),
-            };
+            });
         }
     }
 

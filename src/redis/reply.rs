@@ -1,0 +1,253 @@
+//! Replies that are awaited, and what they come to: token by token, each checked against what was asked.
+
+use super::entries::{EntryReader, Order, read_id};
+use super::info;
+use super::resp::Token;
+use crate::engine::{EntryId, LogEntry};
+use crate::limits::{
+    ENGINE_INFO_BYTES_MAX, ENGINE_LINE_BYTES_MAX, ENGINE_REPLY_BYTES_MAX, ENTRIES_PER_READ,
+    RECENT_ENTRIES_MAX,
+};
+use crate::log_event::EngineError;
+
+/// A reply that is to come, as far as it has.
+pub(super) enum Awaited {
+    /// To AUTH: a status.
+    Login,
+    /// To INFO server.
+    Process,
+    /// To INFO replication.
+    History,
+    /// To TIME: seconds and microseconds.
+    Time(TimeReader),
+    /// To XRANGE: the entry at a place.
+    Entry(EntryReader, Option<Vec<u8>>),
+    /// To XREVRANGE, newest first.
+    Recent { reader: EntryReader, entries: Vec<LogEntry>, bytes: usize },
+    /// To XADD: an id.
+    Added,
+    /// To SET: a status.
+    Held,
+    /// To GET.
+    Value,
+    /// To XREAD.
+    Read(ReadReader),
+}
+
+/// A reply that has come.
+pub(super) enum Reply {
+    /// Logged in, or a state is held.
+    Done,
+    /// The id of the engine's process.
+    Process(String),
+    /// The id of the history that the engine's data has.
+    History(String),
+    /// Milliseconds since 1970.
+    Time(u64),
+    /// What stands at a place.
+    Entry(Option<Vec<u8>>),
+    /// The newest entries, in the order of the log.
+    Recent(Vec<LogEntry>),
+    /// An entry was added.
+    Added,
+    /// The value under a key.
+    Value(Option<Vec<u8>>),
+    /// A read has ended.
+    Read {
+        /// The last entry that it gave; `None`: it gave none.
+        last: Option<EntryId>,
+        /// It gave as many as it may.
+        is_full: bool,
+    },
+}
+
+impl Awaited {
+    /// The entry at a place, if there is one.
+    pub(super) const fn entry(at: EntryId) -> Self {
+        Self::Entry(EntryReader::at(at), None)
+    }
+
+    pub(super) const fn recent() -> Self {
+        let reader = EntryReader::new(Order::Descending, None, RECENT_ENTRIES_MAX);
+        Self::Recent { reader, entries: Vec::new(), bytes: 0 }
+    }
+
+    /// Entries behind a place.
+    pub(super) const fn read(after: EntryId) -> Self {
+        let entries = EntryReader::new(Order::Ascending, Some(after), ENTRIES_PER_READ);
+        Self::Read(ReadReader { place: ReadPlace::Begin, entries, count: 0 })
+    }
+
+    /// Most bytes of a string in the reply.
+    pub(super) const fn bytes_max(&self) -> usize {
+        match self {
+            Self::Login | Self::Time(_) | Self::Added | Self::Held => ENGINE_LINE_BYTES_MAX,
+            Self::Process | Self::History => ENGINE_INFO_BYTES_MAX,
+            Self::Entry(..) | Self::Recent { .. } | Self::Value | Self::Read(_) => ENGINE_REPLY_BYTES_MAX,
+        }
+    }
+
+    /// Takes the next token, which is no error. Returns the reply, when it is complete. Entries of a read are
+    /// appended to `entries` before.
+    pub(super) fn take(
+        &mut self,
+        token: Token,
+        key: &str,
+        entries: &mut Vec<LogEntry>,
+    ) -> Result<Option<Reply>, EngineError> {
+        Ok(match (self, token) {
+            (Self::Login | Self::Held, Token::Status(status)) if status == b"OK" => Some(Reply::Done),
+            (Self::Process, Token::Bulk(text)) => Some(Reply::Process(info::process(&text)?.to_owned())),
+            (Self::History, Token::Bulk(text)) => Some(Reply::History(info::history(&text)?.to_owned())),
+            (Self::Time(reader), token) => reader.take(token)?.map(Reply::Time),
+            (Self::Entry(reader, found), token) => {
+                if let Some(entry) = reader.take(token)? {
+                    *found = Some(entry.bytes);
+                }
+                reader.has_ended().then(|| Reply::Entry(found.take()))
+            }
+            (Self::Recent { reader, entries, bytes }, token) => {
+                take_recent(reader, entries, bytes, token)?.map(Reply::Recent)
+            }
+            (Self::Added, Token::Bulk(id)) => {
+                read_id(&id).ok_or(EngineError::Protocol)?;
+                Some(Reply::Added)
+            }
+            (Self::Value, Token::Bulk(value)) => Some(Reply::Value(Some(value))),
+            (Self::Value, Token::Nil) => Some(Reply::Value(None)),
+            (Self::Read(reader), token) => reader.take(token, key, entries)?,
+            (
+                Self::Login | Self::Process | Self::History | Self::Added | Self::Held | Self::Value,
+                Token::Status(_)
+                | Token::Error(_)
+                | Token::Integer(_)
+                | Token::Bulk(_)
+                | Token::Oversized
+                | Token::Nil
+                | Token::Array(_),
+            ) => return Err(EngineError::Protocol),
+        })
+    }
+}
+
+/// Collects the newest entries. Those that are too many bytes together are without them: they only say who
+/// was there.
+fn take_recent(
+    reader: &mut EntryReader,
+    entries: &mut Vec<LogEntry>,
+    bytes: &mut usize,
+    token: Token,
+) -> Result<Option<Vec<LogEntry>>, EngineError> {
+    if let Some(mut entry) = reader.take(token)? {
+        *bytes = bytes.saturating_add(entry.bytes.len());
+        if *bytes > ENGINE_REPLY_BYTES_MAX {
+            entry.bytes = Vec::new();
+        }
+        entries.push(entry);
+    }
+    Ok(reader.has_ended().then(|| {
+        entries.reverse();
+        std::mem::take(entries)
+    }))
+}
+
+/// Reads nothing, if no entry came in time, or `[[key, entries]]`.
+pub(super) struct ReadReader {
+    place: ReadPlace,
+    entries: EntryReader,
+    count: usize,
+}
+
+#[derive(Clone, Copy)]
+enum ReadPlace {
+    Begin,
+    Log,
+    Key,
+    Entries,
+}
+
+impl ReadReader {
+    fn take(
+        &mut self,
+        token: Token,
+        key: &str,
+        entries: &mut Vec<LogEntry>,
+    ) -> Result<Option<Reply>, EngineError> {
+        self.place = match (self.place, token) {
+            (ReadPlace::Begin, Token::Nil) => return Ok(Some(Reply::Read { last: None, is_full: false })),
+            (ReadPlace::Begin, Token::Array(1)) => ReadPlace::Log,
+            (ReadPlace::Log, Token::Array(2)) => ReadPlace::Key,
+            (ReadPlace::Key, Token::Bulk(name)) if name == key.as_bytes() => ReadPlace::Entries,
+            (ReadPlace::Entries, token) => {
+                if let Some(entry) = self.entries.take(token)? {
+                    self.count = self.count.saturating_add(1);
+                    entries.push(entry);
+                }
+                ReadPlace::Entries
+            }
+            (ReadPlace::Begin | ReadPlace::Log | ReadPlace::Key, _) => return Err(EngineError::Protocol),
+        };
+        if !self.entries.has_ended() {
+            return Ok(None);
+        }
+        if self.count == 0 {
+            return Err(EngineError::Protocol);
+        }
+        Ok(Some(Reply::Read { last: self.entries.last(), is_full: self.count == ENTRIES_PER_READ }))
+    }
+}
+
+/// Reads `[seconds, microseconds]`.
+#[derive(Clone, Copy, Default)]
+pub(super) enum TimeReader {
+    #[default]
+    Count,
+    Seconds,
+    Microseconds {
+        seconds: u64,
+    },
+}
+
+impl TimeReader {
+    /// Takes the next token. Returns milliseconds, when it is complete.
+    fn take(&mut self, token: Token) -> Result<Option<u64>, EngineError> {
+        let number = |text: &[u8]| {
+            let text = str::from_utf8(text).ok()?;
+            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?
+        };
+        match (*self, token) {
+            (Self::Count, Token::Array(2)) => *self = Self::Seconds,
+            (Self::Seconds, Token::Bulk(text)) => {
+                let seconds = number(&text).ok_or(EngineError::Protocol)?;
+                *self = Self::Microseconds { seconds };
+            }
+            (Self::Microseconds { seconds }, Token::Bulk(text)) => {
+                let micros = number(&text).ok_or(EngineError::Protocol)?;
+                return Ok(Some(seconds.saturating_mul(1_000).saturating_add(micros / 1_000)));
+            }
+            (Self::Count | Self::Seconds | Self::Microseconds { .. }, _) => {
+                return Err(EngineError::Protocol);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What an error of the engine means: its first word says it.
+pub(super) fn refusal(line: &[u8], awaited: Option<&Awaited>) -> EngineError {
+    let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+    match word {
+        b"NOAUTH" | b"WRONGPASS" => EngineError::Auth,
+        // A user that may not do this, and a server that nobody may use over the network.
+        b"NOPERM" | b"DENIED" => EngineError::Forbidden,
+        b"READONLY" | b"UNBLOCKED" | b"MASTERDOWN" => EngineError::ReadOnly,
+        b"OOM" => EngineError::OutOfMemory,
+        b"NOREPLICAS" => EngineError::NoReplicas,
+        b"MISCONF" => EngineError::CannotSave,
+        b"WRONGTYPE" => EngineError::WrongType,
+        b"LOADING" | b"BUSY" => EngineError::Busy,
+        b"ERR" if matches!(awaited, Some(Awaited::Login)) => EngineError::Auth,
+        b"ERR" if line.starts_with(b"ERR unknown command") => EngineError::TooOld,
+        _ => EngineError::Refused,
+    }
+}

@@ -1,0 +1,137 @@
+//! Nodes of one room, with one engine, and what tests ask of them.
+
+use crate::redis_server::RedisServer;
+use crate::relay::Relay;
+use crate::support::{Http, Plume};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Settings of all nodes: nothing that tests do is throttled, and who leaves has left soon.
+const SETTINGS: [(&str, &str); 4] = [
+    ("PLUME_RATE", "1000000"),
+    ("PLUME_LEAVE_GRACE", "2"),
+    ("PLUME_MODERATORS", "mod@example.org"),
+    ("PLUME_MAIL_EVERY", "0.01"),
+];
+
+/// How long nodes may take until they have a room together.
+const TOGETHER: Duration = Duration::from_secs(10);
+
+/// Several nodes of one room. All end when it goes out of scope.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Plume>,
+    pub(crate) redis: RedisServer,
+}
+
+impl Cluster {
+    /// So many nodes at an engine of their own, which serve already.
+    pub(crate) fn start(count: usize) -> Self {
+        Self::start_with(count, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn start_with(count: usize, settings: &[(&str, &str)]) -> Self {
+        let redis = RedisServer::start();
+        let urls = vec![url_of(&redis); count];
+        Self { nodes: start_nodes_with(&urls, settings), redis }
+    }
+
+    /// The same, each behind a relay of its own.
+    pub(crate) fn start_relayed(count: usize) -> (Self, Vec<Relay>) {
+        let redis = RedisServer::start();
+        let relays: Vec<Relay> = (0..count).map(|_| Relay::to(&redis.socket())).collect();
+        let urls: Vec<String> = relays.iter().map(Relay::url).collect();
+        (Self { nodes: start_nodes(&urls), redis }, relays)
+    }
+
+    /// Starts one more.
+    pub(crate) fn add(&mut self) {
+        let node = start_node(&url_of(&self.redis));
+        wait_serving(&node);
+        self.nodes.push(node);
+    }
+
+    /// Kills a node as the system would.
+    pub(crate) fn kill(&mut self, node: usize) {
+        drop(self.nodes.remove(node));
+    }
+}
+
+/// The setting of a node that uses this engine.
+pub(crate) fn url_of(redis: &RedisServer) -> String {
+    format!("unix:{}", redis.socket().display())
+}
+
+/// Starts nodes at the same moment, and waits until all serve.
+pub(crate) fn start_nodes(urls: &[String]) -> Vec<Plume> {
+    start_nodes_with(urls, &[])
+}
+
+fn start_nodes_with(urls: &[String], settings: &[(&str, &str)]) -> Vec<Plume> {
+    let nodes: Vec<Plume> = thread::scope(|scope| {
+        let starts: Vec<_> = urls.iter().map(|url| scope.spawn(|| start_node_with(url, settings))).collect();
+        starts.into_iter().map(|start| start.join().expect("it starts")).collect()
+    });
+    for node in &nodes {
+        wait_serving(node);
+    }
+    nodes
+}
+
+/// A node with this engine, which does not serve yet.
+pub(crate) fn start_node(url: &str) -> Plume {
+    start_node_with(url, &[])
+}
+
+fn start_node_with(url: &str, settings: &[(&str, &str)]) -> Plume {
+    Plume::start(&[&[("PLUME_REDIS", url)], &SETTINGS[..], settings].concat())
+}
+
+/// Whether it has a room, as a proxy sees it.
+pub(crate) fn is_serving(node: &Plume) -> bool {
+    match Http::get(node, "/healthz").status {
+        200 => true,
+        503 => false,
+        other => panic!("/healthz answers {other}"),
+    }
+}
+
+pub(crate) fn wait_serving(node: &Plume) {
+    wait_health(node, true, TOGETHER);
+}
+
+/// Waits until it has a room, or has none.
+pub(crate) fn wait_health(node: &Plume, serves: bool, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    while is_serving(node) != serves {
+        assert!(Instant::now() < deadline, "/healthz is {} for {patience:?}", if serves { 503 } else { 200 });
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A folder for temporary files that is removed with its owner.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Short: it holds a Unix socket, whose path has at most 107 bytes.
+        let folder = std::env::temp_dir().join(format!("plume-{name}-{}-{count}", std::process::id()));
+        fs::create_dir(&folder).expect("the folder for temporary files is ours");
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,185 @@
+//! Engines that die, forget, are replaced, or hold what no node has written: the room goes on from the memory
+//! of the nodes.
+
+use crate::cluster::{Cluster, is_serving, start_nodes};
+use crate::member::{APART_SOON, Member, SOON, all_come_back, all_talk, enter_all};
+use crate::redis_server::RedisServer;
+use crate::relay::Relay;
+use crate::support::{Client, Plume};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Asserts that a name still belongs to its owner, and a ban still holds, on all nodes.
+fn assert_kept(nodes: &[Plume], name: &str, banned: &str) {
+    for node in nodes {
+        let mut thief = Client::open(node);
+        thief.hello_as(name, "thief@example.org");
+        let refused = thief.expect(5);
+        assert_eq!(refused["reason"], "name-taken", "{refused}");
+        let mut guest = Client::open(node);
+        guest.hello_as("Somebody", banned);
+        let refused = guest.expect(5);
+        assert_eq!(refused["reason"], "not-admitted", "{refused}");
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn an_engine_that_is_killed_and_comes_back_empty_is_filled_from_the_memory_of_the_nodes() {
+    let mut cluster = Cluster::start(3);
+    let mut moderator = Member::enter(&cluster.nodes[0], "Mod");
+    let _bob = Member::enter(&cluster.nodes[1], "Bob");
+    moderator.hear("Bob", "entered chat");
+    moderator.talk("/ban Bob for the test");
+    let mut members = enter_all(&cluster.nodes, &["Ada", "Ben", "Cleo"]);
+    all_talk(&mut members, "before");
+    cluster.redis.restart();
+    all_come_back(&mut members, &cluster.nodes);
+    all_talk(&mut members, "after");
+    for member in &members {
+        assert!(member.has_heard("Ada", "before Ada"), "the room is the same");
+    }
+    assert_kept(&cluster.nodes, "Ada", "bob@example.org");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn an_engine_that_is_flushed_while_people_talk_costs_no_line() {
+    let cluster = Cluster::start(2);
+    let mut members = enter_all(&cluster.nodes, &["Ada", "Bob"]);
+    all_talk(&mut members, "before");
+    for round in 0..3 {
+        for member in &mut members {
+            for n in 0..50 {
+                member.say(&format!("line {round}-{n}"));
+            }
+        }
+        assert_eq!(cluster.redis.command(&["FLUSHALL"]), "+OK");
+        // Whether a node has to come back depends on what it had read by then.
+        let deadline = Instant::now() + 2 * APART_SOON;
+        while members.iter().any(|member| member.unheard() > 0) {
+            for (member, node) in members.iter_mut().zip(&cluster.nodes) {
+                if member.closed().is_some() {
+                    member.resume_on(node);
+                }
+                member.read(Duration::from_millis(50));
+                assert!(Instant::now() < deadline, "{} waits for {}", member.name(), member.unheard());
+            }
+        }
+    }
+    all_talk(&mut members, "after");
+    for node in &cluster.nodes {
+        assert!(is_serving(node));
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_failover_to_a_replica_keeps_the_room() {
+    let (mut primary, port) = RedisServer::start_on_tcp(&[]);
+    let replica = RedisServer::start();
+    assert_eq!(replica.command(&["REPLICAOF", "127.0.0.1", &port.to_string()]), "+OK");
+    let begun = Instant::now();
+    while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
+        assert!(begun.elapsed() < SOON, "the replica does not follow");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let relays = [Relay::to(&primary.socket()), Relay::to(&primary.socket())];
+    let nodes = start_nodes(&[relays[0].url(), relays[1].url()]);
+    let mut members = enter_all(&nodes, &["Ada", "Bob"]);
+    all_talk(&mut members, "before");
+    for n in 0..20 {
+        members[0].say(&format!("line {n}"));
+    }
+    // What is on its way to the replica by now is lost there, but no node has forgotten it.
+    primary.kill();
+    assert_eq!(replica.command(&["REPLICAOF", "NO", "ONE"]), "+OK");
+    for relay in &relays {
+        relay.lead_to(&replica.socket());
+    }
+    all_come_back(&mut members, &nodes);
+    members[0].wait("own lines", APART_SOON, |member| member.unheard() == 0);
+    all_talk(&mut members, "after");
+    for member in &members {
+        assert!(member.has_heard("Ada", "before Ada"), "the room is the same");
+        let said: Vec<&str> = member.lines_of("Ada");
+        for n in 0..20 {
+            let text = format!("line {n}");
+            assert!(said.iter().any(|line| **line == text), "{}: {text} is lost", member.name());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn nodes_that_were_at_two_primaries_have_one_room_again() {
+    let (primary, port) = RedisServer::start_on_tcp(&[]);
+    let replica = RedisServer::start();
+    assert_eq!(replica.command(&["REPLICAOF", "127.0.0.1", &port.to_string()]), "+OK");
+    let relays = [Relay::to(&primary.socket()), Relay::to(&primary.socket())];
+    let nodes = start_nodes(&[relays[0].url(), relays[1].url()]);
+    let mut members = enter_all(&nodes, &["Ada", "Bob"]);
+    all_talk(&mut members, "before");
+    // One node follows the new primary, and the other stays with the old.
+    assert_eq!(replica.command(&["REPLICAOF", "NO", "ONE"]), "+OK");
+    relays[1].lead_to(&replica.socket());
+    all_come_back(&mut members[1..], &nodes[1..]);
+    members[0].talk("on the old side");
+    members[1].talk("on the new side");
+    assert!(!members[0].has_heard("Bob", "on the new side"));
+    relays[0].lead_to(&replica.socket());
+    // Nobody has the lines of the side that was given up, but for those who had heard them.
+    all_come_back(&mut members[..1], &nodes[..1]);
+    members[0].wait_notice(SOON, "gap");
+    all_talk(&mut members, "after");
+    assert!(members[0].has_heard("Bob", "on the new side"));
+    drop(primary);
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn what_others_write_into_the_log_is_skipped_by_all_nodes_alike() {
+    let cluster = Cluster::start(2);
+    let mut members = enter_all(&cluster.nodes, &["Ada", "Bob"]);
+    all_talk(&mut members, "before");
+    let long = "x".repeat(1 << 20);
+    let rows: [&[&str]; 6] =
+        [&["e", ""], &["e", "x"], &["f", "x"], &["e", "x", "e", "y"], &["", ""], &["e", &long]];
+    for row in rows {
+        let id = cluster.redis.command(&[&["XADD", "plume", "*"], row].concat());
+        assert!(id.contains('-'), "{id}");
+    }
+    // Bytes of all kinds and lengths, the same in each run.
+    let mut state = 7_u32;
+    for length in 0..300 {
+        let byte = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from((state >> 25) as u8)
+        };
+        let bytes: String = (0..length % 60).map(byte).collect();
+        cluster.redis.command(&["XADD", "plume", "*", "e", &bytes]);
+    }
+    all_talk(&mut members, "after");
+    for (member, node) in members.iter().zip(&cluster.nodes) {
+        assert_eq!((member.closed(), member.notices()), (None, &[][..]), "{}", member.name());
+        assert!(is_serving(node));
+    }
+    // Another type of value under the key is an error, until it is gone.
+    cluster.redis.command(&["DEL", "plume"]);
+    assert_eq!(cluster.redis.command(&["SET", "plume", "no log"]), "+OK");
+    members[0].say("meanwhile");
+    let line = cluster.nodes[0].wait_line("event=engine-lost");
+    assert!(line.contains("reason=wrong-type"), "{line}");
+    cluster.redis.command(&["DEL", "plume"]);
+    let deadline = Instant::now() + 2 * APART_SOON;
+    while members.iter().any(|member| member.closed().is_some() || member.unheard() > 0) {
+        assert!(Instant::now() < deadline, "nobody talks again");
+        for (member, node) in members.iter_mut().zip(&cluster.nodes) {
+            if member.closed().is_some() {
+                member.resume_on(node);
+            }
+            member.read(Duration::from_millis(50));
+        }
+    }
+    members[1].hear("Ada", "meanwhile");
+}

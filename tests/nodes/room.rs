@@ -1,0 +1,252 @@
+//! One room on several nodes: what is said, who is there, and who may be.
+
+use crate::cluster::{Cluster, start_nodes, url_of};
+use crate::member::{Member, SOON, assert_agree};
+use crate::redis_server::RedisServer;
+use crate::support::{Client, Event, Http, Plume, new_bot};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[test]
+#[ignore = "needs redis-server"]
+fn what_is_said_on_one_node_is_heard_on_all_in_the_same_order() {
+    const LINES: usize = 200;
+    let cluster = Cluster::start(3);
+    let names = ["Ada", "Bob", "Cleo"];
+    let mut members: Vec<Member> =
+        cluster.nodes.iter().zip(names).map(|(node, name)| Member::enter(node, name)).collect();
+    for member in &mut members {
+        member.hear("Cleo", "entered chat");
+    }
+    // All talk at once, so that the order is the log's alone.
+    for n in 0..LINES {
+        for member in &mut members {
+            member.say(&format!("line {n}"));
+        }
+    }
+    for member in &mut members {
+        for name in names {
+            member.hear(name, &format!("line {}", LINES - 1));
+        }
+    }
+    let expected: Vec<String> = (0..LINES).map(|n| format!("line {n}")).collect();
+    for member in &members {
+        for name in names {
+            let said: Vec<&str> =
+                member.lines_of(name).into_iter().filter(|text| text.starts_with("line ")).collect();
+            assert_eq!(said, expected, "{name} as {} hears it", member.name());
+        }
+        assert_agree(&members[0], member);
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn history_and_resume_are_the_same_on_every_node() {
+    let cluster = Cluster::start(2);
+    let [here, there] = &cluster.nodes[..] else { panic!("two nodes") };
+    let mut ada = Member::enter(here, "Ada");
+    for n in 0..80 {
+        ada.say(&format!("line {n}"));
+    }
+    ada.hear("Ada", "line 79");
+    // A newcomer on the other node has the newest 50, among them no gap.
+    let mut bob = Member::enter(there, "Bob");
+    let history = bob.lines_of("Ada").len();
+    assert!((49..=50).contains(&history), "{history} lines of history");
+    ada.hear("Bob", "entered chat");
+    assert_agree(&ada, &bob);
+    // And whoever changes the node goes on behind the last line, and can be heard.
+    bob.resume_on(here);
+    ada.talk("while Bob is on the way");
+    bob.hear("Ada", "while Bob is on the way");
+    for n in 0..100 {
+        ada.say(&format!("more {n}"));
+    }
+    ada.hear("Ada", "more 99");
+    bob.resume_on(there);
+    bob.hear("Ada", "more 99");
+    bob.talk("from where I was");
+    ada.hear("Bob", "from where I was");
+    assert_agree(&ada, &bob);
+    assert_eq!(bob.notices(), [""; 0]);
+    // Two connections to two nodes are one user, who enters and leaves once.
+    let mut second = Client::open(here);
+    second.resume(bob.token(), None, None);
+    second.expect(3);
+    second.leave();
+    ada.hear("Bob", "left chat");
+    assert_eq!((ada.count_of("Bob", "entered chat"), ada.count_of("Bob", "left chat")), (1, 1));
+    assert_eq!(bob.wait_close(SOON), 1000, "the session has ended on both nodes");
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn of_two_who_race_for_a_name_on_two_nodes_one_gets_it_a_hundred_times() {
+    let cluster = Cluster::start(2);
+    for round in 0..100 {
+        let name = format!("Sam{round}");
+        let mut pair: Vec<(Client, String)> = Vec::new();
+        for (n, node) in cluster.nodes.iter().enumerate() {
+            let mut client = Client::open(node);
+            client.ask_code(&name, &format!("{n}-of-{round}@example.org"));
+            pair.push((client, node.code_for(&name)));
+        }
+        for (client, code) in &mut pair {
+            client.auth(code);
+        }
+        let answer = |client: &mut Client| client.message()["type"].as_u64();
+        let mut kinds: Vec<_> = pair.iter_mut().map(|(client, _)| answer(client)).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, [Some(3), Some(5)], "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_code_that_was_asked_for_on_one_node_works_on_another_with_the_tries_that_are_left() {
+    let cluster = Cluster::start(2);
+    let [here, there] = &cluster.nodes[..] else { panic!("two nodes") };
+    let mut ada = Client::open(here);
+    let flow = ada.ask_code("Ada", "ada@example.org");
+    let code = here.code_for("Ada");
+    assert!(!there.log().contains("login code"), "one node alone sends the email");
+    let wrong = if code.starts_with('A') { "BBBBBB" } else { "AAAAAA" };
+    ada.auth(wrong);
+    ada.expect_rejected(4);
+    let mut elsewhere = Client::open(there);
+    elsewhere.auth_in(&flow, wrong);
+    elsewhere.expect_rejected(3);
+    elsewhere.auth_in(&flow, &code);
+    elsewhere.expect(3);
+    // It is good once, on all nodes.
+    ada.auth(&code);
+    ada.expect(4);
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_ban_on_one_node_closes_and_keeps_out_on_all() {
+    let cluster = Cluster::start(3);
+    let mut moderator = Member::enter(&cluster.nodes[0], "Mod");
+    let mut bob = Member::enter(&cluster.nodes[1], "Bob");
+    let mut second = Client::open(&cluster.nodes[2]);
+    second.resume(bob.token(), None, None);
+    second.expect(3);
+    moderator.hear("Bob", "entered chat");
+    moderator.say("/ban Bob for the test");
+    assert_eq!(bob.wait_close(SOON), 1008);
+    let code = loop {
+        match second.next() {
+            Event::Close(code) => break code,
+            Event::End(why) => panic!("{why} without a close frame"),
+            _ => {}
+        }
+    };
+    assert_eq!(code, Some(1008));
+    for node in &cluster.nodes {
+        let mut again = Client::open(node);
+        again.hello_as("Bob", "bob@example.org");
+        assert_eq!(again.expect(5)["reason"], "not-admitted");
+        let mut back = Client::open(node);
+        back.resume(bob.token(), None, None);
+        let answer = back.message();
+        assert!([4, 5].contains(&answer["type"].as_u64().unwrap_or_default()), "{answer}");
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_node_that_joins_while_people_talk_has_the_same_room() {
+    let mut cluster = Cluster::start(2);
+    let mut ada = Member::enter(&cluster.nodes[0], "Ada");
+    let mut bob = Member::enter(&cluster.nodes[1], "Bob");
+    std::thread::scope(|scope| {
+        for member in [&mut ada, &mut bob] {
+            scope.spawn(|| {
+                for n in 0..400 {
+                    member.talk(&format!("line {n}"));
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            });
+        }
+        // Nodes are added from here alone; the two that talk have their connections already.
+        cluster.add();
+    });
+    let mut cleo = Member::enter(&cluster.nodes[2], "Cleo");
+    for member in [&mut ada, &mut bob, &mut cleo] {
+        member.hear("Cleo", "entered chat");
+    }
+    bob.resume_on(&cluster.nodes[2]);
+    bob.talk("on the new node");
+    ada.hear("Bob", "on the new node");
+    cleo.hear("Bob", "on the new node");
+    for other in [&bob, &cleo] {
+        assert_agree(&ada, other);
+    }
+    assert_eq!((bob.notices(), ada.notices()), (&[][..], &[][..]), "nobody has missed anything");
+    let expected: Vec<String> = (0..400).map(|n| format!("line {n}")).collect();
+    for name in ["Ada", "Bob"] {
+        let said: Vec<&str> =
+            ada.lines_of(name).into_iter().filter(|text| text.starts_with("line ")).collect();
+        assert_eq!(said, expected, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn two_nodes_that_start_at_once_at_an_empty_engine_have_one_room() {
+    for _ in 0..3 {
+        let redis = RedisServer::start();
+        let nodes = start_nodes(&[url_of(&redis), url_of(&redis)]);
+        let mut ada = Member::enter(&nodes[0], "Ada");
+        let mut bob = Member::enter(&nodes[1], "Bob");
+        ada.hear("Bob", "entered chat");
+        ada.talk("one room");
+        bob.hear("Ada", "one room");
+        assert_agree(&ada, &bob);
+    }
+}
+
+/// What a bot is answered that says a line.
+fn say_as_bot(node: &Plume, token: &str, line: &Value) -> (u16, Value) {
+    let body = line.to_string();
+    let head = format!(
+        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = Http::ask(node, head + &body);
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_bot_says_a_line_once_whichever_node_it_asks_and_reads_it_on_all() {
+    let (token, entry) = new_bot("ci");
+    let cluster = Cluster::start_with(2, &[("PLUME_BOTS", &entry)]);
+    let [here, there] = &cluster.nodes[..] else { panic!("two nodes") };
+    let mut ada = Member::enter(there, "Ada");
+    let line = json!({"text": "the build is green", "ref": "build 7"});
+    let said = say_as_bot(here, &token, &line);
+    assert_eq!(said.0, 201, "{said:?}");
+    ada.hear("ci", "the build is green");
+    // Again with the same `ref`, on the other node: the same answer, and no second line.
+    assert_eq!(say_as_bot(there, &token, &line), said);
+    ada.talk("after");
+    assert_eq!(ada.count_of("ci", "the build is green"), 1);
+    let heard = ada.lines().iter().find(|line| line.name == "ci").expect("it was heard");
+    assert_eq!((json!(heard.id), json!(heard.run)), (said.1["id"].clone(), said.1["run"].clone()));
+    let request = format!(
+        "GET /lines?limit=10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    let texts = cluster.nodes.iter().map(|node| {
+        let mut http = Http::open(node);
+        http.send(&request);
+        assert_eq!(http.answer_to_head().status, 200);
+        http.chunks()
+    });
+    let texts: Vec<String> = texts.collect();
+    assert_eq!(texts[0], texts[1]);
+    assert!(texts[0].contains("the build is green"), "{}", texts[0]);
+}
