@@ -34,6 +34,7 @@ mod link;
 mod shared;
 mod steps;
 
+use crate::base::digest::Digest;
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::{Moment, Now};
 use crate::engine::{Ask, EntryId, LogEntry, Say};
@@ -269,16 +270,21 @@ impl Replica {
         }
     }
 
+    /// The nodes that are alive, in the order of their ids.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.shared.alive()
+    }
+
     /// The run of the shared state; zero if it is not known yet.
     #[must_use]
     pub const fn run(&self) -> u64 {
         self.shared.run
     }
 
-    /// The place in the log that was applied last.
+    /// The entry of the log that was applied last.
     #[must_use]
-    pub const fn place(&self) -> EntryId {
-        self.shared.place
+    pub const fn place(&self) -> (EntryId, Digest) {
+        (self.shared.place, self.shared.entry)
     }
 
     /// The shared state as one node hands it to another, from what the server has frozen of it.

@@ -1,6 +1,7 @@
 //! Nodes that share a log, each with a state that is simpler than a room: names that the first one owns,
 //! commands that are counted, connections. What must hold whatever the engine does:
-//! - the same run and place have the same state on all nodes, byte for byte;
+//! - the same entry of a run leads to the same state on all nodes, byte for byte, and the same number of
+//!   changes in a run are the same changes;
 //! - the time of the log does not go back, and no command is applied twice, or before an earlier one of its
 //!   node;
 //! - while the engine loses nothing, no command is missing in the end, and no new run begins;
@@ -105,13 +106,14 @@ struct Toy {
     /// Names, with the node that owns each, and until when.
     names: BTreeMap<String, (NodeId, u64)>,
     connections: BTreeSet<(NodeId, u64)>,
-    /// A digest of all that was applied.
+    /// How often anything has changed, and a digest of it.
+    changes: u64,
     chain: String,
 }
 
 impl Toy {
     fn to_bytes(&self) -> Vec<u8> {
-        let mut text = format!("toy {} {} {}\n", self.run, self.at_us, self.chain);
+        let mut text = format!("toy {} {} {} {}\n", self.run, self.at_us, self.changes, self.chain);
         for (node, (count, last)) in &self.applied {
             writeln!(text, "applied {} {count} {last}", node.0).unwrap();
         }
@@ -128,8 +130,8 @@ impl Toy {
         let mut toy = Self::default();
         let mut lines = str::from_utf8(bytes).ok()?.lines();
         let head: Vec<&str> = lines.next()?.strip_prefix("toy ")?.split(' ').collect();
-        let &[run, at_us, chain] = head.as_slice() else { return None };
-        (toy.run, toy.at_us) = (run.parse().ok()?, at_us.parse().ok()?);
+        let &[run, at_us, changes, chain] = head.as_slice() else { return None };
+        (toy.run, toy.at_us, toy.changes) = (run.parse().ok()?, at_us.parse().ok()?, changes.parse().ok()?);
         chain.clone_into(&mut toy.chain);
         for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
@@ -150,8 +152,16 @@ impl Toy {
         assert!(us >= self.at_us, "the time of the log goes back");
         self.at_us = us;
         let late = self.names.values().filter(|(_, until)| *until <= us).map(|(_, until)| us - until).max();
+        if late.is_some() {
+            self.change(&format!("expired {us}"));
+        }
         self.names.retain(|_, (_, until)| *until > us);
         late
+    }
+
+    fn change(&mut self, what: &str) {
+        self.changes += 1;
+        self.chain = Digest::of(format!("{} {what}", self.chain).as_bytes()).to_string();
     }
 
     /// Gives whether a name was claimed, and by whom it is owned.
@@ -161,7 +171,7 @@ impl Toy {
         let (count, last) = self.applied.entry(node).or_default();
         assert!(n > *last, "command {n} of {node} is applied behind {last}");
         (*count, *last) = (*count + 1, n);
-        self.chain = Digest::of(format!("{} {node} {command}", self.chain).as_bytes()).to_string();
+        self.change(&format!("{node} {command}"));
         match words[1] {
             "claim" => {
                 let until = at.moment.after(NAME_TTL).as_us();
@@ -196,8 +206,8 @@ struct World {
     engine: ModelEngine,
     nodes: Vec<Node>,
     next_id: u64,
-    /// What the state was at each place of each run, without and with the replica's part.
-    history: BTreeMap<(u64, EntryId, u8), Vec<u8>>,
+    /// What the state was in each run behind what.
+    history: BTreeMap<(u64, String), Vec<u8>>,
     may_lose: bool,
     is_settled: bool,
     lived: Lived,
@@ -250,8 +260,10 @@ impl World {
         }
         self.agree_within(RECOVERY);
         self.is_settled = true;
-        // The engine's clock may have been set back, and the time of the log waits for it.
-        self.pass(2 * NAME_TTL + SECOND);
+        // The engine's clock may have been set back several times, and the time of the log waits for it.
+        for _ in 0..20 {
+            self.pass(NAME_TTL);
+        }
         // Something may be under way.
         self.agree_within(SECOND);
         self.check_end();
@@ -435,9 +447,10 @@ impl World {
             let node = &mut self.nodes[at];
             let (run, place) = (node.replica.run(), node.replica.place());
             let step = node.replica.next_step(self.now);
-            // Entries that nobody can read were passed over without a step.
-            let place = if step.is_none() { node.replica.place() } else { place };
-            if matches!(step, None | Some(Step::Passed(_) | Step::Adopt { .. })) && run != 0 {
+            let is_whole = matches!(step, None | Some(Step::Adopt { .. })) || node.replica.place() != place;
+            if is_whole && run != 0 {
+                // Entries that nobody can read were passed over without a step.
+                let place = if step.is_none() { node.replica.place() } else { place };
                 self.note(at, run, place, step.is_none());
             }
             let Some(step) = step else { break };
@@ -447,18 +460,24 @@ impl World {
         node.replica.set_shared_deadline(node.toy.deadline());
     }
 
-    /// Notes the state of a node at a place, or compares it with that of others.
-    fn note(&mut self, at: usize, run: u64, place: EntryId, is_last: bool) {
+    /// Notes the state of a node behind an entry, or compares it with that of others.
+    fn note(&mut self, at: usize, run: u64, place: (EntryId, Digest), is_last: bool) {
         let node = &self.nodes[at];
         let own = node.toy.to_bytes();
         // The replica's own part is ahead of it while there are steps left.
         let sealed = is_last.then(|| node.replica.seal(&own));
-        for (kind, state) in [(0, Some(own)), (1, sealed)] {
+        let (id, entry) = place;
+        let rows = [
+            (format!("{entry} at {id}"), Some(own)),
+            (format!("{entry} at {id}, sealed"), sealed),
+            (format!("{} changes", node.toy.changes), Some(node.toy.chain.clone().into_bytes())),
+        ];
+        for (place, state) in rows {
             let Some(state) = state else { continue };
-            let former = self.history.entry((run, place, kind)).or_insert_with(|| state.clone());
+            let former = self.history.entry((run, place.clone())).or_insert_with(|| state.clone());
             if *former != state {
                 let [former, state] = [&former[..], &state].map(String::from_utf8_lossy);
-                panic!("{} differs at {place} of {run}\n{former}\n{state}", node.replica.node());
+                panic!("{} differs after {place} of {run}\n{former}\n{state}", node.replica.node());
             }
         }
     }
@@ -502,6 +521,7 @@ impl World {
             }
             Step::NodeGone { at: then, node: gone, was_silent: _ } => {
                 node.toy.pass(then);
+                node.toy.change(&format!("gone {gone}"));
                 node.toy.connections.retain(|(node, _)| *node != gone);
                 self.lived.count("node gone");
                 if gone == own {
@@ -553,8 +573,9 @@ impl World {
         let mut states = states.collect::<Vec<_>>();
         states.dedup();
         let [(Status::Live, _, _, 0)] = states[..] else { return Some(format!("{states:?}")) };
-        let alive = first.replica.numbers().nodes;
-        (alive != nodes.len()).then(|| format!("{alive} nodes are alive, not {}", nodes.len()))
+        let alive: BTreeSet<NodeId> = first.replica.nodes().collect();
+        let all: BTreeSet<NodeId> = nodes.iter().map(|node| node.replica.node()).collect();
+        (alive != all).then(|| format!("{alive:?} are alive, not {all:?}"))
     }
 
     fn check_end(&mut self) {

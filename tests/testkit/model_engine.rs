@@ -370,6 +370,8 @@ impl ModelEngine {
 
     fn begin_anew(&mut self, choices: &mut Choices, now: Moment) {
         self.stamp += 1;
+        // A connection leads to one engine.
+        self.requests.clear();
         let lasts = Duration::from_millis(choices.pick(&[0, 50, 1_000, 6_000]));
         if choices.chance(500) {
             self.values.clear();

@@ -116,6 +116,8 @@ pub(super) struct Joining {
     pub(super) is_looking: bool,
     /// Whether the own state is on its way to the log.
     pub(super) has_offered: bool,
+    /// Whether it was asked again for a new run that had to begin first.
+    pub(super) has_asked_again: bool,
 }
 
 /// The entry by which a node joins.
@@ -139,6 +141,7 @@ impl Joining {
             look_at: None,
             is_looking: false,
             has_offered: false,
+            has_asked_again: false,
         }
     }
 

@@ -111,24 +111,23 @@ impl Shared {
     /// Takes up an entry behind the place, which is no state that counts ([`Shared::adopt`]).
     pub(super) fn take(&mut self, entry: &LogEntry, envelope: Envelope, steps: &mut VecDeque<Step>) -> Taken {
         self.skip(entry);
-        self.at_ms = self.at_ms.max(entry.id.ms.saturating_add(self.ahead_ms));
         let Envelope { node, epoch, stamp, kind } = envelope;
         // Even a late request: whoever has no state yet cannot tell, and comes to the same conclusion.
         if kind.shows_life() {
             self.last_live = entry.id;
         }
-        steps.push_back(Step::Passed(self.now()));
-        self.remove_silent(steps);
-        if !self.knows(node, epoch) {
+        let begins_run = stamp != self.stamp;
+        let may_begin_run = matches!(kind, Kind::Alive { over: Some(over) } if over == self.stamp);
+        if begins_run && !may_begin_run || !self.knows(node, epoch) {
             return Taken::Skipped;
         }
-        if stamp != self.stamp && kind.shows_life() {
-            if !matches!(kind, Kind::Alive { over: Some(over) } if over == self.stamp) {
-                return Taken::Skipped;
-            }
-            self.stamp = stamp;
+        self.stamp = stamp;
+        self.at_ms = self.at_ms.max(entry.id.ms.saturating_add(self.ahead_ms));
+        if begins_run {
             self.begin_run(steps);
         }
+        steps.push_back(Step::Passed(self.now()));
+        self.remove_silent(steps);
         let (at, now) = (self.at_ms, self.now());
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return Taken::Skipped };
         peer.epoch = epoch;

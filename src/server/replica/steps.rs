@@ -240,6 +240,10 @@ impl Replica {
             joining.has_offered &= !is_own;
         }
         joining.view.note(self.now, &entry, envelope.as_ref());
+        let begun = match &envelope {
+            Some(Envelope { stamp, kind: Kind::Alive { over: Some(over) }, .. }) => Some((*stamp, *over)),
+            _ => None,
+        };
         if let Some(Envelope { kind: Kind::Join { nonce, .. }, .. }) = envelope
             && is_own
             && nonce == joining.nonce
@@ -247,6 +251,13 @@ impl Replica {
             joining.begin_to_wait(self.now, &entry);
         } else {
             joining.keep(entry);
+        }
+        // A request is not heard before a new run has begun, if one has to.
+        let is_heard_now = matches!(begun, Some((stamp, over)) if stamp == self.link.stamp && over != stamp);
+        if is_heard_now && joining.joined.is_some() && !std::mem::replace(&mut joining.has_asked_again, true)
+        {
+            let attempt = joining.attempt;
+            return self.ask_for_state(attempt);
         }
         if joining.kept_bytes > KEPT_ENTRIES_BYTES_MAX {
             self.disconnect(self.now);
