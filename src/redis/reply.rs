@@ -251,3 +251,53 @@ pub(super) fn refusal(line: &[u8], awaited: Option<&Awaited>) -> EngineError {
         _ => EngineError::Refused,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, bytes: &str) -> Vec<Token> {
+        let text = |text: &str| Token::Bulk(text.as_bytes().to_vec());
+        vec![Token::Array(2), text(id), Token::Array(2), text("e"), text(bytes)]
+    }
+
+    #[test]
+    fn recent_entries_that_are_too_many_bytes_are_without_them() {
+        let mut awaited = Awaited::recent();
+        let Awaited::Recent { bytes, .. } = &mut awaited else { panic!("it is one") };
+        *bytes = ENGINE_REPLY_BYTES_MAX - 5;
+        let tokens = [
+            vec![Token::Array(4)],
+            entry("9-0", "new"),
+            entry("8-0", "xx"),
+            entry("7-0", "x"),
+            entry("6-0", ""),
+        ];
+        let mut reply = None;
+        for token in tokens.concat() {
+            assert!(reply.is_none());
+            reply = awaited.take(token, "k", &mut Vec::new()).expect("it is good");
+        }
+        let Some(Reply::Recent(entries)) = reply else { panic!("it is not complete") };
+        let bytes: Vec<&[u8]> = entries.iter().map(|entry| entry.bytes.as_slice()).collect();
+        assert_eq!(bytes, [&b""[..], b"", b"xx", b"new"]);
+    }
+
+    #[test]
+    fn a_value_that_is_too_large_is_no_answer() {
+        let mut awaited = Awaited::Value;
+        assert_eq!(awaited.bytes_max(), ENGINE_REPLY_BYTES_MAX);
+        assert!(matches!(awaited.take(Token::Oversized, "k", &mut Vec::new()), Err(EngineError::Protocol)));
+        // In an entry it is one without bytes: who wrote it may be anybody.
+        let mut awaited = Awaited::entry(EntryId { ms: 9, seq: 0 });
+        let mut tokens = [vec![Token::Array(1)], entry("9-0", "")].concat();
+        tokens.pop();
+        tokens.push(Token::Oversized);
+        let replies = tokens
+            .into_iter()
+            .filter_map(|token| awaited.take(token, "k", &mut Vec::new()).expect("it is good"));
+        assert!(
+            matches!(replies.collect::<Vec<_>>()[..], [Reply::Entry(Some(ref bytes))] if bytes.is_empty())
+        );
+    }
+}

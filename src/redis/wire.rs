@@ -32,9 +32,12 @@ impl Wire {
         self.since.is_some()
     }
 
+    /// It is connected, if it was to be.
     pub(super) const fn connected(&mut self, now: Moment) {
-        self.is_connected = true;
-        self.wait_anew(now);
+        if self.is_begun() {
+            self.is_connected = true;
+            self.wait_anew(now);
+        }
     }
 
     /// The bytes to send next, if it is connected.

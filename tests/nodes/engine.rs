@@ -306,26 +306,20 @@ fn a_password_must_be_right() {
         Some(RedisLogin { user: user.map(str::to_owned), password: password.to_owned() })
     };
     for program in programs() {
+        let start = |options: &str| RedisServer::start_with(program, &options.split(' ').collect::<Vec<_>>());
+        let commands = "+info +time +xadd +xread +xrange +xrevrange +set +get";
         let open = RedisServer::start_with(program, &[]);
-        let options = [
-            "--requirepass",
-            "p w",
-            "--user",
-            "ada on >secret ~room* +info +time +xadd +xread +xrange +xrevrange +set +get",
-        ];
-        let locked = RedisServer::start_with(program, &options);
-        let other =
-            ["--user", "bob on >secret ~other* +@all", "--user", "carl on >secret ~room* +@all -xadd"];
-        let strict = RedisServer::start_with(program, &other);
+        let locked = start(&format!("--requirepass p%w --user ada on >secret ~room* {commands}"));
+        let strict = start("--user bob on >secret ~other* +@all --user carl on >secret ~room* +@all -xadd");
         let rows = [
-            (&locked, login(None, "p w"), None),
-            (&locked, login(Some("default"), "p w"), None),
+            (&locked, login(None, "p%w"), None),
+            (&locked, login(Some("default"), "p%w"), None),
             (&locked, login(Some("ada"), "secret"), None),
             (&locked, login(None, "secret"), Some(EngineError::Auth)),
-            (&locked, login(Some("ada"), "p w"), Some(EngineError::Auth)),
+            (&locked, login(Some("ada"), "p%w"), Some(EngineError::Auth)),
             (&locked, login(Some("nobody"), "secret"), Some(EngineError::Auth)),
             (&locked, None, Some(EngineError::Auth)),
-            (&open, login(None, "p w"), Some(EngineError::Auth)),
+            (&open, login(None, "p%w"), Some(EngineError::Auth)),
             (&strict, login(Some("bob"), "secret"), Some(EngineError::Forbidden)),
             (&strict, login(Some("carl"), "secret"), Some(EngineError::Forbidden)),
         ];
