@@ -52,13 +52,8 @@ pub(super) enum Reply {
     Added,
     /// The value under a key.
     Value(Option<Vec<u8>>),
-    /// A read has ended.
-    Read {
-        /// The last entry that it gave; `None`: it gave none.
-        last: Option<EntryId>,
-        /// It gave as many as it may.
-        is_full: bool,
-    },
+    /// A read has ended, with this entry as the last; `None`: it gave none.
+    Read(Option<EntryId>),
 }
 
 impl Awaited {
@@ -174,7 +169,7 @@ impl ReadReader {
         entries: &mut Vec<LogEntry>,
     ) -> Result<Option<Reply>, EngineError> {
         self.place = match (self.place, token) {
-            (ReadPlace::Begin, Token::Nil) => return Ok(Some(Reply::Read { last: None, is_full: false })),
+            (ReadPlace::Begin, Token::Nil) => return Ok(Some(Reply::Read(None))),
             (ReadPlace::Begin, Token::Array(1)) => ReadPlace::Log,
             (ReadPlace::Log, Token::Array(2)) => ReadPlace::Key,
             (ReadPlace::Key, Token::Bulk(name)) if name == key.as_bytes() => ReadPlace::Entries,
@@ -193,7 +188,7 @@ impl ReadReader {
         if self.count == 0 {
             return Err(EngineError::Protocol);
         }
-        Ok(Some(Reply::Read { last: self.entries.last(), is_full: self.count == ENTRIES_PER_READ }))
+        Ok(Some(Reply::Read(self.entries.last())))
     }
 }
 

@@ -45,7 +45,8 @@ impl Rig {
         rig.connected(Side::Tail);
         assert_eq!(rig.sent(Side::Tail), words("INFO server") + &words("INFO replication"));
         assert_eq!(rig.reply(Side::Tail, &greeting(&[])), []);
-        assert_eq!(rig.sent(Side::Tail), words("XREAD COUNT 1024 BLOCK 2000 STREAMS room 5-5"));
+        assert_eq!(rig.sent(Side::Tail), read_behind("5-5"));
+        assert_eq!(rig.reply(Side::Tail, &entries(&[("5-5", "x")])), []);
         rig
     }
 
@@ -99,6 +100,12 @@ fn array(words: &[&str]) -> String {
 
 fn string(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
+}
+
+/// The commands that read behind an entry, which must still be there.
+fn read_behind(id: &str) -> String {
+    let is_there = words(&format!("XRANGE room {id} {id} COUNT 1"));
+    is_there + &words(&format!("XREAD COUNT 1024 BLOCK 2000 STREAMS room {id}"))
 }
 
 fn greeting(more: &[&str]) -> String {
@@ -202,12 +209,12 @@ fn entries_are_read_one_reply_behind_the_other() {
         rig.reply(Side::Tail, &read(&[("5-6", "a"), ("6-0", "b")])),
         [Action::Say(Say::Entries(said))]
     );
-    assert_eq!(rig.sent(Side::Tail), words("XREAD COUNT 1024 BLOCK 2000 STREAMS room 6-0"));
+    assert_eq!(rig.sent(Side::Tail), read_behind("6-0"));
     // No entry came in time.
-    assert_eq!(rig.reply(Side::Tail, "*-1\r\n"), []);
-    assert_eq!(rig.sent(Side::Tail), words("XREAD COUNT 1024 BLOCK 2000 STREAMS room 6-0"));
+    assert_eq!(rig.reply(Side::Tail, &(entries(&[("6-0", "b")]) + "*-1\r\n")), []);
+    assert_eq!(rig.sent(Side::Tail), read_behind("6-0"));
     // What has come is said before the rest is there.
-    let reply = read(&[("7-0", "c"), ("7-1", "d")]);
+    let reply = entries(&[("6-0", "b")]) + &read(&[("7-0", "c"), ("7-1", "d")]);
     let (first, rest) = reply.split_at(reply.find("*2\r\n$3\r\n7-1").expect("it has two"));
     assert_eq!(rig.reply(Side::Tail, first), [Action::Say(Say::Entries(vec![log_entry(7, 0, "c")]))]);
     assert_eq!(rig.sent(Side::Tail), "");
@@ -218,24 +225,36 @@ fn entries_are_read_one_reply_behind_the_other() {
 }
 
 #[test]
-fn a_tail_that_is_behind_notices_that_entries_are_trimmed() {
-    let ids: Vec<String> = (0..ENTRIES_PER_READ).map(|seq| format!("6-{seq}")).collect();
-    let full: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "x")).collect();
-    for is_there in [true, false] {
+fn a_tail_whose_entry_is_gone_notices_it_whether_or_not_others_follow() {
+    for (is_there, reply) in [
+        (true, read(&[("7-0", "y")])),
+        (true, "*-1\r\n".to_owned()),
+        (false, read(&[("9-0", "y")])),
+        (false, "*-1\r\n".to_owned()),
+    ] {
         let mut rig = Rig::reading();
-        assert_eq!(rig.reply(Side::Tail, &read(&full)).len(), 1);
-        let range = words("XRANGE room 6-1023 6-1023 COUNT 1");
-        let next = words("XREAD COUNT 1024 BLOCK 2000 STREAMS room 6-1023");
-        assert_eq!(rig.sent(Side::Tail), range + &next);
+        assert_eq!(rig.reply(Side::Tail, &read(&[("6-1", "x")])).len(), 1);
+        assert_eq!(rig.sent(Side::Tail), read_behind("6-1"));
         if is_there {
-            let replies = entries(&[("6-1023", "x")]) + &read(&[("7-0", "y")]);
             let said = Action::Say(Say::Entries(vec![log_entry(7, 0, "y")]));
-            assert_eq!(rig.reply(Side::Tail, &replies), [said]);
+            let expected = if reply.contains("7-0") { vec![said] } else { Vec::new() };
+            assert_eq!(rig.reply(Side::Tail, &(entries(&[("6-1", "x")]) + &reply)), expected);
         } else {
-            let replies = entries(&[]) + &read(&[("9-0", "y")]);
+            let replies = entries(&[]) + &reply;
             assert_eq!(rig.reply(Side::Tail, &replies), lost(EngineError::Trimmed));
         }
     }
+}
+
+#[test]
+fn a_tail_at_the_beginning_of_the_log_expects_no_entry_there() {
+    let mut rig = Rig::checked();
+    rig.ask(Ask::Read { after: EntryId::default() });
+    rig.actions();
+    rig.connected(Side::Tail);
+    rig.sent(Side::Tail);
+    assert_eq!(rig.reply(Side::Tail, &greeting(&[])), []);
+    assert_eq!(rig.sent(Side::Tail), words("XREAD COUNT 1024 BLOCK 2000 STREAMS room 0-0"));
 }
 
 #[test]
