@@ -654,6 +654,9 @@ const _: () = assert!(TAIL_BLOCK.as_millis() + ENGINE_REPLY_TIMEOUT.as_millis() 
 /// Reads of a connection to the engine in a turn, and writes: a flood of entries must leave time for clients.
 /// With [`READ_SHARE_BYTES`] for each read these are 256 KiB, a few thousand entries.
 pub const ENGINE_READS_PER_TURN: usize = 16;
+/// Most bytes of the last entry that are remembered, to see whether the log has the same one when it is read
+/// on: more than any entry but long lines and states.
+pub const REMEMBERED_BYTES_MAX: usize = 4 << 10;
 /// Addresses of the engine's host that are tried.
 pub const ENGINE_ADDRESSES_MAX: usize = 8;
 /// File descriptors that the engine needs: two connections, and those with which the system's resolver asks.

@@ -215,7 +215,7 @@ fn an_engine_that_says_nothing_is_late() {
 
 #[test]
 fn a_flood_of_entries_is_read_in_shares() {
-    const BYTES: usize = 4_096;
+    const BYTES: usize = 5_000;
     let port = serve(|words| match words[0].as_slice() {
         b"XREAD" if words[7] == b"0-0" => {
             let mut reply = format!("*1\r\n*2\r\n$4\r\nroom\r\n*{ENTRIES_PER_READ}\r\n");

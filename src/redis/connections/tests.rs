@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::RedisPlace;
-use crate::limits::{ENGINE_INFO_BYTES_MAX, ENGINE_REPLY_TIMEOUT};
+use crate::limits::{ENGINE_INFO_BYTES_MAX, ENGINE_REPLY_TIMEOUT, REMEMBERED_BYTES_MAX};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -255,6 +255,18 @@ fn a_tail_at_the_beginning_of_the_log_expects_no_entry_there() {
     rig.sent(Side::Tail);
     assert_eq!(rig.reply(Side::Tail, &greeting(&[])), []);
     assert_eq!(rig.sent(Side::Tail), words("XREAD COUNT 1024 BLOCK 2000 STREAMS room 0-0"));
+}
+
+/// The log was emptied, and the next entry came within the same millisecond.
+#[test]
+fn a_tail_notices_another_entry_in_the_place_of_the_last_one() {
+    let long = "x".repeat(REMEMBERED_BYTES_MAX + 1);
+    for (own, found, is_same) in [("x", "x", true), ("x", "y", false), ("x", "", false), (&long, "y", true)] {
+        let mut rig = Rig::reading();
+        assert_eq!(rig.reply(Side::Tail, &read(&[("6-0", "w"), ("6-1", own)])).len(), 1);
+        let expected = if is_same { Vec::new() } else { lost(EngineError::Trimmed) };
+        assert_eq!(rig.reply(Side::Tail, &(entries(&[("6-1", found)]) + "*-1\r\n")), expected, "{found}");
+    }
 }
 
 #[test]
