@@ -144,9 +144,9 @@ mod tests {
         RedisPlace::Unix(path.into())
     }
 
-    fn login(user: &str, password: &str) -> Option<RedisLogin> {
+    fn login(user: &str, password: &str) -> RedisLogin {
         let user = (!user.is_empty()).then(|| user.to_owned());
-        Some(RedisLogin { user, password: password.to_owned() })
+        RedisLogin { user, password: password.to_owned() }
     }
 
     #[test]
@@ -158,16 +158,16 @@ mod tests {
             ("redis://127.0.0.1:6380/a:b/c%20%C3%A9", tcp("127.0.0.1", 6380), None, "a:b/c é"),
             ("redis://[::1]", tcp("::1", 6379), None, "plume"),
             ("redis://[0:0::1]:7/2b", tcp("::1", 7), None, "2b"),
-            ("redis://ada:pw@h", tcp("h", 6379), login("ada", "pw"), "plume"),
-            ("redis://:pw@h/x", tcp("h", 6379), login("", "pw"), "x"),
-            ("redis://a%3ab:p@s:w/o?r#d@h:1/x", tcp("h", 1), login("a:b", "p@s:w/o?r#d"), "x"),
-            ("redis://a:%25%00%0d@h", tcp("h", 6379), login("a", "%\0\r"), "plume"),
+            ("redis://ada:pw@h", tcp("h", 6379), Some(login("ada", "pw")), "plume"),
+            ("redis://:pw@h/x", tcp("h", 6379), Some(login("", "pw")), "x"),
+            ("redis://a%3ab:p@s:w/o?r#d@h:1/x", tcp("h", 1), Some(login("a:b", "p@s:w/o?r#d")), "x"),
+            ("redis://a:%25%00%0d@h", tcp("h", 6379), Some(login("a", "%\0\r")), "plume"),
             ("unix:/run/redis/redis.sock", unix("/run/redis/redis.sock"), None, "plume"),
             ("unix:///run/redis.sock", unix("/run/redis.sock"), None, "plume"),
             ("unix:/a@/b?key=room", unix("/a@/b"), None, "room"),
             ("unix:/a%3Fb?key=x%3Fy", unix("/a?b"), None, "x?y"),
-            ("unix://:pw@/run/r", unix("/run/r"), login("", "pw"), "plume"),
-            ("unix://ada:p/@/w@/run/r?key=k", unix("/run/r"), login("ada", "p/@/w"), "k"),
+            ("unix://:pw@/run/r", unix("/run/r"), Some(login("", "pw")), "plume"),
+            ("unix://ada:p/@/w@/run/r?key=k", unix("/run/r"), Some(login("ada", "p/@/w")), "k"),
         ];
         for (value, place, login, key) in rows {
             assert_eq!(parse(value), Ok(RedisUrl { place, login, key: key.to_owned() }), "{value}");

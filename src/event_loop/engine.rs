@@ -383,3 +383,6 @@ pub(super) const fn is_own(token: Token) -> bool {
 const SIDES: [Side; 2] = [Side::Writer, Side::Tail];
 const WRITER: Token = Token(usize::MAX - 3);
 const TAIL: Token = Token(usize::MAX - 4);
+
+#[cfg(test)]
+mod tests;

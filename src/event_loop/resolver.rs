@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(resolver.answer(), None);
         for _ in 0..2 {
             assert!(resolver.ask() && resolver.ask());
-            woken.recv_timeout(Duration::from_secs(60)).expect("it wakes the loop");
+            woken.recv_timeout(Duration::from_mins(1)).expect("it wakes the loop");
             let addresses = resolver.answer().expect("it is there");
             assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() == 7));
             assert!(!addresses.is_empty() && addresses.len() <= ENGINE_ADDRESSES_MAX);
@@ -82,7 +82,7 @@ mod tests {
         };
         let mut resolver = Resolver::new("no-such-host.invalid".to_owned(), 7, Arc::new(wake));
         assert!(resolver.ask());
-        woken.recv_timeout(Duration::from_secs(60)).expect("it wakes the loop");
+        woken.recv_timeout(Duration::from_mins(1)).expect("it wakes the loop");
         assert_eq!(resolver.answer(), Some(Vec::new()));
     }
 }

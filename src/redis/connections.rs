@@ -268,9 +268,9 @@ impl Session {
             Reply::Recent(entries) => say(Say::Recent(entries)),
             Reply::Added => say(Say::Added),
             Reply::Value(value) => say(Say::Got(value)),
-            Reply::Read { last, is_full } => {
+            Reply::Read(last) => {
                 self.after = last.or(self.after);
-                self.read(now, key, is_full);
+                self.read(now, key);
             }
         }
         Ok(true)
@@ -285,16 +285,18 @@ impl Session {
         }
         // The tail asks for it once.
         if side == Side::Tail {
-            self.read(now, key, false);
+            self.read(now, key);
         }
         Ok(())
     }
 
-    /// Asks for the entries behind the last one. Where the last reply was full, this node is behind: then the
-    /// entry at which it stands may be trimmed before it reads on, and entries behind it with it.
-    fn read(&mut self, now: Moment, key: &str, is_behind: bool) {
+    /// Asks for the entries behind the last one, and whether that one is still there: where the log was
+    /// emptied or trimmed since it was read, entries behind it may be gone, too, and nothing else tells. Both
+    /// commands are sent at once, so that nobody else's come between them.
+    fn read(&mut self, now: Moment, key: &str) {
         let Some(after) = self.after else { return };
-        if is_behind {
+        // Nothing stands at the beginning.
+        if after != EntryId::default() {
             self.tail.send_range(now, key, after);
         }
         let (count, block) = (ENTRIES_PER_READ.to_string(), TAIL_BLOCK.as_millis().to_string());

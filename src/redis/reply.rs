@@ -52,13 +52,8 @@ pub(super) enum Reply {
     Added,
     /// The value under a key.
     Value(Option<Vec<u8>>),
-    /// A read has ended.
-    Read {
-        /// The last entry that it gave; `None`: it gave none.
-        last: Option<EntryId>,
-        /// It gave as many as it may.
-        is_full: bool,
-    },
+    /// A read has ended, with this entry as the last; `None`: it gave none.
+    Read(Option<EntryId>),
 }
 
 impl Awaited {
@@ -174,7 +169,7 @@ impl ReadReader {
         entries: &mut Vec<LogEntry>,
     ) -> Result<Option<Reply>, EngineError> {
         self.place = match (self.place, token) {
-            (ReadPlace::Begin, Token::Nil) => return Ok(Some(Reply::Read { last: None, is_full: false })),
+            (ReadPlace::Begin, Token::Nil) => return Ok(Some(Reply::Read(None))),
             (ReadPlace::Begin, Token::Array(1)) => ReadPlace::Log,
             (ReadPlace::Log, Token::Array(2)) => ReadPlace::Key,
             (ReadPlace::Key, Token::Bulk(name)) if name == key.as_bytes() => ReadPlace::Entries,
@@ -193,7 +188,7 @@ impl ReadReader {
         if self.count == 0 {
             return Err(EngineError::Protocol);
         }
-        Ok(Some(Reply::Read { last: self.entries.last(), is_full: self.count == ENTRIES_PER_READ }))
+        Ok(Some(Reply::Read(self.entries.last())))
     }
 }
 
@@ -233,8 +228,8 @@ impl TimeReader {
     }
 }
 
-/// What an error of the engine means: its first word says it.
-pub(super) fn refusal(line: &[u8], awaited: Option<&Awaited>) -> EngineError {
+/// What an error of the engine means, in reply to AUTH or to anything else: its first word says it.
+pub(crate) fn refusal(line: &[u8], is_login: bool) -> EngineError {
     let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
     match word {
         b"NOAUTH" | b"WRONGPASS" => EngineError::Auth,
@@ -246,8 +241,58 @@ pub(super) fn refusal(line: &[u8], awaited: Option<&Awaited>) -> EngineError {
         b"MISCONF" => EngineError::CannotSave,
         b"WRONGTYPE" => EngineError::WrongType,
         b"LOADING" | b"BUSY" => EngineError::Busy,
-        b"ERR" if matches!(awaited, Some(Awaited::Login)) => EngineError::Auth,
+        b"ERR" if is_login => EngineError::Auth,
         b"ERR" if line.starts_with(b"ERR unknown command") => EngineError::TooOld,
         _ => EngineError::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, bytes: &str) -> Vec<Token> {
+        let text = |text: &str| Token::Bulk(text.as_bytes().to_vec());
+        vec![Token::Array(2), text(id), Token::Array(2), text("e"), text(bytes)]
+    }
+
+    #[test]
+    fn recent_entries_that_are_too_many_bytes_are_without_them() {
+        let mut awaited = Awaited::recent();
+        let Awaited::Recent { bytes, .. } = &mut awaited else { panic!("it is one") };
+        *bytes = ENGINE_REPLY_BYTES_MAX - 5;
+        let tokens = [
+            vec![Token::Array(4)],
+            entry("9-0", "new"),
+            entry("8-0", "xx"),
+            entry("7-0", "x"),
+            entry("6-0", ""),
+        ];
+        let mut reply = None;
+        for token in tokens.concat() {
+            assert!(reply.is_none());
+            reply = awaited.take(token, "k", &mut Vec::new()).expect("it is good");
+        }
+        let Some(Reply::Recent(entries)) = reply else { panic!("it is not complete") };
+        let bytes: Vec<&[u8]> = entries.iter().map(|entry| entry.bytes.as_slice()).collect();
+        assert_eq!(bytes, [&b""[..], b"", b"xx", b"new"]);
+    }
+
+    #[test]
+    fn a_value_that_is_too_large_is_no_answer() {
+        let mut awaited = Awaited::Value;
+        assert_eq!(awaited.bytes_max(), ENGINE_REPLY_BYTES_MAX);
+        assert!(matches!(awaited.take(Token::Oversized, "k", &mut Vec::new()), Err(EngineError::Protocol)));
+        // In an entry it is one without bytes: who wrote it may be anybody.
+        let mut awaited = Awaited::entry(EntryId { ms: 9, seq: 0 });
+        let mut tokens = [vec![Token::Array(1)], entry("9-0", "")].concat();
+        tokens.pop();
+        tokens.push(Token::Oversized);
+        let replies = tokens
+            .into_iter()
+            .filter_map(|token| awaited.take(token, "k", &mut Vec::new()).expect("it is good"));
+        assert!(
+            matches!(replies.collect::<Vec<_>>()[..], [Reply::Entry(Some(ref bytes))] if bytes.is_empty())
+        );
     }
 }

@@ -32,9 +32,12 @@ impl Wire {
         self.since.is_some()
     }
 
+    /// It is connected, if it was to be.
     pub(super) const fn connected(&mut self, now: Moment) {
-        self.is_connected = true;
-        self.wait_anew(now);
+        if self.is_begun() {
+            self.is_connected = true;
+            self.wait_anew(now);
+        }
     }
 
     /// The bytes to send next, if it is connected.
@@ -123,7 +126,7 @@ impl Wire {
             let token = self.decoder.next(input, bytes_max).map_err(|_| EngineError::Protocol)?;
             let Some(token) = token else { break };
             if let Token::Error(line) = &token {
-                return Err(refusal(line, self.awaited.front()));
+                return Err(refusal(line, matches!(self.awaited.front(), Some(Awaited::Login))));
             }
             // Nothing comes unasked but an error, as of a server that is full, before it closes the
             // connection.

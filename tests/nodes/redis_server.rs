@@ -92,7 +92,7 @@ impl RedisServer {
         stream.set_read_timeout(Some(WAIT_MAX))?;
         let mut request = format!("*{}\r\n", words.len());
         for word in words {
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            request += &["$", &word.len().to_string(), "\r\n", word, "\r\n"].concat();
         }
         stream.write_all(request.as_bytes())?;
         let mut reader = BufReader::new(stream);
