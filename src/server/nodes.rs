@@ -364,6 +364,13 @@ impl Server {
         self.freeze_shared()
     }
 
+    /// The node's part in the log, for tests that compare nodes.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn replica(&self) -> Option<&Replica> {
+        self.nodes.as_ref().map(|nodes| &nodes.replica)
+    }
+
     /// Takes the shared state of another node in place of the own. `None`: the bytes are none, and nothing
     /// has changed.
     fn adopt(&mut self, state: &[u8]) -> Option<()> {

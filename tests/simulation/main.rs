@@ -11,6 +11,7 @@ mod deletion;
 mod keeping;
 mod liveness;
 mod moves;
+mod nodes;
 mod parcels;
 mod patience;
 mod replica;
