@@ -83,7 +83,8 @@ fn pack_relocations() {
     }
 }
 
-/// Lets the linker put the functions that each start runs next to each other: less of the binary is resident at rest.
+/// Lets the linker put the functions that each start runs next to each other, so that less of the binary is
+/// resident at rest.
 fn group_functions(script: &Path) {
     println!("cargo::rustc-link-arg-bins=-T");
     println!("cargo::rustc-link-arg-bins={}", script.display());
