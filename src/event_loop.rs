@@ -12,7 +12,7 @@
 //! 5. tick: after the reads, so that no client is judged for silence while its bytes are unread;
 //! 6. carry out the server's outputs; after a share of writes start the next turn without sleeping;
 //! 7. report to the service manager, if that is due;
-//! 8. move to the next process, if SIGUSR2 has asked for it;
+//! 8. move on to the next process, if SIGUSR2 has asked for it and that is able to take over;
 //! 9. accept new connections, even when the server is full: it refuses those over the limit, so that they do
 //!    not fill the listen backlog and delay other clients;
 //! 10. serve the connections to the metrics.
@@ -26,6 +26,7 @@ mod listener;
 mod metrics;
 mod stream;
 
+use handover::Moving;
 pub use handover::{Arrival, MovedState};
 pub use listener::{Address, Passed};
 
@@ -36,7 +37,7 @@ use crate::handover::{Successor, release_signals};
 use crate::ids::ClientId;
 use crate::kept::{RestoreError, Restored};
 use crate::limits::{
-    ACCEPTS_PER_TURN, MOVE_MAIL_WAIT, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
+    ACCEPTS_PER_TURN, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
     UNSENT_BYTES_MAX, WRITES_PER_TURN,
 };
 use crate::log_event::{LogEvent, MoveError, SystemCalls};
@@ -76,8 +77,8 @@ pub struct EventLoop {
     next_serial: u64,
     /// The program that takes over on SIGUSR2.
     successor: Successor,
-    /// A move was requested, and begins at this time at the latest.
-    move_by: Option<Moment>,
+    /// A move was requested.
+    moving: Option<Moving>,
     /// The move that brought the server here: its duration in milliseconds, and the connections it kept.
     moved: (u64, usize),
     ending: Ending,
@@ -207,7 +208,7 @@ impl Listening {
             sockets: Slab::new(),
             next_serial: 0,
             successor,
-            move_by: None,
+            moving: None,
             moved: (0, 0),
             ending: Ending::Stopped,
             queue: VecDeque::new(),
@@ -287,13 +288,10 @@ impl EventLoop {
                 self.finish_keeping();
                 return Ok(self.ending);
             }
-            if self.must_move() {
-                self.move_by = None;
-                match self.hand_over() {
-                    Ok(true) => return Ok(Ending::Moved),
-                    Ok(false) => {}
-                    Err(error) => self.give_up_move(error),
-                }
+            match self.move_on() {
+                Ok(true) => return Ok(Ending::Moved),
+                Ok(false) => {}
+                Err(error) => self.give_up_move(error),
             }
             self.accept();
             self.serve_metrics(begun);
@@ -309,7 +307,7 @@ impl EventLoop {
         let deadlines = [
             self.server.next_deadline(),
             self.accept_again,
-            self.move_by,
+            self.moving.as_ref().map(|moving| moving.next_deadline(clock::now().moment)),
             self.logger.next_deadline(),
             self.service_manager.next_deadline(),
             self.metrics.as_ref().and_then(Metrics::next_deadline),
@@ -349,15 +347,15 @@ impl EventLoop {
         // because of it, nor because of a file that grows over a limit (SIGXFSZ): the write fails, too.
         if signals.iter().copied().any(is_to_stop) {
             self.shut_down();
-        } else if signals.contains(&SIGUSR2) && self.listener.is_some() && self.move_by.is_none() {
-            self.move_by = Some(clock::now().moment.after(MOVE_MAIL_WAIT));
+        } else if signals.contains(&SIGUSR2) && self.listener.is_some() && self.moving.is_none() {
+            self.moving = Some(Moving::Requested);
         }
     }
 
     fn shut_down(&mut self) {
         self.leave();
         self.listener = None;
-        self.move_by = None;
+        self.moving = None;
         self.service_manager.stopping(clock::now().moment);
         self.tell(Input::Shutdown);
         self.has_more = true;
