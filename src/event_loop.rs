@@ -134,11 +134,13 @@ pub struct Listening {
     metrics: Option<Metrics>,
     signals: Signals,
     waker: Waker,
+    /// Why it does not listen where the settings say.
+    failure: Option<io::Error>,
 }
 
 impl Listening {
-    /// Binds the address, or takes over the socket that was passed instead, or that of the process before;
-    /// and takes SIGTERM, SIGINT, SIGHUP and SIGUSR2.
+    /// Binds the address, or takes over the socket that was passed instead, or that of the process before,
+    /// also if the address is another one and cannot be bound; and takes SIGTERM, SIGINT, SIGHUP and SIGUSR2.
     ///
     /// # Errors
     /// If the address is in use or not local, the passed socket does not listen, or a system call fails.
@@ -147,15 +149,16 @@ impl Listening {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGXFSZ])?;
         release_signals();
         let moved = arrival.and_then(|arrival| arrival.listener(listen));
-        let mut listener = match (passed, moved) {
-            (Some(passed), _) => Listener::take(passed, listen)?,
-            (None, Some(moved)) => moved,
-            (None, None) => Listener::bind(listen)?,
+        let (mut listener, failure) = match (passed, moved) {
+            (Some(passed), _) => (Listener::take(passed, listen)?, None),
+            (None, Some((moved, true))) => (moved, None),
+            (None, Some((moved, false))) => moved.move_to(listen)?,
+            (None, None) => (Listener::bind(listen)?, None),
         };
         listener.register(poll.registry(), LISTENER)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        Ok(Self { poll, listener, metrics: None, signals, waker })
+        Ok(Self { poll, listener, metrics: None, signals, waker, failure })
     }
 
     /// Binds the address for metrics, too, or takes over their listener, and gives the address with the
@@ -176,6 +179,12 @@ impl Listening {
         Ok(address)
     }
 
+    /// Why it listens where the process before did, and not where the settings say, if that is so.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
     /// Whether the service manager has bound the address.
     #[must_use]
     pub const fn is_passed(&self) -> bool {
@@ -194,7 +203,7 @@ impl Listening {
     pub fn split(
         self,
     ) -> (Waker, impl FnOnce(Server, Mailer, Logger, ServiceManager, Successor) -> EventLoop) {
-        let Self { poll, listener, metrics, signals, waker } = self;
+        let Self { poll, listener, metrics, signals, waker, .. } = self;
         let start = move |server, mailer, logger, service_manager, successor| EventLoop {
             server,
             mailer,

@@ -116,6 +116,13 @@ pub enum LogEvent {
     },
     /// The server could not move, or its state could not be thawed.
     MoveFailed(MoveError),
+    /// The server has moved to a process that cannot listen where its settings say.
+    ListenFailed {
+        /// The errno of the system call, or zero if there was none.
+        errno: i32,
+        /// Whether it is about the metrics, which are off then; else it listens where it did.
+        for_metrics: bool,
+    },
     /// Shutdown has begun.
     Stopping {
         /// Connections that are open.
@@ -185,7 +192,8 @@ frost!(enum LogEvent {
     21 = OpenMetrics, 22 = OutOfFiles, 23 = AcceptFailed { errno }, 24 = Stopping { connections },
     25 = SystemCalls(calls), 26 = Stopped { unknown_messages }, 27 = Moved { connections, bytes, ms },
     28 = MoveFailed(error), 29 = DataRead { entries, dropped, cut_bytes }, 30 = DataFailed { errno },
-    31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished
+    31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished,
+    34 = ListenFailed { errno, for_metrics }
 });
 frost!(enum MoveError {
     0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
@@ -203,7 +211,8 @@ impl LogEvent {
             | Self::DataUnfinished
             | Self::OutOfFiles
             | Self::AcceptFailed { .. }
-            | Self::MoveFailed(_) => Level::Error,
+            | Self::MoveFailed(_)
+            | Self::ListenFailed { .. } => Level::Error,
             Self::MailLimited(_)
             | Self::Full(_)
             | Self::WrongTry(_)
@@ -269,6 +278,7 @@ impl LogEvent {
             Self::AcceptFailed { .. } => "accept-failed",
             Self::Moved { .. } => "moved",
             Self::MoveFailed(_) => "move-failed",
+            Self::ListenFailed { .. } => "listen-failed",
             Self::Stopping { .. } => "stopping",
             Self::SystemCalls(_) => "calls",
             Self::Stopped { .. } => "stopped",
@@ -298,7 +308,7 @@ impl LogEvent {
             | Self::UpgradeRemoved(_)
             | Self::DataLost { .. }
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The keeper reports the first two at most once in its retry. The next seven occur once in a run;
+            // The keeper reports the first two at most once in its retry. The next eight occur once in a run;
             // the others only at level `debug`, which is meant to show every event.
             Self::DataFailed { .. }
             | Self::DataRecovered
@@ -306,6 +316,7 @@ impl LogEvent {
             | Self::OpenMetrics
             | Self::Moved { .. }
             | Self::MoveFailed(_)
+            | Self::ListenFailed { .. }
             | Self::DataRead { .. }
             | Self::DataUnfinished
             | Self::Stopping { .. }

@@ -95,6 +95,7 @@ impl Counters {
             | LogEvent::OpenMetrics
             | LogEvent::Moved { .. }
             | LogEvent::MoveFailed(_)
+            | LogEvent::ListenFailed { .. }
             | LogEvent::DataRead { .. }
             | LogEvent::DataFailed { .. }
             | LogEvent::DataRecovered

@@ -154,17 +154,17 @@ impl Arrival {
         self.state.server()
     }
 
-    /// The listener of the process before, if this one is to listen at the same place. Otherwise it is
-    /// closed, so that its address is free.
-    pub(super) fn listener(&mut self, listen: &Listen) -> Option<Listener> {
+    /// The listener of the process before, and whether this process is to listen at the same place.
+    pub(super) fn listener(&mut self, listen: &Listen) -> Option<(Listener, bool)> {
         let listener = Listener::resume(self.listener.take()?, &self.state.listener).ok()?;
         // One that the service manager has bound is passed again, unless it is to be so no more; but the
         // service manager knows nothing of an exec.
         let is_kept = if listener.is_passed() { self.door == Door::Exec } else { listener.is_for(listen) };
-        is_kept.then_some(listener)
+        Some((listener, is_kept))
     }
 
-    /// The same for the metrics.
+    /// The listener for metrics of the process before, if this one is to have it at the same address.
+    /// Otherwise it is closed, so that its address is free.
     pub(super) fn metrics(&mut self, address: SocketAddr, registry: &Registry) -> Option<Metrics> {
         let socket = self.metrics.take()?;
         let is_same = self.state.metrics.as_ref().is_some_and(|setting| *setting == address.to_string());

@@ -674,6 +674,7 @@ impl World {
             | LogEvent::OpenMetrics
             | LogEvent::Moved { .. }
             | LogEvent::MoveFailed(_)
+            | LogEvent::ListenFailed { .. }
             | LogEvent::SystemCalls(_) => panic!("the server knows nothing of that: {event:?}"),
         }
     }
