@@ -244,9 +244,11 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 // A move to the next process.
 
-/// Time for the next process's program to say whether it can thaw the state; nobody is served meanwhile. It
-/// takes some ten milliseconds.
+/// Time for the next process's program to say whether it can thaw the state. It takes some ten milliseconds,
+/// and everybody is served meanwhile; but whoever has requested the move waits.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often that program is asked whether it has ended.
+pub const CHECK_STEP: Duration = Duration::from_millis(1);
 /// A move waits this long for emails that are being sent: one that is cut off is sent again, and could come
 /// twice.
 pub const MOVE_MAIL_WAIT: Duration = Duration::from_secs(1);

@@ -269,6 +269,10 @@ fn text(note: &LogEvent) -> String {
         | LogEvent::EngineConnected
         | LogEvent::OutOfFiles => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
+        LogEvent::ListenFailed { errno, for_metrics } => {
+            let what = if *for_metrics { "metrics" } else { "chat" };
+            format!("event={event} for={what} errno={errno}")
+        }
         LogEvent::Moved { connections, bytes, ms } => {
             format!("event={event} connections={connections} bytes={bytes} ms={ms}")
         }
