@@ -212,6 +212,7 @@ fn is_forging(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each event, and no other code")]
 fn text(note: &LogEvent) -> String {
     let event = note.event();
     match note {
