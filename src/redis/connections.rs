@@ -161,10 +161,9 @@ impl Connections {
         }
     }
 
-    /// These bytes have come.
+    /// These bytes have come. In time, however late they are read: that is for [`tick`](Self::tick) to say,
+    /// which is called when everything is read.
     pub fn received(&mut self, now: Moment, side: Side, bytes: &[u8]) {
-        // What came while this process was stopped is late, too: the log may have been trimmed meanwhile.
-        self.expire(now);
         let Self { login, key, session: Some(session), actions } = self else { return };
         session.wire(side).moved(bytes.len());
         let mut rest = bytes;
@@ -193,10 +192,13 @@ impl Connections {
         }
     }
 
-    /// Time has passed.
+    /// Time has passed, and what has come by then is received.
     pub fn tick(&mut self, now: Moment) {
-        self.expire(now);
         let Some(session) = &mut self.session else { return };
+        let is_late = |wire: &Wire| wire.deadline().is_some_and(|deadline| deadline <= now);
+        if is_late(&session.writer) || is_late(&session.tail) {
+            return self.fail(EngineError::Timeout);
+        }
         if session.check_again.is_some_and(|again| again <= now) {
             session.check_again = Some(now.after(ENGINE_CHECK_INTERVAL));
             session.writer.send(now, &[b"INFO", b"replication"], Awaited::History);
@@ -208,15 +210,6 @@ impl Connections {
     pub fn next_deadline(&self) -> Option<Moment> {
         let session = self.session.as_ref()?;
         [session.check_again, session.writer.deadline(), session.tail.deadline()].into_iter().flatten().min()
-    }
-
-    /// Ends the connections if something is late.
-    fn expire(&mut self, now: Moment) {
-        let Some(session) = &self.session else { return };
-        let is_late = |wire: &Wire| wire.deadline().is_some_and(|deadline| deadline <= now);
-        if is_late(&session.writer) || is_late(&session.tail) {
-            self.fail(EngineError::Timeout);
-        }
     }
 }
 

@@ -468,15 +468,25 @@ fn an_answer_that_is_late_is_a_lost_connection() {
         (TAIL.0, timeout + block),
     ];
     for (place, (rig, ms)) in rows.into_iter().enumerate() {
-        let (mut early, mut late, mut stopped) = (rig(), rig(), rig());
+        let (mut early, mut late) = (rig(), rig());
         assert_eq!(early.wait(ms - 1), [], "{place}");
         let deadline = late.connections.next_deadline().expect("something is awaited");
         // What was sent counts, too: a microsecond for each byte.
         assert_eq!(deadline.since(START).as_millis(), u128::from(ms), "{place}");
         assert_eq!(late.wait(ms + 1), lost(EngineError::Timeout), "{place}");
-        // What came while the process was stopped does not count either.
-        stopped.now = stopped.now.after(Duration::from_millis(ms + 1));
-        assert_eq!(stopped.reply(Side::Writer, "+OK\r\n"), lost(EngineError::Timeout), "{place}");
+    }
+}
+
+#[test]
+fn what_has_come_is_not_late_however_late_it_is_read() {
+    let (mut writing, mut reading) = (ADD.0(), Rig::reading());
+    for rig in [&mut writing, &mut reading] {
+        rig.now = rig.now.after(Duration::from_mins(10));
+    }
+    assert_eq!(writing.reply(Side::Writer, &string("7-1")), [Action::Say(Say::Added)]);
+    assert_eq!(reading.reply(Side::Tail, &read(&[("6-0", "x")])).len(), 1);
+    for rig in [&mut writing, &mut reading] {
+        assert_eq!(rig.wait(0), []);
     }
 }
 
