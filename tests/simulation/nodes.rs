@@ -363,9 +363,14 @@ impl World {
     fn receive(&mut self, at: usize, id: ClientId, bytes: &[u8]) {
         let Some(connection) = self.nodes[at].connections.get_mut(&id) else { return };
         let answers = self.people.receive(connection, bytes, &mut self.lived);
+        let is_given_up = connection.is_given_up;
+        let now = self.now();
         for answer in answers {
-            let now = self.now();
             self.nodes[at].server.handle(now, Input::Received { id, bytes: &answer });
+        }
+        if is_given_up && let Some(connection) = self.nodes[at].connections.remove(&id) {
+            self.people.lose(&connection);
+            self.nodes[at].server.handle(now, Input::Broken(id));
         }
     }
 
@@ -428,7 +433,7 @@ impl World {
 
     /// Everybody who may comes in, and says something that all hear.
     fn gather(&mut self) {
-        for _ in 0..60 {
+        for _ in 0..80 {
             for person in 0..self.people.count() {
                 if self.place_of(person).is_none() && self.people.may_enter(person) {
                     let at = self.choices.index(self.nodes.len());

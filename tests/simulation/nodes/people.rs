@@ -31,6 +31,8 @@ pub(super) struct Connection {
     /// Lines that the person said on it and has not heard.
     unheard: BTreeSet<String>,
     is_closing: bool,
+    /// The person leaves it, to try again later.
+    pub(super) is_given_up: bool,
 }
 
 impl Connection {
@@ -92,6 +94,7 @@ impl People {
             newest: None,
             unheard: BTreeSet::new(),
             is_closing: false,
+            is_given_up: false,
         };
         (connection, upgrade(""))
     }
@@ -209,12 +212,12 @@ impl People {
                 self.people[person].seen = None;
                 self.codes.retain(|(to, _)| to != PEOPLE[person].1);
                 count("logged out");
-                connection.is_closing = true;
+                connection.is_given_up = true;
             }
             Some(5) => {
                 self.people[person].is_refused = person != BANNED;
                 count(if person == BANNED { "banned" } else { "name taken" });
-                connection.is_closing = true;
+                connection.is_given_up = true;
             }
             Some(6) => match message["reason"].as_str() {
                 Some("gap") => {
@@ -223,7 +226,13 @@ impl People {
                     connection.newest = None;
                 }
                 Some("apart") => count("apart"),
-                Some("restarting" | "mail-limited") => {}
+                Some("restarting") => {}
+                // The log was away for longer than an email may take.
+                Some("mail-limited" | "mail-failed") => {
+                    self.codes.retain(|(to, _)| to != PEOPLE[person].1);
+                    count("email failed");
+                    connection.is_given_up = true;
+                }
                 other => panic!("{}: {other:?} {}", PEOPLE[person].0, text()),
             },
             _ => {}
