@@ -135,12 +135,11 @@ impl ModelEngine {
         let wire = &mut self.wires[wire];
         let is_due = |half: &VecDeque<(Moment, Say)>| half.front().is_some_and(|&(at, _)| at <= now);
         let half = match (is_due(&wire.says), is_due(&wire.entries)) {
-            (false, false) => return None,
             // The loss is last.
             (true, false) if wire.says.len() > 1 || wire.entries.is_empty() || wire.connection.is_some() => {
                 &mut wire.says
             }
-            (true, false) => return None,
+            (false | true, false) => return None,
             (true, true) if choices.chance(500) && wire.connection.is_some() => &mut wire.says,
             (_, true) => &mut wire.entries,
         };
