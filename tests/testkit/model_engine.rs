@@ -135,14 +135,13 @@ impl ModelEngine {
         let wire = &mut self.wires[wire];
         let is_due = |half: &VecDeque<(Moment, Say)>| half.front().is_some_and(|&(at, _)| at <= now);
         let half = match (is_due(&wire.says), is_due(&wire.entries)) {
-            (false, false) => return None,
             // The loss is last.
             (true, false) if wire.says.len() > 1 || wire.entries.is_empty() || wire.connection.is_some() => {
                 &mut wire.says
             }
-            (true, false) => return None,
             (true, true) if choices.chance(500) && wire.connection.is_some() => &mut wire.says,
             (_, true) => &mut wire.entries,
+            (_, false) => return None,
         };
         half.pop_front().map(|(_, say)| say)
     }
@@ -412,6 +411,16 @@ impl ModelEngine {
         self.append(choices, now, bytes);
     }
 
+    /// Somebody adds again what somebody has added before.
+    pub(crate) fn replay(&mut self, choices: &mut Choices, now: Moment) {
+        if !self.log.is_empty() {
+            let begin = self.log.len().saturating_sub(REPLAYED_ENTRIES);
+            let at = begin + choices.index(self.log.len() - begin);
+            let bytes = self.log[at].bytes.clone();
+            self.forge(choices, now, bytes);
+        }
+    }
+
     /// Faults end, but for what is under way.
     pub(crate) fn calm_down(&mut self, now: Moment) {
         self.refusals = 0;
@@ -423,3 +432,6 @@ impl ModelEngine {
         }
     }
 }
+
+/// Of so many newest entries, one is added again.
+const REPLAYED_ENTRIES: usize = 60;
