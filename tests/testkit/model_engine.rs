@@ -16,6 +16,8 @@ use std::time::Duration;
 pub(crate) struct ModelEngine {
     log: VecDeque<LogEntry>,
     last: EntryId,
+    /// The last entry that another engine has taken.
+    began_behind: EntryId,
     /// What it is known by; another one after each loss.
     stamp: u64,
     /// What the engine's clock shows at the start of the monotonic one, in milliseconds.
@@ -74,6 +76,7 @@ impl ModelEngine {
         Self {
             log: VecDeque::new(),
             last: EntryId::default(),
+            began_behind: EntryId::default(),
             stamp: 1,
             epoch_ms: 1_600_000_000_000,
             values: BTreeMap::new(),
@@ -369,6 +372,7 @@ impl ModelEngine {
 
     fn begin_anew(&mut self, choices: &mut Choices, now: Moment) {
         self.stamp += 1;
+        self.began_behind = self.last;
         // A connection leads to one engine.
         self.requests.clear();
         let lasts = Duration::from_millis(choices.pick(&[0, 50, 1_000, 6_000]));
@@ -411,10 +415,11 @@ impl ModelEngine {
         self.append(choices, now, bytes);
     }
 
-    /// Somebody adds again what somebody has added before.
+    /// An entry that was added to this engine before is added again.
     pub(crate) fn replay(&mut self, choices: &mut Choices, now: Moment) {
-        if !self.log.is_empty() {
-            let begin = self.log.len().saturating_sub(REPLAYED_ENTRIES);
+        let begin = self.log.partition_point(|entry| entry.id <= self.began_behind);
+        let begin = begin.max(self.log.len().saturating_sub(REPLAYED_ENTRIES));
+        if begin < self.log.len() {
             let at = begin + choices.index(self.log.len() - begin);
             let bytes = self.log[at].bytes.clone();
             self.forge(choices, now, bytes);
