@@ -411,18 +411,26 @@ fn an_engine_that_is_killed_is_lost_and_is_another_when_it_is_back() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_log_that_is_emptied_is_noticed_before_others_entries_are_taken_for_the_next() {
+fn a_log_that_is_emptied_is_noticed_by_who_may_have_missed_something() {
     let server = RedisServer::start();
     let (mut ada, mut bob) = (Node::connected(&server), Node::connected(&server));
     ada.ask(Ask::Read { after: BEGIN });
     bob.add(b"x");
     let at = ada.entries(1)[0].id;
-    // Between two reads of Ada, who has not sent the next one yet, there was one more entry.
-    bob.add(b"lost");
+    // Who waits for the next entry gets it.
+    let begun = Instant::now();
+    while !server.command(&["INFO", "clients"]).contains("blocked_clients:1") {
+        assert!(begun.elapsed() < WAIT_MAX);
+        ada.turn();
+    }
     assert_eq!(server.command(&["FLUSHALL"]), "+OK");
     bob.add(b"y");
+    assert_eq!(bytes(&ada.entries(1)), [b"y"]);
+    // Who does not wait cannot know what has come and gone.
+    assert_eq!(server.command(&["FLUSHALL"]), "+OK");
+    bob.add(b"z");
     assert_eq!(ada.lose(), Some(EngineError::Trimmed));
-    assert_eq!(ada.check(Some(at)).2, None, "who comes back finds that its place is gone");
+    assert_eq!(ada.check(Some(at)).2, None, "its place is gone, too");
 }
 
 #[test]
@@ -453,6 +461,10 @@ fn the_log_is_trimmed_and_who_was_behind_learns_it() {
         last = bob.hear();
     }
     assert_eq!((last, bob.lost), (Say::Lost, Some(EngineError::Trimmed)));
+    // One comes back to a place that is gone.
+    bob.check(None);
+    bob.ask(Ask::Read { after: first });
+    assert_eq!(bob.lose(), Some(EngineError::Trimmed));
 }
 
 #[test]

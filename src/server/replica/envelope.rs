@@ -31,8 +31,8 @@ pub(super) enum Kind {
     /// The node is alive.
     Alive {
         /// Where the node has just connected: the stamp that its state has. If that is still the one of the
-        /// state, and the entry has another, the engine has begun another history since, and a new run begins.
-        /// Everything else that has another stamp than the state is skipped.
+        /// state, and the entry has another, the engine has begun another history since, and a new run
+        /// begins. Everything else that has another stamp than the state is skipped.
         over: Option<u64>,
     },
     /// The node has no state to go on from, and asks for one. None of its connections is left.
