@@ -25,7 +25,10 @@ mod shorten;
 fn main() -> Result<(), Box<dyn Error>> {
     let package = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     pack_relocations();
-    group_functions(&package.join("build/start.ld"));
+    if chooses_no_linker() {
+        group_functions(&package.join("build/start.ld"));
+        drop_unwinding();
+    }
     write_emoji()?;
     write_skeletons()?;
     let folder = package.join("static");
@@ -80,18 +83,30 @@ fn pack_relocations() {
     }
 }
 
-/// Lets the linker put the functions that each start runs next to each other: less of the binary is resident at rest.
-/// Linkers other than those of the toolchain may not know the script's commands (gold does not), so a build
-/// that chooses its own goes without.
+/// Lets the linker put the functions that each start runs next to each other, so that less of the binary is
+/// resident at rest.
 fn group_functions(script: &Path) {
+    println!("cargo::rustc-link-arg-bins=-T");
+    println!("cargo::rustc-link-arg-bins={}", script.display());
+}
+
+/// Leaves out what only unwinding needs, a tenth of the binary: the script drops the tables, and this their
+/// index. A panic aborts, and the binary is stripped, so nothing ever unwinds; `RUST_BACKTRACE` would show
+/// addresses without names. The library that the standard library calls for backtraces, which would otherwise
+/// be loaded at each start, is linked into the binary.
+fn drop_unwinding() {
+    println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+    println!("cargo::rustc-link-lib=gcc_eh");
+}
+
+/// Whether this is a release build by the linker of the toolchain. Others may not know the script's commands
+/// (gold does not), so a build that chooses its own goes without.
+fn chooses_no_linker() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let chooses_linker = env::var_os("RUSTC_LINKER").is_some()
+    let chooses = env::var_os("RUSTC_LINKER").is_some()
         || ["linker", "link-arg", "link-self-contained"].iter().any(|option| flags.contains(option));
     let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    if is_native() && cfg!(target_os = "linux") && is_release && !chooses_linker {
-        println!("cargo::rustc-link-arg-bins=-T");
-        println!("cargo::rustc-link-arg-bins={}", script.display());
-    }
+    is_native() && cfg!(all(target_os = "linux", target_env = "gnu")) && is_release && !chooses
 }
 
 fn is_native() -> bool {

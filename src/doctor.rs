@@ -6,11 +6,12 @@
 //! gets here.
 //!
 //! Parts: `connection` (sockets, TLS), `http` (requests), `page` (the page and what it loads), `websocket`
-//! (the chat's connection), `forwarding` (whose address counts), `email` (the provider), `report` (lines and
-//! exit code).
+//! (the chat's connection), `forwarding` (whose address counts), `email` (the provider), `engine` (Redis, if
+//! the room is shared), `report` (lines and exit code).
 
 mod connection;
 mod email;
+mod engine;
 mod forwarding;
 mod http;
 mod page;
@@ -35,6 +36,9 @@ pub fn run(config: &Result<Config, String>, order: &Doctor, out: &mut dyn Write)
         check_settings(config, &mut report);
         if let Ok(config) = config {
             email::check(&config.mail, order.mail_to.as_deref(), &mut report);
+            if let Some(redis) = &config.redis {
+                engine::check(redis, &mut report);
+            }
         }
     } else {
         report.ok(

@@ -15,7 +15,7 @@
 //! 7. carry out the server's outputs; after a share of writes start the next turn without sleeping;
 //!    then send what was asked of the engine;
 //! 8. report to the service manager, if that is due;
-//! 9. move to the next process, if SIGUSR2 has asked for it;
+//! 9. move on to the next process, if SIGUSR2 has asked for it and that is able to take over;
 //! 10. accept new connections, even when the server is full: it refuses those over the limit, so that they
 //!     do not fill the listen backlog and delay other clients;
 //! 11. serve the connections to the metrics.
@@ -31,6 +31,7 @@ mod metrics;
 mod resolver;
 mod stream;
 
+use handover::Moving;
 pub use handover::{Arrival, MovedState};
 pub use listener::{Address, Passed};
 
@@ -41,7 +42,7 @@ use crate::handover::{Successor, release_signals};
 use crate::ids::ClientId;
 use crate::kept::{RestoreError, Restored};
 use crate::limits::{
-    ACCEPTS_PER_TURN, MOVE_MAIL_WAIT, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
+    ACCEPTS_PER_TURN, PACKET_BYTES_MAX, READ_SHARE_BYTES, READS_PER_TURN, TICK_INTERVAL_MAX,
     UNSENT_BYTES_MAX, WRITES_PER_TURN,
 };
 use crate::log_event::{LogEvent, MoveError, SystemCalls};
@@ -84,8 +85,8 @@ pub struct EventLoop {
     next_serial: u64,
     /// The program that takes over on SIGUSR2.
     successor: Successor,
-    /// A move was requested, and begins at this time at the latest.
-    move_by: Option<Moment>,
+    /// A move was requested.
+    moving: Option<Moving>,
     /// The move that brought the server here: its duration in milliseconds, and the connections it kept.
     moved: (u64, usize),
     ending: Ending,
@@ -141,11 +142,13 @@ pub struct Listening {
     metrics: Option<Metrics>,
     signals: Signals,
     waker: Waker,
+    /// Why it does not listen where the settings say.
+    failure: Option<io::Error>,
 }
 
 impl Listening {
-    /// Binds the address, or takes over the socket that was passed instead, or that of the process before;
-    /// and takes SIGTERM, SIGINT, SIGHUP and SIGUSR2.
+    /// Binds the address, or takes over the socket that was passed instead, or that of the process before,
+    /// also if the address is another one and cannot be bound; and takes SIGTERM, SIGINT, SIGHUP and SIGUSR2.
     ///
     /// # Errors
     /// If the address is in use or not local, the passed socket does not listen, or a system call fails.
@@ -154,15 +157,16 @@ impl Listening {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGXFSZ])?;
         release_signals();
         let moved = arrival.and_then(|arrival| arrival.listener(listen));
-        let mut listener = match (passed, moved) {
-            (Some(passed), _) => Listener::take(passed, listen)?,
-            (None, Some(moved)) => moved,
-            (None, None) => Listener::bind(listen)?,
+        let (mut listener, failure) = match (passed, moved) {
+            (Some(passed), _) => (Listener::take(passed, listen)?, None),
+            (None, Some((moved, true))) => (moved, None),
+            (None, Some((moved, false))) => moved.move_to(listen)?,
+            (None, None) => (Listener::bind(listen)?, None),
         };
         listener.register(poll.registry(), LISTENER)?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        Ok(Self { poll, listener, metrics: None, signals, waker })
+        Ok(Self { poll, listener, metrics: None, signals, waker, failure })
     }
 
     /// Binds the address for metrics, too, or takes over their listener, and gives the address with the
@@ -183,6 +187,12 @@ impl Listening {
         Ok(address)
     }
 
+    /// Why it listens where the process before did, and not where the settings say, if that is so.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
     /// Whether the service manager has bound the address.
     #[must_use]
     pub const fn is_passed(&self) -> bool {
@@ -201,7 +211,7 @@ impl Listening {
     pub fn split(
         self,
     ) -> (Waker, impl FnOnce(Server, Mailer, Logger, ServiceManager, Successor) -> EventLoop) {
-        let Self { poll, listener, metrics, signals, waker } = self;
+        let Self { poll, listener, metrics, signals, waker, .. } = self;
         let start = move |server, mailer, logger, service_manager, successor| EventLoop {
             server,
             mailer,
@@ -216,7 +226,7 @@ impl Listening {
             sockets: Slab::new(),
             next_serial: 0,
             successor,
-            move_by: None,
+            moving: None,
             moved: (0, 0),
             ending: Ending::Stopped,
             queue: VecDeque::new(),
@@ -307,13 +317,10 @@ impl EventLoop {
                 self.finish_keeping();
                 return Ok(self.ending);
             }
-            if self.must_move() {
-                self.move_by = None;
-                match self.hand_over() {
-                    Ok(true) => return Ok(Ending::Moved),
-                    Ok(false) => {}
-                    Err(error) => self.give_up_move(error),
-                }
+            match self.move_on() {
+                Ok(true) => return Ok(Ending::Moved),
+                Ok(false) => {}
+                Err(error) => self.give_up_move(error),
             }
             self.accept();
             self.serve_metrics(begun);
@@ -330,7 +337,7 @@ impl EventLoop {
         let deadlines = [
             self.server.next_deadline(),
             self.accept_again,
-            self.move_by,
+            self.moving.as_ref().map(|moving| moving.next_deadline(clock::now().moment)),
             self.logger.next_deadline(),
             self.service_manager.next_deadline(),
             self.metrics.as_ref().and_then(Metrics::next_deadline),
@@ -376,15 +383,15 @@ impl EventLoop {
         // because of it, nor because of a file that grows over a limit (SIGXFSZ): the write fails, too.
         if signals.iter().copied().any(is_to_stop) {
             self.shut_down();
-        } else if signals.contains(&SIGUSR2) && self.listener.is_some() && self.move_by.is_none() {
-            self.move_by = Some(clock::now().moment.after(MOVE_MAIL_WAIT));
+        } else if signals.contains(&SIGUSR2) && self.listener.is_some() && self.moving.is_none() {
+            self.moving = Some(Moving::Requested);
         }
     }
 
     fn shut_down(&mut self) {
         self.leave();
         self.listener = None;
-        self.move_by = None;
+        self.moving = None;
         self.service_manager.stopping(clock::now().moment);
         self.tell(Input::Shutdown);
         self.has_more = true;

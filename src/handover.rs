@@ -13,8 +13,9 @@
 //!   this process and starts the next one, to which it passes the parcel as it passes a listening socket.
 //!
 //! # The order
-//! `seal` the state, let the [`Successor`] check it, `pack` it with the sockets, and go through the door.
-//! Until the last step the old process holds everything and can still end in another way.
+//! Let the [`Successor`] check the state (`seal`ed) while this process goes on serving. Then `seal` the state
+//! as it is by now, `pack` it with the sockets, and go through the door. Until the last step the old process
+//! holds everything and can still end in another way.
 
 use crate::limits::{CHECK_TIMEOUT, PARCEL_FILES_PER_MESSAGE, STORE_TIMEOUT};
 use crate::log_event::MoveError;
@@ -37,9 +38,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 /// The variable by which a process learns what its stdin is. Not `PLUME_`: it is no setting.
 pub const HANDOVER: &str = "HANDOVER";
@@ -89,24 +89,12 @@ impl Successor {
     /// Runs the program once beside this one, to see whether it can thaw the state with its settings.
     ///
     /// # Errors
-    /// If it cannot be run, says no, or says nothing within [`CHECK_TIMEOUT`].
-    pub(crate) fn check(&self, state: &OwnedFd) -> Result<(), MoveError> {
-        let state = state.try_clone().map_err(|error| of_system(&error))?;
-        let deadline = Instant::now() + CHECK_TIMEOUT;
+    /// If it cannot be run.
+    pub(crate) fn check(&self, state: OwnedFd) -> Result<Check, MoveError> {
         let mut command = self.command(CHECK);
-        let mut child =
-            command.stdin(state).stdout(Stdio::null()).spawn().map_err(|_| MoveError::NotStarted)?;
-        let status = exit_within(&mut child, deadline);
-        if status.is_none() {
-            // It may have ended meanwhile.
-            let _ended = child.kill();
-            let _status = child.wait();
-        }
-        match status {
-            None => Err(MoveError::Late),
-            Some(status) if status.success() => Ok(()),
-            Some(_) => Err(MoveError::Refused),
-        }
+        let child = command.stdin(state).stdout(Stdio::null()).spawn();
+        let deadline = Instant::now() + CHECK_TIMEOUT;
+        child.map(|child| Check { child, deadline }).map_err(|_| MoveError::NotStarted)
     }
 
     /// Executes the program in this process, with the parcel as its stdin. Returns only if that fails.
@@ -147,14 +135,32 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     id(one).is_ok_and(|one| id(other).is_ok_and(|other| one == other))
 }
 
-/// Waits for the end of a child. `None`: it runs on.
-fn exit_within(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) if Instant::now() < deadline => thread::sleep(CHECK_STEP),
-            Ok(None) | Err(_) => return None,
+/// The next program, running beside this one to see whether it can go on. Killed when dropped.
+pub(crate) struct Check {
+    child: Child,
+    deadline: Instant,
+}
+
+impl Check {
+    /// What it says. `None`: nothing yet.
+    ///
+    /// # Errors
+    /// If it says no, or has said nothing within [`CHECK_TIMEOUT`].
+    pub(crate) fn result(&mut self) -> Option<Result<(), MoveError>> {
+        match self.child.try_wait() {
+            Ok(Some(status)) if status.success() => Some(Ok(())),
+            Ok(Some(_)) => Some(Err(MoveError::Refused)),
+            Ok(None) if Instant::now() < self.deadline => None,
+            Ok(None) | Err(_) => Some(Err(MoveError::Late)),
         }
+    }
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        // It has ended by itself, unless it is late or this process stops.
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
     }
 }
 
@@ -342,8 +348,6 @@ const FILES_SPACE: usize = rustix::cmsg_space!(ScmRights(PARCEL_FILES_PER_MESSAG
 /// The buffer of a parcel for a quarter of a million sockets; a message needs 1 KiB of it. The system cuts it
 /// to what it allows, by default enough for 50,000.
 const SEND_BUFFER_BYTES: usize = 1 << 20;
-/// How often a child is asked whether it has ended: this much a move may take longer than it must.
-const CHECK_STEP: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

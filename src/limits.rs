@@ -244,9 +244,11 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 // A move to the next process.
 
-/// Time for the next process's program to say whether it can thaw the state; nobody is served meanwhile. It
-/// takes some ten milliseconds.
+/// Time for the next process's program to say whether it can thaw the state. It takes some ten milliseconds,
+/// and everybody is served meanwhile; but whoever has requested the move waits.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often that program is asked whether it has ended.
+pub const CHECK_STEP: Duration = Duration::from_millis(1);
 /// A move waits this long for emails that are being sent: one that is cut off is sent again, and could come
 /// twice.
 pub const MOVE_MAIL_WAIT: Duration = Duration::from_secs(1);
@@ -654,6 +656,9 @@ const _: () = assert!(TAIL_BLOCK.as_millis() + ENGINE_REPLY_TIMEOUT.as_millis() 
 /// Reads of a connection to the engine in a turn, and writes: a flood of entries must leave time for clients.
 /// With [`READ_SHARE_BYTES`] for each read these are 256 KiB, a few thousand entries.
 pub const ENGINE_READS_PER_TURN: usize = 16;
+/// Most bytes of the last entry that are remembered, to see whether the log has the same one when it is read
+/// on: more than any entry but long lines and states.
+pub const REMEMBERED_BYTES_MAX: usize = 4 << 10;
 /// Addresses of the engine's host that are tried.
 pub const ENGINE_ADDRESSES_MAX: usize = 8;
 /// File descriptors that the engine needs: two connections, and those with which the system's resolver asks.
@@ -708,9 +713,6 @@ pub const ENTRY_TIMEOUT_DOUBLINGS_MAX: u32 = 3;
 /// Shortest time between two entries that say nothing but that the time of the log has passed.
 pub const SHARED_DEADLINE_INTERVAL: Duration = Duration::from_millis(250);
 const _: () = assert!(SHARED_DEADLINE_INTERVAL.as_millis() < ALIVE_INTERVAL.as_millis());
-/// Former stamps that are known, so that late requests of former connections are: more failovers than there
-/// are within the time that a request can be late.
-pub const FORMER_STAMPS_MAX: usize = 8;
 /// Entries of a node that have not come back yet. Above it no more messages are read: the log is slower than
 /// people talk.
 pub const PENDING_ENTRIES_MAX: usize = 1_024;

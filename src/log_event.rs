@@ -121,6 +121,13 @@ pub enum LogEvent {
     /// The connection to that engine is lost, or there is none to have. It is tried again; while it fails for
     /// the same reason nothing more is logged.
     EngineLost(EngineError),
+    /// The server has moved to a process that cannot listen where its settings say.
+    ListenFailed {
+        /// The errno of the system call, or zero if there was none.
+        errno: i32,
+        /// Whether it is about the metrics, which are off then; else it listens where it did.
+        for_metrics: bool,
+    },
     /// Shutdown has begun.
     Stopping {
         /// Connections that are open.
@@ -265,7 +272,8 @@ frost!(enum LogEvent {
     25 = SystemCalls(calls), 26 = Stopped { unknown_messages }, 27 = Moved { connections, bytes, ms },
     28 = MoveFailed(error), 29 = DataRead { entries, dropped, cut_bytes }, 30 = DataFailed { errno },
     31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished, 34 = NodeLive { nodes }, 35 = NodeApart,
-    36 = NodeGone(node), 37 = RunBegan, 38 = EngineConnected, 39 = EngineLost(error)
+    36 = NodeGone(node), 37 = RunBegan, 38 = EngineConnected, 39 = EngineLost(error),
+    40 = ListenFailed { errno, for_metrics }
 });
 frost!(enum MoveError {
     0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
@@ -290,7 +298,8 @@ impl LogEvent {
             | Self::OutOfFiles
             | Self::AcceptFailed { .. }
             | Self::EngineLost(_)
-            | Self::MoveFailed(_) => Level::Error,
+            | Self::MoveFailed(_)
+            | Self::ListenFailed { .. } => Level::Error,
             Self::MailLimited(_)
             | Self::Full(_)
             | Self::WrongTry(_)
@@ -366,6 +375,7 @@ impl LogEvent {
             Self::RunBegan => "run-began",
             Self::EngineConnected => "engine-connected",
             Self::EngineLost(_) => "engine-lost",
+            Self::ListenFailed { .. } => "listen-failed",
             Self::Stopping { .. } => "stopping",
             Self::SystemCalls(_) => "calls",
             Self::Stopped { .. } => "stopped",
@@ -401,7 +411,7 @@ impl LogEvent {
             | Self::NodeGone(_)
             | Self::RunBegan
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The keeper reports the first two at most once in its retry. The next seven occur once in a run;
+            // The keeper reports the first two at most once in its retry. The next eight occur once in a run;
             // the others only at level `debug`, which is meant to show every event.
             Self::DataFailed { .. }
             | Self::DataRecovered
@@ -409,6 +419,7 @@ impl LogEvent {
             | Self::OpenMetrics
             | Self::Moved { .. }
             | Self::MoveFailed(_)
+            | Self::ListenFailed { .. }
             | Self::DataRead { .. }
             | Self::DataUnfinished
             | Self::Stopping { .. }

@@ -212,6 +212,7 @@ fn is_forging(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each event, and no other code")]
 fn text(note: &LogEvent) -> String {
     let event = note.event();
     match note {
@@ -269,6 +270,10 @@ fn text(note: &LogEvent) -> String {
         | LogEvent::EngineConnected
         | LogEvent::OutOfFiles => format!("event={event}"),
         LogEvent::AcceptFailed { errno } => format!("event={event} errno={errno}"),
+        LogEvent::ListenFailed { errno, for_metrics } => {
+            let what = if *for_metrics { "metrics" } else { "chat" };
+            format!("event={event} for={what} errno={errno}")
+        }
         LogEvent::Moved { connections, bytes, ms } => {
             format!("event={event} connections={connections} bytes={bytes} ms={ms}")
         }

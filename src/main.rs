@@ -111,16 +111,9 @@ fn serve(mut config: Config) -> Result<(), Failure> {
     let (server, mut arrival) = server(&config, site, arrived)?;
     let has_failed = !parcels.is_empty() && arrival.is_none();
 
-    let listen = config.listen.to_string();
-    let cannot_listen = |error: io::Error| cannot_listen(&listen, &error);
-    let mut listening = Listening::start(&config.listen, passed, arrival.as_mut()).map_err(cannot_listen)?;
-    let address = listening.address().map_err(cannot_listen)?;
+    let (listening, mut failures) = listen(&mut config, passed, arrival.as_mut())?;
+    let address = listening.address().map_err(|error| cannot_listen(&config.listen, &error))?;
     let place = if listening.is_passed() { " socket=passed" } else { "" };
-    if let Some(metrics) = config.metrics {
-        let bound = listening.serve_metrics(metrics, arrival.as_mut());
-        let cannot_listen = |error| self::cannot_listen(&format!("{metrics} for metrics"), &error);
-        config.metrics = Some(bound.map_err(cannot_listen)?);
-    }
 
     let start_line =
         format!("plume {}: {}{place}; listening on {address}", env!("CARGO_PKG_VERSION"), config.summary());
@@ -142,7 +135,10 @@ fn serve(mut config: Config) -> Result<(), Failure> {
         logger.note(now().moment, &LogEvent::OpenMetrics);
     }
     if has_failed {
-        logger.note(now().moment, &LogEvent::MoveFailed(MoveError::Unreadable));
+        failures.push(LogEvent::MoveFailed(MoveError::Unreadable));
+    }
+    for failure in &failures {
+        logger.note(now().moment, failure);
     }
     let mut service_manager = service_manager()?;
     if door == Door::Store && !parcels.is_empty() {
@@ -339,7 +335,36 @@ fn take_parcel(sockets: &mut ListenFd, place: usize) -> io::Result<Option<OwnedF
     sockets.take_custom(place, family, kind, "parcel")
 }
 
-fn cannot_listen(listen: &str, error: &io::Error) -> Failure {
+/// Listens for the chat and, if the settings say so, for metrics. A server that has moved here goes on in any
+/// case: gives what cannot be as the settings say.
+fn listen(
+    config: &mut Config,
+    passed: Option<Passed>,
+    mut arrival: Option<&mut Arrival>,
+) -> Result<(Listening, Vec<LogEvent>), Failure> {
+    let failed = |error: &io::Error, for_metrics| LogEvent::ListenFailed {
+        errno: error.raw_os_error().unwrap_or_default(),
+        for_metrics,
+    };
+    let mut listening = Listening::start(&config.listen, passed, arrival.as_deref_mut())
+        .map_err(|error| cannot_listen(&config.listen, &error))?;
+    let mut failures: Vec<LogEvent> =
+        listening.failure().map(|error| failed(error, false)).into_iter().collect();
+    if let Some(metrics) = config.metrics {
+        let has_moved = arrival.is_some();
+        config.metrics = match listening.serve_metrics(metrics, arrival) {
+            Ok(bound) => Some(bound),
+            Err(error) if has_moved => {
+                failures.push(failed(&error, true));
+                None
+            }
+            Err(error) => return Err(cannot_listen(format_args!("{metrics} for metrics"), &error)),
+        };
+    }
+    Ok((listening, failures))
+}
+
+fn cannot_listen(listen: impl Display, error: &io::Error) -> Failure {
     let line = format!("cannot listen on {listen}: {error}");
     match error.kind() {
         // A port below 1024 or a folder without permission; a path that is a file; a passed socket of another

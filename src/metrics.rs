@@ -101,6 +101,7 @@ impl Counters {
             | LogEvent::MoveFailed(_)
             | LogEvent::EngineConnected
             | LogEvent::EngineLost(_)
+            | LogEvent::ListenFailed { .. }
             | LogEvent::DataRead { .. }
             | LogEvent::DataFailed { .. }
             | LogEvent::DataRecovered

@@ -32,3 +32,4 @@ mod wire;
 
 pub use crate::log_event::EngineError;
 pub use connections::{Action, Connections, Side};
+pub(crate) use reply::refusal;

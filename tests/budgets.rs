@@ -25,8 +25,8 @@ use testkit::driver::{Delivered, Driver};
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const BINARY_BYTES_MAX: u64 = (328 << 20) / 100;
-const REST_BYTES_MAX: u64 = (380 << 20) / 100;
+const BINARY_BYTES_MAX: u64 = (310 << 20) / 100;
+const REST_BYTES_MAX: u64 = (300 << 20) / 100;
 const STARTS: usize = 5;
 /// A server whose memory has not changed for this long has started.
 const QUIET: Duration = Duration::from_millis(100);

@@ -32,6 +32,11 @@ impl Digest {
         &self.0
     }
 
+    /// Some of its bits, as a number.
+    pub(crate) fn low_bits(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
     /// Whether it is the same, in constant time.
     #[must_use]
     pub fn is(self, other: Self) -> bool {

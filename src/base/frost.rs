@@ -15,7 +15,6 @@
 //! It is written here because libraries for this read either what exactly the same version wrote (postcard,
 //! bincode, borsh) or cost far more bytes in the binary (JSON, CBOR, protocol buffers with generated types).
 
-use crate::base::sorted::{map_of, set_of};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -48,13 +47,7 @@ pub(crate) trait Frost: Sized {
     fn thaw_items(from: &mut Frozen<'_>, count: usize) -> Option<Vec<Self>> {
         // Every item takes a byte at least, so that a wrong count costs nothing.
         let mut items = Vec::with_capacity(count.min(from.0.len()).min(ITEMS_AT_ONCE));
-        for _ in 0..count {
-            let before = from.0.len();
-            items.push(Self::thaw(from)?);
-            if from.0.len() == before {
-                return None;
-            }
-        }
+        thaw_each(from, count, |item| items.push(item))?;
         Some(items)
     }
 }
@@ -402,6 +395,18 @@ fn freeze_list<T: Frost>(items: &[T], to: &mut Vec<u8>) {
     T::freeze_items(items, to);
 }
 
+/// Takes so many items, each of which takes a byte at least.
+fn thaw_each<T: Frost>(from: &mut Frozen<'_>, count: usize, mut take: impl FnMut(T)) -> Option<()> {
+    for _ in 0..count {
+        let before = from.0.len();
+        take(T::thaw(from)?);
+        if from.0.len() == before {
+            return None;
+        }
+    }
+    Some(())
+}
+
 fn thaw_list<T: Frost>(from: &mut Frozen<'_>) -> Option<Vec<T>> {
     let count = from.count()?;
     T::thaw_items(from, count)
@@ -475,7 +480,12 @@ impl<T: Frost + Ord> Frost for BTreeSet<T> {
     }
 
     fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        thaw_list(from).map(set_of)
+        let mut set = Self::new();
+        let count = from.count()?;
+        thaw_each(from, count, |item| {
+            set.insert(item);
+        })?;
+        Some(set)
     }
 
     fn absent() -> Option<Self> {
@@ -493,7 +503,12 @@ impl<K: Frost + Ord, V: Frost> Frost for BTreeMap<K, V> {
     }
 
     fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        thaw_list::<(K, V)>(from).map(map_of)
+        let mut map = Self::new();
+        let count = from.count()?;
+        thaw_each(from, count, |(key, value)| {
+            map.insert(key, value);
+        })?;
+        Some(map)
     }
 
     fn absent() -> Option<Self> {

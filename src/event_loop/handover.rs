@@ -1,9 +1,10 @@
 //! Moves the loop to the next process: what the parcel says beside the server's own state, how the loop packs
 //! it, and how the next loop goes on with it. `crate::handover` has the system calls.
 //!
-//! A move happens between two turns: everything that was read is handled, and every output is carried out, so
-//! that all of a connection is either in the server's state or in its socket. What the kernel knows of a
-//! socket (bytes to read, room to write, an end) it reports afresh when the socket is registered again.
+//! First the next program looks at the state, while everybody is served. The move itself happens between two
+//! turns: everything that was read is handled, and every output is carried out, so that all of a connection
+//! is either in the server's state or in its socket. What the kernel knows of a socket (bytes to read, room
+//! to write, an end) it reports afresh when the socket is registered again.
 
 use super::listener::{Listener, ListenerRecord};
 use super::metrics::Metrics;
@@ -12,9 +13,9 @@ use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::{Moment, Now};
 use crate::config::Listen;
 use crate::engine::Say;
-use crate::handover::{self, Door, Packed};
+use crate::handover::{self, Check, Door, Packed};
 use crate::ids::ClientId;
-use crate::limits::{DATA_FILE_BYTES_MAX, LEFT_STATE_CLOCKS_MAX, LEFT_STATE_MAX};
+use crate::limits::{CHECK_STEP, DATA_FILE_BYTES_MAX, LEFT_STATE_CLOCKS_MAX, LEFT_STATE_MAX, MOVE_MAIL_WAIT};
 use crate::log_event::{LogEvent, MoveError};
 use crate::server::Input;
 use mio::{Registry, Token};
@@ -44,14 +45,17 @@ pub struct MovedState {
 frost!(struct MovedState { begun, next_serial, listener, metrics, sockets, server, begun_wall_ms });
 
 /// What a [`Socket`] is besides its connection.
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 struct SocketRecord {
     id: ClientId,
     is_writable: bool,
     reads_until_blocked: bool,
     is_probed: bool,
+    /// Told, not asked of the system: a call for each of thousands would be a tenth of the move.
+    is_unix: bool,
 }
 
-frost!(struct SocketRecord { id, is_writable, reads_until_blocked, is_probed });
+frost!(struct SocketRecord { id, is_writable, reads_until_blocked, is_probed, is_unix });
 
 impl MovedState {
     /// Reads the bytes of a state. `None`: another program wrote them, or on another boot, whose clock says
@@ -80,6 +84,26 @@ impl MovedState {
     #[must_use]
     pub fn server(&self) -> &[u8] {
         &self.server
+    }
+}
+
+/// How far a move is that was requested.
+pub(super) enum Moving {
+    Requested,
+    /// The next program is asked whether it can go on. Everybody is served meanwhile.
+    Checking(Check),
+    /// It can. Emails that are being sent are waited for, until this time.
+    Checked(Moment),
+}
+
+impl Moving {
+    /// When [`EventLoop::move_on`] must be called.
+    pub(super) fn next_deadline(&self, now: Moment) -> Moment {
+        match self {
+            Self::Requested => now,
+            Self::Checking(_) => now.after(CHECK_STEP),
+            Self::Checked(by) => *by,
+        }
     }
 }
 
@@ -131,17 +155,17 @@ impl Arrival {
         self.state.server()
     }
 
-    /// The listener of the process before, if this one is to listen at the same place. Otherwise it is
-    /// closed, so that its address is free.
-    pub(super) fn listener(&mut self, listen: &Listen) -> Option<Listener> {
+    /// The listener of the process before, and whether this process is to listen at the same place.
+    pub(super) fn listener(&mut self, listen: &Listen) -> Option<(Listener, bool)> {
         let listener = Listener::resume(self.listener.take()?, &self.state.listener).ok()?;
         // One that the service manager has bound is passed again, unless it is to be so no more; but the
         // service manager knows nothing of an exec.
         let is_kept = if listener.is_passed() { self.door == Door::Exec } else { listener.is_for(listen) };
-        is_kept.then_some(listener)
+        Some((listener, is_kept))
     }
 
-    /// The same for the metrics.
+    /// The listener for metrics of the process before, if this one is to have it at the same address.
+    /// Otherwise it is closed, so that its address is free.
     pub(super) fn metrics(&mut self, address: SocketAddr, registry: &Registry) -> Option<Metrics> {
         let socket = self.metrics.take()?;
         let is_same = self.state.metrics.as_ref().is_some_and(|setting| *setting == address.to_string());
@@ -185,8 +209,8 @@ impl EventLoop {
 
     /// `None`: the kernel has no memory for another registration.
     fn resume(&self, record: &SocketRecord, socket: OwnedFd) -> Option<Socket> {
-        let &SocketRecord { id, is_writable, reads_until_blocked, is_probed } = record;
-        let mut stream = super::Stream::resume(socket).ok()?;
+        let &SocketRecord { id, is_writable, reads_until_blocked, is_probed, is_unix } = record;
+        let mut stream = super::Stream::resume(socket, is_unix);
         register(self.poll.registry(), &mut stream, Token(id.slot())).ok()?;
         let socket = Socket {
             stream,
@@ -200,23 +224,45 @@ impl EventLoop {
         Some(socket)
     }
 
-    /// Whether a move was requested and begins now: with no email being sent, or when that takes too long.
-    pub(super) fn must_move(&self) -> bool {
-        self.move_by.is_some_and(|by| !self.mailer.is_sending() || by <= clock::now().moment)
-    }
-
-    /// Moves to the next process. Through exec(2) it does not return, unless it fails; through the FD store
-    /// it returns when this process is to end. `false`: a signal to stop came first, and is obeyed.
+    /// Takes the next step of a move that was requested. Through exec(2) the last one does not return, unless
+    /// it fails; through the FD store it returns `true`: this process is to end.
     ///
     /// # Errors
     /// If it fails: this process still has everything.
-    pub(super) fn hand_over(&mut self) -> Result<bool, MoveError> {
+    pub(super) fn move_on(&mut self) -> Result<bool, MoveError> {
+        match &mut self.moving {
+            None => return Ok(false),
+            Some(Moving::Requested) => self.moving = Some(Moving::Checking(self.check()?)),
+            Some(Moving::Checking(check)) => {
+                if let Some(result) = check.result() {
+                    result?;
+                    self.moving = Some(Moving::Checked(clock::now().moment.after(MOVE_MAIL_WAIT)));
+                }
+            }
+            Some(Moving::Checked(_)) => {}
+        }
+        match self.moving {
+            Some(Moving::Checked(by)) if !self.mailer.is_sending() || by <= clock::now().moment => {
+                self.moving = None;
+                self.hand_over()
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Lets the next program look at the state as it is now.
+    fn check(&self) -> Result<Check, MoveError> {
+        let listener = self.listener.as_ref().ok_or(MoveError::NotStarted)?;
+        let state = self.state(clock::now(), listener, self.records());
+        self.successor.check(handover::seal(&state.write())?)
+    }
+
+    /// Moves to the next process. `false`: a signal to stop came first, and is obeyed.
+    fn hand_over(&mut self) -> Result<bool, MoveError> {
         let begun = clock::now();
         self.drain();
         let listener = self.listener.as_ref().ok_or(MoveError::NotStarted)?;
-        let sockets = self.sockets.iter().map(|(_, socket)| SocketRecord::of(socket)).collect();
-        let state = handover::seal(&self.state(begun, listener, sockets).write())?;
-        self.successor.check(&state)?;
+        let state = handover::seal(&self.state(begun, listener, self.records()).write())?;
         let sockets = self.sockets.iter().map(|(_, socket)| socket.stream.as_fd());
         let listeners = self.metrics.as_ref().map(AsFd::as_fd).into_iter();
         let files: Vec<BorrowedFd<'_>> =
@@ -235,6 +281,10 @@ impl EventLoop {
             handover::release_signals();
         }
         result.map(|()| true)
+    }
+
+    fn records(&self) -> Vec<SocketRecord> {
+        self.sockets.iter().map(|(_, socket)| SocketRecord::of(socket)).collect()
     }
 
     fn state(&self, begun: Now, listener: &Listener, sockets: Vec<SocketRecord>) -> MovedState {
@@ -304,8 +354,8 @@ impl EventLoop {
 
 impl SocketRecord {
     const fn of(socket: &Socket) -> Self {
-        let &Socket { id, is_writable, reads_until_blocked, is_probed, .. } = socket;
-        Self { id, is_writable, reads_until_blocked, is_probed }
+        let &Socket { id, is_writable, reads_until_blocked, is_probed, ref stream, .. } = socket;
+        Self { id, is_writable, reads_until_blocked, is_probed, is_unix: stream.is_unix() }
     }
 }
 
@@ -330,6 +380,7 @@ mod tests {
                     is_writable: slot == 0,
                     reads_until_blocked: slot == 1,
                     is_probed: slot == 2,
+                    is_unix: slot == 1,
                 })
                 .collect(),
             server: b"frozen".to_vec(),

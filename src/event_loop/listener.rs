@@ -132,6 +132,27 @@ impl Listener {
         Ok(Self { file, ..listener })
     }
 
+    /// Listens elsewhere from now on, or, if that cannot be, on where it does; then also gives the error.
+    ///
+    /// # Errors
+    /// If it can listen nowhere.
+    pub(super) fn move_to(self, listen: &Listen) -> io::Result<(Self, Option<io::Error>)> {
+        let error = match Self::bind(listen) {
+            Ok(listener) => return Ok((listener, None)),
+            Err(error) => error,
+        };
+        // Its own port may be in the way, where only the address is another one.
+        let former = match (listen, self.address()?) {
+            (Listen::Tcp(address), Address::Tcp(former)) if address.port() == former.port() => former,
+            _ => return Ok((self, Some(error))),
+        };
+        drop(self);
+        match Self::bind(listen) {
+            Ok(listener) => Ok((listener, None)),
+            Err(error) => Ok((Self::bind(&Listen::Tcp(former))?, Some(error))),
+        }
+    }
+
     /// What the next process must know of it.
     pub(super) fn record(&self) -> ListenerRecord {
         ListenerRecord {

@@ -3,8 +3,6 @@
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
-use rustix::net::AddressFamily;
-use rustix::net::sockopt::socket_domain;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,12 +17,17 @@ pub(super) enum Stream {
 
 impl Stream {
     /// Takes over a connected socket of the process before.
-    pub(super) fn resume(socket: OwnedFd) -> io::Result<Self> {
-        let stream = match socket_domain(&socket)? {
-            AddressFamily::UNIX => Self::Unix(UnixStream::from_std(socket.into())),
-            _ => Self::Tcp(TcpStream::from_std(socket.into())),
-        };
-        Ok(stream)
+    pub(super) fn resume(socket: OwnedFd, is_unix: bool) -> Self {
+        if is_unix {
+            Self::Unix(UnixStream::from_std(socket.into()))
+        } else {
+            Self::Tcp(TcpStream::from_std(socket.into()))
+        }
+    }
+
+    /// Whether it is a Unix socket.
+    pub(super) const fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix(_))
     }
 
     /// Sends each write at once instead of waiting for more (TCP only).
@@ -58,10 +61,7 @@ impl Stream {
     /// Whether a short read does not prove that the socket is empty: over a Unix socket, a read also ends
     /// early where the peer has passed descriptors (unix(7)).
     pub(super) const fn may_read_short(&self) -> bool {
-        match self {
-            Self::Tcp(_) => false,
-            Self::Unix(_) => true,
-        }
+        self.is_unix()
     }
 }
 

@@ -91,6 +91,16 @@ fn a_note_is_one_line() {
             "event=closed connection=12 reason=silent",
         ),
         (LogEvent::AcceptFailed { errno: 1 }, "<3>", "event=accept-failed errno=1"),
+        (
+            LogEvent::ListenFailed { errno: 98, for_metrics: false },
+            "<3>",
+            "event=listen-failed for=chat errno=98",
+        ),
+        (
+            LogEvent::ListenFailed { errno: 99, for_metrics: true },
+            "<3>",
+            "event=listen-failed for=metrics errno=99",
+        ),
         (LogEvent::Full(connection), "<4>", "event=full connection=12"),
         (LogEvent::OutOfFiles, "<3>", "event=out-of-files"),
         (LogEvent::Stopping { connections: 5 }, "<6>", "event=stopping connections=5"),

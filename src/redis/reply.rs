@@ -228,8 +228,8 @@ impl TimeReader {
     }
 }
 
-/// What an error of the engine means: its first word says it.
-pub(super) fn refusal(line: &[u8], awaited: Option<&Awaited>) -> EngineError {
+/// What an error of the engine means, in reply to AUTH or to anything else: its first word says it.
+pub(crate) fn refusal(line: &[u8], is_login: bool) -> EngineError {
     let word = line.split(|&byte| byte == b' ').next().unwrap_or_default();
     match word {
         b"NOAUTH" | b"WRONGPASS" => EngineError::Auth,
@@ -241,7 +241,7 @@ pub(super) fn refusal(line: &[u8], awaited: Option<&Awaited>) -> EngineError {
         b"MISCONF" => EngineError::CannotSave,
         b"WRONGTYPE" => EngineError::WrongType,
         b"LOADING" | b"BUSY" => EngineError::Busy,
-        b"ERR" if matches!(awaited, Some(Awaited::Login)) => EngineError::Auth,
+        b"ERR" if is_login => EngineError::Auth,
         b"ERR" if line.starts_with(b"ERR unknown command") => EngineError::TooOld,
         _ => EngineError::Refused,
     }

@@ -126,7 +126,7 @@ impl Wire {
             let token = self.decoder.next(input, bytes_max).map_err(|_| EngineError::Protocol)?;
             let Some(token) = token else { break };
             if let Token::Error(line) = &token {
-                return Err(refusal(line, self.awaited.front()));
+                return Err(refusal(line, matches!(self.awaited.front(), Some(Awaited::Login))));
             }
             // Nothing comes unasked but an error, as of a server that is full, before it closes the
             // connection.

@@ -401,6 +401,13 @@ mod tests {
 
     const PONG: [u8; 2] = [0x8a, 0x00];
 
+    /// The same in another process.
+    fn moved(outbox: &Outbox) -> Outbox {
+        let mut bytes = Vec::new();
+        outbox.freeze(&mut bytes);
+        Outbox::thaw(&mut Frozen::new(&bytes)).unwrap()
+    }
+
     /// Writes everything, `bytes` at a time, and returns it in the order sent.
     fn drain(outbox: &mut Outbox, ring: &Ring, bytes: usize) -> Vec<u8> {
         let mut all = Vec::new();
@@ -580,9 +587,11 @@ mod tests {
             let mut all = outbox.unsent(&ring, offered).concat()[..taken.min(14)].to_vec();
             let first = all.len();
             push(&mut outbox, 2, "three.four.");
+            let mut outbox = moved(&outbox);
             for &n in deleted {
                 outbox.drop_line(at(n));
             }
+            let mut outbox = moved(&outbox);
             outbox.wrote(&ring, first).unwrap();
             all.extend(drain(&mut outbox, &ring, 99));
             let row = format!("{offered} offered, {taken} taken, {deleted:?} deleted");
@@ -737,12 +746,12 @@ mod tests {
     }
 
     proptest! {
-        /// In any order of appends, deletes, private frames and writes that are taken in part and accounted
-        /// for later, each reader receives whole frames, and the deleted words only where it had begun the
-        /// frame before.
+        /// In any order of appends, deletes, private frames, moves to another process, and writes that are
+        /// taken in part and accounted for later, each reader receives whole frames, and the deleted words
+        /// only where it had begun the frame before.
         #[test]
         fn a_deleted_line_is_received_whole_by_whoever_had_begun_it_and_by_nobody_else(
-            steps in proptest::collection::vec((0..10_u8, 0..3_usize, 0..40_usize, 0..40_usize), 1..120),
+            steps in proptest::collection::vec((0..11_u8, 0..3_usize, 0..40_usize, 0..40_usize), 1..120),
             capacity in 60..160_usize,
         ) {
             let mut ring = Ring::new(capacity);
@@ -779,6 +788,7 @@ mod tests {
                     }
                     6 => reader.outbox.push(PRIVATE, &ring),
                     7 => reader.book(&ring),
+                    8 => reader.outbox = moved(&reader.outbox),
                     _ => reader.write(step, &ring, first + 1, second),
                 }
             }

@@ -207,3 +207,33 @@ impl Connection {
         self.full.as_ref().map(|full| full.since)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::frost::{Frost, Frozen};
+
+    /// With nothing as it is at first, so that nothing can be forgotten.
+    #[test]
+    fn a_connection_is_the_same_in_another_process() {
+        let log = Ring::new(100);
+        let (now, later) = (Moment::from_ms(5), Moment::from_ms(7));
+        let mut connection = Connection::new(now);
+        connection.keep(b"kept");
+        connection.outbox.push(&[b'x'; 9_000], &log);
+        connection.unsent(&log);
+        connection.wrote(now, 1, &log).expect("it reads no ring");
+        connection.unsent(&log);
+        connection.wrote(later, 1, &log).expect("it reads no ring");
+        connection.probe(later);
+        connection.ping(later);
+        connection.read_throttle.pause(later);
+        connection.peer_ended = true;
+        let full = connection.full.as_ref().expect("it took a part");
+        assert!(full.is_level && full.is_probed && full.since < full.probed);
+        let mut bytes = Vec::new();
+        connection.freeze(&mut bytes);
+        let after = Connection::thaw(&mut Frozen::new(&bytes)).expect("it is whole");
+        assert_eq!(format!("{after:?}"), format!("{connection:?}"));
+    }
+}

@@ -164,7 +164,8 @@ impl Server {
 
     /// Queues a private message for a client.
     pub(super) fn send(&mut self, id: ClientId, message: &ServerMessage<'_>) {
-        if let Some(client) = self.clients.get_mut(id) {
+        // Nothing follows a close. Between an entry's submission and its turn in the log, clients may end.
+        if let Some(client) = self.clients.get_mut(id).filter(|client| client.is_websocket()) {
             let frame = self.frame.build(|out| message.write(out));
             client.connection.outbox.push(frame, &self.room.log);
         }

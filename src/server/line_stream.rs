@@ -135,6 +135,7 @@ impl LineStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::frost::{Frost, Frozen};
     use crate::message::{Details, Line};
     use crate::room::log::Mark;
     use crate::websocket::TextFrame;
@@ -217,6 +218,25 @@ mod tests {
         stream.stop = Some(log.end());
         let text = "two\n-- The server restarts and will be back soon.\n".to_owned();
         assert_eq!(fill(&mut stream, &log), (Progress::Done, text));
+    }
+
+    #[test]
+    fn a_stream_goes_on_in_another_process() {
+        let mut log = Ring::new(10_000);
+        append(&mut log, "one");
+        let odd = LineStream {
+            framing: Framing::Chunked,
+            left: 3,
+            has_gap: true,
+            queued: NOW,
+            ..stream(&log, Some(log.end()))
+        };
+        for before in [odd, stream(&log, None)] {
+            let mut bytes = Vec::new();
+            before.freeze(&mut bytes);
+            let after = LineStream::thaw(&mut Frozen::new(&bytes)).unwrap();
+            assert_eq!(format!("{after:?}"), format!("{before:?}"));
+        }
     }
 
     #[test]

@@ -83,9 +83,9 @@ impl Nodes {
         self.replica.node()
     }
 
-    /// Whether this node came from another process, with what it knew.
-    pub(super) fn is_thawed(&self) -> bool {
-        self.is_thawed
+    /// Whether this node came from another process, with what it knew, and had not left the others there.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.is_thawed && !self.replica.has_left()
     }
 
     pub(super) fn connections(&self) -> &BTreeMap<(SessionId, NodeId), u32> {
@@ -362,6 +362,13 @@ impl Server {
     #[doc(hidden)]
     pub fn shared_state(&mut self) -> Vec<u8> {
         self.freeze_shared()
+    }
+
+    /// The node's part in the log, for tests that compare nodes.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn replica(&self) -> Option<&Replica> {
+        self.nodes.as_ref().map(|nodes| &nodes.replica)
     }
 
     /// Takes the shared state of another node in place of the own. `None`: the bytes are none, and nothing

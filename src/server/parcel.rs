@@ -161,7 +161,7 @@ impl Server {
                         .all(|(user, is_in_grace)| is_in_grace == (users.connections(user) == 0))
             }
             // What has begun or ended here, and is not applied yet, is not counted yet.
-            Some(nodes) => nodes.is_thawed() && are_sound(users, presence, nodes.connections()),
+            Some(nodes) => nodes.may_go_on() && are_sound(users, presence, nodes.connections()),
         };
         self.room.presence.share_names(|user| users.name(user));
         is_sound.then_some(())
@@ -215,6 +215,8 @@ mod tests {
     use super::*;
     use crate::http::assets::Assets;
     use crate::ids::ClientId;
+    use crate::limits::{CONNECTION_TRIES, WRONG_TRY_PAUSE};
+    use crate::log_event::LogEvent;
     use crate::server::Input;
 
     fn site() -> Site {
@@ -248,6 +250,56 @@ mod tests {
         let after = thaw(&parcel).expect("it is whole");
         assert!(after.freeze() == parcel);
         assert!(after.connections().eq(server.connections()) && after.connections().count() == 5);
+    }
+
+    const UPGRADE: &[u8] =
+        b"GET /connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    /// A message that is shorter than 126 bytes, masked with zeros.
+    fn message(text: &str) -> Vec<u8> {
+        let length = u8::try_from(text.len()).expect("it is short");
+        [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
+    }
+
+    /// All outputs; each write is taken whole.
+    fn events(server: &mut Server, now: Now) -> Vec<LogEvent> {
+        let mut events = Vec::new();
+        while let Some(output) = server.poll() {
+            match output {
+                Output::LogEvent(event) => events.push(event),
+                Output::Write(id) => {
+                    let bytes = server.unsent(id).iter().map(|slice| slice.len()).sum();
+                    server.handle(now, Input::Wrote { id, bytes });
+                }
+                _ => {}
+            }
+        }
+        events
+    }
+
+    /// What does not show itself at once.
+    #[test]
+    fn counts_go_on_in_another_process() {
+        let mut server = server(&[UPGRADE]);
+        let id = ClientId::new(0, 0);
+        let mut now = Now { moment: Moment::from_ms(5), wall_ms: 7 };
+        server.handle(now, Input::Received { id, bytes: &message(r#"{"type":99}"#) });
+        for tried in 1..=CONNECTION_TRIES {
+            server = thaw(&server.freeze()).expect("it is whole");
+            now.moment = now.moment.after(2 * WRONG_TRY_PAUSE);
+            server.handle(now, Input::Tick);
+            server.handle(now, Input::Received { id, bytes: &message(r#"{"type":7,"text":"no token"}"#) });
+            let events = events(&mut server, now);
+            assert!(events.contains(&LogEvent::WrongToken(id)), "{tried}: {events:?}");
+        }
+        // It answers the close, and all that is left ends.
+        server.handle(now, Input::Received { id, bytes: &[0x88, 0x80, 0, 0, 0, 0] });
+        server.handle(now, Input::PeerEnded(id));
+        server.handle(now, Input::Shutdown);
+        let events = events(&mut server, now);
+        assert!(events.contains(&LogEvent::GuestClosed(id, CloseReason::TooManyTries)), "{events:?}");
+        assert!(events.contains(&LogEvent::Stopped { unknown_messages: 1 }), "{events:?}");
     }
 
     #[test]

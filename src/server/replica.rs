@@ -34,9 +34,10 @@ mod link;
 mod shared;
 mod steps;
 
+use crate::base::digest::Digest;
 use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::{Moment, Now};
-use crate::engine::{Ask, LogEntry, Say};
+use crate::engine::{Ask, EntryId, LogEntry, Say};
 pub use crate::ids::NodeId;
 use crate::limits::{HANDED_STATE_POLL, PENDING_BYTES_MAX, PENDING_ENTRIES_MAX};
 use envelope::{Envelope, Kind};
@@ -269,10 +270,27 @@ impl Replica {
         }
     }
 
+    /// The nodes that are alive, in the order of their ids.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.shared.alive()
+    }
+
     /// The run of the shared state; zero if it is not known yet.
     #[must_use]
     pub const fn run(&self) -> u64 {
         self.shared.run
+    }
+
+    /// The entry of the log that was applied last.
+    #[must_use]
+    pub const fn place(&self) -> (EntryId, Digest) {
+        (self.shared.place, self.shared.entry)
+    }
+
+    /// The shared state as one node hands it to another, from what the server has frozen of it.
+    #[must_use]
+    pub fn seal(&self, state: &[u8]) -> Vec<u8> {
+        self.shared.seal(state)
     }
 
     /// The time of the log at the place that was applied last.
@@ -329,7 +347,9 @@ impl Replica {
     pub fn hear(&mut self, now: Moment, say: &Say) {
         self.now = now;
         match (say, &mut self.phase) {
-            (_, Phase::Down { .. }) => {}
+            (_, Phase::Down { .. })
+            // Of the connection before.
+            | (Say::Entries(_) | Say::Added | Say::Got(_) | Say::Recent(_), Phase::Checking) => {}
             (Say::Lost, Phase::Checking | Phase::Looking | Phase::Joining(_) | Phase::Live) => {
                 self.disconnect(now);
             }
@@ -344,12 +364,12 @@ impl Replica {
                 self.link.answered(now);
                 let mut view = View::default();
                 for entry in entries {
-                    view.note(entry, Envelope::read(&entry.bytes).as_ref());
+                    view.note(now, entry, Envelope::read(&entry.bytes).as_ref());
                 }
                 self.begin_to_join(view);
             }
             (Say::Entries(entries), Phase::Joining(_) | Phase::Live) => {
-                self.inbox.extend(entries.iter().cloned())
+                self.inbox.extend(entries.iter().cloned());
             }
             (Say::Got(value), Phase::Joining(joining)) => {
                 joining.is_looking = false;
@@ -362,8 +382,6 @@ impl Replica {
             (Say::Added, Phase::Joining(_) | Phase::Live) | (Say::Got(_), Phase::Live) => {
                 self.link.answered(now);
             }
-            // Of the connection before.
-            (Say::Entries(_) | Say::Added | Say::Got(_) | Say::Recent(_), Phase::Checking) => {}
             // An engine that answers what it was not asked.
             (Say::Checked { .. }, Phase::Looking | Phase::Joining(_) | Phase::Live)
             | (Say::Recent(_), Phase::Joining(_) | Phase::Live)

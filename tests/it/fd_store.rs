@@ -1,7 +1,7 @@
 //! A restart that keeps all connections: a service manager stores the parcel of the process that ends, and
 //! passes it to the next one, as systemd does on `systemctl restart`.
 
-use crate::support::{Client, Http, PATIENCE, Plume, wait_for};
+use crate::support::{Client, Http, PATIENCE, Plume, new_bot, wait_for};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg,
     socketpair,
@@ -168,6 +168,85 @@ fn settings_that_have_changed_apply_and_members_stay() {
     ada.expect_enters("Bob");
     bob.say("hello");
     ada.expect_line("Bob", "hello");
+}
+
+#[test]
+fn what_a_bot_that_was_removed_has_begun_ends() {
+    let manager = Manager::new();
+    let (removed, entry_removed) = new_bot("ci");
+    let (kept, entry_kept) = new_bot("cd");
+    let both = format!("{entry_removed},{entry_kept}");
+    let mut variables = manager.variables();
+    variables.push(("PLUME_BOTS", both.as_str()));
+    let server = Plume::start(&variables);
+    let mut ada = Client::login(&server, "Ada");
+    let [mut follower, mut poster, mut kept_follower, mut kept_poster] =
+        [&removed, &removed, &kept, &kept].map(|token| (token, Http::open(&server)));
+    for (token, http) in [&mut follower, &mut kept_follower] {
+        http.send(format!(
+            "GET /lines?follow&limit=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+        ));
+        assert_eq!(http.answer_to_head().status, 200);
+    }
+    for (token, http) in [&mut poster, &mut kept_poster] {
+        http.send(format!(
+            "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\n\
+             Content-Length: 10\r\n\r\n"
+        ));
+        assert_eq!(http.answer_to_head().status, 100);
+        http.send("half ");
+    }
+    let parcel = manager.stop(server);
+    variables = manager.variables();
+    variables.push(("PLUME_BOTS", entry_kept.as_str()));
+    let server = Plume::start_with_parcel(parcel, None, &variables);
+    server.wait_line("event=moved connections=5 ");
+    follower.1.expect_end();
+    poster.1.expect_end();
+    kept_poster.1.send("whole");
+    ada.expect_line("cd", "half whole");
+    assert!(kept_follower.1.chunk().expect("it goes on").contains("half whole"));
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_drops_nobody() {
+    let manager = Manager::new();
+    let mut variables = manager.variables();
+    variables.push(("PLUME_METRICS", "127.0.0.1:0"));
+    let mut server = Plume::start(&variables);
+    let mut ada = Client::login(&server, "Ada");
+    let former = server.address();
+    let taken = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").expect("there are ports"));
+    let [for_chat, for_metrics] =
+        [&taken[0], &taken[1]].map(|taken| taken.local_addr().expect("it is bound").to_string());
+    // Somebody else's; and one that no machine has, with the port that it listens on itself.
+    let foreign = format!("192.0.2.1:{}", former.port());
+    for (address, errno) in [(&for_chat, 98), (&foreign, 99)] {
+        let parcel = manager.stop(server);
+        variables = manager.variables();
+        variables.extend([("PLUME_LISTEN", address.as_str()), ("PLUME_METRICS", for_metrics.as_str())]);
+        server = Plume::start_with_parcel(parcel, None, &variables);
+        server.wait_line("event=moved ");
+        let log = server.log();
+        assert!(log.contains(&format!("event=listen-failed for=chat errno={errno}")), "{log}");
+        assert!(log.contains("event=listen-failed for=metrics errno=98"), "{log}");
+        assert!(log.contains(" metrics=off; "), "{log}");
+        assert_eq!(server.address(), former);
+        let mut bob = Client::login(&server, "Bob");
+        bob.say("still here");
+        while ada.expect(1)["text"] != "still here" {}
+    }
+    // Only the address of the same port changes, which its own listener is in the way of.
+    let parcel = manager.stop(server);
+    let everywhere = format!("0.0.0.0:{}", former.port());
+    variables = manager.variables();
+    variables.push(("PLUME_LISTEN", everywhere.as_str()));
+    let server = Plume::start_with_parcel(parcel, None, &variables);
+    server.wait_line("event=moved ");
+    assert!(!server.log().contains("event=listen-failed"), "{}", server.log());
+    assert_eq!(server.address().to_string(), everywhere);
+    ada.say("and now");
+    ada.expect_line("Ada", "and now");
 }
 
 /// Without `FileDescriptorStoreMax=` systemd closes what it is sent.

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -410,18 +411,26 @@ fn an_engine_that_is_killed_is_lost_and_is_another_when_it_is_back() {
 
 #[test]
 #[ignore = "needs redis-server"]
-fn a_log_that_is_emptied_is_noticed_before_others_entries_are_taken_for_the_next() {
+fn a_log_that_is_emptied_is_noticed_by_who_may_have_missed_something() {
     let server = RedisServer::start();
     let (mut ada, mut bob) = (Node::connected(&server), Node::connected(&server));
     ada.ask(Ask::Read { after: BEGIN });
     bob.add(b"x");
     let at = ada.entries(1)[0].id;
-    // Between two reads of Ada, who has not sent the next one yet, there was one more entry.
-    bob.add(b"lost");
+    // Who waits for the next entry gets it.
+    let begun = Instant::now();
+    while !server.command(&["INFO", "clients"]).contains("blocked_clients:1") {
+        assert!(begun.elapsed() < WAIT_MAX);
+        ada.turn();
+    }
     assert_eq!(server.command(&["FLUSHALL"]), "+OK");
     bob.add(b"y");
+    assert_eq!(bytes(&ada.entries(1)), [b"y"]);
+    // Who does not wait cannot know what has come and gone.
+    assert_eq!(server.command(&["FLUSHALL"]), "+OK");
+    bob.add(b"z");
     assert_eq!(ada.lose(), Some(EngineError::Trimmed));
-    assert_eq!(ada.check(Some(at)).2, None, "who comes back finds that its place is gone");
+    assert_eq!(ada.check(Some(at)).2, None, "its place is gone, too");
 }
 
 #[test]
@@ -452,6 +461,10 @@ fn the_log_is_trimmed_and_who_was_behind_learns_it() {
         last = bob.hear();
     }
     assert_eq!((last, bob.lost), (Say::Lost, Some(EngineError::Trimmed)));
+    // One comes back to a place that is gone.
+    bob.check(None);
+    bob.ask(Ask::Read { after: first });
+    assert_eq!(bob.lose(), Some(EngineError::Trimmed));
 }
 
 #[test]
@@ -507,4 +520,32 @@ fn what_keeps_an_engine_from_taking_entries_is_named() {
     let mut node = Node::new(&server);
     node.ask(Ask::Check { at: Some(BEGIN) });
     assert_eq!(node.lose(), Some(EngineError::WrongType));
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn the_doctor_says_what_an_engine_is_and_what_is_wrong_with_it() {
+    let report = |address: String| {
+        let doctor = Command::new(env!("CARGO_BIN_EXE_plume"))
+            .env_clear()
+            .args(["doctor", "--listen=127.0.0.1:0", "--redis", &address])
+            .output()
+            .expect("it was built");
+        String::from_utf8(doctor.stdout).expect("text")
+    };
+    for program in programs() {
+        let server = RedisServer::start_with(program, &["--requirepass", "secret"]);
+        let address = |password: &str| format!("unix://:{password}@{}?key=room", server.socket().display());
+        let name = if program == "valkey-server" { "Valkey" } else { "Redis" };
+        let good = report(address("secret"));
+        assert!(good.contains(&format!("ok    engine: {name} ")), "{good}");
+        assert_eq!(good.matches("engine: ").count(), 1, "{good}");
+        let wrong = report(address("SECRET"));
+        assert!(wrong.contains("FAIL  engine: auth: check user and password"), "{wrong}");
+        assert!(!wrong.contains("SECRET"), "{wrong}");
+        let options = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+        let forgetful = RedisServer::start_with(program, &options);
+        let warned = report(format!("unix:{}", forgetful.socket().display()));
+        assert!(warned.contains("warn  engine: it drops keys"), "{warned}");
+    }
 }

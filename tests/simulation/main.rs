@@ -11,8 +11,10 @@ mod deletion;
 mod keeping;
 mod liveness;
 mod moves;
+mod nodes;
 mod parcels;
 mod patience;
+mod replica;
 mod stage;
 mod tables;
 #[path = "../testkit/mod.rs"]

@@ -680,6 +680,7 @@ impl World {
             | LogEvent::MoveFailed(_)
             | LogEvent::EngineConnected
             | LogEvent::EngineLost(_)
+            | LogEvent::ListenFailed { .. }
             | LogEvent::SystemCalls(_) => panic!("the server knows nothing of that: {event:?}"),
         }
     }

@@ -213,9 +213,49 @@ fn an_engine_that_says_nothing_is_late() {
     assert!(event_loop.engine.writer.is_none(), "it is closed");
 }
 
+/// A listener whose backlog is full: the kernel answers no more connections. The streams fill it.
+fn unresponsive() -> (socket2::Socket, Vec<std::net::TcpStream>, SocketAddr) {
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("there are ports");
+    listener.listen(0).expect("it is bound");
+    let address = listener.local_addr().ok().and_then(|address| address.as_socket()).expect("it is bound");
+    let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
+    let streams = std::iter::from_fn(connect).collect();
+    (listener, streams, address)
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_passed_over_and_the_only_one_is_late() {
+    let (_listener, _streams, silent) = unresponsive();
+    let port = serve(|_| None);
+    for others in [&[][..], &[SocketAddr::from(([127, 0, 0, 1], port))]] {
+        let mut event_loop = Loop::new(at("127.0.0.1", silent.port()));
+        event_loop.ask(Ask::Check { at: None });
+        let Place::Host { addresses, .. } = &mut event_loop.engine.place else { panic!("it is a host") };
+        // As if its name had all of them.
+        addresses.push_back(silent);
+        addresses.extend(others);
+        let now = event_loop.now();
+        event_loop.engine.try_address(now, event_loop.poll.registry());
+        event_loop.serve();
+        assert!(!event_loop.engine.writer.as_ref().expect("it is begun").is_connected);
+        if others.is_empty() {
+            event_loop.ahead = ENGINE_REPLY_TIMEOUT;
+            assert_eq!(event_loop.hear(), Say::Lost);
+            assert_eq!(event_loop.log, [LogEvent::EngineLost(EngineError::Timeout)]);
+        } else {
+            // A share of the time, and the rest is for the answer.
+            event_loop.ahead = ENGINE_REPLY_TIMEOUT / 2;
+            let said = event_loop.hear();
+            assert!(matches!(said, Say::Checked { .. }), "{said:?} {:?}", event_loop.log);
+        }
+    }
+}
+
 #[test]
 fn a_flood_of_entries_is_read_in_shares() {
-    const BYTES: usize = 4_096;
+    const BYTES: usize = 5_000;
     let port = serve(|words| match words[0].as_slice() {
         b"XREAD" if words[7] == b"0-0" => {
             let mut reply = format!("*1\r\n*2\r\n$4\r\nroom\r\n*{ENTRIES_PER_READ}\r\n");

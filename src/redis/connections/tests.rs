@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::RedisPlace;
-use crate::limits::{ENGINE_INFO_BYTES_MAX, ENGINE_REPLY_TIMEOUT};
+use crate::limits::{ENGINE_INFO_BYTES_MAX, ENGINE_REPLY_TIMEOUT, REMEMBERED_BYTES_MAX};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -257,6 +257,18 @@ fn a_tail_at_the_beginning_of_the_log_expects_no_entry_there() {
     assert_eq!(rig.sent(Side::Tail), words("XREAD COUNT 1024 BLOCK 2000 STREAMS room 0-0"));
 }
 
+/// The log was emptied, and the next entry came within the same millisecond.
+#[test]
+fn a_tail_notices_another_entry_in_the_place_of_the_last_one() {
+    let long = "x".repeat(REMEMBERED_BYTES_MAX + 1);
+    for (own, found, is_same) in [("x", "x", true), ("x", "y", false), ("x", "", false), (&long, "y", true)] {
+        let mut rig = Rig::reading();
+        assert_eq!(rig.reply(Side::Tail, &read(&[("6-0", "w"), ("6-1", own)])).len(), 1);
+        let expected = if is_same { Vec::new() } else { lost(EngineError::Trimmed) };
+        assert_eq!(rig.reply(Side::Tail, &(entries(&[("6-1", found)]) + "*-1\r\n")), expected, "{found}");
+    }
+}
+
 #[test]
 fn a_read_that_is_asked_for_early_waits_for_the_check() {
     let mut rig = Rig::new(None);
@@ -456,15 +468,25 @@ fn an_answer_that_is_late_is_a_lost_connection() {
         (TAIL.0, timeout + block),
     ];
     for (place, (rig, ms)) in rows.into_iter().enumerate() {
-        let (mut early, mut late, mut stopped) = (rig(), rig(), rig());
+        let (mut early, mut late) = (rig(), rig());
         assert_eq!(early.wait(ms - 1), [], "{place}");
         let deadline = late.connections.next_deadline().expect("something is awaited");
         // What was sent counts, too: a microsecond for each byte.
         assert_eq!(deadline.since(START).as_millis(), u128::from(ms), "{place}");
         assert_eq!(late.wait(ms + 1), lost(EngineError::Timeout), "{place}");
-        // What came while the process was stopped does not count either.
-        stopped.now = stopped.now.after(Duration::from_millis(ms + 1));
-        assert_eq!(stopped.reply(Side::Writer, "+OK\r\n"), lost(EngineError::Timeout), "{place}");
+    }
+}
+
+#[test]
+fn what_has_come_is_not_late_however_late_it_is_read() {
+    let (mut writing, mut reading) = (ADD.0(), Rig::reading());
+    for rig in [&mut writing, &mut reading] {
+        rig.now = rig.now.after(Duration::from_mins(10));
+    }
+    assert_eq!(writing.reply(Side::Writer, &string("7-1")), [Action::Say(Say::Added)]);
+    assert_eq!(reading.reply(Side::Tail, &read(&[("6-0", "x")])).len(), 1);
+    for rig in [&mut writing, &mut reading] {
+        assert_eq!(rig.wait(0), []);
     }
 }
 

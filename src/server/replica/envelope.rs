@@ -29,7 +29,12 @@ pub(super) enum Kind {
         bytes: Vec<u8>,
     },
     /// The node is alive.
-    Alive,
+    Alive {
+        /// Where the node has just connected: the stamp that its state has. If that is still the one of the
+        /// state, and the entry has another, the engine has begun another history since, and a new run
+        /// begins. Everything else that has another stamp than the state is skipped.
+        over: Option<u64>,
+    },
     /// The node has no state to go on from, and asks for one. None of its connections is left.
     Join {
         /// Where the state is to be put.
@@ -48,7 +53,7 @@ pub(super) enum Kind {
 
 frost!(struct Envelope { node, epoch, stamp, kind });
 frost!(enum Kind {
-    0 = Command { n, after, bytes }, 1 = Alive, 2 = Join { nonce, attempt, memory }, 3 = Base { after, state },
+    0 = Command { n, after, bytes }, 1 = Alive { over }, 2 = Join { nonce, attempt, memory }, 3 = Base { after, state },
     4 = Leave
 });
 

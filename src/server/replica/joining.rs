@@ -2,6 +2,7 @@
 //! somebody hands it a state.
 
 use super::envelope::{Envelope, Kind};
+use super::link::Link;
 use super::shared::millis;
 use crate::base::digest::Digest;
 use crate::base::time::Moment;
@@ -24,6 +25,7 @@ pub(super) struct View {
 struct Seen {
     node: NodeId,
     heard_ms: u64,
+    noted_at: Moment,
     last: Last,
 }
 
@@ -37,21 +39,20 @@ enum Last {
 
 impl View {
     /// Takes up an entry behind all others.
-    pub(super) fn note(&mut self, entry: &LogEntry, envelope: Option<&Envelope>) {
+    pub(super) fn note(&mut self, now: Moment, entry: &LogEntry, envelope: Option<&Envelope>) {
         self.begin = self.begin.or(Some(entry.id));
         self.newest = self.newest.max(entry.id);
         let Some(envelope) = envelope else { return };
         let last = match envelope.kind {
-            Kind::Command { .. } | Kind::Alive => Last::Lives,
+            // Whether a state counts may be unknown here. If it does not, its author joins again.
+            Kind::Command { .. } | Kind::Alive { .. } | Kind::Base { .. } => Last::Lives,
             Kind::Join { memory, .. } => Last::Joins { memory },
             Kind::Leave => Last::Leaves,
-            // Whether it counts may be unknown here. If it does not, its author joins again.
-            Kind::Base { .. } => Last::Lives,
         };
         if last == Last::Lives {
             self.last_live = entry.id;
         }
-        let seen = Seen { node: envelope.node, heard_ms: entry.id.ms, last };
+        let seen = Seen { node: envelope.node, heard_ms: entry.id.ms, noted_at: now, last };
         if let Some(known) = self.nodes.iter_mut().find(|known| known.node == envelope.node) {
             *known = seen;
         } else if self.nodes.len() < RECENT_ENTRIES_MAX {
@@ -65,10 +66,16 @@ impl View {
         self.begin.is_some_and(|begin| begin <= after) && self.last_live <= after
     }
 
-    /// Until when, by the engine's clock, another node may be alive. `None`: none is.
-    pub(super) fn alive_until_ms(&self, own: NodeId) -> Option<u64> {
+    /// Until when another node may be alive. `None`: none is.
+    pub(super) fn alive_until(&self, own: NodeId, link: &Link) -> Option<Moment> {
         let alive = self.nodes.iter().filter(|seen| seen.node != own && seen.last == Last::Lives);
-        alive.map(|seen| seen.heard_ms.saturating_add(millis(NODE_TIMEOUT))).max()
+        let until = alive.map(|seen| {
+            // An engine whose clock was set back gives times that are still to come.
+            let latest = seen.noted_at.after(NODE_TIMEOUT);
+            let until = link.moment_of(seen.heard_ms.saturating_add(millis(NODE_TIMEOUT)));
+            until.map_or(latest, |until| until.min(latest))
+        });
+        until.max()
     }
 
     /// How long to leave it to others to say what they remember.
@@ -109,6 +116,8 @@ pub(super) struct Joining {
     pub(super) is_looking: bool,
     /// Whether the own state is on its way to the log.
     pub(super) has_offered: bool,
+    /// Whether it was asked again for a new run that had to begin first.
+    pub(super) has_asked_again: bool,
 }
 
 /// The entry by which a node joins.
@@ -132,6 +141,7 @@ impl Joining {
             look_at: None,
             is_looking: false,
             has_offered: false,
+            has_asked_again: false,
         }
     }
 

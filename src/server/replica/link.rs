@@ -121,7 +121,7 @@ impl Link {
         self.failures = self.failures.saturating_add(1);
         // Between half of it and all of it, so that not all nodes come at once.
         let half = millis(longest / 2);
-        Duration::from_millis(half + mix(random) % half.max(1))
+        Duration::from_millis(half + mix(random).checked_rem(half).unwrap_or(0))
     }
 
     pub(super) fn set_clock(&mut self, now: Moment, ms: u64) {

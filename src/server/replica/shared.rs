@@ -8,7 +8,7 @@ use crate::base::frost::{Frost, Frozen, frost};
 use crate::base::time::{Moment, Now};
 use crate::engine::{EntryId, LogEntry};
 use crate::ids::NodeId;
-use crate::limits::{ENGINE_REPLY_BYTES_MAX, FORMER_STAMPS_MAX, NODE_TIMEOUT, NODES_MAX};
+use crate::limits::{ENGINE_REPLY_BYTES_MAX, NODE_TIMEOUT, NODES_MAX};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -24,8 +24,6 @@ pub(super) struct Shared {
     /// How much it is ahead of the engine's clock: an engine that starts anew may have an earlier one.
     ahead_ms: u64,
     stamp: u64,
-    /// Stamps of before, of which the oldest is the first. Entries that bear one are late requests.
-    former_stamps: Vec<u64>,
     pub(super) run: u64,
     /// The last entry that shows a node alive. See [`Kind::Base`].
     pub(super) last_live: EntryId,
@@ -45,7 +43,7 @@ pub(super) struct Peer {
     is_present: bool,
 }
 
-frost!(struct Shared { place, entry, at_ms, ahead_ms, stamp, former_stamps, run, last_live, peers });
+frost!(struct Shared { place, entry, at_ms, ahead_ms, stamp, run, last_live, peers });
 frost!(struct Peer { node, epoch, n, heard_ms, is_present });
 
 /// A state that counts: the entry that it was in, and what of it is the protocol's own.
@@ -79,7 +77,6 @@ impl Shared {
             at_ms: 0,
             ahead_ms: 0,
             stamp: 0,
-            former_stamps: Vec::new(),
             run: 0,
             last_live: EntryId::default(),
             peers: Vec::new(),
@@ -89,6 +86,11 @@ impl Shared {
     /// The time of the log, and the engine's clock at the same entry.
     pub(super) fn now(&self) -> Now {
         Now { moment: Moment::from_ms(self.at_ms), wall_ms: self.place.ms }
+    }
+
+    /// Which history of the engine the state follows.
+    pub(super) const fn stamp(&self) -> u64 {
+        self.stamp
     }
 
     /// How much the time of the log is ahead of the engine's clock, in milliseconds.
@@ -109,21 +111,23 @@ impl Shared {
     /// Takes up an entry behind the place, which is no state that counts ([`Shared::adopt`]).
     pub(super) fn take(&mut self, entry: &LogEntry, envelope: Envelope, steps: &mut VecDeque<Step>) -> Taken {
         self.skip(entry);
-        self.at_ms = self.at_ms.max(entry.id.ms.saturating_add(self.ahead_ms));
         let Envelope { node, epoch, stamp, kind } = envelope;
         // Even a late request: whoever has no state yet cannot tell, and comes to the same conclusion.
         if kind.shows_life() {
             self.last_live = entry.id;
         }
-        steps.push_back(Step::Passed(self.now()));
-        self.remove_silent(steps);
-        if self.former_stamps.contains(&stamp) || !self.knows(node, epoch) {
+        let begins_run = stamp != self.stamp;
+        let may_begin_run = matches!(kind, Kind::Alive { over: Some(over) } if over == self.stamp);
+        if begins_run && !may_begin_run || !self.knows(node, epoch) {
             return Taken::Skipped;
         }
-        if stamp != self.stamp {
-            self.change_stamp(stamp);
+        self.stamp = stamp;
+        self.at_ms = self.at_ms.max(entry.id.ms.saturating_add(self.ahead_ms));
+        if begins_run {
             self.begin_run(steps);
         }
+        steps.push_back(Step::Passed(self.now()));
+        self.remove_silent(steps);
         let (at, now) = (self.at_ms, self.now());
         let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return Taken::Skipped };
         peer.epoch = epoch;
@@ -143,7 +147,7 @@ impl Shared {
             Kind::Join { nonce, attempt, .. } => {
                 return Taken::Wanted { nonce, by: self.by_turn(attempt) };
             }
-            Kind::Alive | Kind::Base { .. } | Kind::Leave => {}
+            Kind::Alive { .. } | Kind::Base { .. } | Kind::Leave => {}
         }
         Taken::Done
     }
@@ -162,7 +166,7 @@ impl Shared {
             peer.is_present = false;
             steps.push_back(Step::NodeGone { at, node: peer.node, was_silent: false });
         }
-        self.change_stamp(stamp);
+        self.stamp = stamp;
         if self.knows(author, epoch)
             && let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == author)
         {
@@ -215,20 +219,10 @@ impl Shared {
         true
     }
 
-    fn change_stamp(&mut self, stamp: u64) {
-        self.former_stamps.retain(|&former| former != stamp);
-        if self.stamp != stamp && self.run != 0 {
-            if self.former_stamps.len() >= FORMER_STAMPS_MAX {
-                self.former_stamps.remove(0);
-            }
-            self.former_stamps.push(self.stamp);
-        }
-        self.stamp = stamp;
-    }
-
     fn begin_run(&mut self, steps: &mut VecDeque<Step>) {
+        let parts = [self.place.ms, self.place.seq, self.entry.low_bits()];
         // Zero is no run.
-        self.run = mix(mix(self.stamp ^ mix(self.place.ms)) ^ self.place.seq).max(1);
+        self.run = parts.into_iter().fold(self.stamp, |run, part| mix(run ^ part)).max(1);
         steps.push_back(Step::NewRun { at: self.now(), run: self.run });
     }
 
@@ -251,8 +245,7 @@ impl Shared {
             .peers
             .windows(2)
             .all(|two| two.first().map(|peer| peer.node) < two.last().map(|peer| peer.node));
-        let is_sound =
-            is_in_order && shared.peers.len() <= NODES_MAX && shared.former_stamps.len() <= FORMER_STAMPS_MAX;
+        let is_sound = is_in_order && shared.peers.len() <= NODES_MAX;
         let state = from.rest();
         is_sound.then_some((shared, state))
     }
@@ -262,7 +255,7 @@ impl Kind {
     /// Whether a node that adds this has the state of the room.
     pub(super) const fn shows_life(&self) -> bool {
         match self {
-            Self::Command { .. } | Self::Alive => true,
+            Self::Command { .. } | Self::Alive { .. } => true,
             Self::Join { .. } | Self::Base { .. } | Self::Leave => false,
         }
     }
@@ -277,7 +270,7 @@ pub(super) fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A number that looks random, for each number another (the finalizer of SplitMix64).
+/// A number that looks random, for each number another (the finalizer of `SplitMix64`).
 pub(super) const fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

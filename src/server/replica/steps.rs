@@ -18,11 +18,11 @@ impl Replica {
     pub fn next_step(&mut self, now: Moment) -> Option<Step> {
         self.now = now;
         loop {
-            if let Some(ask) = self.asks.pop_front() {
-                return Some(Step::Ask(ask));
-            }
             if let Some(step) = self.steps.pop_front() {
                 return Some(step);
+            }
+            if let Some(ask) = self.asks.pop_front() {
+                return Some(Step::Ask(ask));
             }
             if self.question.is_some() {
                 return None;
@@ -55,7 +55,7 @@ impl Replica {
             // The connection was lost meanwhile.
             (None | Some(Question::Hand { .. } | Question::Remember), _) => {}
             (question @ Some(Question::AdoptHanded(_) | Question::AdoptBase(_)), _) => {
-                self.question = question
+                self.question = question;
             }
         }
     }
@@ -90,7 +90,7 @@ impl Replica {
                     Phase::Live => {
                         self.drop_pending();
                         if !is_own {
-                            self.say_alive();
+                            self.say_alive(Some(self.shared.stamp()));
                         }
                     }
                     Phase::Down { .. } | Phase::Checking | Phase::Looking => {}
@@ -101,7 +101,7 @@ impl Replica {
                 self.disconnect(self.now);
             }
             (question @ (None | Some(Question::Hand { .. } | Question::Remember)), _) => {
-                self.question = question
+                self.question = question;
             }
         }
     }
@@ -179,6 +179,7 @@ impl Replica {
         if self.leave != Leave::No {
             return;
         }
+        self.say_alive(Some(self.shared.stamp()));
         let pending = std::mem::take(&mut self.pending);
         let mut after = 0;
         for Pending { n, command } in &pending {
@@ -186,7 +187,6 @@ impl Replica {
             after = *n;
         }
         self.pending = pending;
-        self.say_alive();
     }
 
     /// Forgets the commands that are applied.
@@ -205,9 +205,9 @@ impl Replica {
         self.asks.push_back(Ask::Add(bytes));
     }
 
-    fn say_alive(&mut self) {
+    fn say_alive(&mut self, over: Option<u64>) {
         if self.leave == Leave::No {
-            self.add(self.now, Kind::Alive);
+            self.add(self.now, Kind::Alive { over });
         }
     }
 
@@ -239,7 +239,11 @@ impl Replica {
             }
             joining.has_offered &= !is_own;
         }
-        joining.view.note(&entry, envelope.as_ref());
+        joining.view.note(self.now, &entry, envelope.as_ref());
+        let begun = match &envelope {
+            Some(Envelope { stamp, kind: Kind::Alive { over: Some(over) }, .. }) => Some((*stamp, *over)),
+            _ => None,
+        };
         if let Some(Envelope { kind: Kind::Join { nonce, .. }, .. }) = envelope
             && is_own
             && nonce == joining.nonce
@@ -247,6 +251,13 @@ impl Replica {
             joining.begin_to_wait(self.now, &entry);
         } else {
             joining.keep(entry);
+        }
+        // A request is not heard before a new run has begun, if one has to.
+        let is_heard_now = matches!(begun, Some((stamp, over)) if stamp == self.link.stamp && over != stamp);
+        if is_heard_now && joining.joined.is_some() && !std::mem::replace(&mut joining.has_asked_again, true)
+        {
+            let attempt = joining.attempt;
+            return self.ask_for_state(attempt);
         }
         if joining.kept_bytes > KEPT_ENTRIES_BYTES_MAX {
             self.disconnect(self.now);
@@ -282,7 +293,7 @@ impl Replica {
             Taken::Wanted { nonce, by }
                 if node != self.node && self.leave == Leave::No && self.is_fresh(entry) =>
             {
-                self.say_alive();
+                self.say_alive(None);
                 if by == Some(self.node) {
                     self.steps.push_back(Step::Freeze);
                     self.question = Some(Question::Hand { nonce });
@@ -309,9 +320,9 @@ impl Replica {
         let Phase::Joining(joining) = &self.phase else {
             if is_due(self.deadline_due()) {
                 self.deadline_tried_at = Some(now);
-                self.say_alive();
+                self.say_alive(None);
             } else if is_due(self.alive_due()) {
-                self.say_alive();
+                self.say_alive(None);
             }
             return;
         };
@@ -372,10 +383,7 @@ impl Replica {
         let since = joining.waits_since.filter(|_| !joining.has_offered && self.question.is_none())?;
         let memory = if self.has_state { self.shared.place } else { EntryId::default() };
         let wait = since.after(joining.view.wait(self.node, memory));
-        match joining.view.alive_until_ms(self.node) {
-            Some(until) => Some(self.link.moment_of(until)?.max(wait)),
-            None => Some(wait),
-        }
+        Some(joining.view.alive_until(self.node, &self.link).map_or(wait, |until| until.max(wait)))
     }
 
     pub(super) fn alive_due(&self) -> Option<Moment> {

@@ -1,0 +1,605 @@
+//! Nodes that share a log, each with a state that is simpler than a room: names that the first one owns,
+//! commands that are counted, connections. What must hold whatever the engine does:
+//! - the same entry of a run leads to the same state on all nodes, byte for byte, and the same number of
+//!   changes in a run are the same changes;
+//! - the time of the log does not go back, and no command is applied twice, or before an earlier one of its
+//!   node;
+//! - while the engine loses nothing, no command is missing in the end, and no new run begins;
+//! - soon after the last fault all nodes have the same state, with the connections that there are.
+
+use crate::number;
+use crate::testkit::choices::Choices;
+use crate::testkit::model_engine::ModelEngine;
+use plume::base::digest::Digest;
+use plume::base::time::{Moment, Now};
+use plume::engine::{Ask, EntryId};
+use plume::server::replica::{NodeId, Replica, Status, Step};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+const SEEDS: u64 = 600;
+const STEPS: u32 = 150;
+/// Nodes at once.
+const WIRES: usize = 4;
+/// The node on this wire reaches the engine whenever any does, and lives on, in worlds without loss: if all
+/// that know the room are gone for longer than a node may be, the room begins anew.
+const STEADY: usize = 0;
+/// After this time without faults everything must be well.
+const RECOVERY: Duration = Duration::from_secs(100);
+/// How long a name belongs to somebody.
+const NAME_TTL: Duration = Duration::from_secs(30);
+/// How late one expires while nothing else happens in the log.
+const EXPIRY_LATE_US_MAX: u64 = 400_000;
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn nodes_that_share_a_log_agree_whatever_the_engine_does() {
+    let (first, end) = match (number("PLUME_SIM_SEED"), number("PLUME_SIM_SEEDS")) {
+        (Some(seed), _) => (seed, seed + 1),
+        (None, seeds) => (0, seeds.map_or(SEEDS, |seeds| 10 * seeds)),
+    };
+    let mut sum = Lived::default();
+    for seed in first..end {
+        let mut world = World::new(seed);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.live())) {
+            println!("nodes disagreed with PLUME_SIM_SEED={seed} at {:?}", world.now);
+            resume_unwind(panic);
+        }
+        sum.add(&world.lived);
+    }
+    println!("{sum:?}");
+    if end - first >= SEEDS {
+        sum.assert_that_everything_happened();
+    }
+}
+
+/// How often things happened.
+#[derive(Debug, Default)]
+struct Lived(BTreeMap<&'static str, u64>);
+
+impl Lived {
+    fn count(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (what, count) in &other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+
+    fn assert_that_everything_happened(&self) {
+        let kinds = [
+            "applied",
+            "moved",
+            "killed",
+            "left",
+            "handed over",
+            "adopted",
+            "new run",
+            "node gone",
+            "own node gone",
+            "apart",
+            "back",
+            "closed apart",
+            "name taken",
+            "name lost",
+            "world without loss",
+            "loss",
+            "expired in time",
+        ];
+        for what in kinds {
+            assert!(self.0.get(what).is_some_and(|count| *count > 0), "{what} never happened: {self:?}");
+        }
+    }
+}
+
+/// The state that the nodes share.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Toy {
+    run: u64,
+    at_us: u64,
+    /// Of each node: how many commands were applied, and which was the last.
+    applied: BTreeMap<NodeId, (u64, u64)>,
+    /// Names, with the node that owns each, and until when.
+    names: BTreeMap<String, (NodeId, u64)>,
+    connections: BTreeSet<(NodeId, u64)>,
+    /// How often anything has changed, and a digest of it.
+    changes: u64,
+    chain: String,
+}
+
+impl Toy {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut text = format!("toy {} {} {} {}\n", self.run, self.at_us, self.changes, self.chain);
+        for (node, (count, last)) in &self.applied {
+            writeln!(text, "applied {} {count} {last}", node.0).unwrap();
+        }
+        for (name, (node, until)) in &self.names {
+            writeln!(text, "name {name} {} {until}", node.0).unwrap();
+        }
+        for (node, connection) in &self.connections {
+            writeln!(text, "connection {} {connection}", node.0).unwrap();
+        }
+        text.into_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut toy = Self::default();
+        let mut lines = str::from_utf8(bytes).ok()?.lines();
+        let head: Vec<&str> = lines.next()?.strip_prefix("toy ")?.split(' ').collect();
+        let &[run, at_us, changes, chain] = head.as_slice() else { return None };
+        (toy.run, toy.at_us, toy.changes) = (run.parse().ok()?, at_us.parse().ok()?, changes.parse().ok()?);
+        chain.clone_into(&mut toy.chain);
+        for line in lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            let number = |at: usize| words.get(at)?.parse::<u64>().ok();
+            match *words.first()? {
+                "applied" => drop(toy.applied.insert(NodeId(number(1)?), (number(2)?, number(3)?))),
+                "name" => drop(toy.names.insert(words.get(1)?.to_string(), (NodeId(number(2)?), number(3)?))),
+                "connection" => drop(toy.connections.insert((NodeId(number(1)?), number(2)?))),
+                _ => return None,
+            }
+        }
+        Some(toy)
+    }
+
+    /// Gives how late the latest was that expired.
+    fn pass(&mut self, at: Now) -> Option<u64> {
+        let us = at.moment.as_us();
+        assert!(us >= self.at_us, "the time of the log goes back");
+        self.at_us = us;
+        let late = self.names.values().filter(|(_, until)| *until <= us).map(|(_, until)| us - until).max();
+        if late.is_some() {
+            self.change(&format!("expired {us}"));
+        }
+        self.names.retain(|_, (_, until)| *until > us);
+        late
+    }
+
+    fn change(&mut self, what: &str) {
+        self.changes += 1;
+        self.chain = Digest::of(format!("{} {what}", self.chain).as_bytes()).to_string();
+    }
+
+    /// Gives whether a name was claimed, and by whom it is owned.
+    fn apply(&mut self, at: Now, node: NodeId, command: &str) -> Option<(String, NodeId)> {
+        let words: Vec<&str> = command.split(' ').collect();
+        let n: u64 = words[0].parse().unwrap();
+        let (count, last) = self.applied.entry(node).or_default();
+        assert!(n > *last, "command {n} of {node} is applied behind {last}");
+        (*count, *last) = (*count + 1, n);
+        self.change(&format!("{node} {command}"));
+        match words[1] {
+            "claim" => {
+                let until = at.moment.after(NAME_TTL).as_us();
+                let owner = self.names.entry(words[2].to_owned()).or_insert((node, until)).0;
+                return Some((words[2].to_owned(), owner));
+            }
+            "open" => drop(self.connections.insert((node, words[2].parse().unwrap()))),
+            "close" => drop(self.connections.remove(&(node, words[2].parse().unwrap()))),
+            _ => {}
+        }
+        None
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        self.names.values().map(|&(_, until)| Moment::from_us(until)).min()
+    }
+}
+
+struct Node {
+    replica: Replica,
+    toy: Toy,
+    wire: usize,
+    /// Its connections.
+    members: BTreeSet<u64>,
+    submitted: u64,
+    is_leaving: bool,
+}
+
+struct World {
+    now: Moment,
+    choices: Choices,
+    engine: ModelEngine,
+    nodes: Vec<Node>,
+    next_id: u64,
+    /// What the state was in each run behind what.
+    history: BTreeMap<(u64, String), Vec<u8>>,
+    may_lose: bool,
+    is_settled: bool,
+    lived: Lived,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut choices = Choices::of_seed(seed);
+        let mut engine = ModelEngine::new(WIRES, &mut choices);
+        let may_lose = choices.chance(600);
+        if !may_lose {
+            engine.keep_all();
+        }
+        if choices.chance(300) {
+            engine.refuse(choices.pick(&[10, 100]));
+        }
+        let mut world = Self {
+            now: Moment::from_ms(5_000),
+            choices,
+            engine,
+            nodes: Vec::new(),
+            next_id: 0,
+            history: BTreeMap::new(),
+            may_lose,
+            is_settled: false,
+            lived: Lived::default(),
+        };
+        for wire in 0..1 + world.choices.index(WIRES) {
+            world.start(wire);
+            let pause = world.choices.pick(&[0, 0, 1, 20]);
+            world.pass(SECOND * pause);
+        }
+        if !may_lose {
+            // Of several that begin at once, one begins the room.
+            world.pass(2 * NAME_TTL);
+        }
+        world
+    }
+
+    fn live(&mut self) {
+        for _ in 0..STEPS {
+            self.act();
+            let ms = self.choices.pick(&[0, 10, 100, 1_000, 3_000]);
+            let ms = self.choices.below(ms + 1);
+            self.pass(Duration::from_millis(ms));
+        }
+        self.engine.calm_down(self.now);
+        if self.nodes.is_empty() {
+            self.start(0);
+        }
+        self.agree_within(RECOVERY);
+        self.is_settled = true;
+        // The engine's clock may have been set back several times, and the time of the log waits for it.
+        for _ in 0..20 {
+            self.pass(NAME_TTL);
+        }
+        // Something may be under way.
+        self.agree_within(SECOND);
+        self.check_end();
+    }
+
+    fn agree_within(&mut self, time: Duration) {
+        let until = self.now.after(time);
+        while let Some(disagreement) = self.disagreement() {
+            assert!(self.now < until, "{disagreement}, {time:?} after the last fault");
+            self.pass(Duration::from_millis(10));
+        }
+    }
+
+    fn act(&mut self) {
+        match self.choices.below(100) {
+            0..60 => self.use_node(),
+            60..68 => self.move_node(),
+            68..72 => self.start_or_end_node(),
+            72..100 => self.fault(),
+            _ => unreachable!("below 100"),
+        }
+    }
+
+    fn use_node(&mut self) {
+        if self.nodes.is_empty() {
+            return;
+        }
+        let at = self.choices.index(self.nodes.len());
+        let node = &self.nodes[at];
+        if node.replica.is_full() || node.is_leaving {
+            return;
+        }
+        let oldest = node.members.first().copied();
+        let name = self.choices.pick(&["ada", "bob", "cyd"]);
+        let what = match (self.choices.below(4), oldest) {
+            (0, _) => format!("claim {name}"),
+            (1, Some(member)) if self.choices.chance(500) => {
+                self.nodes[at].members.remove(&member);
+                format!("close {member}")
+            }
+            (1, _) => {
+                self.next_id += 1;
+                self.nodes[at].members.insert(self.next_id);
+                format!("open {}", self.next_id)
+            }
+            _ => "say something".to_owned(),
+        };
+        self.submit(at, &what);
+    }
+
+    fn submit(&mut self, at: usize, what: &str) {
+        let node = &mut self.nodes[at];
+        node.submitted += 1;
+        let command = format!("{} {what}", node.submitted);
+        node.replica.submit(self.now, command.into_bytes());
+        self.take_steps(at);
+    }
+
+    fn move_node(&mut self) {
+        if self.nodes.is_empty() {
+            return;
+        }
+        let at = self.choices.index(self.nodes.len());
+        let node = &mut self.nodes[at];
+        let bytes = node.replica.to_bytes();
+        node.replica = Replica::from_bytes(&bytes).expect("a replica thaws");
+        assert_eq!(node.replica.to_bytes(), bytes);
+        node.toy = Toy::from_bytes(&node.toy.to_bytes()).expect("a toy thaws");
+        self.lived.count("moved");
+    }
+
+    fn start(&mut self, wire: usize) {
+        self.next_id += 1;
+        let node = NodeId(self.choices.below(u64::MAX));
+        self.nodes.push(Node {
+            replica: Replica::new(node, [u8::try_from(self.next_id % 251).unwrap(); 32]),
+            toy: Toy::default(),
+            wire,
+            members: BTreeSet::new(),
+            submitted: 0,
+            is_leaving: false,
+        });
+        assert_eq!(self.nodes.last().unwrap().replica.node(), node);
+    }
+
+    fn start_or_end_node(&mut self) {
+        let free = (0..WIRES).find(|wire| self.nodes.iter().all(|node| node.wire != *wire));
+        if let Some(wire) = free.filter(|_| self.choices.chance(600)) {
+            return self.start(wire);
+        }
+        if self.nodes.is_empty() {
+            return;
+        }
+        let at = self.choices.index(self.nodes.len());
+        if !self.may_lose && self.nodes[at].wire == STEADY {
+            return;
+        }
+        if self.choices.chance(300) {
+            self.nodes[at].is_leaving = true;
+            self.nodes[at].replica.leave(self.now);
+            self.lived.count("left");
+            self.take_steps(at);
+        } else {
+            let node = self.nodes.remove(at);
+            let now = self.now;
+            self.engine.cut(&mut self.choices, now, node.wire);
+            self.lived.count("killed");
+        }
+    }
+
+    fn fault(&mut self) {
+        let (now, wire) = (self.now, self.choices.index(WIRES));
+        let seconds = SECOND * self.choices.pick(&[0, 1, 3, 10, 12]);
+        let long = SECOND * self.choices.pick(&[1, 10, 25, 60]);
+        let kinds = match (self.may_lose, wire) {
+            (true, _) => 13,
+            (false, STEADY) => 3,
+            (false, _) => 5,
+        };
+        let choices = &mut self.choices;
+        match choices.below(kinds) {
+            0 | 1 => self.engine.cut(choices, now, wire),
+            2 => self.engine.black_out(choices, now, long),
+            3 => self.engine.open_hole(now, wire, seconds),
+            4 => self.engine.isolate(choices, now, wire, long),
+            5 => self.engine.isolate(choices, now, wire, seconds),
+            6 | 7 => {
+                let lost = choices.pick(&[0, 1, 2, 5, 50]);
+                self.engine.fail_over(choices, now, lost);
+            }
+            8 => self.engine.lose_all(choices, now),
+            9 => self.engine.flush(),
+            10 => {
+                let entries = choices.index(5);
+                self.engine.trim(entries);
+            }
+            11 => {
+                let (ms, is_back) = (choices.pick(&[10, 2_000, 30_000]), choices.chance(500));
+                self.engine.step_clock(ms, is_back);
+            }
+            _ => {
+                let bytes = choices.literal(80);
+                self.engine.forge(choices, now, bytes);
+            }
+        }
+    }
+
+    /// Lets time pass, in which everything happens that is due.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now.after(time);
+        let mut events = 0;
+        loop {
+            let deadlines = self.nodes.iter().filter_map(|node| node.replica.next_deadline());
+            let next = deadlines.chain(self.engine.next_event()).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            events += 1;
+            assert!(events < 100_000, "it never comes to rest");
+            self.engine.advance(&mut self.choices, self.now);
+            for wire in 0..WIRES {
+                while let Some(say) = self.engine.say(&mut self.choices, self.now, wire) {
+                    if let Some(at) = self.nodes.iter().position(|node| node.wire == wire) {
+                        self.nodes[at].replica.hear(self.now, &say);
+                        self.take_steps(at);
+                    }
+                }
+            }
+            for at in 0..self.nodes.len() {
+                if self.nodes[at].replica.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+                    self.nodes[at].replica.tick(self.now);
+                    self.take_steps(at);
+                }
+            }
+            self.nodes.retain(|node| !(node.is_leaving && node.replica.has_left()));
+        }
+        self.now = end;
+    }
+
+    fn take_steps(&mut self, at: usize) {
+        loop {
+            let node = &mut self.nodes[at];
+            let (run, place) = (node.replica.run(), node.replica.place());
+            let step = node.replica.next_step(self.now);
+            let is_whole = matches!(step, None | Some(Step::Adopt { .. })) || node.replica.place() != place;
+            if is_whole && run != 0 {
+                // Entries that nobody can read were passed over without a step.
+                let place = if step.is_none() { node.replica.place() } else { place };
+                self.note(at, run, place, step.is_none());
+            }
+            let Some(step) = step else { break };
+            self.carry_out(at, step);
+        }
+        let node = &mut self.nodes[at];
+        node.replica.set_shared_deadline(node.toy.deadline());
+    }
+
+    /// Notes the state of a node behind an entry, or compares it with that of others.
+    fn note(&mut self, at: usize, run: u64, place: (EntryId, Digest), is_last: bool) {
+        let node = &self.nodes[at];
+        let own = node.toy.to_bytes();
+        // The replica's own part is ahead of it while there are steps left.
+        let sealed = is_last.then(|| node.replica.seal(&own));
+        let (id, entry) = place;
+        let rows = [
+            (format!("{entry} at {id}"), Some(own)),
+            (format!("{entry} at {id}, sealed"), sealed),
+            (format!("{} changes", node.toy.changes), Some(node.toy.chain.clone().into_bytes())),
+        ];
+        for (place, state) in rows {
+            let Some(state) = state else { continue };
+            let former = self.history.entry((run, place.clone())).or_insert_with(|| state.clone());
+            if *former != state {
+                let [former, state] = [&former[..], &state].map(String::from_utf8_lossy);
+                panic!("{} differs after {place} of {run}\n{former}\n{state}", node.replica.node());
+            }
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, step: Step) {
+        let now = self.now;
+        let node = &mut self.nodes[at];
+        let own = node.replica.node();
+        match step {
+            Step::Ask(ask) => {
+                if matches!(ask, Ask::Put { .. }) {
+                    self.lived.count("handed over");
+                }
+                let wire = node.wire;
+                self.engine.ask(&mut self.choices, now, wire, ask);
+            }
+            Step::Apply { at: then, node: author, command } => {
+                node.toy.pass(then);
+                let command = String::from_utf8(command).unwrap();
+                let claimed = node.toy.apply(then, author, &command);
+                self.lived.count("applied");
+                if let Some((_, owner)) = claimed.filter(|_| author == own) {
+                    self.lived.count(if owner == own { "name taken" } else { "name lost" });
+                }
+                // A connection that has ended meanwhile ends again, now that the others know it.
+                if let Some(id) =
+                    command.split(' ').nth(2).filter(|_| author == own && command.contains(" open "))
+                {
+                    let id: u64 = id.parse().unwrap();
+                    if !node.members.contains(&id) && !node.is_leaving {
+                        self.submit(at, &format!("close {id}"));
+                    }
+                }
+            }
+            Step::Passed(then) => {
+                let late = node.toy.pass(then);
+                if let Some(late) = late.filter(|_| self.is_settled && !self.may_lose) {
+                    assert!(late < EXPIRY_LATE_US_MAX, "a name expires {late} us late");
+                    self.lived.count("expired in time");
+                }
+            }
+            Step::NodeGone { at: then, node: gone, was_silent: _ } => {
+                node.toy.pass(then);
+                node.toy.change(&format!("gone {gone}"));
+                node.toy.connections.retain(|(node, _)| *node != gone);
+                self.lived.count("node gone");
+                if gone == own {
+                    self.lived.count("own node gone");
+                    self.close_members(at);
+                }
+            }
+            Step::NewRun { at: then, run } => {
+                node.toy.pass(then);
+                node.toy.run = run;
+                self.lived.count("new run");
+            }
+            Step::Freeze => {
+                let state = node.toy.to_bytes();
+                node.replica.frozen(&state);
+            }
+            Step::Adopt { state } => {
+                let toy = Toy::from_bytes(&state);
+                node.replica.adopted(toy.is_some());
+                if let Some(toy) = toy {
+                    node.toy = toy;
+                    self.lived.count("adopted");
+                    self.close_members(at);
+                }
+            }
+            Step::Apart => self.lived.count("apart"),
+            Step::Back => self.lived.count("back"),
+            Step::CloseApart => {
+                self.lived.count("closed apart");
+                for id in std::mem::take(&mut self.nodes[at].members) {
+                    self.submit(at, &format!("close {id}"));
+                }
+            }
+        }
+    }
+
+    /// The connections of a node end, which the shared state knows already.
+    fn close_members(&mut self, at: usize) {
+        self.nodes[at].members.clear();
+    }
+
+    /// What is not yet well, if something is not.
+    fn disagreement(&self) -> Option<String> {
+        let nodes: Vec<&Node> = self.nodes.iter().filter(|node| !node.is_leaving).collect();
+        let first = nodes.first()?;
+        let states = nodes.iter().map(|node| {
+            (node.replica.status(), node.replica.run(), node.replica.place(), node.replica.numbers().pending)
+        });
+        let mut states = states.collect::<Vec<_>>();
+        states.dedup();
+        let [(Status::Live, _, _, 0)] = states[..] else { return Some(format!("{states:?}")) };
+        let alive: BTreeSet<NodeId> = first.replica.nodes().collect();
+        let all: BTreeSet<NodeId> = nodes.iter().map(|node| node.replica.node()).collect();
+        (alive != all).then(|| format!("{alive:?} are alive, not {all:?}"))
+    }
+
+    fn check_end(&mut self) {
+        let nodes: Vec<&Node> = self.nodes.iter().filter(|node| !node.is_leaving).collect();
+        let states: Vec<Toy> = nodes.iter().map(|node| node.toy.clone()).collect();
+        assert!(nodes.iter().all(|node| node.replica.status() == Status::Live), "all stay live");
+        assert!(states.windows(2).all(|two| two[0] == two[1]), "all have the same state");
+        let Some(state) = states.first() else { return };
+        let connections =
+            nodes.iter().flat_map(|node| node.members.iter().map(|&id| (node.replica.node(), id)));
+        assert_eq!(state.connections, connections.collect(), "connections are those that there are");
+        assert_eq!(state.names, BTreeMap::new(), "names expire");
+        if self.may_lose {
+            if self.engine.losses > 0 {
+                self.lived.count("loss");
+            }
+            return;
+        }
+        self.lived.count("world without loss");
+        let runs: BTreeSet<u64> = self.history.keys().map(|&(run, ..)| run).collect();
+        assert_eq!(runs.len(), 1, "no run but the first");
+        for node in nodes {
+            let applied = state.applied.get(&node.replica.node()).copied().unwrap_or_default();
+            assert_eq!(applied, (node.submitted, node.submitted), "nothing is missing");
+        }
+    }
+}
