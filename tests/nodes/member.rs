@@ -267,10 +267,10 @@ pub(crate) fn assert_agree(one: &Member, other: &Member) {
     let common = |lines: &[Line]| -> Vec<Line> {
         lines.iter().filter(|line| (from..=to).contains(&line.id)).cloned().collect()
     };
-    let [these, those] = heard.map(|lines| common(&lines));
-    let differ = these.iter().zip(&those).find(|(this, that)| this != that);
+    let [first, second] = heard.map(|lines| common(&lines));
+    let differ = first.iter().zip(&second).find(|(line, same)| line != same);
     assert_eq!(differ, None, "{} and {}", one.name(), other.name());
-    assert_eq!(these.len(), those.len(), "{} and {}", one.name(), other.name());
+    assert_eq!(first.len(), second.len(), "{} and {}", one.name(), other.name());
 }
 
 /// Everybody is closed and comes back to the same node, in a new run.
