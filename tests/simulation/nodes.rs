@@ -140,7 +140,7 @@ impl World {
             may_lose,
             lived: BTreeMap::new(),
         };
-        for wire in 0..1 + world.choices.index(WIRES) {
+        for wire in 0..=world.choices.index(WIRES) {
             world.start(wire);
         }
         world.pass(30 * SECOND);

@@ -235,7 +235,7 @@ impl World {
             is_settled: false,
             lived: Lived::default(),
         };
-        for wire in 0..1 + world.choices.index(WIRES) {
+        for wire in 0..=world.choices.index(WIRES) {
             world.start(wire);
             let pause = world.choices.pick(&[0, 0, 1, 20]);
             world.pass(SECOND * pause);

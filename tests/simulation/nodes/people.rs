@@ -54,7 +54,7 @@ struct Person {
 }
 
 pub(super) struct People {
-    people: Vec<Person>,
+    all: Vec<Person>,
     /// Codes that were emailed, each with its address.
     pub(super) codes: Vec<(String, String)>,
     may_lose: bool,
@@ -68,7 +68,7 @@ pub(super) struct People {
 impl People {
     pub(super) fn new(may_lose: bool) -> Self {
         Self {
-            people: PEOPLE.iter().map(|_| Person::default()).collect(),
+            all: PEOPLE.iter().map(|_| Person::default()).collect(),
             codes: Vec::new(),
             may_lose,
             lines: BTreeMap::new(),
@@ -78,12 +78,12 @@ impl People {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.people.len()
+        self.all.len()
     }
 
     /// Whether somebody would be let in.
     pub(super) fn may_enter(&self, person: usize) -> bool {
-        !(self.is_banned && person == BANNED || self.people[person].is_refused)
+        !(self.is_banned && person == BANNED || self.all[person].is_refused)
     }
 
     pub(super) fn connect(person: usize) -> (Connection, Vec<u8>) {
@@ -101,13 +101,13 @@ impl People {
 
     /// A connection is gone.
     pub(super) fn lose(&mut self, connection: &Connection) {
-        self.people[connection.whose].is_in &= connection.run.is_none();
+        self.all[connection.whose].is_in &= connection.run.is_none();
     }
 
     /// What a person sends to say something new, if it is in.
     pub(super) fn say(&mut self, connection: &mut Connection) -> Option<Vec<u8>> {
         let person = connection.whose;
-        let own = &mut self.people[person];
+        let own = &mut self.all[person];
         own.is_in.then(|| {
             own.said += 1;
             let text = format!("{} {person} says {}", PEOPLE[person].0, own.said);
@@ -117,14 +117,14 @@ impl People {
     }
 
     pub(super) fn ban(&mut self, person: usize) -> Option<Vec<u8>> {
-        let is_able = person == MODERATOR && self.people[person].is_in;
+        let is_able = person == MODERATOR && self.all[person].is_in;
         is_able
             .then(|| message(&json!({ "type": 1, "text": format!("/ban {}", PEOPLE[BANNED].0) }).to_string()))
     }
 
     pub(super) fn leave(&mut self, person: usize) -> Option<Vec<u8>> {
-        self.people[person].is_in.then(|| {
-            self.people[person].token = None;
+        self.all[person].is_in.then(|| {
+            self.all[person].token = None;
             message(r#"{"type":8}"#)
         })
     }
@@ -163,7 +163,7 @@ impl People {
 
     fn introduce(&self, person: usize) -> Vec<u8> {
         let (name, email) = PEOPLE[person];
-        let own = &self.people[person];
+        let own = &self.all[person];
         let json = match (&own.token, &own.seen) {
             (Some(token), Some((run, after))) => {
                 json!({ "type": 7, "text": token, "run": run, "after": after })
@@ -193,7 +193,7 @@ impl People {
             Some(3) => {
                 assert_eq!(message["user"]["name"], PEOPLE[person].0, "a person enters under the own name");
                 let run = message["run"].as_str().expect("an ack names the run").to_owned();
-                let own = &mut self.people[person];
+                let own = &mut self.all[person];
                 // Who has seen something of this run goes on behind it.
                 connection.newest = own
                     .seen
@@ -208,14 +208,14 @@ impl People {
             }
             Some(4) => {
                 // The token is void: the session was left, or lost with the run.
-                self.people[person].token = None;
-                self.people[person].seen = None;
+                self.all[person].token = None;
+                self.all[person].seen = None;
                 self.codes.retain(|(to, _)| to != PEOPLE[person].1);
                 count("logged out");
                 connection.is_given_up = true;
             }
             Some(5) => {
-                self.people[person].is_refused = person != BANNED;
+                self.all[person].is_refused = person != BANNED;
                 count(if person == BANNED { "banned" } else { "name taken" });
                 connection.is_given_up = true;
             }
@@ -258,7 +258,7 @@ impl People {
         let follows = connection.newest.is_none_or(|newest| id == newest + 1);
         assert!(follows, "{id} follows {:?} for {}", connection.newest, PEOPLE[connection.whose].0);
         connection.newest = Some(id);
-        self.people[connection.whose].seen = Some((run.clone(), id));
+        self.all[connection.whose].seen = Some((run.clone(), id));
         count("line");
         if message["event"] == "ban" {
             self.is_banned = true;
