@@ -65,7 +65,8 @@
 //!    stderr takes it at once. [`config`]: a pure function from variables and flags to settings.
 //!    [`static_dir`] and [`config::files`]: read files, once at start.
 //! 7. [`data_dir`]: the folder in which rules outlive the process, if the operator has chosen one. A thread,
-//!    the keeper, appends changes to a log; it alone touches the disk. Threads are here and in [`mail`] only.
+//!    the keeper, appends changes to a log; it alone touches the disk. Threads are here and in [`mail`] only,
+//!    but for one in [`handover`] that closes a file after a move, and ends.
 //! 8. [`doctor`]: checks settings, email and site from outside; no part of a running server.
 //!
 //! The page in `static/` is plain HTML, CSS and ES modules, each with one duty, and runs as it stands with
