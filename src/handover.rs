@@ -39,6 +39,7 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
 /// The variable by which a process learns what its stdin is. Not `PLUME_`: it is no setting.
@@ -333,6 +334,13 @@ fn receive_with(socket: &OwnedFd, files: &mut Vec<OwnedFd>) -> Option<bool> {
     // Descriptors that this process may not open are thrown away by the kernel, which says no more than this.
     let is_whole = !received.flags.contains(ReturnFlags::CTRUNC);
     is_whole.then_some(received.bytes > 0)
+}
+
+/// Closes the epoll(7) instance of the process before, on a thread that ends then: the kernel removes every
+/// socket from it, which takes as long as a sixth of a move, and would be done within exec(2) otherwise.
+pub(crate) fn close_aside(poll: OwnedFd) {
+    // Without a thread it is closed here.
+    let _closed = thread::Builder::new().name("plume-close".to_owned()).spawn(move || drop(poll));
 }
 
 fn of_system(error: &io::Error) -> MoveError {

@@ -102,7 +102,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
 const FILES: [&str; 5] = ["config::files", "static_dir", "data_dir", "event_loop::listener", "handover"];
 
 /// Modules that start threads.
-const THREADS: [&str; 3] = ["mail", "data_dir::keeper", "event_loop::resolver"];
+const THREADS: [&str; 4] = ["mail", "data_dir::keeper", "event_loop::resolver", "handover"];
 
 /// Calls that change users or the room, and the only modules that may make them: entries are applied in one
 /// place. What follows from connections and from time is no entry.

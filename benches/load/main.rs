@@ -130,12 +130,14 @@ impl Session<'_> {
         let rest = target.resident_bytes();
         sheet.note(self.kind, 0, "resident at rest", "MiB", rest as f64 / f64::from(1 << 20));
         let token = fleet::token(&target);
+        // With the code that serves members, which was not resident before.
+        let served = target.resident_bytes();
         let (mut fleet, took) = Fleet::log_in(&target, &token, self.members);
         let mut note = |what, unit, figure| sheet.note(self.kind, self.members, what, unit, figure);
         note("connect and resume", "logins/s", self.members as f64 / took.as_secs_f64());
         drive::settle(&mut fleet);
         if self.members >= LARGEST {
-            let members_bytes = target.resident_bytes() - rest;
+            let members_bytes = target.resident_bytes() - served;
             note("resident per idle member", "bytes", members_bytes as f64 / self.members as f64);
         }
         self.steady(&target, &mut fleet, sheet);

@@ -40,9 +40,11 @@ pub struct MovedState {
     server: Vec<u8>,
     /// What the wall clock said when the move began, in milliseconds.
     begun_wall_ms: u64,
+    /// Whether the epoll(7) instance of the process before is behind the sockets: see `close_aside`.
+    has_poll: bool,
 }
 
-frost!(struct MovedState { begun, next_serial, listener, metrics, sockets, server, begun_wall_ms });
+frost!(struct MovedState { begun, next_serial, listener, metrics, sockets, server, begun_wall_ms, has_poll });
 
 /// What a [`Socket`] is besides its connection.
 #[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
@@ -117,6 +119,7 @@ pub struct Arrival {
     metrics: Option<OwnedFd>,
     /// As many as the state has records.
     sockets: Vec<OwnedFd>,
+    poll: Option<OwnedFd>,
 }
 
 impl Arrival {
@@ -128,7 +131,8 @@ impl Arrival {
         let mut files = files.into_iter();
         let listener = Some(files.next()?);
         let metrics = if state.metrics.is_some() { Some(files.next()?) } else { None };
-        let sockets: Vec<OwnedFd> = files.collect();
+        let mut sockets: Vec<OwnedFd> = files.collect();
+        let poll = if state.has_poll { Some(sockets.pop()?) } else { None };
         (sockets.len() == state.sockets.len()).then_some(Self {
             bytes: bytes.len(),
             state,
@@ -136,6 +140,7 @@ impl Arrival {
             listener,
             metrics,
             sockets,
+            poll,
         })
     }
 
@@ -146,7 +151,8 @@ impl Arrival {
         let state = MovedState::read(bytes).filter(|state| state.is_fresh(clock::now()))?;
         let (bytes, sockets) = (bytes.len(), Vec::new());
         let is_left = state.sockets.is_empty();
-        is_left.then_some(Self { state, bytes, door: Door::Exec, listener: None, metrics: None, sockets })
+        let door = Door::Exec;
+        is_left.then_some(Self { state, bytes, door, listener: None, metrics: None, sockets, poll: None })
     }
 
     /// The server's own state.
@@ -176,7 +182,7 @@ impl Arrival {
 impl EventLoop {
     /// Goes on where the process before has stopped. The server is thawed already.
     pub fn take_over(&mut self, arrival: Arrival) {
-        let Arrival { state, bytes, sockets, .. } = arrival;
+        let Arrival { state, bytes, sockets, poll, .. } = arrival;
         self.next_serial = state.next_serial;
         let mut kept = Vec::with_capacity(sockets.len());
         for (record, socket) in state.sockets.into_iter().zip(sockets) {
@@ -205,6 +211,9 @@ impl EventLoop {
         let connections = self.sockets.len();
         self.moved = (ms, connections);
         self.logger.note(now, &LogEvent::Moved { connections, bytes, ms });
+        if let Some(poll) = poll {
+            handover::close_aside(poll);
+        }
     }
 
     /// `None`: the kernel has no memory for another registration.
@@ -265,8 +274,9 @@ impl EventLoop {
         let state = handover::seal(&self.state(begun, listener, self.records()).write())?;
         let sockets = self.sockets.iter().map(|(_, socket)| socket.stream.as_fd());
         let listeners = self.metrics.as_ref().map(AsFd::as_fd).into_iter();
+        let poll = self.poll.registry().as_fd();
         let files: Vec<BorrowedFd<'_>> =
-            [listener.as_fd()].into_iter().chain(listeners).chain(sockets).collect();
+            [listener.as_fd()].into_iter().chain(listeners).chain(sockets).chain([poll]).collect();
         let packed = handover::pack(state.as_fd(), &files)?;
         // A full server has few descriptors left.
         drop(state);
@@ -296,6 +306,7 @@ impl EventLoop {
             sockets,
             server: self.server.freeze(),
             begun_wall_ms: begun.wall_ms,
+            has_poll: true,
         }
     }
 
@@ -385,6 +396,7 @@ mod tests {
                 .collect(),
             server: b"frozen".to_vec(),
             begun_wall_ms: 1_000_000,
+            has_poll: false,
         }
     }
 
@@ -436,11 +448,15 @@ mod tests {
     #[test]
     fn a_parcel_with_more_or_fewer_sockets_than_the_state_says_is_none() {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("there are ports");
-        let state = state(clock::now().moment);
-        for count in 0..8 {
-            let files = vec![listener.as_fd(); count];
-            let is_whole = count == state.sockets.len() + 2;
-            assert_eq!(arrival(&state, &files).is_some(), is_whole, "{count}");
+        for has_poll in [false, true] {
+            let state = MovedState { has_poll, ..state(clock::now().moment) };
+            for count in 0..8 {
+                let files = vec![listener.as_fd(); count];
+                let arrival = arrival(&state, &files);
+                let is_whole = count == state.sockets.len() + 2 + usize::from(has_poll);
+                assert_eq!(arrival.is_some(), is_whole, "{count}");
+                assert!(arrival.is_none_or(|arrival| arrival.poll.is_some() == has_poll));
+            }
         }
     }
 }
