@@ -3,8 +3,8 @@
 //!
 //! # How it is driven
 //! The server submits commands, passes on what the engine says, and after each of these, and at each tick,
-//! takes the steps until there is none: [`Replica::next_step`]. Steps are carried out one at a time, in order,
-//! for a step may be a question ([`Step::Freeze`], [`Step::Adopt`]) that is answered before the next one. It
+//! takes the steps until there is none: [`Replica::next_step`]. Steps are carried out one at a time, in
+//! order, for a step may be a question ([`Step::Freeze`], [`Step::Adopt`]) that is answered before the next one. It
 //! moves to another process when no step is left.
 //! What the log says is taken up only as steps are taken, so a question is always about one place.
 //!
@@ -459,3 +459,6 @@ impl Replica {
         Self::thaw(&mut Frozen::new(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests;
