@@ -618,9 +618,9 @@ impl Users {
         sent.map(|sent| self.logins.mail_done(sent.live, sent.flow, result.is_ok())).unwrap_or_default()
     }
 
-    /// The emails of a node whose result is not known yet, in order of their ids. A successor sends them again: it does
-    /// not know how far its predecessor came. Emails whose code is void or has expired are left out; nobody
-    /// waits for them, and [`Users::overdue_mail`] ends them.
+    /// The emails of a node whose result is not known yet, in order of their ids. A successor sends them
+    /// again: it does not know how far its predecessor came. Emails whose code is void or has expired are
+    /// left out; nobody waits for them, and [`Users::overdue_mail`] ends them.
     pub(crate) fn mails_under_way(&self, node: NodeId) -> Vec<Mail> {
         let mails = self.mail_limits.under_way().filter(|(_, sent)| sent.node == node);
         mails

@@ -59,7 +59,7 @@ impl Member {
             said: 0,
             closed: None,
         };
-        member.wait_ack();
+        assert!(member.wait_ack().is_some(), "{name}: closed while logging in");
         let name = name.to_owned();
         member.wait("own entering", SOON, |member| member.has_heard(&name, "entered chat"));
         member
@@ -67,28 +67,33 @@ impl Member {
 
     /// Connects to a node with the session and the place in the log, and says again what was not heard.
     pub(crate) fn resume_on(&mut self, node: &Plume) {
-        self.client = Client::open(node);
-        self.closed = None;
-        let after = self.next.and_then(|next| next.checked_sub(1));
-        let run = after.map(|_| self.run.clone());
-        self.client.resume(&self.token, run.as_deref(), after);
-        let last = self.wait_ack();
-        // What was heard already must not be said again.
-        self.wait("missed lines", SOON, |member| member.next.is_none_or(|next| next > last));
+        let last = loop {
+            self.client = Client::open(node);
+            self.closed = None;
+            let after = self.next.and_then(|next| next.checked_sub(1));
+            let run = after.map(|_| self.run.clone());
+            self.client.resume(&self.token, run.as_deref(), after);
+            if let Some(last) = self.wait_ack() {
+                break last;
+            }
+        };
+        // What is among them must not be said again.
+        self.wait("missed lines", SOON, |member| last == 0 || member.next.is_some_and(|next| next > last));
         for (reference, text) in self.unheard.clone() {
             self.client.send(&json!({"type": 1, "text": text, "ref": reference}));
         }
     }
 
-    /// The id up to which the authAck is true.
-    fn wait_ack(&mut self) -> u64 {
+    /// The id up to which the authAck is true; `None`: another run begins, and everybody is to come back.
+    fn wait_ack(&mut self) -> Option<u64> {
         let deadline = Instant::now() + SOON;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.client.next_within(left) {
-                Some(Event::Json(message)) if message["type"] == 3 => return self.take_ack(&message),
+                Some(Event::Json(message)) if message["type"] == 3 => return Some(self.take_ack(&message)),
                 Some(Event::Json(message)) if message["type"] == 6 => self.take(&message),
                 Some(Event::Ping) => {}
+                Some(Event::Close(Some(1012))) => return None,
                 other => panic!("{other:?} instead of the authAck of {}", self.name),
             }
         }
@@ -188,12 +193,17 @@ impl Member {
     /// Lines of a run come each once and in order, whichever node they come from.
     fn take_line(&mut self, id: u64, message: &Value) {
         let name = &self.name;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let own_ref = message["ref"].as_str().filter(|_| message["user"]["name"] == json!(name));
+        if let Some(reference) = own_ref {
+            self.unheard.retain(|(own, _)| own != reference);
+            // What was said again and stands already is answered with the line that stands.
+            if self.next.is_some_and(|next| id < next) {
+                return;
+            }
+        }
         assert!(self.next.is_none_or(|next| next == id), "{name} expects {:?}: {message}", self.next);
         self.next = Some(id + 1);
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        if let Some(reference) = message["ref"].as_str().filter(|_| message["user"]["name"] == json!(name)) {
-            self.unheard.retain(|(own, _)| own != reference);
-        }
         let (run, name) = (self.run.clone(), text(&message["user"]["name"]));
         self.lines.push(Line { run, id, name, text: text(&message["text"]) });
     }
@@ -257,10 +267,10 @@ pub(crate) fn assert_agree(one: &Member, other: &Member) {
     let common = |lines: &[Line]| -> Vec<Line> {
         lines.iter().filter(|line| (from..=to).contains(&line.id)).cloned().collect()
     };
-    let [these, those] = heard.map(|lines| common(&lines));
-    let differ = these.iter().zip(&those).find(|(this, that)| this != that);
+    let [first, second] = heard.map(|lines| common(&lines));
+    let differ = first.iter().zip(&second).find(|(line, same)| line != same);
     assert_eq!(differ, None, "{} and {}", one.name(), other.name());
-    assert_eq!(these.len(), those.len(), "{} and {}", one.name(), other.name());
+    assert_eq!(first.len(), second.len(), "{} and {}", one.name(), other.name());
 }
 
 /// Everybody is closed and comes back to the same node, in a new run.
