@@ -701,9 +701,6 @@ const _: () = assert!(BASE_WAIT_MIN.as_millis() < BASE_WAIT_SECOND.as_millis());
 const _: () = assert!(BASE_WAIT_SECOND.as_millis() < BASE_WAIT.as_millis());
 /// How long a joining node waits for a value of the engine: a state of 10 MB at 8 Mbit/s.
 pub const STATE_REPLY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The slowest way to an engine on which a large value still arrives: its timeout grows by its size at this
-/// rate.
-pub const ENGINE_BYTES_PER_SECOND: u64 = 1 << 20;
 /// Bytes of entries that a joining node keeps until it has the state that they follow. Above it, it asks for
 /// another.
 pub const KEPT_ENTRIES_BYTES_MAX: usize = 64 << 20;

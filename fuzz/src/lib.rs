@@ -6,12 +6,14 @@
 //! cargo fuzz run --sanitizer none client_message -- -dict=fuzz/dict/json.dict
 //! cargo fuzz run --sanitizer none server -- -max_len=4000 -len_control=20
 //! cargo fuzz run --sanitizer none parcel -- -max_len=20000
+//! cargo fuzz run --sanitizer none entry -- -max_len=4000
 //! ```
 //! Time and memory of an input are limited by `limits.rs`. This grows `fuzz/corpus/TARGET/`; git keeps only
 //! what has a name of its own there. The target `server` is the simulation, whose choices are the bytes of
 //! the input; its corpus is made of recorded lives:
 //! `PLUME_SIM_CORPUS=fuzz/corpus/server cargo test --test simulation recorded`. That of `parcel` are real
-//! parcels: `PLUME_PARCELS=fuzz/corpus/parcel cargo test --test simulation parcel`.
+//! parcels: `PLUME_PARCELS=fuzz/corpus/parcel cargo test --test simulation parcel`; and that of `entry` is
+//! from `PLUME_ENTRIES=fuzz/corpus/entry cargo test --test simulation no_bytes`.
 
 pub mod limits;
 pub mod pieces;
@@ -19,6 +21,7 @@ pub mod pieces;
 #[expect(dead_code, reason = "tests and benches use the rest")]
 mod testkit;
 
+use plume::engine::LogEntry;
 use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::limits::BACKLOG_BYTES_MIN;
@@ -26,6 +29,7 @@ use plume::settings::Settings;
 use std::sync::LazyLock;
 use testkit::choices::Choices;
 use testkit::codec::{self, Reader, Received};
+use testkit::hostile_log;
 use testkit::parcel;
 use testkit::world::World;
 
@@ -48,6 +52,15 @@ pub fn live_parcel(bytes: &[u8]) {
     parcel::live(&changed(PARCEL, bytes), settings, SITE.clone());
 }
 
+/// Lives with a server that joins a log which the bytes change.
+pub fn live_log(bytes: &[u8]) {
+    hostile_log::live(bytes, &REAL_LOG, &shared_settings(), &SITE);
+}
+
+fn shared_settings() -> Settings {
+    Settings { backlog_bytes: BACKLOG_BYTES_MIN, mail_budget: None, ..Settings::default() }
+}
+
 /// The bytes with changes: each is a place, in two bytes, and what stands there from then on.
 fn changed(parcel: &[u8], changes: &[u8]) -> Vec<u8> {
     let mut parcel = parcel.to_vec();
@@ -62,6 +75,7 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
     let index = ("index.html".to_owned(), "<p>hello".into());
     Site::new(Assets::from_files("Plume", vec![index]).expect("there is an index"), Vec::new())
 });
+static REAL_LOG: LazyLock<Vec<LogEntry>> = LazyLock::new(|| hostile_log::real_log(&shared_settings(), &SITE));
 static PARCEL: &[u8] = include_bytes!("../../tests/parcels/0.1.0.bin");
 
 /// Asserts that a server has sent one whole response.

@@ -6,6 +6,7 @@
 //! takes the steps until there is none: [`Replica::next_step`]. Steps are carried out one at a time, in
 //! order, for a step may be a question ([`Step::Freeze`], [`Step::Adopt`]) that is answered before the next
 //! one. It moves to another process when no step is left.
+//!
 //! What the log says is taken up only as steps are taken, so a question is always about one place.
 //!
 //! # The protocol
@@ -22,6 +23,15 @@
 //! [`envelope::Kind::Base`]. It counts if no node has shown life behind the place that it names, which is as
 //! far as its author has read; so of several the first one counts. Everybody adopts it, its author, too.
 //! Who knows nothing waits until those who do have had time to connect again.
+//!
+//! Each entry bears the stamp of the engine to which its author has connected. Where it is not that of the
+//! state, the engine has begun another history, and entries that somebody has applied may be missing in it: a
+//! new run begins, on all nodes at the same entry. See [`envelope::Kind::Alive`].
+//!
+//! # What it does not promise
+//! If all nodes that know the room are cut off for longer than [`crate::limits::NODE_TIMEOUT`] while another
+//! one that does not is connected, that one begins the room anew: from there, it cannot tell the others from
+//! dead ones. If the engine's clock is set back, the time of the log stands still until it is reached again.
 //!
 //! # What it does not defend against
 //! Whoever can write to the log can do everything that a node can: forge commands, let a node's commands be
@@ -459,3 +469,6 @@ impl Replica {
         Self::thaw(&mut Frozen::new(bytes))
     }
 }
+
+#[cfg(test)]
+mod tests;

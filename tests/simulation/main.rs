@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a failure names its seed, a run what it lived through")]
 
 mod deletion;
+mod hostile_log;
 mod keeping;
 mod liveness;
 mod moves;

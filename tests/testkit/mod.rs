@@ -5,6 +5,7 @@
 //! - [`shell`]: the event loop in memory, with sockets that have buffers and limits, on top of the driver.
 //! - [`moves`]: a server that moves to another process between any two calls, and what it says.
 //! - [`parcel`]: a server from any bytes that are perhaps a parcel.
+//! - [`hostile_log`]: a server whose log says whatever bytes say.
 //! - [`model_engine`]: the engine that holds the log of several nodes, with faults.
 //! - [`world`]: people and faults around a shell. Its choices come from a seed or from the bytes of a fuzz
 //!   target ([`choices`]), what each client must be sent is checked by [`client`], and what all of them may
@@ -14,6 +15,7 @@ pub(crate) mod choices;
 pub(crate) mod client;
 pub(crate) mod codec;
 pub(crate) mod driver;
+pub(crate) mod hostile_log;
 pub(crate) mod ledger;
 pub(crate) mod model_engine;
 pub(crate) mod moves;

@@ -6,7 +6,7 @@ use crate::base::frost::frost;
 use crate::base::time::Moment;
 use crate::engine::EntryId;
 use crate::limits::{
-    ENGINE_BYTES_PER_SECOND, ENGINE_REPLY_TIMEOUT, ENTRY_TIMEOUT, ENTRY_TIMEOUT_DOUBLINGS_MAX,
+    ENGINE_BYTES_PER_SECOND_MIN, ENGINE_REPLY_TIMEOUT, ENTRY_TIMEOUT, ENTRY_TIMEOUT_DOUBLINGS_MAX,
     RECONNECT_WAIT_MAX, RECONNECT_WAIT_MIN,
 };
 use std::collections::VecDeque;
@@ -141,6 +141,6 @@ impl Link {
 
 /// How long so many bytes may take, beyond what anything takes.
 fn time_for(bytes: usize) -> Duration {
-    let us = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / ENGINE_BYTES_PER_SECOND;
+    let us = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / ENGINE_BYTES_PER_SECOND_MIN;
     Duration::from_micros(us)
 }
