@@ -60,6 +60,8 @@ fn live(asked: u8, replies: [&[u8]; 2], size: usize) -> (Vec<Action>, Vec<u8>) {
                         assert!(!entries.is_empty());
                         said.extend(entries.into_iter().map(|entry| Action::Say(Say::Entries(vec![entry]))));
                     }
+                    // Nothing is to be connected any more if the end came with the same piece.
+                    Action::Connect(_) => {}
                     action => {
                         is_lost = matches!(action, Action::Lose(_));
                         said.push(action);
