@@ -31,6 +31,7 @@ fn fill(journal: &mut Logger) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a row for each event")]
 fn a_note_is_one_line() {
     let connection = ClientId::new(3, 12);
     for (note, priority, line) in [

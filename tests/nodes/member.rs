@@ -273,10 +273,10 @@ pub(crate) fn assert_agree(one: &Member, other: &Member) {
     let common = |lines: &[Line]| -> Vec<Line> {
         lines.iter().filter(|line| (from..=to).contains(&line.id)).cloned().collect()
     };
-    let [left, right] = heard.map(|lines| common(&lines));
-    let differ = left.iter().zip(&right).find(|(left, right)| left != right);
+    let [first, second] = heard.map(|lines| common(&lines));
+    let differ = first.iter().zip(&second).find(|(line, same)| line != same);
     assert_eq!(differ, None, "{} and {}", one.name(), other.name());
-    assert_eq!(left.len(), right.len(), "{} and {}", one.name(), other.name());
+    assert_eq!(first.len(), second.len(), "{} and {}", one.name(), other.name());
 }
 
 /// Everybody is closed and comes back to the same node, in a new run.

@@ -22,7 +22,7 @@ use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::{ClientId, NodeId};
 use plume::limits::BACKLOG_BYTES_MIN;
-use plume::server::replica::Status;
+use plume::server::replica::{Replica, Status};
 use plume::server::{Input, Output, Server};
 use plume::settings::{Door, Settings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,10 +166,10 @@ impl World {
 
     fn act(&mut self) {
         match self.choices.below(100) {
-            0..55 => self.use_person(),
-            55..70 => self.bring_back(),
-            70..76 => self.move_node(),
-            76..80 => self.start_or_end_node(),
+            0..=54 => self.use_person(),
+            55..=69 => self.bring_back(),
+            70..=75 => self.move_node(),
+            76..=79 => self.start_or_end_node(),
             _ => self.fault(),
         }
     }
@@ -237,7 +237,7 @@ impl World {
         let seconds = SECOND * self.choices.pick(&[0, 1, 3, 10, 12]);
         let long = SECOND * self.choices.pick(&[1, 10, 25, 50]);
         let kinds = match (self.may_lose, wire) {
-            (true, _) => 12,
+            (true, _) => 13,
             (false, STEADY) => 3,
             (false, _) => 5,
         };
@@ -257,6 +257,7 @@ impl World {
                 let entries = choices.index(5);
                 self.engine.trim(entries);
             }
+            11 => self.engine.replay(choices, now),
             _ => {
                 let bytes = choices.literal(80);
                 self.engine.forge(choices, now, bytes);
@@ -314,7 +315,7 @@ impl World {
         }
         let digest = Digest::of(&server.shared_state());
         let former = *self.history.entry(key).or_insert(digest);
-        let node = server.replica().map(|replica| replica.node());
+        let node = server.replica().map(Replica::node);
         assert!(former == digest, "{node:?} differs behind {id} of run {run}");
     }
 
@@ -421,10 +422,10 @@ impl World {
 
     fn connect(&mut self, person: usize, at: usize) {
         let used: BTreeSet<usize> = self.nodes[at].connections.keys().map(|id| id.slot()).collect();
-        let slot = (0..).find(|slot| !used.contains(slot)).expect("there is a slot");
+        let slot = (0..=used.len()).find(|slot| !used.contains(slot)).expect("one more than are used");
         self.serials += 1;
         let id = ClientId::new(slot, self.serials);
-        let (connection, bytes) = self.people.connect(person);
+        let (connection, bytes) = People::connect(person);
         let peer = [203, 0, u8::try_from(person).expect("few people"), 1].into();
         self.nodes[at].connections.insert(id, connection);
         self.handle(at, Input::Accepted { id, peer });

@@ -115,13 +115,13 @@ impl Toy {
     fn to_bytes(&self) -> Vec<u8> {
         let mut text = format!("toy {} {} {} {}\n", self.run, self.at_us, self.changes, self.chain);
         for (node, (count, last)) in &self.applied {
-            writeln!(text, "applied {} {count} {last}", node.0).unwrap();
+            writeln!(text, "applied {} {count} {last}", node.0).expect("a text takes everything");
         }
         for (name, (node, until)) in &self.names {
-            writeln!(text, "name {name} {} {until}", node.0).unwrap();
+            writeln!(text, "name {name} {} {until}", node.0).expect("a text takes everything");
         }
         for (node, connection) in &self.connections {
-            writeln!(text, "connection {} {connection}", node.0).unwrap();
+            writeln!(text, "connection {} {connection}", node.0).expect("a text takes everything");
         }
         text.into_bytes()
     }
@@ -167,7 +167,7 @@ impl Toy {
     /// Gives whether a name was claimed, and by whom it is owned.
     fn apply(&mut self, at: Now, node: NodeId, command: &str) -> Option<(String, NodeId)> {
         let words: Vec<&str> = command.split(' ').collect();
-        let n: u64 = words[0].parse().unwrap();
+        let n = number_in(words[0]);
         let (count, last) = self.applied.entry(node).or_default();
         assert!(n > *last, "command {n} of {node} is applied behind {last}");
         (*count, *last) = (*count + 1, n);
@@ -178,8 +178,8 @@ impl Toy {
                 let owner = self.names.entry(words[2].to_owned()).or_insert((node, until)).0;
                 return Some((words[2].to_owned(), owner));
             }
-            "open" => drop(self.connections.insert((node, words[2].parse().unwrap()))),
-            "close" => drop(self.connections.remove(&(node, words[2].parse().unwrap()))),
+            "open" => drop(self.connections.insert((node, number_in(words[2])))),
+            "close" => drop(self.connections.remove(&(node, number_in(words[2])))),
             _ => {}
         }
         None
@@ -279,11 +279,10 @@ impl World {
 
     fn act(&mut self) {
         match self.choices.below(100) {
-            0..60 => self.use_node(),
-            60..68 => self.move_node(),
-            68..72 => self.start_or_end_node(),
-            72..100 => self.fault(),
-            _ => unreachable!("below 100"),
+            0..=59 => self.use_node(),
+            60..=67 => self.move_node(),
+            68..=71 => self.start_or_end_node(),
+            _ => self.fault(),
         }
     }
 
@@ -339,14 +338,14 @@ impl World {
         self.next_id += 1;
         let node = NodeId(self.choices.below(u64::MAX));
         self.nodes.push(Node {
-            replica: Replica::new(node, [u8::try_from(self.next_id % 251).unwrap(); 32]),
+            replica: Replica::new(node, [self.next_id.to_le_bytes()[0]; 32]),
             toy: Toy::default(),
             wire,
             members: BTreeSet::new(),
             submitted: 0,
             is_leaving: false,
         });
-        assert_eq!(self.nodes.last().unwrap().replica.node(), node);
+        assert_eq!(self.nodes[self.nodes.len() - 1].replica.node(), node);
     }
 
     fn start_or_end_node(&mut self) {
@@ -379,7 +378,7 @@ impl World {
         let seconds = SECOND * self.choices.pick(&[0, 1, 3, 10, 12]);
         let long = SECOND * self.choices.pick(&[1, 10, 25, 60]);
         let kinds = match (self.may_lose, wire) {
-            (true, _) => 13,
+            (true, _) => 14,
             (false, STEADY) => 3,
             (false, _) => 5,
         };
@@ -404,6 +403,7 @@ impl World {
                 let (ms, is_back) = (choices.pick(&[10, 2_000, 30_000]), choices.chance(500));
                 self.engine.step_clock(ms, is_back);
             }
+            12 => self.engine.replay(choices, now),
             _ => {
                 let bytes = choices.literal(80);
                 self.engine.forge(choices, now, bytes);
@@ -494,24 +494,7 @@ impl World {
                 let wire = node.wire;
                 self.engine.ask(&mut self.choices, now, wire, ask);
             }
-            Step::Apply { at: then, node: author, command } => {
-                node.toy.pass(then);
-                let command = String::from_utf8(command).unwrap();
-                let claimed = node.toy.apply(then, author, &command);
-                self.lived.count("applied");
-                if let Some((_, owner)) = claimed.filter(|_| author == own) {
-                    self.lived.count(if owner == own { "name taken" } else { "name lost" });
-                }
-                // A connection that has ended meanwhile ends again, now that the others know it.
-                if let Some(id) =
-                    command.split(' ').nth(2).filter(|_| author == own && command.contains(" open "))
-                {
-                    let id: u64 = id.parse().unwrap();
-                    if !node.members.contains(&id) && !node.is_leaving {
-                        self.submit(at, &format!("close {id}"));
-                    }
-                }
-            }
+            Step::Apply { at: then, node: author, command } => self.apply(at, then, author, command),
             Step::Passed(then) => {
                 let late = node.toy.pass(then);
                 if let Some(late) = late.filter(|_| self.is_settled && !self.may_lose) {
@@ -554,6 +537,25 @@ impl World {
                 for id in std::mem::take(&mut self.nodes[at].members) {
                     self.submit(at, &format!("close {id}"));
                 }
+            }
+        }
+    }
+
+    fn apply(&mut self, at: usize, then: Now, author: NodeId, command: Vec<u8>) {
+        let node = &mut self.nodes[at];
+        let own = node.replica.node();
+        node.toy.pass(then);
+        let command = String::from_utf8(command).expect("a command is text");
+        let claimed = node.toy.apply(then, author, &command);
+        self.lived.count("applied");
+        if let Some((_, owner)) = claimed.filter(|_| author == own) {
+            self.lived.count(if owner == own { "name taken" } else { "name lost" });
+        }
+        // A connection that has ended meanwhile ends again, now that the others know it.
+        if let Some(id) = command.split(' ').nth(2).filter(|_| author == own && command.contains(" open ")) {
+            let id = number_in(id);
+            if !node.members.contains(&id) && !node.is_leaving {
+                self.submit(at, &format!("close {id}"));
             }
         }
     }
@@ -602,4 +604,8 @@ impl World {
             assert_eq!(applied, (node.submitted, node.submitted), "nothing is missing");
         }
     }
+}
+
+fn number_in(word: &str) -> u64 {
+    word.parse().expect("commands hold numbers")
 }

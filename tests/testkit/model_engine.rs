@@ -16,6 +16,8 @@ use std::time::Duration;
 pub(crate) struct ModelEngine {
     log: VecDeque<LogEntry>,
     last: EntryId,
+    /// The last entry that another engine has taken.
+    began_behind: EntryId,
     /// What it is known by; another one after each loss.
     stamp: u64,
     /// What the engine's clock shows at the start of the monotonic one, in milliseconds.
@@ -74,6 +76,7 @@ impl ModelEngine {
         Self {
             log: VecDeque::new(),
             last: EntryId::default(),
+            began_behind: EntryId::default(),
             stamp: 1,
             epoch_ms: 1_600_000_000_000,
             values: BTreeMap::new(),
@@ -135,14 +138,13 @@ impl ModelEngine {
         let wire = &mut self.wires[wire];
         let is_due = |half: &VecDeque<(Moment, Say)>| half.front().is_some_and(|&(at, _)| at <= now);
         let half = match (is_due(&wire.says), is_due(&wire.entries)) {
-            (false, false) => return None,
             // The loss is last.
             (true, false) if wire.says.len() > 1 || wire.entries.is_empty() || wire.connection.is_some() => {
                 &mut wire.says
             }
-            (true, false) => return None,
             (true, true) if choices.chance(500) && wire.connection.is_some() => &mut wire.says,
             (_, true) => &mut wire.entries,
+            (_, false) => return None,
         };
         half.pop_front().map(|(_, say)| say)
     }
@@ -370,6 +372,7 @@ impl ModelEngine {
 
     fn begin_anew(&mut self, choices: &mut Choices, now: Moment) {
         self.stamp += 1;
+        self.began_behind = self.last;
         // A connection leads to one engine.
         self.requests.clear();
         let lasts = Duration::from_millis(choices.pick(&[0, 50, 1_000, 6_000]));
@@ -412,6 +415,17 @@ impl ModelEngine {
         self.append(choices, now, bytes);
     }
 
+    /// An entry that was added to this engine before is added again.
+    pub(crate) fn replay(&mut self, choices: &mut Choices, now: Moment) {
+        let begin = self.log.partition_point(|entry| entry.id <= self.began_behind);
+        let begin = begin.max(self.log.len().saturating_sub(REPLAYED_ENTRIES));
+        if begin < self.log.len() {
+            let at = begin + choices.index(self.log.len() - begin);
+            let bytes = self.log[at].bytes.clone();
+            self.forge(choices, now, bytes);
+        }
+    }
+
     /// Faults end, but for what is under way.
     pub(crate) fn calm_down(&mut self, now: Moment) {
         self.refusals = 0;
@@ -423,3 +437,6 @@ impl ModelEngine {
         }
     }
 }
+
+/// Of so many newest entries, one is added again.
+const REPLAYED_ENTRIES: usize = 60;

@@ -1,5 +1,5 @@
-//! A node that joins: what it has seen of the log, by which it finds out who is alive, and what it keeps until
-//! somebody hands it a state.
+//! A node that joins: what it has seen of the log, by which it finds out who is alive, and what it keeps
+//! until somebody hands it a state.
 
 use super::envelope::{Envelope, Kind};
 use super::link::Link;

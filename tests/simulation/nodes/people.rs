@@ -22,7 +22,7 @@ const BANNED: usize = PEOPLE.len() - 1;
 
 /// One connection of a person.
 pub(super) struct Connection {
-    person: usize,
+    whose: usize,
     reader: Reader,
     /// The run, once the person is in.
     run: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Whether it is a person's, and not over.
     pub(super) fn is_of(&self, person: usize) -> bool {
-        self.person == person && !self.is_closing
+        self.whose == person && !self.is_closing
     }
 }
 
@@ -86,9 +86,9 @@ impl People {
         !(self.is_banned && person == BANNED || self.people[person].is_refused)
     }
 
-    pub(super) fn connect(&mut self, person: usize) -> (Connection, Vec<u8>) {
+    pub(super) fn connect(person: usize) -> (Connection, Vec<u8>) {
         let connection = Connection {
-            person,
+            whose: person,
             reader: Reader::default(),
             run: None,
             newest: None,
@@ -101,12 +101,12 @@ impl People {
 
     /// A connection is gone.
     pub(super) fn lose(&mut self, connection: &Connection) {
-        self.people[connection.person].is_in &= connection.run.is_none();
+        self.people[connection.whose].is_in &= connection.run.is_none();
     }
 
     /// What a person sends to say something new, if it is in.
     pub(super) fn say(&mut self, connection: &mut Connection) -> Option<Vec<u8>> {
-        let person = connection.person;
+        let person = connection.whose;
         let own = &mut self.people[person];
         own.is_in.then(|| {
             own.said += 1;
@@ -140,7 +140,7 @@ impl People {
         let mut count = |what| *lived.entry(what).or_default() += 1;
         for received in connection.reader.read(bytes) {
             match received {
-                Received::Response(101) => answers.push(self.introduce(connection.person)),
+                Received::Response(101) => answers.push(self.introduce(connection.whose)),
                 Received::Response(status) => panic!("a WebSocket was asked for, and {status} came"),
                 Received::Chunk(_) | Received::LastChunk | Received::Pong(_) => {}
                 Received::Ping(payload) => answers.push(frame(PONG, &payload, [0; 4])),
@@ -181,7 +181,7 @@ impl People {
         payload: &[u8],
         count: &mut impl FnMut(&'static str),
     ) -> Option<Vec<u8>> {
-        let person = connection.person;
+        let person = connection.whose;
         let text = || message["text"].as_str().unwrap_or_default().to_owned();
         match message["type"].as_u64() {
             Some(0) => {
@@ -256,9 +256,9 @@ impl People {
             "line {id} of {run} is the same for all"
         );
         let follows = connection.newest.is_none_or(|newest| id == newest + 1);
-        assert!(follows, "{id} follows {:?} for {}", connection.newest, PEOPLE[connection.person].0);
+        assert!(follows, "{id} follows {:?} for {}", connection.newest, PEOPLE[connection.whose].0);
         connection.newest = Some(id);
-        self.people[connection.person].seen = Some((run.clone(), id));
+        self.people[connection.whose].seen = Some((run.clone(), id));
         count("line");
         if message["event"] == "ban" {
             self.is_banned = true;
@@ -277,7 +277,7 @@ impl People {
         let mut names: BTreeMap<&str, usize> = BTreeMap::new();
         let mut newest = BTreeSet::new();
         for connection in connections.iter().filter(|own| own.run.is_some() && !own.is_closing) {
-            let person = connection.person;
+            let person = connection.whose;
             let former = names.insert(PEOPLE[person].0, person);
             assert!(former.is_none_or(|former| former == person), "{} belongs to one", PEOPLE[person].0);
             assert_eq!(connection.unheard, BTreeSet::new(), "who speaks is heard");
