@@ -80,7 +80,7 @@ impl Member {
         // What is among them must not be said again.
         self.wait("missed lines", SOON, |member| last == 0 || member.next.is_some_and(|next| next > last));
         for (reference, text) in self.unheard.clone() {
-            self.client.send(&json!({"type": 1, "text": text, "ref": reference}));
+            self.send_line(&text, &reference);
         }
     }
 
@@ -114,8 +114,14 @@ impl Member {
     pub(crate) fn say(&mut self, text: &str) {
         self.said += 1;
         let reference = format!("{}-{}", self.name, self.said);
-        self.client.send(&json!({"type": 1, "text": text, "ref": reference}));
+        self.send_line(text, &reference);
         self.unheard.push_back((reference, text.to_owned()));
+    }
+
+    /// Where the connection has ended, it is sent over the next one.
+    fn send_line(&mut self, text: &str, reference: &str) {
+        let line = json!({"type": 1, "text": text, "ref": reference});
+        self.client.try_send_text(&line.to_string());
     }
 
     /// Says a line, and waits until it has come back.
@@ -296,6 +302,20 @@ pub(crate) fn all_talk(members: &mut [Member], word: &str) {
     }
     for member in &members[1..] {
         assert_agree(&members[0], member);
+    }
+}
+
+/// All read, and come back to their nodes after each close, until that is so.
+pub(crate) fn go_on_until(members: &mut [Member], nodes: &[Plume], is_so: impl Fn(&[Member]) -> bool) {
+    let deadline = Instant::now() + 2 * APART_SOON;
+    while !is_so(members) {
+        for (member, node) in members.iter_mut().zip(nodes) {
+            assert!(Instant::now() < deadline, "{} waits for {}", member.name(), member.unheard());
+            if member.closed().is_some() {
+                member.resume_on(node);
+            }
+            member.read(Duration::from_millis(20));
+        }
     }
 }
 

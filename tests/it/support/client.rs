@@ -153,7 +153,12 @@ impl Client {
     }
 
     pub(crate) fn send_text(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).expect("the server takes the message");
+        assert!(self.try_send_text(text), "the server takes the message");
+    }
+
+    /// Sends a message unless the connection has ended.
+    pub(crate) fn try_send_text(&mut self, text: &str) -> bool {
+        self.socket.send(Message::text(text)).is_ok()
     }
 
     pub(crate) fn send_ping(&mut self, payload: &[u8]) {
