@@ -68,8 +68,8 @@
 //!    [`static_dir`] and [`config::files`]: read files, once at start.
 //! 7. [`data_dir`]: the folder in which rules outlive the process, if the operator has chosen one. A thread,
 //!    the keeper, appends changes to a log; it alone touches the disk. Threads are here, in [`mail`], in
-//!    `event_loop::resolver`, which asks for the addresses of the engine's host, and in [`handover`], where one
-//!    closes a file after a move.
+//!    `event_loop::resolver`, which asks for the addresses of the engine's host, and in [`handover`], where
+//!    one closes a file after a move.
 //! 8. [`redis`]: speaks with the engine of the log that several nodes share (Redis or Valkey), if there is
 //!    one: what the server asks ([`engine`]) becomes commands, and replies become what the engine says. It
 //!    has no socket; those are in `event_loop::engine`.

@@ -298,11 +298,11 @@ fn a_lost_connection_is_said_after_a_while_and_its_return_once() {
     let mut node = Node::live();
     node.is_heard = false;
     node.say(&Say::Lost);
-    node.pass(APART_AFTER - Duration::from_millis(1));
+    node.pass(APART_AFTER.saturating_sub(Duration::from_millis(1)));
     assert_eq!((node.replica.status(), node.steps.len()), (Status::Live, 0), "a short interruption is none");
     node.pass(Duration::from_millis(1));
     assert_eq!((node.replica.status(), &*node.steps), (Status::Apart, &[Step::Apart][..]));
-    node.pass(APART_CLOSE_AFTER - Duration::from_millis(1));
+    node.pass(APART_CLOSE_AFTER.saturating_sub(Duration::from_millis(1)));
     assert_eq!(node.steps, [Step::Apart]);
     node.pass(Duration::from_millis(1));
     assert_eq!(node.steps, [Step::Apart, Step::CloseApart]);
@@ -319,7 +319,7 @@ fn an_entry_that_is_taken_but_does_not_come_back_sets_a_node_apart() {
     // One half of the connection works, the other does not.
     node.is_taken = true;
     node.submit(b"hello");
-    node.pass(ENTRY_TIMEOUT - Duration::from_millis(1));
+    node.pass(ENTRY_TIMEOUT.saturating_sub(Duration::from_millis(1)));
     assert_eq!(node.replica.status(), Status::Live);
     // Its bytes have some microseconds more.
     node.pass(Duration::from_millis(2));
@@ -367,7 +367,7 @@ fn a_node_that_is_silent_for_too_long_is_removed_and_comes_back() {
     let mut node = Node::live();
     node.hear(OTHER, 1, command(1, 0));
     assert_eq!(node.replica.nodes().collect::<Vec<_>>(), [OTHER, OWN]);
-    node.pass(NODE_TIMEOUT - Duration::from_millis(1));
+    node.pass(NODE_TIMEOUT.saturating_sub(Duration::from_millis(1)));
     assert_eq!(node.replica.nodes().count(), 2);
     node.pass(Duration::from_secs(6));
     let is_removed = |step: &Step| matches!(step, Step::NodeGone { node: OTHER, was_silent: true, .. });
