@@ -83,9 +83,9 @@ impl Nodes {
         self.replica.node()
     }
 
-    /// Whether this node came from another process, with what it knew, and had not left the others there.
-    pub(super) fn may_go_on(&self) -> bool {
-        self.is_thawed && !self.replica.has_left()
+    /// Whether this node came from another process, with what it knew.
+    pub(super) fn is_thawed(&self) -> bool {
+        self.is_thawed
     }
 
     pub(super) fn connections(&self) -> &BTreeMap<(SessionId, NodeId), u32> {
