@@ -399,6 +399,10 @@ impl LogEvent {
             | Self::AddressFull(_)
             | Self::EngineConnected
             | Self::EngineLost(_)
+            | Self::NodeLive { .. }
+            | Self::NodeApart
+            | Self::NodeGone(_)
+            | Self::RunBegan
             | Self::OutOfFiles => Some(LOG_STRANGER_LINES_MAX),
             Self::LoggedIn(_) | Self::Resumed(_) | Self::Closed(..) => Some(LOG_MEMBER_LINES_MAX),
             Self::UnknownProxy(_)
@@ -406,10 +410,6 @@ impl LogEvent {
             | Self::ForeignOrigin(_)
             | Self::UpgradeRemoved(_)
             | Self::DataLost { .. }
-            | Self::NodeLive { .. }
-            | Self::NodeApart
-            | Self::NodeGone(_)
-            | Self::RunBegan
             | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
             // The keeper reports the first two at most once in its retry. The next eight occur once in a run;
             // the others only at level `debug`, which is meant to show every event.
