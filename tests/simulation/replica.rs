@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use toy::{Toy, number_in};
 
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 200;
 const STEPS: u32 = 150;
 /// Nodes at once.
 const WIRES: usize = 4;
