@@ -162,6 +162,7 @@ impl World {
         self.agree_within(RECOVERY);
         self.gather();
         self.check_end();
+        self.part();
     }
 
     fn act(&mut self) {
@@ -452,6 +453,20 @@ impl World {
         }
         self.pass(5 * SECOND);
         self.agree_within(5 * SECOND);
+    }
+
+    /// All connections end, and after the grace nobody is there, on whatever node they have been before.
+    fn part(&mut self) {
+        for at in 0..self.nodes.len() {
+            for (id, connection) in std::mem::take(&mut self.nodes[at].connections) {
+                self.people.lose(&connection);
+                self.handle(at, Input::Broken(id));
+            }
+        }
+        self.pass(GRACE + 5 * SECOND);
+        for node in &self.nodes {
+            assert_eq!(node.server.people(), 0, "who has gone is not there");
+        }
     }
 
     fn agree_within(&mut self, time: Duration) {
