@@ -25,7 +25,7 @@ use testkit::driver::{Delivered, Driver};
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const BINARY_BYTES_MAX: u64 = (310 << 20) / 100;
+const BINARY_BYTES_MAX: u64 = (315 << 20) / 100;
 const REST_BYTES_MAX: u64 = (300 << 20) / 100;
 const STARTS: usize = 5;
 /// A server whose memory has not changed for this long has started.
