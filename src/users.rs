@@ -18,9 +18,10 @@ pub(crate) mod user_name;
 
 use crate::base::frost::{Frost, Frozen, Refill, freeze_fields, frost, refill};
 use crate::base::shared_throttle::SharedThrottle;
-use crate::base::time::Moment;
+use crate::base::time::{Moment, Now};
 use crate::base::token_bucket::Rate;
 use crate::ids::{ClientId, MailId, NodeId};
+use crate::kept::Change;
 use crate::limits::{
     CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX, MAIL_ADDRESSES_MAX, NAME_TTL, NAMES_MAX, SESSIONS_MAX,
 };
@@ -265,10 +266,17 @@ impl Users {
         self.link()
     }
 
-    /// Keeps of the former users what is this node's own.
-    pub(crate) fn keep_own(&mut self, former: &mut Self) {
+    /// Keeps of the former users what is this node's own. Gives what changes in what outlives the process;
+    /// `None`: nothing is kept any more, see [`Users::keep_on`].
+    pub(crate) fn keep_own(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        former: &mut Self,
+    ) -> Option<Vec<Change>> {
         mem::swap(&mut self.bots, &mut former.bots);
         mem::swap(&mut self.rng, &mut former.rng);
+        self.keep_on(now, settings, former)
     }
 
     /// Forgets how fast users have talked: each node counts for itself.

@@ -31,6 +31,11 @@ impl HashKey {
         Self { key: Key::new(HMAC_SHA256, &secret), secret }
     }
 
+    /// Whether it is the same key.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
+
     /// The hash of these bytes.
     pub(crate) fn hash(&self, kind: Kind, bytes: &[u8]) -> KeyedHash {
         let label: u8 = match kind {

@@ -21,6 +21,7 @@ impl Server {
         secret: [u8; 32],
         entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Result<Restored, RestoreError> {
+        let now = self.begin_shared_time(now);
         let (restored, changes) = self.users.restore(now, &self.settings, secret, entries)?;
         self.outputs.extend(changes.into_iter().map(Output::Keep));
         Ok(restored)
@@ -34,6 +35,7 @@ impl Server {
         secret: [u8; 32],
         entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) {
+        let now = if self.is_shared() { self.at() } else { now };
         let changes = self.users.keep_all(now, &self.settings, secret, entries);
         self.outputs.extend(changes.into_iter().map(Output::Keep));
     }
@@ -61,7 +63,7 @@ impl Server {
 
     /// Says what is to be kept of what has changed.
     pub(super) fn say_changes(&mut self) {
-        let changes = self.users.take_changes(self.now);
+        let changes = self.users.take_changes(self.at());
         self.outputs.extend(changes.into_iter().map(Output::Keep));
     }
 

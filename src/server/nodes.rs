@@ -83,9 +83,9 @@ impl Nodes {
         self.replica.node()
     }
 
-    /// Whether this node came from another process, with what it knew.
-    pub(super) fn is_thawed(&self) -> bool {
-        self.is_thawed
+    /// Whether this node came from another process, with what it knew, and had not left the others there.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.is_thawed && !self.replica.has_left()
     }
 
     pub(super) fn connections(&self) -> &BTreeMap<(SessionId, NodeId), u32> {
@@ -169,6 +169,13 @@ impl Server {
         if let Some(nodes) = &mut self.nodes {
             nodes.forget(session);
         }
+    }
+
+    /// What was kept on disk comes back before the log is known: its time is about the wall clock's.
+    pub(super) fn begin_shared_time(&mut self, now: Now) -> Now {
+        let Some(nodes) = &mut self.nodes else { return now };
+        nodes.at = Now { moment: Moment::from_ms(now.wall_ms), ..now };
+        nodes.at
     }
 
     /// When something follows from time alone for users or the room. Of shared time the log decides.
@@ -387,7 +394,10 @@ impl Server {
         presence.share_names(|user| users.name(user));
 
         self.disconnect_all(CloseReason::Restarting);
-        users.keep_own(&mut self.users);
+        match users.keep_own(at, &self.settings, &mut self.users) {
+            Some(changes) => self.outputs.extend(changes.into_iter().map(Output::Keep)),
+            None => self.note(LogEvent::DataFailed { errno: 0 }),
+        }
         self.users = users;
         self.room.log = log;
         self.room.presence = presence;

@@ -36,7 +36,8 @@ use crate::base::sorted::{map_of, set_of};
 use crate::base::time::{Moment, Now};
 use crate::kept::{Change, ForgetError, RestoreError, Restored};
 use crate::limits::{
-    CLOCK_STEP_MIN, KEEP_REFRESH, KEEP_REFRESH_PART, KEEP_REFRESH_PORTIONS, NAME_TTL_KEPT, SESSION_TTL_KEPT,
+    CLOCK_STEP_MIN, KEEP_REFRESH, KEEP_REFRESH_PART, KEEP_REFRESH_PORTIONS, NAME_TTL, NAME_TTL_KEPT,
+    SESSION_TTL, SESSION_TTL_KEPT,
 };
 use crate::settings::Settings;
 use crate::users::address_pattern::AddressPattern;
@@ -61,9 +62,11 @@ pub(crate) struct Keeper {
     /// What the wall clock says at the start of the monotonic one, in milliseconds; it wraps where that is
     /// before 1970.
     clock: u64,
+    /// Whether other nodes have the same users, but keep nothing.
+    is_shared: bool,
 }
 
-frost!(struct Keeper { refresh, name_ttl, topic, next_portion, portion, names, sessions, clock });
+frost!(struct Keeper { refresh, name_ttl, topic, next_portion, portion, names, sessions, clock, is_shared });
 
 /// What an entry is about: the first byte of its key. Numbers are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +179,9 @@ impl Until {
 
 impl Keeper {
     fn new(now: Now, settings: &Settings) -> Self {
-        let name_ttl = settings.name_ttl.unwrap_or(NAME_TTL_KEPT);
+        let is_shared = settings.is_shared;
+        // Where other nodes have the same users, names and sessions expire there at the same time.
+        let name_ttl = settings.name_ttl.unwrap_or(if is_shared { NAME_TTL } else { NAME_TTL_KEPT });
         let refresh = KEEP_REFRESH.min(name_ttl / KEEP_REFRESH_PART);
         Self {
             refresh,
@@ -187,7 +192,13 @@ impl Keeper {
             names: BTreeMap::new(),
             sessions: BTreeMap::new(),
             clock: clock(now),
+            is_shared,
         }
+    }
+
+    /// How long a session is kept after its last connection.
+    const fn session_ttl(&self) -> Duration {
+        if self.is_shared { SESSION_TTL } else { SESSION_TTL_KEPT }
     }
 
     /// When the next portion of what is in use is written again.
@@ -281,9 +292,33 @@ impl Users {
         entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Vec<Change> {
         self.keep(now, settings, secret);
+        self.bring_up_to_date(now, entries.into_iter().map(|(key, _)| key))
+    }
+
+    /// Goes on with what the former users kept, whose place these take: other nodes know them. Gives what
+    /// changes in it. `None`: these know addresses and tokens by hashes of another key, by which nothing that
+    /// is kept could be read again.
+    pub(super) fn keep_on(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        former: &mut Self,
+    ) -> Option<Vec<Change>> {
+        let (Some(_), Some(key)) = (&former.keeper, former.sessions.key().cloned()) else {
+            return Some(Vec::new());
+        };
+        if self.sessions.key().is_some_and(|own| !own.is(&key)) {
+            return None;
+        }
+        let kept = former.all_changes(now).into_iter().filter(|change| change.value.is_some());
+        self.go_on(Keeper::new(now, settings), key);
+        Some(self.bring_up_to_date(now, kept.map(|change| change.key)))
+    }
+
+    /// Says all that is to be kept, and which of these keys are not.
+    fn bring_up_to_date(&mut self, now: Now, keys: impl Iterator<Item = Vec<u8>>) -> Vec<Change> {
         let changes = self.all_changes(now);
         let live = set_of(changes.iter().map(|change| &*change.key));
-        let keys = entries.into_iter().map(|(key, _)| key);
         let others = keys.filter(|key| Kind::of(key).is_some() && !live.contains(&**key));
         let removed: Vec<Change> = others.map(|key| Change { key, value: None }).collect();
         removed.into_iter().chain(changes).collect()
@@ -301,7 +336,7 @@ impl Users {
 
     fn go_on(&mut self, keeper: Keeper, key: HashKey) {
         self.names.begin_changes(keeper.name_ttl);
-        self.sessions.begin_changes(key, SESSION_TTL_KEPT);
+        self.sessions.begin_changes(key, keeper.session_ttl());
         self.hash_domains();
         self.rules.begin_changes();
         self.reports.begin_changes();
@@ -350,7 +385,7 @@ impl Users {
             Kind::Session => {
                 let slot = u32::from_be_bytes(key.try_into().ok()?);
                 let kept: KeptSession = thaw(value)?;
-                let Some(expires) = keeper.expiry(now, kept.seen, SESSION_TTL_KEPT) else {
+                let Some(expires) = keeper.expiry(now, kept.seen, keeper.session_ttl()) else {
                     return Some(Fate::Expired);
                 };
                 let is_owner = |user: &&UserId| {
