@@ -17,16 +17,16 @@
 //!
 //! After each connection, the entry at the place that was applied last is compared with what is remembered of
 //! it. If it is there, the node reads on from it. If not, or if the node knows nothing of the room, it joins:
-//! it adds a [`envelope::Kind::Join`], and one of the nodes that are alive hands it the state of that place.
+//! it adds a `envelope::Kind::Join`, and one of the nodes that are alive hands it the state of that place.
 //!
 //! If nobody is alive, one of the nodes that join adds what it remembers of the room, as
-//! [`envelope::Kind::Base`]. It counts if no node has shown life behind the place that it names, which is as
+//! `envelope::Kind::Base`. It counts if no node has shown life behind the place that it names, which is as
 //! far as its author has read; so of several the first one counts. Everybody adopts it, its author, too.
 //! Who knows nothing waits until those who do have had time to connect again.
 //!
 //! Each entry bears the stamp of the engine to which its author has connected. Where it is not that of the
 //! state, the engine has begun another history, and entries that somebody has applied may be missing in it: a
-//! new run begins, on all nodes at the same entry. See [`envelope::Kind::Alive`].
+//! new run begins, on all nodes at the same entry. See `envelope::Kind::Alive`.
 //!
 //! # What it does not promise
 //! If all nodes that know the room are cut off for longer than [`crate::limits::NODE_TIMEOUT`] while another
