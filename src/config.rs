@@ -536,10 +536,6 @@ impl Draft {
         let names = [REDIS, REDIS_FILE];
         config.redis = mail::secret(names, self.redis, self.redis_file, redis_url::parse, read)?;
         config.settings.is_shared = config.redis.is_some();
-        // A folder that one node writes would be behind the room, or ahead of it, when that node is back.
-        if config.settings.is_shared && config.data_dir.is_some() {
-            return Err(ConfigError::Both { one: REDIS, other: DATA });
-        }
         config.mail = self.mail.finish(self.production, config.settings.name.clone(), read)?;
         Ok(config)
     }

@@ -98,6 +98,8 @@ pub enum LogEvent {
     },
     /// The last changes may not be on disk: it took too long at the end, or failed.
     DataUnfinished,
+    /// Other nodes have another room than what this one keeps on disk, which stays as it is.
+    OtherRoom,
     /// No file descriptor is left for a new connection.
     OutOfFiles,
     /// accept(2) failed with an error that will not pass by itself.
@@ -273,7 +275,7 @@ frost!(enum LogEvent {
     28 = MoveFailed(error), 29 = DataRead { entries, dropped, cut_bytes }, 30 = DataFailed { errno },
     31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished, 34 = NodeLive { nodes }, 35 = NodeApart,
     36 = NodeGone(node), 37 = RunBegan, 38 = EngineConnected, 39 = EngineLost(error),
-    40 = ListenFailed { errno, for_metrics }
+    40 = ListenFailed { errno, for_metrics }, 41 = OtherRoom
 });
 frost!(enum MoveError {
     0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
@@ -294,6 +296,7 @@ impl LogEvent {
             | Self::DataFailed { .. }
             | Self::DataLost { .. }
             | Self::DataUnfinished
+            | Self::OtherRoom
             | Self::NodeApart
             | Self::OutOfFiles
             | Self::AcceptFailed { .. }
@@ -365,6 +368,7 @@ impl LogEvent {
             Self::DataRecovered => "data-recovered",
             Self::DataLost { .. } => "data-lost",
             Self::DataUnfinished => "data-unfinished",
+            Self::OtherRoom => "data-other-room",
             Self::OutOfFiles => "out-of-files",
             Self::AcceptFailed { .. } => "accept-failed",
             Self::Moved { .. } => "moved",
@@ -399,6 +403,7 @@ impl LogEvent {
             | Self::AddressFull(_)
             | Self::EngineConnected
             | Self::EngineLost(_)
+            | Self::OtherRoom
             | Self::NodeLive { .. }
             | Self::NodeApart
             | Self::NodeGone(_)

@@ -260,6 +260,7 @@ fn text(note: &LogEvent) -> String {
         LogEvent::DataFailed { errno } => {
             format!("event={event} errno={errno} reason={} hint=\"{DATA_FAILED_HINT}\"", disk_reason(*errno))
         }
+        LogEvent::OtherRoom => format!("event={event} hint=\"{OTHER_ROOM_HINT}\""),
         LogEvent::NodeLive { nodes } => format!("event={event} nodes={nodes}"),
         LogEvent::NodeGone(gone) => format!("event={event} node={gone}"),
         LogEvent::DataLost { changes } => format!("event={event} changes={changes}"),
@@ -295,6 +296,8 @@ const FOREIGN_ORIGIN_HINT: &str = "let the proxy pass Host on (nginx: proxy_set_
 const UPGRADE_REMOVED_HINT: &str = "let the proxy pass Upgrade on (nginx: proxy_http_version 1.1; \
     proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade)";
 
+/// What the operator can do about [`LogEvent::OtherRoom`].
+const OTHER_ROOM_HINT: &str = "nothing more is written to PLUME_DATA; to go on with what it holds, stop all nodes and start this one first";
 /// What the operator can do about [`LogEvent::OpenMetrics`].
 const OPEN_METRICS_HINT: &str =
     "PLUME_METRICS is no loopback address: let a firewall pass only what reads the metrics";

@@ -90,6 +90,7 @@ impl Counters {
             | LogEvent::UpgradeRemoved(_)
             | LogEvent::NodeLive { .. }
             | LogEvent::NodeApart
+            | LogEvent::OtherRoom
             | LogEvent::NodeGone(_)
             | LogEvent::RunBegan
             | LogEvent::Stopping { .. }

@@ -62,10 +62,12 @@ pub(crate) struct Users {
     keeper: Option<Box<Keeper>>,
     rng: ChaCha20Rng,
     run: String,
+    /// Which room this is, of those that several nodes have ever begun.
+    room: u64,
 }
 
 refill!(struct Users {
-    names, sessions, logins, mail_limits, rules, reports, bots, rng, run, keeper,
+    names, sessions, logins, mail_limits, rules, reports, bots, rng, run, keeper, room,
 } then Self::link);
 
 /// Seed, stream and position, so that it goes on in the middle of a block.
@@ -202,7 +204,7 @@ impl Users {
     /// A chat in which nobody is. All its randomness comes from the seed.
     pub(crate) fn new(settings: &Settings, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let run = run_of(rng.next_u64());
+        let room = rng.next_u64();
         let mail_rate = settings.mail_budget.map(|budget| Rate::every(budget.every, budget.burst));
         let mut names = Names::new(&settings.name, settings.name_ttl.unwrap_or(NAME_TTL));
         settings.bots.iter().for_each(|bot| names.reserve(&bot.name));
@@ -216,7 +218,8 @@ impl Users {
             bots: Bots::new(&settings.bots),
             keeper: None,
             rng,
-            run,
+            run: run_of(room),
+            room,
         }
     }
 
@@ -240,8 +243,19 @@ impl Users {
     /// What nodes share of users, as bytes. Bots are those of the settings, and what is drawn at random is
     /// each node's own.
     pub(crate) fn freeze_shared(&self, to: &mut Vec<u8>) {
-        let Self { names, sessions, logins, mail_limits, rules, reports, bots: _, keeper: _, rng: _, run } =
-            self;
+        let Self {
+            names,
+            sessions,
+            logins,
+            mail_limits,
+            rules,
+            reports,
+            bots: _,
+            keeper: _,
+            rng: _,
+            run,
+            room,
+        } = self;
         freeze_fields(to, |to| {
             names.freeze_state(to);
             sessions.freeze_state(to);
@@ -250,6 +264,7 @@ impl Users {
             rules.freeze_state(to);
             reports.freeze_state(to);
             run.freeze(to);
+            room.freeze(to);
         });
     }
 
@@ -263,6 +278,7 @@ impl Users {
         fields.refill(&mut self.rules)?;
         fields.refill(&mut self.reports)?;
         fields.refill(&mut self.run)?;
+        fields.refill(&mut self.room)?;
         self.link()
     }
 

@@ -223,7 +223,7 @@ fn a_room_is_shared_over_redis() {
     for (args, vars, redis, words) in [
         (&[][..], &[][..], None, "redis=off "),
         (&["--redis-file=/redis"], &[], Some(url("redis.example", "room")), "redis=tcp "),
-        (&["--redis=redis://ada:SECRET@h"], &[], Some(url("h", "plume")), "redis=tcp "),
+        (&["--redis=redis://ada:SECRET@h"], &[("PLUME_DATA", "/d")], Some(url("h", "plume")), "redis=tcp "),
         (
             &["--redis=unix:/run/r?key=k"],
             &[("PLUME_REDIS", "redis://other")],
@@ -242,10 +242,6 @@ fn a_room_is_shared_over_redis() {
         (
             &["--redis=redis://h", "--redis-file=/redis"][..],
             "PLUME_REDIS and PLUME_REDIS_FILE are both set; set only one of them",
-        ),
-        (
-            &["--redis=redis://h", "--data=/d"],
-            "PLUME_REDIS and PLUME_DATA are both set; set only one of them",
         ),
         (&["--redis-file=/SECRET"], "PLUME_REDIS_FILE: its file cannot be read: entity not found"),
         (

@@ -59,6 +59,12 @@ fn a_note_is_one_line() {
         ),
         (LogEvent::DataRecovered, "<6>", "event=data-recovered"),
         (LogEvent::NodeLive { nodes: 3 }, "<6>", "event=node-live nodes=3"),
+        (
+            LogEvent::OtherRoom,
+            "<3>",
+            "event=data-other-room hint=\"nothing more is written to PLUME_DATA; to go on with what it holds, \
+             stop all nodes and start this one first\"",
+        ),
         (LogEvent::NodeApart, "<3>", "event=node-apart"),
         (LogEvent::NodeGone(NodeId(10)), "<4>", "event=node-gone node=000000000000000a"),
         (LogEvent::RunBegan, "<4>", "event=run-began"),

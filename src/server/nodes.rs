@@ -83,9 +83,9 @@ impl Nodes {
         self.replica.node()
     }
 
-    /// Whether this node came from another process, with what it knew, and had not left the others there.
-    pub(super) fn may_go_on(&self) -> bool {
-        self.is_thawed && !self.replica.has_left()
+    /// Whether this node came from another process, with what it knew.
+    pub(super) fn is_thawed(&self) -> bool {
+        self.is_thawed
     }
 
     pub(super) fn connections(&self) -> &BTreeMap<(SessionId, NodeId), u32> {
@@ -175,6 +175,7 @@ impl Server {
     pub(super) fn begin_shared_time(&mut self, now: Now) -> Now {
         let Some(nodes) = &mut self.nodes else { return now };
         nodes.at = Now { moment: Moment::from_ms(now.wall_ms), ..now };
+        nodes.replica.remember();
         nodes.at
     }
 
@@ -396,7 +397,7 @@ impl Server {
         self.disconnect_all(CloseReason::Restarting);
         match users.keep_own(at, &self.settings, &mut self.users) {
             Some(changes) => self.outputs.extend(changes.into_iter().map(Output::Keep)),
-            None => self.note(LogEvent::DataFailed { errno: 0 }),
+            None => self.note(LogEvent::OtherRoom),
         }
         self.users = users;
         self.room.log = log;

@@ -161,7 +161,7 @@ impl Server {
                         .all(|(user, is_in_grace)| is_in_grace == (users.connections(user) == 0))
             }
             // What has begun or ended here, and is not applied yet, is not counted yet.
-            Some(nodes) => nodes.may_go_on() && are_sound(users, presence, nodes.connections()),
+            Some(nodes) => nodes.is_thawed() && are_sound(users, presence, nodes.connections()),
         };
         self.room.presence.share_names(|user| users.name(user));
         is_sound.then_some(())

@@ -64,9 +64,11 @@ pub(crate) struct Keeper {
     clock: u64,
     /// Whether other nodes have the same users, but keep nothing.
     is_shared: bool,
+    /// Whether it is written which room this is.
+    has_room: bool,
 }
 
-frost!(struct Keeper { refresh, name_ttl, topic, next_portion, portion, names, sessions, clock, is_shared });
+frost!(struct Keeper { refresh, name_ttl, topic, next_portion, portion, names, sessions, clock, is_shared, has_room });
 
 /// What an entry is about: the first byte of its key. Numbers are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,7 @@ enum Kind {
     Lock = 8,
     Topic = 9,
     Report = 10,
+    Room = 11,
 }
 
 impl Kind {
@@ -94,7 +97,7 @@ impl Kind {
     }
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::Name,
     Kind::Session,
     Kind::Ban,
@@ -105,6 +108,7 @@ const KINDS: [Kind; 10] = [
     Kind::Lock,
     Kind::Topic,
     Kind::Report,
+    Kind::Room,
 ];
 
 /// Under a name.
@@ -193,6 +197,7 @@ impl Keeper {
             sessions: BTreeMap::new(),
             clock: clock(now),
             is_shared,
+            has_room: false,
         }
     }
 
@@ -278,7 +283,9 @@ impl Users {
             self.meet(&email);
         }
         // What had to make room for others.
-        changes.extend(self.take_changes(now).into_iter().filter(|change| change.value.is_none()));
+        let is_news =
+            |change: &Change| change.value.is_none() || Kind::of(&change.key) == Some((Kind::Room, &[]));
+        changes.extend(self.take_changes(now).into_iter().filter(is_news));
         Ok((restored, changes))
     }
 
@@ -296,8 +303,8 @@ impl Users {
     }
 
     /// Goes on with what the former users kept, whose place these take: other nodes know them. Gives what
-    /// changes in it. `None`: these know addresses and tokens by hashes of another key, by which nothing that
-    /// is kept could be read again.
+    /// changes in it. `None`: they are of another room than what is kept, which must not be lost for that, or
+    /// they know addresses and tokens by hashes of another key, by which nothing could be read again.
     pub(super) fn keep_on(
         &mut self,
         now: Now,
@@ -310,9 +317,14 @@ impl Users {
         if self.sessions.key().is_some_and(|own| !own.is(&key)) {
             return None;
         }
-        let kept = former.all_changes(now).into_iter().filter(|change| change.value.is_some());
+        let kept: Vec<Change> =
+            former.all_changes(now).into_iter().filter(|change| change.value.is_some()).collect();
+        let is_empty = kept.iter().all(|change| Kind::of(&change.key) == Some((Kind::Room, &[])));
+        if self.room != former.room && !is_empty {
+            return None;
+        }
         self.go_on(Keeper::new(now, settings), key);
-        Some(self.bring_up_to_date(now, kept.map(|change| change.key)))
+        Some(self.bring_up_to_date(now, kept.into_iter().map(|change| change.key)))
     }
 
     /// Says all that is to be kept, and which of these keys are not.
@@ -326,6 +338,9 @@ impl Users {
 
     /// What stands under each key of what is kept.
     pub(crate) fn all_changes(&mut self, now: Now) -> Vec<Change> {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.has_room = false;
+        }
         self.note_all();
         self.take_changes(now)
     }
@@ -414,6 +429,14 @@ impl Users {
                 });
                 Some(Fate::Holds)
             }
+            Kind::Room => {
+                // Where nothing is shared, the room is of no interest, and none is written.
+                self.room = thaw(value)?;
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.has_room = true;
+                }
+                Some(Fate::Holds)
+            }
             Kind::Ban
             | Kind::Mute
             | Kind::BotMute
@@ -478,7 +501,7 @@ impl Users {
                 }
                 Rule::Topic(kept.topic)
             }
-            Kind::Name | Kind::Session | Kind::Report => return None,
+            Kind::Name | Kind::Session | Kind::Report | Kind::Room => return None,
         };
         Some(Ok(rule))
     }
@@ -502,6 +525,10 @@ impl Users {
             self.note_all();
         }
         let mut changes = Vec::new();
+        if keeper.is_shared && !keeper.has_room {
+            keeper.has_room = true;
+            changes.push(change(Kind::Room.key(&[]), Some(self.room)));
+        }
         for (name, user) in self.names.take_changes() {
             let email = user.and_then(|user| self.names.email(user)).zip(self.sessions.key());
             let kept = email.map(|(email, key)| KeptName { address: email.hashes(key), seen: now.wall_ms });
@@ -688,7 +715,7 @@ fn forgotten<'a>(
             let is_about = |name: &&str| report.text.contains(&format!("@{name}:"));
             report.reporter.are_of(own) || names.iter().any(is_about)
         }
-        Kind::Ban | Kind::BotMute | Kind::Slow | Kind::Lock | Kind::Topic => false,
+        Kind::Ban | Kind::BotMute | Kind::Slow | Kind::Lock | Kind::Topic | Kind::Room => false,
     };
     Some(if is_own { Forgotten::Removed } else { Forgotten::Stays })
 }

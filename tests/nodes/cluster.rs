@@ -86,7 +86,8 @@ pub(crate) fn start_node(url: &str) -> Plume {
     start_node_with(url, &[])
 }
 
-fn start_node_with(url: &str, settings: &[(&str, &str)]) -> Plume {
+/// The same with further settings.
+pub(crate) fn start_node_with(url: &str, settings: &[(&str, &str)]) -> Plume {
     Plume::start(&[&[("PLUME_REDIS", url)], &SETTINGS[..], settings].concat())
 }
 

@@ -664,7 +664,11 @@ impl World {
             | LogEvent::ForeignOrigin(id)
             | LogEvent::UpgradeRemoved(id) => drop(self.shell.known(id)),
             LogEvent::MailFailed(..) | LogEvent::Stopping { .. } | LogEvent::Stopped { .. } => {}
-            LogEvent::NodeLive { .. } | LogEvent::NodeApart | LogEvent::NodeGone(_) | LogEvent::RunBegan => {
+            LogEvent::NodeLive { .. }
+            | LogEvent::NodeApart
+            | LogEvent::OtherRoom
+            | LogEvent::NodeGone(_)
+            | LogEvent::RunBegan => {
                 panic!("this server shares its room with nobody")
             }
             LogEvent::DataRead { .. }

@@ -87,7 +87,8 @@ impl View {
             Last::Lives | Last::Leaves => None,
         });
         let is_best = best.max().is_none_or(|best| best < (memory, own));
-        let remembers = memory > EntryId::default();
+        // Of what was kept on disk another may know more, who has had it in memory all the time.
+        let remembers = memory.ms > 0;
         match (remembers, is_best) {
             (true, true) => BASE_WAIT_MIN,
             (true, false) => BASE_WAIT_SECOND,

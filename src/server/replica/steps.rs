@@ -152,10 +152,19 @@ impl Replica {
     fn ask_for_state(&mut self, attempt: u64) {
         self.random = mix(self.random);
         let nonce = self.random;
-        let memory = if self.has_state { self.shared.place } else { EntryId::default() };
+        let memory = self.memory();
         if let Phase::Joining(joining) = &mut self.phase {
             (joining.nonce, joining.attempt, joining.joined, joining.look_at) = (nonce, attempt, None, None);
             self.add(self.now, Kind::Join { nonce, attempt, memory });
+        }
+    }
+
+    /// How far the node remembers the room.
+    const fn memory(&self) -> EntryId {
+        match (self.has_state, self.has_kept) {
+            (true, _) => self.shared.place,
+            (false, true) => EntryId { ms: 0, seq: 1 },
+            (false, false) => EntryId { ms: 0, seq: 0 },
         }
     }
 
@@ -381,8 +390,7 @@ impl Replica {
     /// When to begin the room again, if nobody is heard of until then.
     pub(super) fn base_due(&self, joining: &Joining) -> Option<Moment> {
         let since = joining.waits_since.filter(|_| !joining.has_offered && self.question.is_none())?;
-        let memory = if self.has_state { self.shared.place } else { EntryId::default() };
-        let wait = since.after(joining.view.wait(self.node, memory));
+        let wait = since.after(joining.view.wait(self.node, self.memory()));
         Some(joining.view.alive_until(self.node, &self.link).map_or(wait, |until| until.max(wait)))
     }
 
