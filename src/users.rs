@@ -295,6 +295,11 @@ impl Users {
         self.keep_on(now, settings, former)
     }
 
+    /// Whether something outlives the process.
+    pub(crate) const fn keeps(&self) -> bool {
+        self.keeper.is_some()
+    }
+
     /// Forgets how fast users have talked: each node counts for itself.
     pub(crate) fn reset_throttles(&mut self) {
         self.names.reset_throttles();

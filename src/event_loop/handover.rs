@@ -313,7 +313,8 @@ impl EventLoop {
     /// Leaves the state in the folder, without sockets, for a process that is started soon: where no service
     /// manager holds the sockets, as in a container, that is all that can go on.
     pub(super) fn leave(&mut self) {
-        if self.keeper.is_none() || self.successor.door() != Door::Exec {
+        // What stands in the folder may be of another room than the one that this server has joined.
+        if !self.server.keeps() || self.successor.door() != Door::Exec {
             return;
         }
         self.drain();

@@ -5,6 +5,7 @@ use super::{Output, Server};
 use crate::base::sorted::map_of;
 use crate::base::time::Now;
 use crate::kept::{Change, ForgetError, RestoreError, Restored};
+use crate::log_event::LogEvent;
 use crate::users::persistence;
 use std::collections::BTreeMap;
 
@@ -35,6 +36,10 @@ impl Server {
         secret: [u8; 32],
         entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) {
+        let entries: Vec<(Vec<u8>, Vec<u8>)> = entries.into_iter().collect();
+        if self.is_shared() && self.users.are_of_other_room(&entries) {
+            return self.note(LogEvent::OtherRoom);
+        }
         let now = if self.is_shared() { self.at() } else { now };
         let changes = self.users.keep_all(now, &self.settings, secret, entries);
         self.outputs.extend(changes.into_iter().map(Output::Keep));
@@ -52,6 +57,12 @@ impl Server {
         entries: &BTreeMap<Vec<u8>, Vec<u8>>,
     ) -> Result<Vec<Change>, ForgetError> {
         persistence::forget(secret, address, entries)
+    }
+
+    /// Whether what outlives the process is said by [`Output::Keep`].
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.users.keeps()
     }
 
     /// All that is to be kept, for tests that compare it with what was said.

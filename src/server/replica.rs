@@ -141,8 +141,8 @@ pub struct Replica {
     shared: Shared,
     /// Whether the server's state is that of the room at the place of `shared`.
     has_state: bool,
-    /// Whether the server has something of the room that was kept on disk.
-    has_kept: bool,
+    /// What it remembers of the room before it has a state: more than nothing, if something was kept on disk.
+    kept: EntryId,
     /// Whether the log goes on with a state that cannot be read here.
     must_join: bool,
     pending: VecDeque<Pending>,
@@ -214,7 +214,7 @@ frost!(enum Leave { 0 = No, 1 = Asked, 2 = Done });
 // A connection does not outlive the process: its successor connects anew, and reads on from the same place.
 frost!(struct Replica {
     node, random, next_n, shared, has_state, must_join, pending, pending_bytes, link, trouble_since, apart_since,
-    has_closed, leave, shared_deadline, lost, has_kept,
+    has_closed, leave, shared_deadline, lost, kept,
 } but {
     phase: Phase::Down { until: Moment::from_us(0) }, inbox: VecDeque::new(), asks: VecDeque::new(),
     steps: VecDeque::new(), question: None, deadline_tried_at: None, now: Moment::from_us(0),
@@ -234,7 +234,7 @@ impl Replica {
             next_n: 1,
             shared: Shared::blank(),
             has_state: false,
-            has_kept: false,
+            kept: EntryId::default(),
             must_join: false,
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -257,7 +257,7 @@ impl Replica {
 
     /// The server has something of the room that was kept on disk: it is better than nothing.
     pub const fn remember(&mut self) {
-        self.has_kept = true;
+        self.kept = EntryId { ms: 0, seq: 1 };
     }
 
     /// This node.

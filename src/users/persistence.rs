@@ -302,6 +302,13 @@ impl Users {
         self.bring_up_to_date(now, entries.into_iter().map(|(key, _)| key))
     }
 
+    /// Whether entries are of another room than these users.
+    pub(crate) fn are_of_other_room(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> bool {
+        let room = entries.iter().find(|(key, _)| Kind::of(key) == Some((Kind::Room, &[])));
+        let room = room.and_then(|(_, value)| thaw::<u64>(value));
+        !entries.is_empty() && room.map_or(!self.keeps(), |room| room != self.room)
+    }
+
     /// Goes on with what the former users kept, whose place these take: other nodes know them. Gives what
     /// changes in it. `None`: they are of another room than what is kept, which must not be lost for that, or
     /// they know addresses and tokens by hashes of another key, by which nothing could be read again.

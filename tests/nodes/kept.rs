@@ -63,15 +63,23 @@ fn what_one_node_keeps_outlives_all_nodes_and_the_engine() {
     redis.restart();
     let stranger = start_node_with(&url_of(&redis), &[]);
     wait_health(&stranger, true, PATIENCE);
-    let before = fs::read(kept.join("rules")).expect("it is there");
     let mut keeper = start_keeper(&redis, &kept);
     wait_health(&keeper, true, PATIENCE);
     keeper.wait_line("event=data-other-room");
     assert!(!is_banned(&keeper, "Bob"));
+    let mut cleo = Member::enter(&keeper, "Cleo");
+    cleo.talk("of the other room");
+    keeper.move_on();
+    cleo.talk("after a move");
     assert!(keeper.terminate().success());
     drop((keeper, stranger));
-    assert!(fs::read(kept.join("rules")).expect("it is there") == before, "the folder is as it was");
     redis.restart();
     let [keeper, other] = start_both(&redis, &kept);
     assert!(is_banned(&keeper, "Bob") && is_banned(&other, "Bob"));
+    let mut back = Client::open(&other);
+    back.resume(moderator.token(), None, None);
+    back.expect(3);
+    let mut back = Client::open(&keeper);
+    back.resume(cleo.token(), None, None);
+    back.expect(4);
 }

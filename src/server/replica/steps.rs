@@ -161,11 +161,7 @@ impl Replica {
 
     /// How far the node remembers the room.
     const fn memory(&self) -> EntryId {
-        match (self.has_state, self.has_kept) {
-            (true, _) => self.shared.place,
-            (false, true) => EntryId { ms: 0, seq: 1 },
-            (false, false) => EntryId { ms: 0, seq: 0 },
-        }
+        if self.has_state { self.shared.place } else { self.kept }
     }
 
     /// What lies under the nonce: a state of the place of the own request, or nothing that helps.
