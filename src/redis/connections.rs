@@ -174,8 +174,8 @@ impl Connections {
                 Err(error) => break Err(error),
             }
         };
-        if let Some(LogEntry { bytes, .. }) = session.entries.last() {
-            session.last_bytes = (bytes.len() <= REMEMBERED_BYTES_MAX).then(|| bytes.clone());
+        if !session.entries.is_empty() {
+            session.remember_last();
             actions.push_back(Action::Say(Say::Entries(std::mem::take(&mut session.entries))));
         }
         session.begin_tail(now, login.as_ref(), actions);
@@ -268,10 +268,18 @@ impl Session {
             Reply::Value(value) => say(Say::Got(value)),
             Reply::Read(last) => {
                 self.after = last.or(self.after);
+                self.remember_last();
                 self.read(now, key);
             }
         }
         Ok(true)
+    }
+
+    /// Remembers the newest of the entries to be said.
+    fn remember_last(&mut self) {
+        if let Some(LogEntry { bytes, .. }) = self.entries.last() {
+            self.last_bytes = (bytes.len() <= REMEMBERED_BYTES_MAX).then(|| bytes.clone());
+        }
     }
 
     /// Takes the stamp that a connection sees, the first or a later one.
