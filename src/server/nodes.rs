@@ -217,10 +217,16 @@ impl Server {
     }
 
     /// Carries out what follows from what the engine has said and the server has submitted.
+    #[inline]
     pub(super) fn advance_nodes(&mut self) {
-        if self.nodes.is_none() {
-            return;
+        // Called for each write, also where nothing is shared.
+        if self.nodes.is_some() {
+            self.take_steps();
         }
+    }
+
+    #[cold]
+    fn take_steps(&mut self) {
         let now = self.now.moment;
         while let Some(step) = self.nodes.as_mut().and_then(|nodes| nodes.replica.next_step(now)) {
             match step {
