@@ -715,5 +715,8 @@ const _: () = assert!(SHARED_DEADLINE_INTERVAL.as_millis() < ALIVE_INTERVAL.as_m
 pub const PENDING_ENTRIES_MAX: usize = 1_024;
 /// The same in bytes.
 pub const PENDING_BYTES_MAX: usize = 1 << 20;
+/// Client networks of one session on one node that a ban closes: a phone that changes between a few, and the
+/// newest of one that travels.
+pub const NETWORKS_PER_SESSION_MAX: usize = 8;
 /// Nodes that share a room; entries of more are not read.
 pub const NODES_MAX: usize = 64;

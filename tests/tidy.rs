@@ -111,7 +111,7 @@ const CHANGES: [(&str, &[&str]); 15] = [
     ("self.users.auth(", &["server::apply"]),
     ("self.users.resume(", &["server::apply"]),
     ("self.users.connect(", &["server::apply"]),
-    ("self.users.disconnect(", &["server::apply", "server::nodes"]),
+    ("self.users.disconnect(", &["server::apply"]),
     ("self.users.log_out(", &["server::apply"]),
     ("self.users.set_rule(", &["server::apply"]),
     ("self.users.report(", &["server::apply"]),

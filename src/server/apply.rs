@@ -55,7 +55,11 @@ impl Server {
                     Err(error) => self.refuse_token(self.here(node, guest.from), token, error),
                 }
             }
-            Entry::Disconnect { session } => self.apply_disconnect(at, node, session),
+            Entry::Disconnect { session } => {
+                if self.count_disconnection(session, node) {
+                    self.disconnect_session(at, session, false);
+                }
+            }
             Entry::Logout { session } => {
                 for id in self.connections_of(session) {
                     self.end_membership(id, CloseReason::Left);
@@ -84,7 +88,7 @@ impl Server {
         let id = self.here(node, guest.from);
         self.note_entered(id, seen);
         self.users.connect(at.moment, entered.session, entered.user, guest.network);
-        self.count_connection(entered.session, node);
+        self.count_connection(entered.session, node, guest.network);
         if let Some(flow) = guest.own_flow {
             self.users.forget_flow(flow);
         }
@@ -106,14 +110,12 @@ impl Server {
         }
     }
 
-    /// If it was the user's last connection, the user departs when the grace is over.
-    fn apply_disconnect(&mut self, at: Now, node: NodeId, session: SessionId) {
-        if !self.count_disconnection(session, node) {
-            return;
-        }
+    /// A session has one connection less. If it was the user's last, the user departs: at once, or when the
+    /// grace is over.
+    pub(super) fn disconnect_session(&mut self, at: Now, session: SessionId, at_once: bool) {
         let Some(user) = self.users.disconnect(at.moment, session) else { return };
         let grace = self.settings.leave_grace;
-        if grace.is_zero() {
+        if at_once || grace.is_zero() {
             self.depart(at, user);
         } else {
             self.room.presence.begin_grace(user, at.moment.after(grace));

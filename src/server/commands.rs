@@ -369,11 +369,8 @@ impl Server {
     /// The client networks of users, whether they are here or have left, as far as a ban may close them.
     fn networks_of(&self, users: &[UserId]) -> Box<[IpAddr]> {
         let users = set_of(users.iter().copied());
-        let clients = self.room.readers().iter().filter_map(|&id| self.clients.get(id));
-        let theirs = clients.filter(|client| client.membership().is_some_and(|m| users.contains(&m.user)));
-        let present = theirs.filter_map(|client| self.addresses.closable_network(client.address?));
         let last = users.iter().filter_map(|&user| self.users.network(user));
-        set_of(present.chain(last)).into_iter().collect()
+        set_of(self.networks_of_present(&users).into_iter().chain(last)).into_iter().collect()
     }
 
     fn unban(&self, arguments: &str) -> Result<Outcome, Failure> {

@@ -11,10 +11,14 @@
 //! lost entries or another one has taken its place, its members are disconnected and come back at once, and
 //! what they have submitted and is not applied yet is dropped: their pages send it again.
 
+mod connections;
+mod shared_state;
+
 use super::entry::Entry;
 use super::replica::{Numbers, Replica, Status, Step};
 use super::{Output, Server};
-use crate::base::frost::{Frost, Frozen, Refill, freeze_fields, refill};
+use crate::base::frost::{Frozen, Refill, freeze_fields, refill};
+use crate::base::sorted::set_of;
 use crate::base::time::{Moment, Now};
 use crate::close_reason::CloseReason;
 use crate::engine::Say;
@@ -23,22 +27,21 @@ use crate::ids::{ClientId, NodeId};
 use crate::limits::{NODES_MAX, PENDING_ENTRIES_MAX};
 use crate::log_event::LogEvent;
 use crate::message::Notice;
-use crate::room::log::Ring;
-use crate::room::presence::Presence;
 use crate::usage::Usage;
-use crate::users::Users;
 use crate::users::names::UserId;
 use crate::users::sessions::SessionId;
-use std::collections::{BTreeMap, BTreeSet};
+use connections::Connections;
+pub(super) use shared_state::are_sound;
+use std::collections::BTreeSet;
 use std::mem;
+use std::net::IpAddr;
 
 /// What a node knows of the others.
 pub(super) struct Nodes {
     replica: Replica,
     /// The time of the newest entry.
     at: Now,
-    /// How many connections each session has on each node.
-    connections: BTreeMap<(SessionId, NodeId), u32>,
+    connections: Connections,
     /// Clients whose input waits until the log takes more.
     held: BTreeSet<ClientId>,
     /// Whether this is no node at its start any more, but one that was thawed.
@@ -73,7 +76,7 @@ impl Nodes {
         Self {
             replica: Replica::new(node, seed),
             at: Now { moment: Moment::from_ms(0), wall_ms: 0 },
-            connections: BTreeMap::new(),
+            connections: Connections::default(),
             held: BTreeSet::new(),
             is_thawed: false,
         }
@@ -88,47 +91,8 @@ impl Nodes {
         self.is_thawed
     }
 
-    pub(super) fn connections(&self) -> &BTreeMap<(SessionId, NodeId), u32> {
+    pub(super) fn connections(&self) -> &Connections {
         &self.connections
-    }
-
-    /// A session has one more connection on a node.
-    fn connect(&mut self, session: SessionId, node: NodeId) {
-        let connections = self.connections.entry((session, node)).or_default();
-        *connections = connections.saturating_add(1);
-    }
-
-    /// A session has one connection less on a node. False: it had none there, because the node was gone, or
-    /// the session was over.
-    fn disconnect(&mut self, session: SessionId, node: NodeId) -> bool {
-        let Some(connections) = self.connections.get_mut(&(session, node)) else { return false };
-        *connections = connections.saturating_sub(1);
-        if *connections == 0 {
-            self.connections.remove(&(session, node));
-        }
-        true
-    }
-
-    /// A session is over.
-    fn forget(&mut self, session: SessionId) {
-        let first = (session, NodeId(u64::MIN));
-        let nodes = self.connections.range(first..=(session, NodeId(u64::MAX)));
-        for key in nodes.map(|(&key, _)| key).collect::<Vec<_>>() {
-            self.connections.remove(&key);
-        }
-    }
-
-    /// Takes the connections that sessions have on one node, or on all.
-    fn take_connections(&mut self, of: Option<NodeId>) -> Vec<(SessionId, u32)> {
-        let mut taken = Vec::new();
-        self.connections.retain(|&(session, node), &mut connections| {
-            let is_taken = of.is_none_or(|of| of == node);
-            if is_taken {
-                taken.push((session, connections));
-            }
-            !is_taken
-        });
-        taken
     }
 }
 
@@ -142,6 +106,19 @@ impl Server {
         self.nodes.as_ref().map_or(NodeId::default(), |nodes| nodes.node())
     }
 
+    /// The client networks from which users are connected: to all nodes, as the entries say, or to this one.
+    pub(super) fn networks_of_present(&self, users: &BTreeSet<UserId>) -> BTreeSet<IpAddr> {
+        if let Some(nodes) = &self.nodes {
+            let is_theirs =
+                |session| self.users.speaker(session).is_some_and(|(user, _)| users.contains(&user));
+            return nodes.connections.networks_of(is_theirs);
+        }
+        let clients = self.room.readers().iter().filter_map(|&id| self.clients.get(id));
+        let theirs =
+            clients.filter(|client| client.membership().is_some_and(|own| users.contains(&own.user)));
+        set_of(theirs.filter_map(|client| self.addresses.closable_network(client.address?)))
+    }
+
     /// The time of what is being applied: on a node that shares its room with nobody, that of the input.
     pub(super) fn at(&self) -> Now {
         self.nodes.as_ref().map_or(self.now, |nodes| nodes.at)
@@ -152,22 +129,22 @@ impl Server {
         if node == self.node() { client } else { ClientId::ELSEWHERE }
     }
 
-    /// A session has one more connection on a node.
-    pub(super) fn count_connection(&mut self, session: SessionId, node: NodeId) {
+    /// A session has one more connection on a node, from this client network if a ban may close it.
+    pub(super) fn count_connection(&mut self, session: SessionId, node: NodeId, network: Option<IpAddr>) {
         if let Some(nodes) = &mut self.nodes {
-            nodes.connect(session, node);
+            nodes.connections.add(session, node, network);
         }
     }
 
     /// A session has one connection less on a node. False: it was not counted there any more.
     pub(super) fn count_disconnection(&mut self, session: SessionId, node: NodeId) -> bool {
-        self.nodes.as_mut().is_none_or(|nodes| nodes.disconnect(session, node))
+        self.nodes.as_mut().is_none_or(|nodes| nodes.connections.remove(session, node))
     }
 
     /// A session is over, with its connections.
     pub(super) fn forget_connections(&mut self, session: SessionId) {
         if let Some(nodes) = &mut self.nodes {
-            nodes.forget(session);
+            nodes.connections.forget(session);
         }
     }
 
@@ -306,14 +283,14 @@ impl Server {
             self.disconnect_all(CloseReason::Restarting);
         }
         self.note(LogEvent::NodeGone(node));
-        let connections = self.nodes.as_mut().map(|nodes| nodes.take_connections(Some(node)));
+        let connections = self.nodes.as_mut().map(|nodes| nodes.connections.take(Some(node)));
         self.disconnect_sessions(at, connections.unwrap_or_default(), was_silent);
     }
 
     /// All members are disconnected, on all nodes, and come back within the grace.
     fn begin_run(&mut self, at: Now, run: u64) {
         self.disconnect_all(CloseReason::Restarting);
-        let connections = self.nodes.as_mut().map(|nodes| nodes.take_connections(None));
+        let connections = self.nodes.as_mut().map(|nodes| nodes.connections.take(None));
         self.disconnect_sessions(at, connections.unwrap_or_default(), false);
         self.users.begin_run(run);
         self.note(LogEvent::RunBegan);
@@ -321,14 +298,9 @@ impl Server {
 
     /// Sessions have so many connections less. Users without another depart at once, or after the grace.
     fn disconnect_sessions(&mut self, at: Now, sessions: Vec<(SessionId, u32)>, departs: bool) {
-        let grace = at.moment.after(self.settings.leave_grace);
         for (session, connections) in sessions {
             for _ in 0..connections {
-                match self.users.disconnect(at.moment, session) {
-                    Some(user) if departs => self.depart(at, user),
-                    Some(user) => self.room.presence.begin_grace(user, grace),
-                    None => {}
-                }
+                self.disconnect_session(at, session, departs);
             }
         }
     }
@@ -338,6 +310,7 @@ impl Server {
     fn disconnect_all(&mut self, reason: CloseReason) {
         for id in self.clients.ids() {
             self.answer_bot(id, false, Err(LinesError::Restarting));
+            self.release(id);
             let Some(client) = self.clients.get_mut(id) else { continue };
             // A write that is under way could not be accounted for in another log.
             let is_torn = client.connection.outbox.offers_frames();
@@ -354,65 +327,6 @@ impl Server {
         if let Some(nodes) = &mut self.nodes {
             nodes.held.clear();
         }
-    }
-
-    /// The shared state as bytes.
-    fn freeze_shared(&mut self) -> Vec<u8> {
-        self.users.reset_throttles();
-        let mut state = Vec::new();
-        freeze_fields(&mut state, |to| {
-            self.users.freeze_shared(to);
-            self.room.log.freeze_state(to);
-            self.room.presence.freeze(to);
-            if let Some(nodes) = &self.nodes {
-                nodes.at.freeze(to);
-                nodes.connections.freeze(to);
-            }
-        });
-        state
-    }
-
-    /// The shared state, for tests that compare nodes.
-    #[doc(hidden)]
-    pub fn shared_state(&mut self) -> Vec<u8> {
-        self.freeze_shared()
-    }
-
-    /// The node's part in the log, for tests that compare nodes.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn replica(&self) -> Option<&Replica> {
-        self.nodes.as_ref().map(|nodes| &nodes.replica)
-    }
-
-    /// Takes the shared state of another node in place of the own. `None`: the bytes are none, and nothing
-    /// has changed.
-    fn adopt(&mut self, state: &[u8]) -> Option<()> {
-        let mut state = Frozen::new(state);
-        let mut fields = state.fields().filter(|_| state.is_empty())?;
-        let mut users = Users::new(&self.settings, self.users.draw_seed());
-        users.refill_shared(&mut fields)?;
-        let mut log = Ring::new(self.room.log.capacity());
-        fields.refill(&mut log)?;
-        let mut presence: Presence<UserId> = fields.field()?;
-        let at: Now = fields.field()?;
-        let connections: BTreeMap<(SessionId, NodeId), u32> = fields.field()?;
-        are_sound(&users, &presence, &connections).then_some(())?;
-        presence.share_names(|user| users.name(user));
-
-        self.disconnect_all(CloseReason::Restarting);
-        match users.keep_own(at, &self.settings, &mut self.users) {
-            Some(changes) => self.outputs.extend(changes.into_iter().map(Output::Keep)),
-            None => self.note(LogEvent::OtherRoom),
-        }
-        self.users = users;
-        self.room.log = log;
-        self.room.presence = presence;
-        if let Some(nodes) = &mut self.nodes {
-            nodes.at = at;
-            nodes.connections = connections;
-        }
-        Some(())
     }
 
     /// Whether the node has the log, and what members say is heard.
@@ -489,24 +403,4 @@ impl Server {
             nodes.replica.leave(self.now.moment);
         }
     }
-}
-
-/// Whether each session and user has the connections that it should, and who is present has a connection or a
-/// grace.
-pub(super) fn are_sound(
-    users: &Users,
-    presence: &Presence<UserId>,
-    connections: &BTreeMap<(SessionId, NodeId), u32>,
-) -> bool {
-    let mut sessions: BTreeMap<SessionId, (UserId, u32)> = BTreeMap::new();
-    for (&(session, _), &count) in connections {
-        let Some((user, _)) = users.speaker(session) else { return false };
-        let (_, sum) = sessions.entry(session).or_insert((user, 0));
-        let Some(whole) = sum.checked_add(count).filter(|_| count > 0) else { return false };
-        *sum = whole;
-    }
-    users.has_connections(&sessions)
-        && presence.users().all(|(user, is_in_grace)| {
-            users.name(user).is_some() && is_in_grace == (users.connections(user) == 0)
-        })
 }

@@ -1,13 +1,13 @@
 //! Engines that die, forget, are replaced, or hold what no node has written: the room goes on from the memory
 //! of the nodes.
 
-use crate::cluster::{Cluster, is_serving, start_nodes};
+use crate::cluster::{Cluster, is_serving, start_node_with, start_nodes, wait_serving};
 use crate::member::{
     APART_SOON, Member, SOON, all_come_back, all_talk, assert_agree, enter_all, go_on_until,
 };
 use crate::redis_server::RedisServer;
 use crate::relay::Relay;
-use crate::support::{Client, Plume};
+use crate::support::{Client, Http, Plume, new_bot};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -182,4 +182,27 @@ fn what_others_write_into_the_log_is_skipped_by_all_nodes_alike() {
     go_on_until(&mut members, &cluster.nodes, |members| {
         members[0].unheard() == 0 && members[1].has_heard("Ada", "meanwhile")
     });
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_bot_whose_line_is_dropped_by_a_new_run_is_answered_and_may_ask_on() {
+    let (token, entry) = new_bot("ci");
+    let mut redis = RedisServer::start();
+    let relay = Relay::to(&redis.socket());
+    let node = start_node_with(&relay.url(), &[("PLUME_BOTS", &entry)]);
+    wait_serving(&node);
+    let mut bot = Http::open(&node);
+    // On its way when the engine forgets everything.
+    relay.black_hole();
+    bot.send(format!(
+        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: text/plain\r\n\
+         Content-Length: 2\r\n\r\nup"
+    ));
+    redis.restart();
+    relay.cut();
+    relay.mend();
+    assert_eq!(bot.answer().status, 503);
+    bot.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(bot.answer().status, 200);
 }

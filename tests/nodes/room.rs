@@ -157,6 +157,31 @@ fn a_ban_on_one_node_closes_and_keeps_out_on_all() {
 
 #[test]
 #[ignore = "needs redis-server"]
+fn a_ban_closes_all_client_networks_of_the_banned_on_all_nodes() {
+    let cluster = Cluster::start_with(3, &[("PLUME_TRUSTED_PROXIES", "127.0.0.1")]);
+    let mut moderator = Member::enter(&cluster.nodes[2], "Mod");
+    // One session from two networks, each over a node of its own.
+    let mut bob = Client::open_for(&cluster.nodes[0], "203.0.113.7");
+    bob.ask_code("Bob", "bob@example.org");
+    bob.auth(&cluster.nodes[0].code_for("Bob"));
+    bob.enter();
+    let mut second = Client::open_for(&cluster.nodes[1], "203.0.113.8");
+    second.resume(&bob.token(), None, None);
+    second.expect(3);
+    moderator.hear("Bob", "entered chat");
+    moderator.talk("/ban Bob");
+    for node in &cluster.nodes {
+        for (address, is_closed) in [("203.0.113.7", true), ("203.0.113.8", true), ("203.0.113.9", false)] {
+            let mut guest = Client::open_for(node, address);
+            guest.hello_as("Eve", "eve@example.org");
+            let answer = guest.message();
+            assert_eq!(answer["reason"] == "not-admitted", is_closed, "{address}: {answer}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
 fn a_node_that_joins_while_people_talk_has_the_same_room() {
     let mut cluster = Cluster::start(2);
     let mut ada = Member::enter(&cluster.nodes[0], "Ada");
