@@ -37,7 +37,7 @@ impl fmt::Display for EntryId {
 pub struct LogEntry {
     /// Its place.
     pub id: EntryId,
-    /// What was added. Any bytes, since anybody who can reach the engine can add some.
+    /// What was added. Any bytes, since anyone who can reach the engine can add some.
     pub bytes: Vec<u8>,
 }
 

@@ -101,9 +101,10 @@
 //! state is left in that folder for the next process, which reads it once.
 //!
 //! # What cannot happen
-//! No code, token, address or key is in a log: [`log_event::LogEvent`] has no type that could hold one. No
-//! bytes lead to a panic: the fuzz targets and the simulation say so, and `docs/panics.md` lists the places
-//! that could, with the reason why they do not; a broken invariant of our own ends the process. No `unsafe`.
+//! No code, token, address or key is in what [`logger`] writes: [`log_event::LogEvent`] has no type for one.
+//! No bytes lead to a panic: the fuzz targets and the simulation say so, and `docs/panics.md` lists the
+//! places that could, with the reason why they do not; a broken invariant of our own ends the process. No
+//! `unsafe`.
 
 #![forbid(unsafe_code)]
 

@@ -12,7 +12,7 @@
 //! # Trust
 //! Every reply is checked against what was asked. Whatever is unexpected, late or too large ends both
 //! connections, with one of the reasons of [`EngineError`]. Only what stands in entries is never an error,
-//! since anybody who has the engine's password can write some: an entry of another form reads as one without
+//! since anyone who has the engine's password can write some: an entry of another form reads as one without
 //! bytes, on all nodes alike.
 //!
 //! RESP is read here by hand. The usual crate for it reads a reply anew from its first byte each time more of

@@ -449,9 +449,9 @@ impl Users {
 
     /// The user of a session, and its name. `None`: the session has ended, which one with a connection has
     /// not.
-    pub(crate) fn speaker(&self, session: SessionId) -> Option<(UserId, &UserName)> {
+    pub(crate) fn speaker(&self, session: SessionId) -> Option<(UserId, Rc<str>)> {
         let user = self.sessions.user(session)?;
-        Some((user, self.names.get(user)?))
+        Some((user, self.name(user)?))
     }
 
     /// The rules of the room.

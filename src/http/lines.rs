@@ -42,6 +42,8 @@ pub(crate) enum LinesError {
     TooManyFollowers,
     TooManyFollowersOfBot,
     Restarting,
+    /// The node cannot reach the others, and nobody would hear the line now.
+    Apart,
 }
 
 impl LinesError {
@@ -76,6 +78,10 @@ impl LinesError {
                 (Status::TooManyRequests, "Too many streams with this token. End another one first")
             }
             Self::Restarting => (Status::ServiceUnavailable, "The server restarts. Try again soon"),
+            Self::Apart => (
+                Status::ServiceUnavailable,
+                "This server cannot reach the others that share the room. Try again soon",
+            ),
         }
     }
 
@@ -83,7 +89,7 @@ impl LinesError {
         match self {
             Self::TooManyTries(seconds) | Self::Muted(seconds) | Self::TooFast(seconds) => Some(seconds),
             Self::TooManyFollowers | Self::TooManyFollowersOfBot => Some(RETRY_FOLLOW_SECONDS),
-            Self::Restarting => Some(RETRY_RESTART_SECONDS),
+            Self::Restarting | Self::Apart => Some(RETRY_RESTART_SECONDS),
             Self::NoBots
             | Self::ForeignOrigin
             | Self::WrongMethod

@@ -283,7 +283,7 @@ mod tests {
         let mut awaited = Awaited::Value;
         assert_eq!(awaited.bytes_max(), ENGINE_REPLY_BYTES_MAX);
         assert!(matches!(awaited.take(Token::Oversized, "k", &mut Vec::new()), Err(EngineError::Protocol)));
-        // In an entry it is one without bytes: who wrote it may be anybody.
+        // In an entry it is one without bytes: it need not be a node that wrote it.
         let mut awaited = Awaited::entry(EntryId { ms: 9, seq: 0 });
         let mut tokens = [vec![Token::Array(1)], entry("9-0", "")].concat();
         tokens.pop();

@@ -152,7 +152,6 @@ impl Server {
         reference: Option<&str>,
     ) {
         let Some((user, name)) = self.users.speaker(session) else { return };
-        let name = name.shared();
         match self.users.report(at.moment, user, reported) {
             Ok(Received::New) => {
                 self.tell_moderators(&name, &reported.text);
@@ -187,7 +186,6 @@ impl Server {
         reference: Option<&str>,
     ) {
         let Some((user, name)) = self.users.speaker(session) else { return };
-        let name = name.shared();
         if let Some(rule) = act.rule.clone()
             && let Err(TableFull) = self.users.set_rule(at.moment, rule)
         {
@@ -216,7 +214,6 @@ impl Server {
         reference: Option<&str>,
     ) {
         let Some((user, name)) = self.users.speaker(session) else { return };
-        let name = name.shared();
         let outboxes = self.clients.iter_untouched().map(|client| &mut client.connection.outbox);
         for outbox in outboxes.filter(|outbox| outbox.offers_frames() || outbox.has_lines()) {
             for frame in deletion.ids.iter().filter_map(|&id| self.room.log.frame(id)) {

@@ -97,7 +97,6 @@ impl Server {
         reference: Option<&str>,
     ) {
         let Some((user, name)) = self.users.speaker(session) else { return };
-        let name = name.shared();
         if self.is_said_again(id, user, &name, reference) {
             return;
         }

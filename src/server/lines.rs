@@ -64,7 +64,7 @@ impl Server {
             return Err(LinesError::BadQuery("Only POST has a body"));
         }
         if request.method == Method::Post && self.is_apart() {
-            return Err(LinesError::Restarting);
+            return Err(LinesError::Apart);
         }
         Ok(())
     }

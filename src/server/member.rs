@@ -47,7 +47,6 @@ impl Server {
         reference: Option<&str>,
     ) {
         let Some((user, name)) = self.users.speaker(session) else { return };
-        let name = name.shared();
         if self.is_said_again(from, user, &name, reference) {
             return;
         }

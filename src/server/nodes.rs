@@ -163,7 +163,7 @@ impl Server {
         self.nodes.as_ref().map_or_else(own, |nodes| nodes.replica.next_deadline())
     }
 
-    /// Sends an entry to the log. Whoever waits for its answer is read no further until it comes.
+    /// Sends an entry to the log. A client that waits for its answer is read no further until it comes.
     pub(super) fn submit_to_log(&mut self, entry: &Entry<'_>) {
         let run = self.run_number();
         let Some(nodes) = &mut self.nodes else { return };

@@ -25,7 +25,7 @@
 //! Who knows nothing waits until those who do have had time to connect again.
 //!
 //! Each entry bears the stamp of the engine to which its author has connected. Where it is not that of the
-//! state, the engine has begun another history, and entries that somebody has applied may be missing in it: a
+//! state, the engine has begun another history, and entries that a node has applied may be missing in it: a
 //! new run begins, on all nodes at the same entry. See `envelope::Kind::Alive`.
 //!
 //! # What it does not promise
@@ -34,9 +34,9 @@
 //! dead ones. If the engine's clock is set back, the time of the log stands still until it is reached again.
 //!
 //! # What it does not defend against
-//! Whoever can write to the log can do everything that a node can: forge commands, let a node's commands be
-//! skipped (by one of its number that is higher than all), replace the state. No bytes make it panic or use
-//! more memory than its limits.
+//! Anyone who can write to the log can do everything that a node can: forge commands, let a node's commands
+//! be skipped (by one of its number that is higher than all), replace the state. No bytes make it panic or
+//! use more memory than its limits.
 
 mod envelope;
 mod joining;

@@ -3,9 +3,6 @@
 use crate::redis_server::RedisServer;
 use crate::relay::Relay;
 use crate::support::{Http, Plume};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -110,29 +107,5 @@ pub(crate) fn wait_health(node: &Plume, serves: bool, patience: Duration) {
     while is_serving(node) != serves {
         assert!(Instant::now() < deadline, "/healthz is {} for {patience:?}", if serves { 503 } else { 200 });
         thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A folder for temporary files that is removed with its owner.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new(name: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        // Short: it holds a Unix socket, whose path has at most 107 bytes.
-        let folder = std::env::temp_dir().join(format!("plume-{name}-{}-{count}", std::process::id()));
-        fs::create_dir(&folder).expect("the folder for temporary files is ours");
-        Self(folder)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _left = fs::remove_dir_all(&self.0);
     }
 }

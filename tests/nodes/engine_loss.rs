@@ -1,7 +1,7 @@
 //! Engines that die, forget, are replaced, or hold what no node has written: the room goes on from the memory
 //! of the nodes.
 
-use crate::cluster::{Cluster, is_serving, start_node_with, start_nodes, wait_serving};
+use crate::cluster::{Cluster, is_serving, start_node_with, start_nodes, wait_health, wait_serving};
 use crate::member::{
     APART_SOON, Member, SOON, all_come_back, all_talk, assert_agree, enter_all, go_on_until,
 };
@@ -192,17 +192,25 @@ fn a_bot_whose_line_is_dropped_by_a_new_run_is_answered_and_may_ask_on() {
     let relay = Relay::to(&redis.socket());
     let node = start_node_with(&relay.url(), &[("PLUME_BOTS", &entry)]);
     wait_serving(&node);
+    let say = format!(
+        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: text/plain\r\n\
+         Content-Length: 2\r\n\r\nup"
+    );
     let mut bot = Http::open(&node);
     // On its way when the engine forgets everything.
     relay.black_hole();
-    bot.send(format!(
-        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: text/plain\r\n\
-         Content-Length: 2\r\n\r\nup"
-    ));
+    bot.send(&say);
     redis.restart();
     relay.cut();
     relay.mend();
     assert_eq!(bot.answer().status, 503);
     bot.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(bot.answer().status, 200);
+    // While the node is apart it takes no line.
+    redis.kill();
+    wait_health(&node, false, APART_SOON);
+    bot.send(&say);
+    let answer = bot.answer();
+    assert_eq!(answer.status, 503);
+    assert!(String::from_utf8_lossy(&answer.body).contains("cannot reach the others"), "{answer:?}");
 }

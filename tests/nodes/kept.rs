@@ -1,6 +1,7 @@
 //! What one of several nodes keeps on disk.
 
-use crate::cluster::{Folder, start_node_with, url_of, wait_health};
+use crate::cluster::{start_node_with, url_of, wait_health};
+use crate::folder::Folder;
 use crate::member::{Member, SOON};
 use crate::redis_server::RedisServer;
 use crate::support::{Client, Plume};

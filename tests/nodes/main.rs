@@ -11,6 +11,7 @@ mod cluster;
 mod engine;
 mod engine_loss;
 mod figures;
+mod folder;
 mod kept;
 mod member;
 mod node_loss;

@@ -1,12 +1,12 @@
 //! An engine as a child process, in a folder of its own that is removed with it.
 
+use crate::folder::Folder;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -33,9 +33,9 @@ impl RedisServer {
     /// Starts a program with further options, such as `--requirepass` and a word. It listens on its Unix
     /// socket, and on TCP only if the options say so.
     pub(crate) fn start_with(program: &'static str, options: &[&str]) -> Self {
-        let folder = Folder::new();
+        let folder = Folder::new("redis");
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let child = spawn(program, &options, &folder.0);
+        let child = spawn(program, &options, folder.path());
         let mut server = Self { program, options, child, folder };
         server.wait();
         server
@@ -46,10 +46,10 @@ impl RedisServer {
         // Another process may take a port that was free a moment before.
         for _ in 0..STARTS_MAX {
             let port = free_port();
-            let folder = Folder::new();
+            let folder = Folder::new("redis");
             let mut all: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
             all.extend(["--port", &port.to_string(), "--bind", "127.0.0.1"].map(str::to_owned));
-            let child = spawn("redis-server", &all, &folder.0);
+            let child = spawn("redis-server", &all, folder.path());
             let mut server = Self { program: "redis-server", options: all, child, folder };
             if server.try_wait() {
                 return (server, port);
@@ -60,7 +60,7 @@ impl RedisServer {
 
     /// The path of its Unix socket.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.0.join("s")
+        self.folder.path().join("s")
     }
 
     /// Its process id.
@@ -77,7 +77,7 @@ impl RedisServer {
     /// Kills it if it still runs, and starts it anew at the same places, empty.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        self.child = spawn(self.program, &self.options, &self.folder.0);
+        self.child = spawn(self.program, &self.options, self.folder.path());
         self.wait();
     }
 
@@ -130,7 +130,7 @@ impl RedisServer {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
@@ -167,25 +167,6 @@ fn is_installed(program: &str) -> bool {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
     listener.local_addr().expect("it is bound").port()
-}
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        // Short: it holds a Unix socket, whose path has at most 107 bytes.
-        let folder = std::env::temp_dir().join(format!("plume-redis-{}-{count}", std::process::id()));
-        fs::create_dir(&folder).expect("the folder for temporary files is ours");
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _left = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// How often a server is started until it finds its port free.

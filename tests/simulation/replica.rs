@@ -11,7 +11,7 @@ mod toy;
 
 use crate::number;
 use crate::testkit::choices::Choices;
-use crate::testkit::model_engine::ModelEngine;
+use crate::testkit::model_engine::{Faults, ModelEngine};
 use plume::base::digest::Digest;
 use plume::base::time::{Moment, Now};
 use plume::engine::{Ask, EntryId};
@@ -282,41 +282,13 @@ impl World {
     }
 
     fn fault(&mut self) {
-        let (now, wire) = (self.now, self.choices.index(WIRES));
-        let seconds = SECOND * self.choices.pick(&[0, 1, 3, 10, 12]);
-        let long = SECOND * self.choices.pick(&[1, 10, 25, 60]);
-        let kinds = match (self.may_lose, wire) {
-            (true, _) => 14,
-            (false, STEADY) => 3,
-            (false, _) => 5,
+        let wire = self.choices.index(WIRES);
+        let faults = match (self.may_lose, wire) {
+            (true, _) => Faults::LogAndClock,
+            (false, STEADY) => Faults::SteadyWire,
+            (false, _) => Faults::Wires,
         };
-        let choices = &mut self.choices;
-        match choices.below(kinds) {
-            0 | 1 => self.engine.cut(choices, now, wire),
-            2 => self.engine.black_out(choices, now, long),
-            3 => self.engine.open_hole(now, wire, seconds),
-            4 => self.engine.isolate(choices, now, wire, long),
-            5 => self.engine.isolate(choices, now, wire, seconds),
-            6 | 7 => {
-                let lost = choices.pick(&[0, 1, 2, 5, 50]);
-                self.engine.fail_over(choices, now, lost);
-            }
-            8 => self.engine.lose_all(choices, now),
-            9 => self.engine.flush(),
-            10 => {
-                let entries = choices.index(5);
-                self.engine.trim(entries);
-            }
-            11 => {
-                let (ms, is_back) = (choices.pick(&[10, 2_000, 30_000]), choices.chance(500));
-                self.engine.step_clock(ms, is_back);
-            }
-            12 => self.engine.replay(choices, now),
-            _ => {
-                let bytes = choices.literal(80);
-                self.engine.forge(choices, now, bytes);
-            }
-        }
+        self.engine.inject_fault(&mut self.choices, self.now, wire, faults);
     }
 
     /// Lets time pass, in which everything happens that is due.

@@ -13,6 +13,19 @@ use plume::limits::{ENTRIES_PER_READ, HANDED_STATE_TTL, RECENT_ENTRIES_MAX};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+/// Faults of which one is injected; each of these includes the one before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Faults {
+    /// A connection breaks, or the engine is away for all.
+    SteadyWire,
+    /// A wire swallows what it is given, or connects nobody, for a while.
+    Wires,
+    /// The engine loses entries, or has foreign ones.
+    Log,
+    /// The engine's clock is set.
+    LogAndClock,
+}
+
 pub(crate) struct ModelEngine {
     log: VecDeque<LogEntry>,
     last: EntryId,
@@ -423,6 +436,44 @@ impl ModelEngine {
             let at = begin + choices.index(self.log.len() - begin);
             let bytes = self.log[at].bytes.clone();
             self.forge(choices, now, bytes);
+        }
+    }
+
+    /// Injects one of these faults.
+    pub(crate) fn inject_fault(&mut self, choices: &mut Choices, now: Moment, wire: usize, faults: Faults) {
+        let seconds = Duration::from_secs(choices.pick(&[0, 1, 3, 10, 12]));
+        let long = Duration::from_secs(choices.pick(&[1, 10, 25, 60]));
+        let kinds = match faults {
+            Faults::SteadyWire => 3,
+            Faults::Wires => 5,
+            Faults::Log => 13,
+            Faults::LogAndClock => 14,
+        };
+        match choices.below(kinds) {
+            0 | 1 => self.cut(choices, now, wire),
+            2 => self.black_out(choices, now, long),
+            3 => self.open_hole(now, wire, seconds),
+            4 => self.isolate(choices, now, wire, long),
+            5 => self.isolate(choices, now, wire, seconds),
+            6 | 7 => {
+                let lost = choices.pick(&[0, 1, 2, 5, 50]);
+                self.fail_over(choices, now, lost);
+            }
+            8 => self.lose_all(choices, now),
+            9 => self.flush(),
+            10 => {
+                let entries = choices.index(5);
+                self.trim(entries);
+            }
+            11 => self.replay(choices, now),
+            12 => {
+                let bytes = choices.literal(80);
+                self.forge(choices, now, bytes);
+            }
+            _ => {
+                let (ms, is_back) = (choices.pick(&[10, 2_000, 30_000]), choices.chance(500));
+                self.step_clock(ms, is_back);
+            }
         }
     }
 

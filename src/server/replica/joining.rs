@@ -1,5 +1,5 @@
 //! A node that joins: what it has seen of the log, by which it finds out who is alive, and what it keeps
-//! until somebody hands it a state.
+//! until another node hands it a state.
 
 use super::envelope::{Envelope, Kind};
 use super::link::Link;
@@ -60,8 +60,8 @@ impl View {
         }
     }
 
-    /// Whether a state counts that somebody remembers and has added behind all that is seen. If in doubt it
-    /// does not: whoever does not adopt it is handed a state that does.
+    /// Whether a state counts that a node remembers and has added behind all that is seen. If in doubt it
+    /// does not: a node that does not adopt it is handed a state that does.
     pub(super) fn counts(&self, after: EntryId) -> bool {
         self.begin.is_some_and(|begin| begin <= after) && self.last_live <= after
     }

@@ -112,7 +112,7 @@ impl Shared {
     pub(super) fn take(&mut self, entry: &LogEntry, envelope: Envelope, steps: &mut VecDeque<Step>) -> Taken {
         self.skip(entry);
         let Envelope { node, epoch, stamp, kind } = envelope;
-        // Even a late request: whoever has no state yet cannot tell, and comes to the same conclusion.
+        // Even a late request: a node without a state cannot tell, and comes to the same conclusion.
         if kind.shows_life() {
             self.last_live = entry.id;
         }
