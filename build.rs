@@ -25,7 +25,7 @@ mod shorten;
 fn main() -> Result<(), Box<dyn Error>> {
     let package = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     pack_relocations();
-    if chooses_no_linker() {
+    if is_usual_release() {
         group_functions(&package.join("build/start.ld"));
         drop_unwinding();
     }
@@ -101,7 +101,7 @@ fn drop_unwinding() {
 
 /// Whether this is a release build by the linker of the toolchain. Others may not know the script's commands
 /// (gold does not), so a build that chooses its own goes without.
-fn chooses_no_linker() -> bool {
+fn is_usual_release() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let chooses = env::var_os("RUSTC_LINKER").is_some()
         || ["linker", "link-arg", "link-self-contained"].iter().any(|option| flags.contains(option));

@@ -43,8 +43,8 @@
 //!    [`http::request`] alone uses httparse, [`websocket`] alone tungstenite's protocol, [`message`] alone
 //!    JSON.
 //! 3. `users`: names, sessions, login codes, the email budget, the rules of the room, and reports to
-//!    moderators; `persistence` says what of them outlives the process, and takes it back. `room`: what is
-//!    said, who reads it, who is present.
+//!    moderators; `persistence` says what of them outlives the process, and takes it back; `shared_state`:
+//!    what nodes share. `room`: what is said, who reads it, who is present.
 //! 4. [`server`]: the contract (inputs, outputs, a turn). Below it: `client` (one state machine per
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,

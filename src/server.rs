@@ -73,7 +73,6 @@ use crate::log_event::LogEvent;
 use crate::login_email::{Mail, MailError};
 use crate::metrics::Counters;
 use crate::room::Room;
-use crate::room::cursor::Unsent;
 use crate::settings::Settings;
 use crate::users::Users;
 use crate::users::names::UserId;
@@ -253,30 +252,5 @@ impl Server {
         self.advance_nodes();
         self.stop_if_empty();
         self.outputs.pop_front()
-    }
-
-    /// The bytes to write to a connection's socket now, in order; empty if there are none.
-    pub fn unsent(&mut self, id: ClientId) -> Unsent<'_> {
-        match self.clients.get_untouched(id) {
-            Some(client) => client.connection.unsent(&self.room.log),
-            None => [&[], &[], &[]],
-        }
-    }
-
-    /// The next time at which [`Input::Tick`] must be handled, if there is one.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Moment> {
-        let stop = match self.life {
-            Life::Stopped => return None,
-            Life::Stopping(until) if !self.clients.is_empty() || !self.has_left() => Some(until),
-            Life::Serving | Life::Stopping(_) => None,
-        };
-        let deadlines = [
-            self.clients.next_deadline(),
-            self.next_deadline_of_people(),
-            self.addresses.next_deadline(),
-            stop,
-        ];
-        deadlines.into_iter().flatten().min()
     }
 }

@@ -27,6 +27,23 @@ pub(super) enum Life {
 frost!(enum Life { 0 = Serving, 1 = Stopping(until), 2 = Stopped });
 
 impl Server {
+    /// The next time at which [`super::Input::Tick`] must be handled, if there is one.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let stop = match self.life {
+            Life::Stopped => return None,
+            Life::Stopping(until) if !self.clients.is_empty() || !self.has_left() => Some(until),
+            Life::Serving | Life::Stopping(_) => None,
+        };
+        let deadlines = [
+            self.clients.next_deadline(),
+            self.next_deadline_of_people(),
+            self.addresses.next_deadline(),
+            stop,
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
     /// A tick that comes late says that the process was stopped: what peers sent meanwhile lies in the
     /// sockets and is read first.
     pub(super) fn notice_lateness(&mut self) {

@@ -3,8 +3,17 @@
 use super::Server;
 use super::client::Client;
 use crate::ids::ClientId;
+use crate::room::cursor::Unsent;
 
 impl Server {
+    /// The bytes to write to a connection's socket now, in order; empty if there are none.
+    pub fn unsent(&mut self, id: ClientId) -> Unsent<'_> {
+        match self.clients.get_untouched(id) {
+            Some(client) => client.connection.unsent(&self.room.log),
+            None => [&[], &[], &[]],
+        }
+    }
+
     /// All connections, in order of their slots: what a successor's shell looks for sockets for. Each is
     /// registered afresh, so its readiness is reported once more, and nothing depends on what was reported
     /// to the predecessor: see [`Server::is_blocked`] and [`Server::wants_read`].
