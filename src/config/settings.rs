@@ -119,7 +119,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     },
     Setting {
         variable: "PLUME_NAME_TTL",
-        default: Words("86400, a day; 15552000, 180 days, with PLUME_DATA"),
+        default: Words("86400, a day; 15552000, 180 days, with PLUME_DATA and without PLUME_REDIS"),
         meaning: "Seconds that a name stays its owner's after the last connection.",
         set: |draft, value| {
             put(&mut draft.config.settings.name_ttl, seconds(value, NAME_TTL_MIN..=NAME_TTL_MAX).map(Some))

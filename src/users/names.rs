@@ -10,6 +10,7 @@ use crate::users::changes::Changes;
 use crate::users::email::{Email, EmailKey, Typed};
 use crate::users::user_name::{NameKey, TypedName, UserName};
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -204,9 +205,14 @@ impl Names {
         self.users.get_mut(user).map(|user| &mut user.throttle)
     }
 
-    /// Forgets how fast all users have talked.
-    pub(crate) fn reset_throttles(&mut self) {
-        self.users.iter_mut().for_each(|user| user.throttle = SharedThrottle::default());
+    /// Takes how fast each user has talked.
+    pub(crate) fn take_throttles(&mut self) -> Vec<SharedThrottle> {
+        self.users.iter_mut().map(|user| mem::take(&mut user.throttle)).collect()
+    }
+
+    /// Puts back what was taken; no user has come or gone meanwhile.
+    pub(crate) fn put_throttles(&mut self, taken: Vec<SharedThrottle>) {
+        self.users.iter_mut().zip(taken).for_each(|(user, throttle)| user.throttle = throttle);
     }
 
     /// A user has one more connection, from this client network if a ban may close it.

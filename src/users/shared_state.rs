@@ -13,9 +13,10 @@ impl Users {
         self.run = run_of(run);
     }
 
-    /// What nodes share of users, as bytes. Bots are those of the settings, and what is drawn at random is
-    /// each node's own.
-    pub(crate) fn freeze_shared(&self, to: &mut Vec<u8>) {
+    /// What nodes share of users, as bytes. Bots are those of the settings; what is drawn at random, and how
+    /// fast users talk, is each node's own.
+    pub(crate) fn freeze_shared(&mut self, to: &mut Vec<u8>) {
+        let throttles = self.names.take_throttles();
         let Self {
             names,
             sessions,
@@ -39,6 +40,7 @@ impl Users {
             run.freeze(to);
             room.freeze(to);
         });
+        self.names.put_throttles(throttles);
     }
 
     /// Takes what nodes share of users. `None`: the bytes are none of it, and this value is of no use.
@@ -67,9 +69,32 @@ impl Users {
         mem::swap(&mut self.rng, &mut former.rng);
         self.keep_on(now, settings, former)
     }
+}
 
-    /// Forgets how fast users have talked: each node counts for itself.
-    pub(crate) fn reset_throttles(&mut self) {
-        self.names.reset_throttles();
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::Moment;
+    use crate::base::token_bucket::Rate;
+    use crate::users::email::Email;
+    use crate::users::user_name::UserName;
+
+    #[test]
+    fn how_fast_people_talk_is_no_part_of_it_and_stays() {
+        let mut users = Users::new(&Settings::default(), [1; 32]);
+        let (name, email) = (UserName::parse("Ada").unwrap(), Email::parse("ada@example.org").unwrap());
+        let ada = users.names.claim(&name, &email).expect("it is free");
+        users.names.connect(ada, None);
+        let state = |users: &mut Users| {
+            let mut state = Vec::new();
+            users.freeze_shared(&mut state);
+            state
+        };
+        let before = state(&mut users);
+        let (now, rate) = (Moment::from_ms(5), Rate::per_second(10));
+        users.throttle(ada).expect("she is known").charge(now, rate, 1_000);
+        assert!(state(&mut users) == before);
+        let turn = users.throttle(ada).expect("she is known").wait_for_turn(now, rate, true);
+        assert!(turn > Some(now), "the next word has to wait: {turn:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, wait_health};
 use crate::proxy::{Kind, Proxy};
-use crate::support::{Http, Plume, wait_for};
+use crate::support::{Plume, wait_for};
 use crate::visitor::Visitor;
 use serde_json::json;
 use std::fs;
@@ -95,5 +95,5 @@ fn nodes_behind_haproxy_are_one_chat_and_those_without_a_room_get_no_newcomers()
         again.talk(&format!("back {n}"));
     }
     while members[1].visitor.wait_for(1)["text"] != "back 2" {}
-    assert_eq!(Http::get(&cluster.nodes[0], "/healthz").text().trim(), "ok");
+    wait_health(&cluster.nodes[0], true, Duration::from_secs(10));
 }

@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 impl Server {
     /// The shared state as bytes.
     pub(super) fn freeze_shared(&mut self) -> Vec<u8> {
-        self.users.reset_throttles();
         let mut state = Vec::new();
         freeze_fields(&mut state, |to| {
             self.users.freeze_shared(to);
