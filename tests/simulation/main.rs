@@ -30,7 +30,7 @@ use testkit::tally::{KINDS, Tally};
 use testkit::world::World;
 
 /// Seeds in an ordinary test run.
-const SEEDS: u64 = 256;
+const SEEDS: u64 = 160;
 const STEPS: u32 = 600;
 /// Steps of a life that is recorded for the fuzz target.
 const RECORDED_STEPS: u32 = 60;

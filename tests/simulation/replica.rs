@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use toy::{Toy, number_in};
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 100;
 const STEPS: u32 = 150;
 /// Nodes at once.
 const WIRES: usize = 4;
@@ -40,7 +40,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn nodes_that_share_a_log_agree_whatever_the_engine_does() {
     let (first, end) = match (number("PLUME_SIM_SEED"), number("PLUME_SIM_SEEDS")) {
         (Some(seed), _) => (seed, seed + 1),
-        (None, seeds) => (0, seeds.map_or(SEEDS, |seeds| 10 * seeds)),
+        (None, seeds) => (0, seeds.map_or(SEEDS, |seeds| 4 * seeds)),
     };
     let mut sum = Lived::default();
     for seed in first..end {
