@@ -18,6 +18,7 @@ mod shared_state;
 pub(crate) mod user_name;
 
 use crate::base::frost::{Frost, Frozen, frost, refill};
+use crate::base::hidden::hidden;
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
@@ -41,7 +42,6 @@ use reports::{Received, Reported, Reports, TooManyReports};
 use rules::{Rule, Rules, Silence, TableFull};
 use sessions::{SessionId, Sessions, Token};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -85,6 +85,7 @@ impl Frost for ChaCha20Rng {
 pub(crate) struct Randomness([u8; 32]);
 
 frost!(struct Randomness(seed));
+hidden!(Randomness);
 
 impl Randomness {
     #[cfg(test)]
@@ -94,12 +95,6 @@ impl Randomness {
 
     fn rng(self) -> ChaCha20Rng {
         ChaCha20Rng::from_seed(self.0)
-    }
-}
-
-impl fmt::Debug for Randomness {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Randomness")
     }
 }
 

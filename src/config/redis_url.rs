@@ -4,8 +4,8 @@
 use super::UNIX;
 use super::smtp_url::{decode, parse_place};
 use super::values::{Checked, UNIX_PATH_BYTES_MAX};
+use crate::base::hidden::hidden;
 use crate::limits::ENGINE_KEY_BYTES_MAX;
-use std::fmt;
 use std::path::PathBuf;
 
 /// The address of a Redis or Valkey server, with what is needed to use it.
@@ -42,12 +42,7 @@ pub struct RedisLogin {
     pub password: String,
 }
 
-impl fmt::Debug for RedisLogin {
-    /// Omits both.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisLogin(..)")
-    }
-}
+hidden!(RedisLogin);
 
 /// Parses such an address. User and password end at the last `@`, or for a Unix socket at the last `@/`, so
 /// that only `%`, and `:` in a user, must be percent-encoded. No error shows any of it.

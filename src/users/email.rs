@@ -1,6 +1,7 @@
 //! Email addresses.
 
 use crate::base::frost::{Frost, Frozen, frost};
+use crate::base::hidden::hidden;
 use crate::base::keyed_hash::{HashKey, KeyedHash, Kind};
 use crate::base::visible::{fold_full_width, is_visible, trim_invisible};
 use crate::limits::EMAIL_BYTES_MAX;
@@ -16,9 +17,13 @@ use unicode_normalization::UnicodeNormalization;
 #[derive(Clone)]
 pub(crate) struct Email(Rc<str>);
 
+hidden!(Email);
+
 /// How addresses are compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EmailKey(Form);
+
+hidden!(EmailKey);
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
@@ -365,18 +370,6 @@ fn is_key(address: &str) -> bool {
 /// Whether a text has the form that all who use an address rely on: a mailbox and a domain on one line.
 fn is_bare(text: &str) -> bool {
     text.contains('@') && !text.contains(|char: char| char.is_control() || char.is_whitespace())
-}
-
-impl fmt::Debug for Email {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Email(..)")
-    }
-}
-
-impl fmt::Debug for EmailKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EmailKey(..)")
-    }
 }
 
 #[cfg(test)]

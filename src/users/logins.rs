@@ -12,6 +12,7 @@
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::frost::{Frost, Frozen, frost, refill};
+use crate::base::hidden::hidden;
 use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use crate::base::visible::{fold_full_width, is_pasted_along};
@@ -26,7 +27,6 @@ use crate::users::user_name::UserName;
 use ipnet::IpNet;
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
@@ -37,6 +37,8 @@ pub(crate) struct Code {
     chars: [u8; LONG_CODE_CHARS],
     len: usize,
 }
+
+hidden!(Code);
 
 impl Code {
     /// A new code of [`CODE_CHARS`] characters.
@@ -108,12 +110,6 @@ impl Frost for Code {
             *char = ALPHABET.contains(&typed).then_some(typed)?;
         }
         (code.len > 0).then_some(code)
-    }
-}
-
-impl fmt::Debug for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Code(..)")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::frost::{frost, refill};
+use crate::base::hidden::hidden;
 use crate::base::keyed_hash::{HashKey, KeyedHash, Kind};
 use crate::base::sorted::map_of;
 use crate::base::time::Moment;
@@ -11,7 +12,6 @@ use crate::users::names::UserId;
 use data_encoding::BASE64URL_NOPAD;
 use rand::Rng;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq;
 pub(crate) struct Token([u8; SECRET_BYTES]);
 
 frost!(struct Token(secret));
+hidden!(Token);
 
 impl Token {
     /// A new secret.
@@ -56,12 +57,6 @@ impl Token {
     /// Whether it is the same.
     pub(crate) fn is(self, other: Self) -> bool {
         self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
     }
 }
 
