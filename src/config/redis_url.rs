@@ -173,47 +173,26 @@ mod tests {
     fn what_is_none_is_refused_without_showing_it() {
         let long = format!("unix:/{}", "x".repeat(UNIX_PATH_BYTES_MAX));
         let long_key = format!("redis://h/{}", "k".repeat(ENGINE_KEY_BYTES_MAX + 1));
-        let rows = [
-            ("", FORM),
-            ("127.0.0.1:6379", FORM),
-            ("redis.example", FORM),
-            ("redis:h", FORM),
-            ("http://SECRET@h", FORM),
-            ("redis://", FORM),
-            ("redis:///plume", FORM),
-            ("redis://h:0", FORM),
-            ("redis://h:65536", FORM),
-            ("redis://h:SECRET", FORM),
-            ("redis://h?key=plume", FORM),
-            ("redis://SECRET SECRET", FORM),
-            ("rediss://ada:SECRET@h", NO_TLS),
-            ("valkeys://h", NO_TLS),
-            ("redis://SECRET@h", LOGIN),
-            ("redis://SECRET:@h", LOGIN),
-            ("redis://@h", LOGIN),
-            ("redis://a:SECRET%@h", LOGIN),
-            ("redis://a:SECRET%ff@h", LOGIN),
-            ("unix://SECRET@/run/r", LOGIN),
-            ("redis://h/0", "number of a database"),
-            ("redis://h/15", "number of a database"),
-            ("unix:/run/r?key=1", "number of a database"),
-            ("redis://h/%", "a key of at most"),
-            ("redis://h/%0a", "a key of at most"),
-            (&long_key, "a key of at most"),
-            ("unix:/run/r?key=", "a key of at most"),
-            ("unix:", UNIX_FORM),
-            ("unix:run/r", UNIX_FORM),
-            ("unix:/", UNIX_FORM),
-            ("unix:/run/", UNIX_FORM),
-            ("unix:/run/r?", UNIX_FORM),
-            ("unix:/run/r?db=1", UNIX_FORM),
-            ("unix:/run/%zz", UNIX_FORM),
-            ("unix://run/r", UNIX_FORM),
-            (&long, UNIX_FORM),
+        let rows: [(&str, &[&str]); 10] = [
+            (FORM, &["", "127.0.0.1:6379", "redis.example", "redis:h", "http://SECRET@h", "redis://"]),
+            (FORM, &["redis:///plume", "redis://h:0", "redis://h:65536", "redis://h:SECRET"]),
+            (FORM, &["redis://h?key=plume", "redis://SECRET SECRET"]),
+            (NO_TLS, &["rediss://ada:SECRET@h", "valkeys://h"]),
+            (LOGIN, &["redis://SECRET@h", "redis://SECRET:@h", "redis://@h", "redis://a:SECRET%@h"]),
+            (LOGIN, &["redis://a:SECRET%ff@h", "unix://SECRET@/run/r"]),
+            ("number of a database", &["redis://h/0", "redis://h/15", "unix:/run/r?key=1"]),
+            ("a key of at most", &["redis://h/%", "redis://h/%0a", &long_key, "unix:/run/r?key="]),
+            (
+                UNIX_FORM,
+                &["unix:", "unix:run/r", "unix:/", "unix:/run/", "unix:/run/r?", "unix:/run/r?db=1", &long],
+            ),
+            (UNIX_FORM, &["unix:/run/%zz", "unix://run/r"]),
         ];
-        for (value, part) in rows {
-            let must_be = parse(value).expect_err(value);
-            assert!(must_be.contains(part) && !must_be.contains("SECRET"), "{value}: {must_be}");
+        for (part, values) in rows {
+            for value in values {
+                let must_be = parse(value).expect_err(value);
+                assert!(must_be.contains(part) && !must_be.contains("SECRET"), "{value}: {must_be}");
+            }
         }
         assert!(!format!("{:?}", parse("redis://SECRET:SECRET@h")).contains("SECRET"));
     }

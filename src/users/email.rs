@@ -380,42 +380,21 @@ mod tests {
     fn what_is_an_address() {
         let fits = format!("{}@{}.example.org", "a".repeat(60), "b".repeat(47));
         assert_eq!(fits.len(), EMAIL_BYTES_MAX);
-        let rows = [
-            ("ada@example.org", true),
-            (" Ada.L+chat@Example.ORG ", true),
-            ("o'brien@example.org", true),
-            (&fits, true),
-            (&format!("a{fits}"), false),
-            ("", false),
-            ("ada", false),
-            ("ada@", false),
-            ("@example.org", false),
-            ("ada@localhost", false),
-            ("ada@[127.0.0.1]", false),
-            ("Ada <ada@example.org>", false),
-            ("<ada@example.org>", false),
-            ("\"ada\"@example.org", false),
-            ("ada(comment)@example.org", false),
-            ("ada@example.org,eve@example.org", false),
-            ("ada@example.org;eve@example.org", false),
-            ("ada@example.org eve@example.org", false),
-            ("ada@example.org\neve@example.org", false),
-            ("ada@example.org\r\nBcc: eve@example.org", false),
-            ("a@b@example.org", false),
-            (".ada@example.org", false),
-            ("ada@-example.org", false),
-            ("ada@1.2.3.4", false),
-            ("ada@１．２．３．４", false),
-            ("ada@example.1", false),
-            ("ada@example..org", false),
-            ("ada@example.org.", false),
-            ("a\u{200b}da@example.org", false),
-            ("a\u{ad}da@example.org", false),
-            ("ada@xn--a.org", false),
-            ("ada@exa_mple.org", false),
+        for typed in ["ada@example.org", " Ada.L+chat@Example.ORG ", "o'brien@example.org", &fits] {
+            assert!(Email::parse(typed).is_some(), "{typed:?}");
+        }
+        let none: [&[&str]; 8] = [
+            &["", "ada", "ada@", "@example.org", &format!("a{fits}"), "a@b@example.org", ".ada@example.org"],
+            &["ada@localhost", "ada@[127.0.0.1]", "ada@1.2.3.4", "ada@１．２．３．４", "ada@example.1"],
+            &["ada@example..org", "ada@example.org.", "ada@-example.org"],
+            &["ada@xn--a.org", "ada@exa_mple.org", "Ada <ada@example.org>", "<ada@example.org>"],
+            &["\"ada\"@example.org", "ada(comment)@example.org"],
+            &["ada@example.org,eve@example.org", "ada@example.org;eve@example.org"],
+            &["ada@example.org eve@example.org", "ada@example.org\neve@example.org"],
+            &["ada@example.org\r\nBcc: eve@example.org", "a\u{200b}da@example.org", "a\u{ad}da@example.org"],
         ];
-        for (typed, is_address) in rows {
-            assert_eq!(Email::parse(typed).is_some(), is_address, "{typed:?}");
+        for typed in none.concat() {
+            assert!(Email::parse(typed).is_none(), "{typed:?}");
         }
     }
 
