@@ -116,16 +116,21 @@ impl Names {
         if let Some(owner) = self.find(name, email)? {
             return Ok(owner);
         }
-        let (key, evicted) = self.users.insert(User::new(name.clone(), email.key()), None);
+        let user = self.add(name, email.key(), None);
+        self.note(user);
+        Ok(user)
+    }
+
+    /// Adds a user who has all keys of the name.
+    fn add(&mut self, name: &UserName, email: EmailKey, expires: Option<Moment>) -> UserId {
+        let mailbox = email.mailbox();
+        let (id, evicted) = self.users.insert(User::new(name.clone(), email), expires);
         if let Some(evicted) = evicted {
             self.release(&evicted);
         }
-        self.by_mailbox.entry(email.mailbox()).or_default().push(key);
-        for name_key in name.keys() {
-            self.by_name.insert(name_key, key);
-        }
-        self.note(key);
-        Ok(key)
+        self.by_mailbox.entry(mailbox).or_default().push(id);
+        self.by_name.extend(name.keys().into_iter().map(|key| (key, id)));
+        id
     }
 
     /// The user of this address who owns the name already. `None`: the name is free for it.
@@ -278,9 +283,11 @@ impl Names {
         }
     }
 
-    /// All users who are known, with their number of connections.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (UserId, usize)> {
-        self.users.iter().map(|(id, user)| (id, user.connections))
+    /// Notes the users as changed for whose slots, with or without a connection, this is true.
+    pub(crate) fn note_where(&mut self, is_meant: impl Fn(u32, bool) -> bool) {
+        for (id, user) in self.users.iter().filter(|(id, user)| is_meant(id.slot(), user.connections > 0)) {
+            self.changes.note(|| (user.name.clone(), Some(id)));
+        }
     }
 
     /// An address was typed: where it stands as a hash, it stands from now on.
@@ -302,14 +309,7 @@ impl Names {
         if keys.iter().any(|key| self.reserved.contains(key) || self.by_name.contains_key(key)) {
             return None;
         }
-        let mailbox = email.mailbox();
-        let (user, evicted) = self.users.insert(User::new(name.clone(), email), Some(expires));
-        if let Some(evicted) = evicted {
-            self.release(&evicted);
-        }
-        self.by_mailbox.entry(mailbox).or_default().push(user);
-        self.by_name.extend(keys.into_iter().map(|key| (key, user)));
-        Some(user)
+        Some(self.add(name, email, Some(expires)))
     }
 
     /// Rebuilds the indices. Two names that only this version takes for look-alikes both stay; the older one

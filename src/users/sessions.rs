@@ -229,9 +229,12 @@ impl Sessions {
         self.sessions.in_slot(slot).is_some()
     }
 
-    /// All sessions, with their number of connections.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, u32)> {
-        self.sessions.iter().map(|(id, session)| (id, session.connections))
+    /// Notes the sessions as changed for whose slots, with or without a connection, this is true.
+    pub(crate) fn note_where(&mut self, is_meant: impl Fn(u32, bool) -> bool) {
+        let slots = self.sessions.iter().map(|(id, session)| (id, session.connections > 0));
+        for (id, _) in slots.filter(|&(id, is_connected)| is_meant(id.slot(), is_connected)) {
+            self.changes.note(|| id);
+        }
     }
 
     /// The hash of a session's token, and whose it is. `None`: tokens are not hashed, or there is no such
