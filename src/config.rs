@@ -174,6 +174,12 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    fn wrong(name: impl Into<String>, value: Option<String>, must_be: impl Into<String>) -> Self {
+        Self::WrongValue { name: name.into(), value, must_be: must_be.into() }
+    }
+}
+
 impl Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -291,7 +297,7 @@ fn configure(
             // https://api:KEY@host.
             let secret = [KEY, SMTP, REDIS, MODERATORS, ALLOW, DENY, BOTS].contains(&setting.variable)
                 || (setting.variable == API_BASE && value.contains('@'));
-            return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
+            return Err(ConfigError::wrong(name, (!secret).then_some(value), must_be));
         }
     }
     draft.finish(read)
@@ -424,11 +430,7 @@ fn read_new_bot(args: Vec<String>) -> Result<String, ConfigError> {
     if let Some((_, number)) = args.next() {
         return Err(ConfigError::StrayArgument(number));
     }
-    bots::bot_name(&name).map_err(|must_be| ConfigError::WrongValue {
-        name: NEW_BOT.to_owned(),
-        value: Some(name),
-        must_be,
-    })
+    bots::bot_name(&name).map_err(|must_be| ConfigError::wrong(NEW_BOT, Some(name), must_be))
 }
 
 /// The manual page, plume(1): the text of `--help` in roff.

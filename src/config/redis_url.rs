@@ -2,8 +2,8 @@
 //! `redis://[user:password@]host[:port][/KEY]` or `unix:[//user:password@]/path[?key=KEY]`.
 
 use super::UNIX;
-use super::smtp_url::{decode, parse_place};
-use super::values::{Checked, UNIX_PATH_BYTES_MAX};
+use super::smtp_url::decode;
+use super::values::{Checked, UNIX_PATH_BYTES_MAX, parse_place};
 use crate::base::hidden::hidden;
 use crate::limits::ENGINE_KEY_BYTES_MAX;
 use std::path::PathBuf;

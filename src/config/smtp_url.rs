@@ -1,9 +1,8 @@
 //! The address of an SMTP server: `smtp://[user:password@]host[:port][?tls=required|no]` or
 //! `smtps://[user:password@]host[:port]`.
 
-use super::values::{Checked, host_name};
+use super::values::{Checked, parse_place};
 use std::fmt;
-use std::net::Ipv6Addr;
 
 /// The address of an SMTP server, with what is needed to use it.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,24 +85,6 @@ fn parse_login(login: &str) -> Checked<SmtpLogin> {
     let (user, password) =
         parts.filter(|(user, password)| is_good(user) && is_good(password)).ok_or(LOGIN)?;
     Ok(SmtpLogin { user, password })
-}
-
-/// Splits `host[:port]`, with brackets around an IPv6 address.
-pub(super) fn parse_place(place: &str) -> Option<(String, Option<u16>)> {
-    let colon = place.rfind(':').filter(|&colon| !place[colon..].contains(']'));
-    let (host, port) = place.split_at(colon.unwrap_or(place.len()));
-    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(inner) => inner.parse::<Ipv6Addr>().ok()?.to_string(),
-        None => host_name(host)?,
-    };
-    let port = match port.strip_prefix(':') {
-        None => None,
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(digits.parse().ok().filter(|&port| port != 0)?)
-        }
-        Some(_) => return None,
-    };
-    Some((host, port))
 }
 
 /// Decodes percent-encoded UTF-8. `None`: a `%` without two hexadecimal digits, or not UTF-8.
