@@ -101,9 +101,7 @@ impl Randomness {
 /// What a connection asks for a code with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker {
-    /// The node of the connection.
     pub(crate) node: NodeId,
-    /// The connection.
     pub(crate) connection: ClientId,
     /// Its client address, where that is known.
     pub(crate) address: Option<IpAddr>,
@@ -118,22 +116,18 @@ frost!(struct Asker { node, connection, address, former, mails });
 /// A flow has begun.
 #[derive(Debug)]
 pub(crate) struct Hello {
-    /// The flow.
     pub(crate) flow: FlowId,
     /// What makes the code good on another connection.
     pub(crate) flow_token: String,
-    /// The name as it will be shown.
     pub(crate) name: UserName,
     /// How many characters the code has, if not the usual number.
     pub(crate) code_chars: Option<usize>,
-    /// How the code comes.
     pub(crate) delivery: Delivery,
 }
 
 /// How the code of a flow comes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// In this mail.
     Mail(Mail),
     /// It was sent lately, and is not sent again now; how long until it could be.
     Lately(Duration),
@@ -142,9 +136,7 @@ pub(crate) enum Delivery {
 /// Why no flow begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HelloError {
-    /// Not a name.
     BadName(UserNameError),
-    /// Not an address.
     BadEmail,
     /// The address is not admitted; with the name, if it was one.
     NotAdmitted(Option<UserName>),
@@ -165,7 +157,6 @@ pub(crate) struct Entered {
     pub(crate) user: UserId,
     /// What resumes the session.
     pub(crate) token: String,
-    /// The name as it is shown.
     pub(crate) name: UserName,
 }
 
@@ -188,9 +179,7 @@ pub(crate) enum AuthError {
 /// Why a session is not resumed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ResumeError {
-    /// The token is not valid.
     Invalid,
-    /// The address is not admitted.
     NotAdmitted(UserName),
 }
 
@@ -224,7 +213,6 @@ impl Users {
         Randomness(seed)
     }
 
-    /// Draws a seed.
     pub(crate) fn draw_seed(&mut self) -> [u8; 32] {
         self.draw().0
     }
@@ -319,7 +307,6 @@ impl Users {
         (!may_enter).then_some(wait)
     }
 
-    /// A flow is over.
     pub(crate) fn forget_flow(&mut self, flow: FlowId) {
         self.logins.void(flow);
     }
@@ -383,7 +370,6 @@ impl Users {
         Some((user, self.name(user)?))
     }
 
-    /// The rules of the room.
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules
     }
@@ -417,7 +403,6 @@ impl Users {
         Ok(())
     }
 
-    /// The reports that are kept.
     pub(crate) fn reports(&self) -> &Reports {
         &self.reports
     }
@@ -463,7 +448,6 @@ impl Users {
         }
     }
 
-    /// The bots.
     pub(crate) fn bots(&self) -> &Bots {
         &self.bots
     }
@@ -484,17 +468,14 @@ impl Users {
         self.names.named(&TypedName::read(typed))
     }
 
-    /// The name of a known user.
     pub(crate) fn name(&self, user: UserId) -> Option<Rc<str>> {
         self.names.get(user).map(UserName::shared)
     }
 
-    /// The address of a known user.
     pub(crate) fn email(&self, user: UserId) -> Option<&EmailKey> {
         self.names.email(user)
     }
 
-    /// The mailbox of a known user.
     pub(crate) fn mailbox(&self, user: UserId) -> Option<EmailKey> {
         self.names.email(user).map(EmailKey::mailbox)
     }
@@ -506,12 +487,10 @@ impl Users {
         exact.or(users.first()).and_then(|&user| self.name(user))
     }
 
-    /// How many connections a user has.
     pub(crate) fn connections(&self, user: UserId) -> usize {
         self.names.connections(user)
     }
 
-    /// The sessions of a user.
     pub(crate) fn sessions_of(&self, user: UserId) -> Vec<SessionId> {
         self.sessions.of(user)
     }

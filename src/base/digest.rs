@@ -28,7 +28,6 @@ impl Digest {
         bytes.try_into().ok().map(Self)
     }
 
-    /// Its bytes.
     pub(crate) const fn bytes(&self) -> &[u8; DIGEST_BYTES] {
         &self.0
     }

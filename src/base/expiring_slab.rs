@@ -217,7 +217,6 @@ impl<T> ExpiringSlab<T> {
         }
     }
 
-    /// Removes an item.
     pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
         self.get(id)?;
         self.set_expiry(id, None);

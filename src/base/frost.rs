@@ -617,7 +617,6 @@ impl Frost for IpAddr {
 const LENGTH_BYTES: usize = 4;
 /// Items for which room is made before the first is thawed; more are added as they come.
 const ITEMS_AT_ONCE: usize = 1_024;
-/// Nanoseconds of a second.
 const NANOS: u32 = 1_000_000_000;
 
 #[cfg(test)]

@@ -51,7 +51,6 @@ pub(super) struct Contents {
     pub(super) has_dead: bool,
 }
 
-/// The head of a log.
 pub(super) fn head(id: KeyId) -> Vec<u8> {
     [&MAGIC[..], &VERSION.to_le_bytes(), &RESERVED, &id.0].concat()
 }

@@ -141,7 +141,6 @@ impl Connector {
     }
 }
 
-/// An open connection.
 pub(super) struct Connection {
     stream: Stream,
     deadline: Instant,

@@ -13,7 +13,6 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// Checks the engine.
 pub(super) fn check(url: &RedisUrl, report: &mut Report<'_>) {
     match examine(url) {
         Err(error) => report.fail("engine", &format!("{error}: {}", hint(error))),

@@ -12,7 +12,6 @@ use ureq::http::{StatusCode, Uri};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-/// Sends emails through Mailgun's HTTP API.
 pub(super) struct MailgunTransport {
     agent: ureq::Agent,
     address: String,

@@ -91,7 +91,6 @@ impl Email {
         EmailAddress::parse_with_options(&address, options).ok().map(|_| Self(address.into()))
     }
 
-    /// The address.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -41,12 +41,10 @@ pub(crate) struct Code {
 hidden!(Code);
 
 impl Code {
-    /// A new code of [`CODE_CHARS`] characters.
     pub(crate) fn short(rng: &mut impl Rng) -> Self {
         Self::random(rng, CODE_CHARS)
     }
 
-    /// A new code of [`LONG_CODE_CHARS`] characters.
     pub(crate) fn long(rng: &mut impl Rng) -> Self {
         Self::random(rng, LONG_CODE_CHARS)
     }
@@ -78,7 +76,6 @@ impl Code {
         matches!(code.len, CODE_CHARS | LONG_CODE_CHARS).then_some(code)
     }
 
-    /// The characters.
     pub(crate) fn as_str(&self) -> &str {
         let chars = self.chars.get(..self.len).unwrap_or_default();
         str::from_utf8(chars).unwrap_or_default()
@@ -124,7 +121,6 @@ pub(crate) struct LoginAttempt {
     pub(crate) connection: ClientId,
     /// The network that it came from, where that is known.
     pub(crate) network: Option<IpNet>,
-    /// The node of the connection.
     pub(crate) node: NodeId,
 }
 
@@ -139,7 +135,6 @@ frost!(struct LoginAttempt { name, email, connection, network, node });
 /// A flow that has just begun.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    /// The flow.
     pub(crate) flow: FlowId,
     /// The token by which it is found from another connection.
     pub(crate) token: String,
@@ -149,9 +144,7 @@ pub(crate) struct Begun {
     pub(crate) live: CodeId,
 }
 
-/// The id of a flow.
 pub(crate) type FlowId = Id<Flow>;
-/// The id of a live code.
 pub(crate) type CodeId = Id<LiveCode>;
 
 /// A login attempt that waits for a code.
@@ -221,7 +214,6 @@ impl Guesses {
     }
 }
 
-/// All codes and flows.
 #[derive(Debug)]
 pub(crate) struct Logins {
     code_ttl: Duration,
@@ -370,7 +362,6 @@ impl Logins {
         }
     }
 
-    /// Ends a flow.
     pub(crate) fn void(&mut self, flow: FlowId) {
         self.flows.remove(flow);
     }

@@ -31,7 +31,6 @@ pub(crate) struct Sent {
     pub(crate) name: UserName,
     has_new_code: bool,
     at: Moment,
-    /// The node that sends it.
     pub(crate) node: NodeId,
 }
 
@@ -40,7 +39,6 @@ pub(crate) struct Sent {
 pub(crate) struct Wanted<'a> {
     /// The address that the mail would go to.
     pub(crate) email: &'a Email,
-    /// It owns a name.
     pub(crate) owns_name: bool,
     /// No code is live that could be sent again.
     pub(crate) has_new_code: bool,
@@ -55,7 +53,6 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct MailLimits {
     /// The whole server's budget and its shares; `None`: no mail is really sent, and nothing is limited.
     shares: Option<Shares>,
-    /// Mails by mailbox.
     mails: SlidingWindows<EmailKey>,
     /// Mails that brought a new code, by exact address.
     new_codes: SlidingWindows<EmailKey>,
@@ -79,7 +76,6 @@ impl Refill for Option<Shares> {
 }
 
 impl MailLimits {
-    /// Nothing was sent so far.
     pub(crate) fn new(rate: Option<Rate>) -> Self {
         Self {
             shares: rate.map(Shares::new),

@@ -14,7 +14,6 @@ use std::mem;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The id of a user.
 pub(crate) type UserId = Id<User>;
 
 /// The name of the one who greets.
@@ -94,7 +93,6 @@ impl Names {
         self.find(name, email).map(|_owner| ())
     }
 
-    /// Whether this address owns a name.
     pub(crate) fn owns_any(&self, email: &Email) -> bool {
         let owned = self.by_mailbox.get(&email.mailbox());
         let mut users = owned.into_iter().flatten().filter_map(|&user| self.users.get(user));
@@ -195,7 +193,6 @@ impl Names {
         self.users.iter().map(|(id, user)| (id, &user.email))
     }
 
-    /// How many connections a user has.
     pub(crate) fn connections(&self, user: UserId) -> usize {
         self.users.get(user).map_or(0, |user| user.connections)
     }
@@ -205,7 +202,6 @@ impl Names {
         self.users.get(user).and_then(|user| user.network)
     }
 
-    /// How fast a user talks.
     pub(crate) fn throttle(&mut self, user: UserId) -> Option<&mut SharedThrottle> {
         self.users.get_mut(user).map(|user| &mut user.throttle)
     }
@@ -271,12 +267,10 @@ impl Names {
         self.changes.begin();
     }
 
-    /// What has changed.
     pub(crate) fn take_changes(&mut self) -> Vec<(UserName, Option<UserId>)> {
         self.changes.take()
     }
 
-    /// Notes a user as changed.
     pub(crate) fn note(&mut self, user: UserId) {
         if let Some(known) = self.users.get(user) {
             self.changes.note(|| (known.name.clone(), Some(user)));
@@ -329,7 +323,6 @@ impl Names {
         Some(())
     }
 
-    /// How many names are known.
     pub(crate) fn len(&self) -> usize {
         self.users.len()
     }

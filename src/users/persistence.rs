@@ -438,7 +438,6 @@ impl Users {
         Ok(())
     }
 
-    /// The rule of an entry.
     fn kept_rule(&self, now: Now, (kind, key): (Kind, &[u8]), value: &[u8]) -> Result<Rule, Gone> {
         let hash = |key| array(key).map(KeyedHash::from_bytes).map(EmailKey::of_hash);
         let domain = |key| text(key).map(Domain::new);
@@ -573,7 +572,6 @@ impl Users {
         })
     }
 
-    /// Notes everything that is kept as changed.
     fn note_all(&mut self) {
         self.names.note_where(|_, _| true);
         self.sessions.note_where(|_, _| true);

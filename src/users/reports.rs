@@ -21,13 +21,10 @@ pub(crate) struct Reports {
     kept: VecDeque<Report>,
     /// How many each mailbox made lately.
     lately: SlidingWindows<EmailKey>,
-    /// The number of the next report.
     next: u64,
-    /// Numbers of reports.
     changes: Changes<u64>,
 }
 
-/// A report.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// Rises by one from report to report.
@@ -134,12 +131,10 @@ impl Reports {
         self.changes.begin();
     }
 
-    /// Numbers of what has changed.
     pub(crate) fn take_changes(&mut self) -> Vec<u64> {
         self.changes.take()
     }
 
-    /// Notes all reports as changed.
     pub(crate) fn note_all(&mut self) {
         for report in &self.kept {
             self.changes.note(|| report.number);

@@ -24,7 +24,6 @@ frost!(struct Token(secret));
 hidden!(Token);
 
 impl Token {
-    /// A new secret.
     pub(crate) fn random(rng: &mut impl Rng) -> Self {
         let mut bytes = [0; SECRET_BYTES];
         rng.fill_bytes(&mut bytes);
@@ -60,7 +59,6 @@ impl Token {
     }
 }
 
-/// The id of a session.
 pub(crate) type SessionId = Id<Session>;
 
 /// All sessions. One without a connection is kept for some time.
@@ -142,7 +140,6 @@ impl Sessions {
         self.sessions.get(id).map(|session| session.user)
     }
 
-    /// The sessions of a user.
     pub(crate) fn of(&self, user: UserId) -> Vec<SessionId> {
         self.sessions.iter().filter(|(_, session)| session.user == user).map(|(id, _)| id).collect()
     }
@@ -209,12 +206,10 @@ impl Sessions {
         self.changes.begin();
     }
 
-    /// What has changed.
     pub(crate) fn take_changes(&mut self) -> Vec<SessionId> {
         self.changes.take()
     }
 
-    /// Notes a session as changed.
     pub(crate) fn note(&mut self, id: SessionId) {
         self.changes.note(|| id);
     }

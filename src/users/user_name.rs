@@ -148,7 +148,6 @@ impl UserName {
         Ok(Self(name.into()))
     }
 
-    /// The name.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
