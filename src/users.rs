@@ -23,9 +23,7 @@ use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
 use crate::ids::{ClientId, MailId, NodeId};
-use crate::limits::{
-    CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX, MAIL_ADDRESSES_MAX, NAME_TTL, NAMES_MAX, SESSIONS_MAX,
-};
+use crate::limits::{NAME_TTL, NAMES_MAX, SESSIONS_MAX};
 use crate::login_email::{Mail, MailError};
 use crate::settings::Settings;
 use crate::usage::Usage;
@@ -617,23 +615,12 @@ impl Users {
 
     /// What is kept of users, beside its limit.
     pub(crate) fn usage(&self) -> Vec<Usage> {
-        let (networks, networks_max) = self.mail_limits.networks();
-        let mut counts = vec![
+        let own = [
             Usage::new("names", self.names.len(), NAMES_MAX),
             Usage::new("sessions", self.sessions.len(), SESSIONS_MAX),
-            Usage::new("codes", self.logins.codes(), CODES_MAX),
-            Usage::new("login flows", self.logins.flows(), FLOWS_MAX),
-            Usage::new("guessed addresses", self.logins.guessed(), GUESSED_ADDRESSES_MAX),
-            Usage::new("mail addresses", self.mail_limits.mailboxes(), MAIL_ADDRESSES_MAX),
-            Usage::new("addresses with new codes", self.mail_limits.addresses(), MAIL_ADDRESSES_MAX),
-            Usage::new("asking networks", networks, networks_max),
-            // Both go within seconds, and the budget for mail, where mail is really sent, bounds how many
-            // come.
-            Usage::new("mails on their way", self.mail_limits.on_their_way(), usize::MAX),
         ];
-        counts.extend(self.rules.usage());
-        counts.extend(self.reports.usage());
-        counts
+        let counts = own.into_iter().chain(self.logins.usage()).chain(self.mail_limits.usage());
+        counts.chain(self.rules.usage()).chain(self.reports.usage()).collect()
     }
 }
 

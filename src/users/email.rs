@@ -100,6 +100,10 @@ impl Email {
     pub(crate) fn key(&self) -> EmailKey {
         EmailKey(Form::Clear(self.0.to_ascii_lowercase().into()))
     }
+
+    pub(crate) fn mailbox(&self) -> EmailKey {
+        self.key().mailbox()
+    }
 }
 
 /// The local part in NFC: one letter may be typed as several characters, which no mailbox tells apart (RFC
@@ -117,13 +121,6 @@ fn domain_to_ascii(domain: &str) -> Option<String> {
     let is_number =
         ascii.rsplit('.').next().is_none_or(|last| last.starts_with(|char: char| char.is_ascii_digit()));
     (!is_number).then_some(ascii)
-}
-
-impl Email {
-    /// The key of its mailbox.
-    pub(crate) fn mailbox(&self) -> EmailKey {
-        self.key().mailbox()
-    }
 }
 
 impl EmailKey {
@@ -240,26 +237,33 @@ impl Typed {
     }
 }
 
-// By the hash of the address alone: the others follow from it.
-impl Ord for Hashed {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.hashes.address.cmp(&other.hashes.address)
-    }
-}
+/// Compares values of a type by one of their fields alone.
+macro_rules! compared_by {
+    ($type:ident, $($field:ident).+) => {
+        impl Ord for $type {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.$($field).+.cmp(&other.$($field).+)
+            }
+        }
 
-impl PartialOrd for Hashed {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
+        impl PartialOrd for $type {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
-impl PartialEq for Hashed {
-    fn eq(&self, other: &Self) -> bool {
-        self.hashes.address == other.hashes.address
-    }
-}
+        impl PartialEq for $type {
+            fn eq(&self, other: &Self) -> bool {
+                self.cmp(other).is_eq()
+            }
+        }
 
-impl Eq for Hashed {}
+        impl Eq for $type {}
+    };
+}
+// The other hashes follow from that of the address.
+compared_by!(Hashed, hashes.address);
+compared_by!(Domain, name);
 
 fn domain_of(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
@@ -301,26 +305,6 @@ impl Domain {
         self.hash == Some(*hash)
     }
 }
-
-impl Ord for Domain {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.name.cmp(&other.name)
-    }
-}
-
-impl PartialOrd for Domain {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Domain {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Domain {}
 
 /// The address, if it is known.
 impl fmt::Display for EmailKey {

@@ -21,6 +21,7 @@ use crate::limits::{
     CODE_CHAR_BITS, CODE_CHARS, CODE_TRIES, CODES_MAX, FLOWS_MAX, FLOWS_PER_CODE_MAX, GUESSED_ADDRESSES_MAX,
     GUESSES_PER_ADDRESS_MAX, GUESSES_WINDOW, LONG_CODE_CHARS,
 };
+use crate::usage::Usage;
 use crate::users::email::{Email, EmailKey};
 use crate::users::sessions::Token;
 use crate::users::user_name::UserName;
@@ -377,19 +378,13 @@ impl Logins {
         }
     }
 
-    /// How many codes are live.
-    pub(crate) fn codes(&self) -> usize {
-        self.codes.len()
-    }
-
-    /// How many flows wait for a code.
-    pub(crate) fn flows(&self) -> usize {
-        self.flows.len()
-    }
-
-    /// Addresses whose wrong tries are counted.
-    pub(crate) fn guessed(&self) -> usize {
-        self.guesses.len()
+    /// What is kept, beside its limit.
+    pub(crate) fn usage(&self) -> [Usage; 3] {
+        [
+            Usage::new("codes", self.codes.len(), CODES_MAX),
+            Usage::new("login flows", self.flows.len(), FLOWS_MAX),
+            Usage::new("guessed addresses", self.guesses.len(), GUESSED_ADDRESSES_MAX),
+        ]
     }
 
     /// When the next of these goes.
@@ -524,7 +519,7 @@ const ALPHABET: &[u8; 1 << CODE_CHAR_BITS] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::frost::Refill;
+    use crate::base::frost::{Refill, frozen};
     use rand::{SeedableRng, rngs::ChaCha20Rng};
 
     const TTL: Duration = Duration::from_mins(10);
@@ -707,7 +702,7 @@ mod tests {
         let (first, second, other) = (desk.begin(ADA), desk.begin(ADA), desk.begin("bob@example.org"));
         let ada = Email::parse(ADA).unwrap().key();
         desk.logins.void_codes_of(|email| *email == ada);
-        assert_eq!((desk.logins.codes(), desk.logins.flows()), (1, 1));
+        assert_eq!((desk.logins.codes.len(), desk.logins.flows.len()), (1, 1));
         for flow in [first.flow, second.flow] {
             assert_eq!(desk.try_code(flow, first.code.as_str()).unwrap_err(), 0);
         }
@@ -723,7 +718,7 @@ mod tests {
         let owner = desk.begin_from(ADA, Some(0));
         for _ in 0..10 * FLOWS_PER_CODE_MAX {
             desk.begin_from(ADA, Some(1));
-            assert!(desk.logins.flows() <= FLOWS_PER_CODE_MAX);
+            assert!(desk.logins.flows.len() <= FLOWS_PER_CODE_MAX);
         }
         assert!(desk.logins.connection(owner.flow).is_some(), "one network pushes out its own flows");
         // Many networks push out the owner's flow, and the owner begins another one, for the code that is in
@@ -781,7 +776,7 @@ mod tests {
         let long = desk.begin(ADA);
         assert_eq!((parked.code.unusual_chars(), long.code.unusual_chars()), (None, Some(12)));
         assert_eq!(long.code.as_str().len(), LONG_CODE_CHARS);
-        assert!(desk.logins.flows() <= 2 * FLOWS_PER_CODE_MAX);
+        assert!(desk.logins.flows.len() <= 2 * FLOWS_PER_CODE_MAX);
         assert!(!desk.begin("bob@example.org").code.is_long(), "another address");
         let elsewhere = desk.begin(ADA);
         assert_eq!(elsewhere.code.as_str(), long.code.as_str(), "one live code");
@@ -819,9 +814,8 @@ mod tests {
     }
 
     fn moved(logins: &Logins) -> Option<Logins> {
-        let (mut bytes, mut after) = (Vec::new(), Logins::new(TTL));
-        logins.freeze_state(&mut bytes);
-        after.refill(&mut Frozen::new(&bytes)).map(|()| after)
+        let mut after = Logins::new(TTL);
+        after.refill(&mut Frozen::new(&frozen(logins))).map(|()| after)
     }
 
     #[test]
@@ -862,15 +856,13 @@ mod tests {
 
     #[test]
     fn a_code_is_thawed_as_it_was_and_no_other_text_is_one() {
-        for (typed, is_code) in [("01ABCD", true), ("01ABCD01ABCD", true), ("01abcd", false), ("", false)] {
-            let mut bytes = Vec::new();
-            typed.to_owned().freeze(&mut bytes);
-            let code = Code::thaw(&mut Frozen::new(&bytes));
+        let too_long = "01ABCD01ABCD0";
+        for (typed, is_code) in
+            [("01ABCD", true), ("01ABCD01ABCD", true), ("01abcd", false), ("", false), (too_long, false)]
+        {
+            let code = Code::thaw(&mut Frozen::new(&frozen(&typed.to_owned())));
             let expected = is_code.then_some((typed, typed.len() > CODE_CHARS));
             assert_eq!(code.as_ref().map(|code| (code.as_str(), code.is_long())), expected, "{typed:?}");
         }
-        let mut bytes = Vec::new();
-        "01ABCD01ABCD0".to_owned().freeze(&mut bytes);
-        assert!(Code::thaw(&mut Frozen::new(&bytes)).is_none(), "too long");
     }
 }

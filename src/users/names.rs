@@ -334,7 +334,7 @@ const RESERVED: [&str; 7] = [BOT_NAME, "admin", "moderator", "system", "root", "
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::frost::{Frozen, Refill};
+    use crate::base::frost::{Frozen, Refill, frozen};
     use crate::limits::NAME_TTL;
 
     fn name(typed: &str) -> UserName {
@@ -466,9 +466,8 @@ mod tests {
     }
 
     fn moved(names: &Names) -> Option<Names> {
-        let (mut bytes, mut after) = (Vec::new(), Names::new("Plume.chat", NAME_TTL));
-        names.freeze_state(&mut bytes);
-        after.refill(&mut Frozen::new(&bytes)).map(|()| after)
+        let mut after = Names::new("Plume.chat", NAME_TTL);
+        after.refill(&mut Frozen::new(&frozen(names))).map(|()| after)
     }
 
     #[test]

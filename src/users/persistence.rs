@@ -30,7 +30,7 @@ use super::reports::Report;
 use super::rules::{Ban, Rule, RuleKey, TableFull};
 use super::sessions::SessionId;
 use super::user_name::UserName;
-use crate::base::frost::{Frost, Frozen, frost};
+use crate::base::frost::{Frost, Frozen, frost, frozen};
 use crate::base::keyed_hash::{HashKey, KeyedHash};
 use crate::base::sorted::{map_of, set_of};
 use crate::base::time::{Moment, Now};
@@ -681,12 +681,7 @@ fn session_key(slot: u32) -> Vec<u8> {
 }
 
 fn change<T: Frost>(key: Vec<u8>, value: Option<T>) -> Change {
-    let freeze = |value: T| {
-        let mut bytes = Vec::new();
-        value.freeze(&mut bytes);
-        bytes
-    };
-    Change { key, value: value.map(freeze) }
+    Change { key, value: value.map(|value| frozen(&value)) }
 }
 
 fn thaw<T: Frost>(value: &[u8]) -> Option<T> {

@@ -337,9 +337,8 @@ fn what_is_written_tells_no_address_and_opens_no_session() {
     assert!(holds("spam.example") && holds("bob") && holds("a line of @eve: one"));
     for token in tokens.values() {
         let (_, secret) = crate::users::sessions::Token::read(token).unwrap();
-        let mut frozen = Vec::new();
-        secret.freeze(&mut frozen);
-        let secret = &frozen[frozen.len() - 16..];
+        let bytes_of_secret = frozen(&secret);
+        let secret = &bytes_of_secret[bytes_of_secret.len() - 16..];
         assert!(!bytes.windows(16).any(|window| window == secret));
     }
     // With another key nothing is found, and nothing is known.
