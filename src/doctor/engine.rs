@@ -5,6 +5,7 @@ use super::report::Report;
 use crate::config::{RedisLogin, RedisPlace, RedisUrl};
 use crate::limits::{ENGINE_ADDRESSES_MAX, ENGINE_INFO_BYTES_MAX, READ_SHARE_BYTES};
 use crate::log_event::EngineError;
+use crate::mail::is_timeout;
 use crate::redis::info::{field, history, process};
 use crate::redis::refusal;
 use crate::redis::resp::{Decoder, Token, command};
@@ -172,10 +173,7 @@ fn connect_tcp(host: &str, port: u16) -> Result<Box<dyn Stream>, EngineError> {
 }
 
 fn broken(error: &io::Error) -> EngineError {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => EngineError::Timeout,
-        _ => EngineError::BrokenOff,
-    }
+    if is_timeout(error) { EngineError::Timeout } else { EngineError::BrokenOff }
 }
 
 /// Time for a connection, and for each answer: longer than a node waits.
