@@ -100,14 +100,7 @@ fn parse_key(key: &str) -> Checked<String> {
     let key = key.ok_or_else(|| format!("an address with a key of at most {ENGINE_KEY_BYTES_MAX} bytes"))?;
     // Other programs take redis://host/2 for the database with this number.
     let is_number = key.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number {
-        return Err(
-            "an address whose last part is a key such as plume, not the number of a database: Plume uses \
-                    database 0"
-                .to_owned(),
-        );
-    }
-    Ok(key)
+    if is_number { Err(NUMBER.to_owned()) } else { Ok(key) }
 }
 
 fn is_plain(text: &str) -> bool {
@@ -120,6 +113,8 @@ const UNIX_FORM: &str =
     "unix: and the absolute path of a socket, such as unix:/run/redis/redis.sock or unix:/path?key=plume";
 const LOGIN: &str =
     "an address with user:password or :password before the @, with % written as %25; unix://:password@/path";
+const NUMBER: &str =
+    "an address whose last part is a key such as plume, not the number of a database: Plume uses database 0";
 const NO_TLS: &str = "redis://..., since Plume speaks no TLS to Redis: where others can read the network, run a tunnel such \
                       as stunnel on this machine, and give its address, as in redis://127.0.0.1:6379";
 /// The key, if none is given.

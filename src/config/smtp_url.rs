@@ -88,7 +88,7 @@ fn parse_login(login: &str) -> Checked<SmtpLogin> {
 }
 
 /// Decodes percent-encoded UTF-8. `None`: a `%` without two hexadecimal digits, or not UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut pieces = text.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {

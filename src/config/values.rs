@@ -107,9 +107,9 @@ pub(super) fn site_name(value: &str) -> Checked<String> {
 
 pub(super) fn origins(value: &str) -> Checked<Vec<String>> {
     let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let origins = parts.map(|part| split_origin(part).filter(|(_, path)| path.is_empty()));
-    origins
-        .map(|origin| origin.map(|(origin, _)| origin))
+    let origin = |part| split_origin(part).filter(|(_, path)| path.is_empty()).map(|(origin, _)| origin);
+    parts
+        .map(origin)
         .collect::<Option<_>>()
         .ok_or_else(|| "origins such as https://plume.chat, separated by commas, without paths".to_owned())
 }

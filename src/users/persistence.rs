@@ -415,7 +415,7 @@ impl Users {
                 let KeptReport { at, reporter, by, text } = read(value)?;
                 let (at, age) = (now.moment, Duration::from_millis(now.wall_ms.saturating_sub(at)));
                 let (reporter, without_line) = (EmailKey::hashed(reporter), text.clone());
-                self.reports.restore(Report { number, at, age, reporter, by, text, without_line });
+                self.reports.push(Report { number, at, age, reporter, by, text, without_line });
             }
             Kind::Room => {
                 // Where nothing is shared, the room is of no interest, and none is written.

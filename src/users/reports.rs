@@ -109,7 +109,8 @@ impl Reports {
         Ok(Received::New)
     }
 
-    fn push(&mut self, report: Report) {
+    /// Keeps a report behind all that are older, such as one that has outlived its process.
+    pub(crate) fn push(&mut self, report: Report) {
         if self.kept.len() >= REPORTS_MAX
             && let Some(oldest) = self.kept.pop_front()
         {
@@ -119,11 +120,6 @@ impl Reports {
         self.next = self.next.max(number.saturating_add(1));
         self.kept.push_back(report);
         self.changes.note(|| number);
-    }
-
-    /// A report that has outlived its process, after all that are older.
-    pub(crate) fn restore(&mut self, report: Report) {
-        self.push(report);
     }
 
     /// From now on, notes what changes.

@@ -48,6 +48,10 @@ impl Token {
         Some((u32::from_be_bytes(*slot), Self(secret.try_into().ok()?)))
     }
 
+    fn hashed(self, key: &HashKey) -> Self {
+        Self::of_hash(key.hash(Kind::Token, &self.0))
+    }
+
     /// What stands in the place of a secret that is known by its hash alone.
     const fn of_hash(hash: KeyedHash) -> Self {
         Self(*hash.as_bytes())
@@ -193,12 +197,8 @@ impl Sessions {
     /// that are known by hashes of another key are void.
     pub(crate) fn begin_changes(&mut self, key: HashKey, ttl: Duration) {
         if self.key.is_none() {
-            let hashed = |token: Token| Token::of_hash(key.hash(Kind::Token, &token.0));
-            let ids: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
-            for id in ids {
-                if let Some(session) = self.sessions.get_mut(id) {
-                    session.token = hashed(session.token);
-                }
+            for session in self.sessions.iter_mut() {
+                session.token = session.token.hashed(&key);
             }
         }
         self.key = Some(key);
@@ -249,7 +249,7 @@ impl Sessions {
     }
 
     fn known_by(&self, token: Token) -> Token {
-        self.key.as_ref().map_or(token, |key| Token::of_hash(key.hash(Kind::Token, &token.0)))
+        self.key.as_ref().map_or(token, |key| token.hashed(key))
     }
 
     /// How many there are.
