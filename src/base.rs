@@ -3,6 +3,7 @@
 pub mod digest;
 pub(crate) mod expiring_slab;
 pub(crate) mod frost;
+pub(crate) mod hidden;
 pub(crate) mod histogram;
 pub(crate) mod keyed_hash;
 pub(crate) mod shared_throttle;

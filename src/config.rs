@@ -10,7 +10,7 @@ mod mail;
 mod redis_url;
 mod sender;
 mod settings;
-mod smtp_url;
+pub(crate) mod smtp_url;
 mod summary;
 mod url;
 mod values;
@@ -174,6 +174,12 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    fn wrong(name: impl Into<String>, value: Option<String>, must_be: impl Into<String>) -> Self {
+        Self::WrongValue { name: name.into(), value, must_be: must_be.into() }
+    }
+}
+
 impl Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -291,7 +297,7 @@ fn configure(
             // https://api:KEY@host.
             let secret = [KEY, SMTP, REDIS, MODERATORS, ALLOW, DENY, BOTS].contains(&setting.variable)
                 || (setting.variable == API_BASE && value.contains('@'));
-            return Err(ConfigError::WrongValue { name, value: (!secret).then_some(value), must_be });
+            return Err(ConfigError::wrong(name, (!secret).then_some(value), must_be));
         }
     }
     draft.finish(read)
@@ -372,10 +378,7 @@ fn read_flags(args: Vec<String>, command: Option<&[&str]>) -> Result<Flags, Conf
             }
             return Err(ConfigError::StrayArgument(number));
         }
-        let (name, value) = match arg.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (arg, None),
-        };
+        let (name, value) = split_flag(arg);
         let Some(place) = names.iter().position(|own| *own == name) else {
             return Err(ConfigError::UnknownFlag(name));
         };
@@ -394,18 +397,21 @@ fn read_flags(args: Vec<String>, command: Option<&[&str]>) -> Result<Flags, Conf
 
 /// Takes the flag at this position with its value, which may be the next argument, out of the arguments.
 fn take_value(mut args: Vec<String>, at: usize) -> Result<(Given, Vec<String>), ConfigError> {
-    let flag = args.remove(at);
-    let next = |args: &mut Vec<String>| {
-        let is_value = args.get(at).is_some_and(|arg| !arg.starts_with('-'));
-        is_value.then(|| args.remove(at))
-    };
-    let (name, value) = match flag.split_once('=') {
-        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-        None => (flag, next(&mut args)),
-    };
+    let (name, mut value) = split_flag(args.remove(at));
+    if value.is_none() && args.get(at).is_some_and(|arg| !arg.starts_with('-')) {
+        value = Some(args.remove(at));
+    }
     match value {
         Some(value) => Ok((Given { name, value }, args)),
         None => Err(ConfigError::MissingValue(name)),
+    }
+}
+
+/// A flag, and its value if that is in the same argument.
+fn split_flag(arg: String) -> (String, Option<String>) {
+    match arg.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (arg, None),
     }
 }
 
@@ -424,11 +430,7 @@ fn read_new_bot(args: Vec<String>) -> Result<String, ConfigError> {
     if let Some((_, number)) = args.next() {
         return Err(ConfigError::StrayArgument(number));
     }
-    bots::bot_name(&name).map_err(|must_be| ConfigError::WrongValue {
-        name: NEW_BOT.to_owned(),
-        value: Some(name),
-        must_be,
-    })
+    bots::bot_name(&name).map_err(|must_be| ConfigError::wrong(NEW_BOT, Some(name), must_be))
 }
 
 /// The manual page, plume(1): the text of `--help` in roff.
@@ -436,18 +438,10 @@ fn man() -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!(".TH PLUME 1 \"\" \"plume {version}\"\n{MAN_HEAD}");
     for setting in SETTINGS {
-        let default = match setting.default {
-            Value(words) | Words(words) => words,
-        };
-        let (variable, flag, meaning) = (setting.variable, setting.flag(), setting.meaning);
-        let _ = write!(
-            text,
-            ".TP\n\\fB{}\\fR, \\fB{}\\fR\n{}\n.br\nDefault: {}\n",
-            roff(variable),
-            roff(&flag),
-            roff(meaning),
-            roff(default)
-        );
+        let (Value(default) | Words(default)) = setting.default;
+        let words = [setting.variable, &setting.flag(), setting.meaning, default];
+        let [variable, flag, meaning, default] = words.map(roff);
+        let _ = write!(text, ".TP\n\\fB{variable}\\fR, \\fB{flag}\\fR\n{meaning}\n.br\nDefault: {default}\n");
     }
     text + MAN_TAIL
 }
@@ -460,9 +454,7 @@ fn roff(text: &str) -> String {
 fn help() -> String {
     let mut text = HELP_HEAD.to_owned();
     for setting in SETTINGS {
-        let default = match setting.default {
-            Value(words) | Words(words) => words,
-        };
+        let (Value(default) | Words(default)) = setting.default;
         let (variable, flag, meaning) = (setting.variable, setting.flag(), setting.meaning);
         let _ = write!(text, "\n  {variable}, {flag}\n      {meaning}\n      Default: {default}\n");
     }

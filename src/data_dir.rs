@@ -15,9 +15,9 @@ mod keeper;
 mod record;
 mod store;
 
+pub use crate::kept::Entries;
 pub use error::DataError;
 pub use keeper::{Keeper, Report};
-pub use record::Entries;
 
 use crate::kept::Change;
 use folder::{Disk, Folder, Owner};

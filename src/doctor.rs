@@ -58,7 +58,7 @@ pub fn run(config: &Result<Config, String>, order: &Doctor, out: &mut dyn Write)
 /// If it does not answer that it is well: one line.
 pub fn health(target: &Health) -> Result<(), String> {
     let (place, url) = match target {
-        Health::Url(url) => (Place::Site(url.clone()), url.clone()),
+        Health::Url(url) => (Place::of(url), url.clone()),
         Health::Unix(path) => {
             (Place::Unix(path.clone()), Url::parse("http://localhost").map_err(|_| "no address")?)
         }
@@ -109,9 +109,10 @@ fn check_settings(config: &Result<Config, String>, report: &mut Report<'_>) {
 /// Checks the site, or without an address what the settings listen on.
 fn check_site(config: Option<&Config>, order: &Doctor, report: &mut Report<'_>) {
     let (place, url) = match (&order.url, config.map(|config| &config.listen)) {
-        (Some(url), _) => (Place::Site(url.clone()), url.clone()),
+        (Some(url), _) => (Place::of(url), url.clone()),
         (None, Some(Listen::Tcp(address))) if address.port() > 0 => {
-            (Place::Site(Url::of(*address)), Url::of(*address))
+            let url = Url::of(*address);
+            (Place::of(&url), url)
         }
         (None, Some(Listen::Unix(path))) => {
             let Ok(url) = Url::parse("http://localhost") else { return };

@@ -3,6 +3,10 @@
 //! all values are bytes, and the server knows no file.
 
 use crate::base::frost::frost;
+use std::collections::BTreeMap;
+
+/// What stands under each key.
+pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A change of the map.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,6 +18,16 @@ pub struct Change {
 }
 
 frost!(struct Change { key, value });
+
+impl Change {
+    /// Makes the change. Gives what stood under the key.
+    pub fn make(self, entries: &mut Entries) -> Option<Vec<u8>> {
+        match self.value {
+            Some(value) => entries.insert(self.key, value),
+            None => entries.remove(&self.key),
+        }
+    }
+}
 
 /// Says how much, not what: it may hold names and hashes of addresses.
 impl std::fmt::Debug for Change {

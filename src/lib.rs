@@ -30,7 +30,7 @@
 //!                                                |       `-> base       time timer_queue expiring_slab
 //!                                                |                      token_bucket sliding_window
 //!                                                |                      histogram digest keyed_hash
-//!                                                |                      frost skeleton
+//!                                                |                      frost skeleton hidden
 //! ```
 //! Arrows point down only: `base` knows nobody; `room` and `users` do not know each other, `http` or
 //! `websocket`; the server connects them. Beside the layers stands the shared vocabulary, plain data that

@@ -291,99 +291,13 @@ impl LogEvent {
     /// The event's severity.
     #[must_use]
     pub const fn level(&self) -> Level {
-        match self {
-            Self::MailFailed(..)
-            | Self::DataFailed { .. }
-            | Self::DataLost { .. }
-            | Self::DataUnfinished
-            | Self::OtherRoom
-            | Self::NodeApart
-            | Self::OutOfFiles
-            | Self::AcceptFailed { .. }
-            | Self::EngineLost(_)
-            | Self::MoveFailed(_)
-            | Self::ListenFailed { .. } => Level::Error,
-            Self::MailLimited(_)
-            | Self::Full(_)
-            | Self::WrongTry(_)
-            | Self::WrongBotToken(_)
-            | Self::NotAdmitted(_)
-            | Self::AddressFull(_)
-            | Self::UnknownProxy(_)
-            | Self::SilentProxy(_)
-            | Self::ForeignOrigin(_)
-            | Self::UpgradeRemoved(_)
-            | Self::NodeGone(_)
-            | Self::RunBegan
-            | Self::WideTrust { .. }
-            | Self::OpenMetrics => Level::Warn,
-            Self::LoggedIn(_)
-            | Self::Resumed(_)
-            | Self::WrongToken(_)
-            | Self::Closed(..)
-            | Self::GuestClosed(..)
-            | Self::Moved { .. }
-            | Self::DataRead { .. }
-            | Self::DataRecovered
-            | Self::NodeLive { .. }
-            | Self::EngineConnected
-            | Self::Stopping { .. }
-            | Self::Stopped { .. } => Level::Info,
-            Self::Accepted(_)
-            | Self::SystemCalls(_)
-            | Self::Answered(..)
-            | Self::Upgraded(_)
-            | Self::HttpClosed(..) => Level::Debug,
-        }
+        self.kind().0
     }
 
     /// The event's name in the log. A kind with a separate rate limit has its own name.
     #[must_use]
     pub const fn event(&self) -> &'static str {
-        match self {
-            Self::Accepted(_) => "accepted",
-            Self::Answered(..) => "answered",
-            Self::Upgraded(_) => "upgraded",
-            Self::LoggedIn(_) => "logged-in",
-            Self::Resumed(_) => "resumed",
-            Self::WrongTry(_) => "wrong-try",
-            Self::NotAdmitted(_) => "not-admitted",
-            Self::WrongToken(_) => "wrong-token",
-            Self::WrongBotToken(_) => "wrong-bot-token",
-            Self::MailLimited(_) => "mail-limited",
-            Self::MailFailed(..) => "mail-failed",
-            Self::Closed(..) => "closed",
-            Self::GuestClosed(..) => "guest-closed",
-            Self::HttpClosed(..) => "http-closed",
-            Self::Full(_) => "full",
-            Self::AddressFull(_) => "address-full",
-            Self::UnknownProxy(_) => "unknown-proxy",
-            Self::SilentProxy(_) => "silent-proxy",
-            Self::ForeignOrigin(_) => "foreign-origin",
-            Self::UpgradeRemoved(_) => "upgrade-removed",
-            Self::WideTrust { .. } => "wide-trust",
-            Self::OpenMetrics => "open-metrics",
-            Self::DataRead { .. } => "data-read",
-            Self::DataFailed { .. } => "data-failed",
-            Self::DataRecovered => "data-recovered",
-            Self::DataLost { .. } => "data-lost",
-            Self::DataUnfinished => "data-unfinished",
-            Self::OtherRoom => "data-other-room",
-            Self::OutOfFiles => "out-of-files",
-            Self::AcceptFailed { .. } => "accept-failed",
-            Self::Moved { .. } => "moved",
-            Self::MoveFailed(_) => "move-failed",
-            Self::NodeLive { .. } => "node-live",
-            Self::NodeApart => "node-apart",
-            Self::NodeGone(_) => "node-gone",
-            Self::RunBegan => "run-began",
-            Self::EngineConnected => "engine-connected",
-            Self::EngineLost(_) => "engine-lost",
-            Self::ListenFailed { .. } => "listen-failed",
-            Self::Stopping { .. } => "stopping",
-            Self::SystemCalls(_) => "calls",
-            Self::Stopped { .. } => "stopped",
-        }
+        self.kind().1
     }
 
     /// How many lines this kind of event gets in the log each [`LOG_WINDOW`]; `None`: one for every event.
@@ -391,49 +305,60 @@ impl LogEvent {
     /// [`LOG_WINDOW`]: crate::limits::LOG_WINDOW
     #[must_use]
     pub const fn lines_max(&self) -> Option<u32> {
+        self.kind().2
+    }
+
+    /// Severity, name and lines of each kind.
+    const fn kind(&self) -> (Level, &'static str, Option<u32>) {
+        const STRANGER: Option<u32> = Some(LOG_STRANGER_LINES_MAX);
+        const MEMBER: Option<u32> = Some(LOG_MEMBER_LINES_MAX);
+        const REMINDER: Option<u32> = Some(LOG_REMINDER_LINES_MAX);
         match self {
-            Self::WrongTry(_)
-            | Self::NotAdmitted(_)
-            | Self::WrongToken(_)
-            | Self::WrongBotToken(_)
-            | Self::MailLimited(_)
-            | Self::MailFailed(..)
-            | Self::GuestClosed(..)
-            | Self::Full(_)
-            | Self::AddressFull(_)
-            | Self::EngineConnected
-            | Self::EngineLost(_)
-            | Self::OtherRoom
-            | Self::NodeLive { .. }
-            | Self::NodeApart
-            | Self::NodeGone(_)
-            | Self::RunBegan
-            | Self::OutOfFiles => Some(LOG_STRANGER_LINES_MAX),
-            Self::LoggedIn(_) | Self::Resumed(_) | Self::Closed(..) => Some(LOG_MEMBER_LINES_MAX),
-            Self::UnknownProxy(_)
-            | Self::SilentProxy(_)
-            | Self::ForeignOrigin(_)
-            | Self::UpgradeRemoved(_)
-            | Self::DataLost { .. }
-            | Self::AcceptFailed { .. } => Some(LOG_REMINDER_LINES_MAX),
-            // The keeper reports the first two at most once in its retry. The next eight occur once in a run;
-            // the others only at level `debug`, which is meant to show every event.
-            Self::DataFailed { .. }
-            | Self::DataRecovered
-            | Self::WideTrust { .. }
-            | Self::OpenMetrics
-            | Self::Moved { .. }
-            | Self::MoveFailed(_)
-            | Self::ListenFailed { .. }
-            | Self::DataRead { .. }
-            | Self::DataUnfinished
-            | Self::Stopping { .. }
-            | Self::SystemCalls(_)
-            | Self::Stopped { .. }
-            | Self::Accepted(_)
-            | Self::Answered(..)
-            | Self::Upgraded(_)
-            | Self::HttpClosed(..) => None,
+            Self::MailFailed(..) => (Level::Error, "mail-failed", STRANGER),
+            Self::OtherRoom => (Level::Error, "data-other-room", STRANGER),
+            Self::NodeApart => (Level::Error, "node-apart", STRANGER),
+            Self::OutOfFiles => (Level::Error, "out-of-files", STRANGER),
+            Self::EngineLost(_) => (Level::Error, "engine-lost", STRANGER),
+            Self::DataLost { .. } => (Level::Error, "data-lost", REMINDER),
+            Self::AcceptFailed { .. } => (Level::Error, "accept-failed", REMINDER),
+            // The keeper reports a failure and the recovery at most once in its retry.
+            Self::DataFailed { .. } => (Level::Error, "data-failed", None),
+            Self::DataRecovered => (Level::Info, "data-recovered", None),
+            // These occur once in a run.
+            Self::DataUnfinished => (Level::Error, "data-unfinished", None),
+            Self::MoveFailed(_) => (Level::Error, "move-failed", None),
+            Self::ListenFailed { .. } => (Level::Error, "listen-failed", None),
+            Self::WideTrust { .. } => (Level::Warn, "wide-trust", None),
+            Self::OpenMetrics => (Level::Warn, "open-metrics", None),
+            Self::Moved { .. } => (Level::Info, "moved", None),
+            Self::DataRead { .. } => (Level::Info, "data-read", None),
+            Self::Stopping { .. } => (Level::Info, "stopping", None),
+            Self::Stopped { .. } => (Level::Info, "stopped", None),
+            Self::MailLimited(_) => (Level::Warn, "mail-limited", STRANGER),
+            Self::Full(_) => (Level::Warn, "full", STRANGER),
+            Self::AddressFull(_) => (Level::Warn, "address-full", STRANGER),
+            Self::WrongTry(_) => (Level::Warn, "wrong-try", STRANGER),
+            Self::WrongBotToken(_) => (Level::Warn, "wrong-bot-token", STRANGER),
+            Self::NotAdmitted(_) => (Level::Warn, "not-admitted", STRANGER),
+            Self::NodeGone(_) => (Level::Warn, "node-gone", STRANGER),
+            Self::RunBegan => (Level::Warn, "run-began", STRANGER),
+            Self::UnknownProxy(_) => (Level::Warn, "unknown-proxy", REMINDER),
+            Self::SilentProxy(_) => (Level::Warn, "silent-proxy", REMINDER),
+            Self::ForeignOrigin(_) => (Level::Warn, "foreign-origin", REMINDER),
+            Self::UpgradeRemoved(_) => (Level::Warn, "upgrade-removed", REMINDER),
+            Self::WrongToken(_) => (Level::Info, "wrong-token", STRANGER),
+            Self::GuestClosed(..) => (Level::Info, "guest-closed", STRANGER),
+            Self::NodeLive { .. } => (Level::Info, "node-live", STRANGER),
+            Self::EngineConnected => (Level::Info, "engine-connected", STRANGER),
+            Self::LoggedIn(_) => (Level::Info, "logged-in", MEMBER),
+            Self::Resumed(_) => (Level::Info, "resumed", MEMBER),
+            Self::Closed(..) => (Level::Info, "closed", MEMBER),
+            // This level is meant to show every event.
+            Self::Accepted(_) => (Level::Debug, "accepted", None),
+            Self::Answered(..) => (Level::Debug, "answered", None),
+            Self::Upgraded(_) => (Level::Debug, "upgraded", None),
+            Self::HttpClosed(..) => (Level::Debug, "http-closed", None),
+            Self::SystemCalls(_) => (Level::Debug, "calls", None),
         }
     }
 }

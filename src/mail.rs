@@ -23,7 +23,7 @@ use crate::login_email::{Mail, MailError, MailResult};
 use mailgun::MailgunTransport;
 use queue::{Job, MailQueue};
 use smtp::SmtpTransport;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -130,6 +130,12 @@ impl Mailer {
             }
         }
     }
+}
+
+/// Whether a read or a write took too long. On Linux a socket's timeout is reported as
+/// [`ErrorKind::WouldBlock`].
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
 /// Whether a connection failed because of TLS: a certificate that is not trusted, or a peer that does not

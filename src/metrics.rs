@@ -187,6 +187,7 @@ const DOOR: &str = "door";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::frost::frozen;
     use crate::ids::{ClientId, MailId};
     use crate::login_email::MailError;
 
@@ -258,10 +259,8 @@ mod tests {
         counters.count(&LogEvent::LoggedIn(ClientId::new(0, 0)));
         counters.refused.add("a reason of another version");
         (counters.wrong_tries, counters.throttled) = (4, 5);
-        let mut bytes = Vec::new();
-        counters.freeze_state(&mut bytes);
         let mut after = Counters::default();
-        assert_eq!(after.refill(&mut Frozen::new(&bytes)), Some(()));
+        assert_eq!(after.refill(&mut Frozen::new(&frozen(&counters))), Some(()));
         after.count(&LogEvent::LoggedIn(ClientId::new(0, 1)));
         assert_eq!(counted(&after), ["entered code 2", "wrong tries 4", "throttled 5"]);
     }

@@ -18,13 +18,12 @@ mod shared_state;
 pub(crate) mod user_name;
 
 use crate::base::frost::{Frost, Frozen, frost, refill};
+use crate::base::hidden::hidden;
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::time::Moment;
 use crate::base::token_bucket::Rate;
 use crate::ids::{ClientId, MailId, NodeId};
-use crate::limits::{
-    CODES_MAX, FLOWS_MAX, GUESSED_ADDRESSES_MAX, MAIL_ADDRESSES_MAX, NAME_TTL, NAMES_MAX, SESSIONS_MAX,
-};
+use crate::limits::{NAME_TTL, NAMES_MAX, SESSIONS_MAX};
 use crate::login_email::{Mail, MailError};
 use crate::settings::Settings;
 use crate::usage::Usage;
@@ -41,7 +40,6 @@ use reports::{Received, Reported, Reports, TooManyReports};
 use rules::{Rule, Rules, Silence, TableFull};
 use sessions::{SessionId, Sessions, Token};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -85,6 +83,7 @@ impl Frost for ChaCha20Rng {
 pub(crate) struct Randomness([u8; 32]);
 
 frost!(struct Randomness(seed));
+hidden!(Randomness);
 
 impl Randomness {
     #[cfg(test)]
@@ -97,18 +96,10 @@ impl Randomness {
     }
 }
 
-impl fmt::Debug for Randomness {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Randomness")
-    }
-}
-
 /// What a connection asks for a code with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker {
-    /// The node of the connection.
     pub(crate) node: NodeId,
-    /// The connection.
     pub(crate) connection: ClientId,
     /// Its client address, where that is known.
     pub(crate) address: Option<IpAddr>,
@@ -123,22 +114,18 @@ frost!(struct Asker { node, connection, address, former, mails });
 /// A flow has begun.
 #[derive(Debug)]
 pub(crate) struct Hello {
-    /// The flow.
     pub(crate) flow: FlowId,
     /// What makes the code good on another connection.
     pub(crate) flow_token: String,
-    /// The name as it will be shown.
     pub(crate) name: UserName,
     /// How many characters the code has, if not the usual number.
     pub(crate) code_chars: Option<usize>,
-    /// How the code comes.
     pub(crate) delivery: Delivery,
 }
 
 /// How the code of a flow comes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// In this mail.
     Mail(Mail),
     /// It was sent lately, and is not sent again now; how long until it could be.
     Lately(Duration),
@@ -147,9 +134,7 @@ pub(crate) enum Delivery {
 /// Why no flow begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HelloError {
-    /// Not a name.
     BadName(UserNameError),
-    /// Not an address.
     BadEmail,
     /// The address is not admitted; with the name, if it was one.
     NotAdmitted(Option<UserName>),
@@ -170,7 +155,6 @@ pub(crate) struct Entered {
     pub(crate) user: UserId,
     /// What resumes the session.
     pub(crate) token: String,
-    /// The name as it is shown.
     pub(crate) name: UserName,
 }
 
@@ -193,9 +177,7 @@ pub(crate) enum AuthError {
 /// Why a session is not resumed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ResumeError {
-    /// The token is not valid.
     Invalid,
-    /// The address is not admitted.
     NotAdmitted(UserName),
 }
 
@@ -229,7 +211,6 @@ impl Users {
         Randomness(seed)
     }
 
-    /// Draws a seed.
     pub(crate) fn draw_seed(&mut self) -> [u8; 32] {
         self.draw().0
     }
@@ -324,7 +305,6 @@ impl Users {
         (!may_enter).then_some(wait)
     }
 
-    /// A flow is over.
     pub(crate) fn forget_flow(&mut self, flow: FlowId) {
         self.logins.void(flow);
     }
@@ -388,7 +368,6 @@ impl Users {
         Some((user, self.name(user)?))
     }
 
-    /// The rules of the room.
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules
     }
@@ -422,7 +401,6 @@ impl Users {
         Ok(())
     }
 
-    /// The reports that are kept.
     pub(crate) fn reports(&self) -> &Reports {
         &self.reports
     }
@@ -468,7 +446,6 @@ impl Users {
         }
     }
 
-    /// The bots.
     pub(crate) fn bots(&self) -> &Bots {
         &self.bots
     }
@@ -489,17 +466,14 @@ impl Users {
         self.names.named(&TypedName::read(typed))
     }
 
-    /// The name of a known user.
     pub(crate) fn name(&self, user: UserId) -> Option<Rc<str>> {
         self.names.get(user).map(UserName::shared)
     }
 
-    /// The address of a known user.
     pub(crate) fn email(&self, user: UserId) -> Option<&EmailKey> {
         self.names.email(user)
     }
 
-    /// The mailbox of a known user.
     pub(crate) fn mailbox(&self, user: UserId) -> Option<EmailKey> {
         self.names.email(user).map(EmailKey::mailbox)
     }
@@ -511,12 +485,10 @@ impl Users {
         exact.or(users.first()).and_then(|&user| self.name(user))
     }
 
-    /// How many connections a user has.
     pub(crate) fn connections(&self, user: UserId) -> usize {
         self.names.connections(user)
     }
 
-    /// The sessions of a user.
     pub(crate) fn sessions_of(&self, user: UserId) -> Vec<SessionId> {
         self.sessions.of(user)
     }
@@ -643,23 +615,12 @@ impl Users {
 
     /// What is kept of users, beside its limit.
     pub(crate) fn usage(&self) -> Vec<Usage> {
-        let (networks, networks_max) = self.mail_limits.networks();
-        let mut counts = vec![
+        let own = [
             Usage::new("names", self.names.len(), NAMES_MAX),
             Usage::new("sessions", self.sessions.len(), SESSIONS_MAX),
-            Usage::new("codes", self.logins.codes(), CODES_MAX),
-            Usage::new("login flows", self.logins.flows(), FLOWS_MAX),
-            Usage::new("guessed addresses", self.logins.guessed(), GUESSED_ADDRESSES_MAX),
-            Usage::new("mail addresses", self.mail_limits.mailboxes(), MAIL_ADDRESSES_MAX),
-            Usage::new("addresses with new codes", self.mail_limits.addresses(), MAIL_ADDRESSES_MAX),
-            Usage::new("asking networks", networks, networks_max),
-            // Both go within seconds, and the budget for mail, where mail is really sent, bounds how many
-            // come.
-            Usage::new("mails on their way", self.mail_limits.on_their_way(), usize::MAX),
         ];
-        counts.extend(self.rules.usage());
-        counts.extend(self.reports.usage());
-        counts
+        let counts = own.into_iter().chain(self.logins.usage()).chain(self.mail_limits.usage());
+        counts.chain(self.rules.usage()).chain(self.reports.usage()).collect()
     }
 }
 

@@ -72,7 +72,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("message", &[]),
     ("server", &["base", "room", "users", "http", "websocket", "message"]),
     ("logger", &["base"]),
-    ("mail", &["logger", "config"]),
+    ("mail", &["base", "logger", "config"]),
     ("config", &["base", "users"]),
     ("data_dir", &["base"]),
     ("redis", &["base", "config"]),

@@ -1,6 +1,7 @@
 //! SHA-256 digests (FIPS 180-4), compared in constant time: a secret is known by its digest alone.
 
 use crate::base::frost::frost;
+use crate::base::hidden::hidden;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::digest::{SHA256, digest};
 use std::fmt;
@@ -27,7 +28,6 @@ impl Digest {
         bytes.try_into().ok().map(Self)
     }
 
-    /// Its bytes.
     pub(crate) const fn bytes(&self) -> &[u8; DIGEST_BYTES] {
         &self.0
     }
@@ -45,6 +45,7 @@ impl Digest {
 }
 
 frost!(struct Digest(bytes));
+hidden!(Digest);
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
@@ -57,12 +58,6 @@ impl Eq for Digest {}
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digest(..)")
     }
 }
 

@@ -217,7 +217,6 @@ impl<T> ExpiringSlab<T> {
         }
     }
 
-    /// Removes an item.
     pub(crate) fn remove(&mut self, id: Id<T>) -> Option<T> {
         self.get(id)?;
         self.set_expiry(id, None);
@@ -282,6 +281,7 @@ impl<T> ExpiringSlab<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::frost::frozen;
 
     #[test]
     fn a_successor_hands_out_the_same_slots_and_forgets_at_the_same_times() {
@@ -291,8 +291,7 @@ mod tests {
         for n in [3, 0, 4] {
             before.remove(ids[n]);
         }
-        let mut bytes = Vec::new();
-        before.freeze_state(&mut bytes);
+        let bytes = frozen(&before);
         let mut after = ExpiringSlab::new(9);
         assert_eq!(after.refill(&mut Frozen::new(&bytes)), Some(()));
         for n in 5..10 {

@@ -75,6 +75,13 @@ impl<T: Frost> Refill for T {
     }
 }
 
+/// The bytes of a state, or of a value.
+pub(crate) fn frozen(state: &impl Refill) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state.freeze_state(&mut bytes);
+    bytes
+}
+
 /// Frozen bytes that are not thawed yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frozen<'a>(&'a [u8]);
@@ -412,47 +419,24 @@ fn thaw_list<T: Frost>(from: &mut Frozen<'_>) -> Option<Vec<T>> {
     T::thaw_items(from, count)
 }
 
-impl<T: Frost> Frost for Vec<T> {
-    fn freeze(&self, to: &mut Vec<u8>) {
-        freeze_list(self, to);
-    }
+macro_rules! lists {
+    ($([$($bounds:tt)*] $type:ty),*) => { $(
+        impl<$($bounds)*> Frost for $type {
+            fn freeze(&self, to: &mut Vec<u8>) {
+                freeze_list(self, to);
+            }
 
-    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        thaw_list(from)
-    }
+            fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
+                thaw_list(from).map(<Self as From<Vec<_>>>::from)
+            }
 
-    fn absent() -> Option<Self> {
-        Some(Self::new())
-    }
+            fn absent() -> Option<Self> {
+                Some(Self::default())
+            }
+        }
+    )* };
 }
-
-impl<T: Frost> Frost for Box<[T]> {
-    fn freeze(&self, to: &mut Vec<u8>) {
-        freeze_list(self, to);
-    }
-
-    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        thaw_list(from).map(Into::into)
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::default())
-    }
-}
-
-impl Frost for Cow<'static, [u8]> {
-    fn freeze(&self, to: &mut Vec<u8>) {
-        freeze_list(self, to);
-    }
-
-    fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
-        thaw_list(from).map(Self::Owned)
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::default())
-    }
-}
+lists!([T: Frost] Vec<T>, [T: Frost] Box<[T]>, [] Cow<'static, [u8]>);
 
 impl<T: Frost> Frost for VecDeque<T> {
     fn freeze(&self, to: &mut Vec<u8>) {
@@ -617,7 +601,6 @@ impl Frost for IpAddr {
 const LENGTH_BYTES: usize = 4;
 /// Items for which room is made before the first is thawed; more are added as they come.
 const ITEMS_AT_ONCE: usize = 1_024;
-/// Nanoseconds of a second.
 const NANOS: u32 = 1_000_000_000;
 
 #[cfg(test)]
@@ -668,12 +651,6 @@ mod tests {
     }
     frost!(enum Shape { 0 = Nothing, 3 = Line(from, to), 2 = Circle { radius } });
 
-    fn frozen<T: Frost>(value: &T) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        value.freeze(&mut bytes);
-        bytes
-    }
-
     fn comes_back<T: Frost + PartialEq + Debug>(value: T) {
         let bytes = frozen(&value);
         let mut from = Frozen::new(&bytes);
@@ -722,8 +699,7 @@ mod tests {
 
     #[test]
     fn a_table_keeps_its_limits_and_derives_what_is_not_written() {
-        let mut bytes = Vec::new();
-        Table { items: vec![1, 2, 3], items_max: 3, sum: 0 }.freeze_state(&mut bytes);
+        let bytes = frozen(&Table { items: vec![1, 2, 3], items_max: 3, sum: 0 });
         let mut table = Table { items: vec![9], items_max: 5, sum: 9 };
         assert_eq!(table.refill(&mut Frozen::new(&bytes)), Some(()));
         assert_eq!(table, Table { items: vec![1, 2, 3], items_max: 5, sum: 6 });

@@ -18,7 +18,6 @@ impl Histogram {
         Self { bounds, counts: vec![0; bounds.len() + 1], sum: Duration::ZERO }
     }
 
-    /// Counts a duration.
     pub(crate) fn observe(&mut self, duration: Duration) {
         let place = self.bounds.iter().take_while(|&&bound| bound < duration).count();
         if let Some(count) = self.counts.get_mut(place) {

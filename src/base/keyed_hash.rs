@@ -3,9 +3,9 @@
 //! candidates is.
 
 use crate::base::frost::{Frost, Frozen, frost};
+use crate::base::hidden::hidden;
 use crate::limits::SECRET_BYTES;
 use ring::hmac::{HMAC_SHA256, Key, sign};
-use std::fmt;
 
 /// The key of all hashes that are compared with each other.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub(crate) struct HashKey {
     secret: [u8; KEY_BYTES],
     key: Key,
 }
+
+hidden!(HashKey);
 
 /// What is hashed: equal texts of different kinds have different hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,7 @@ impl KeyedHash {
 }
 
 frost!(struct KeyedHash(bytes));
+hidden!(KeyedHash);
 
 impl Frost for HashKey {
     fn freeze(&self, to: &mut Vec<u8>) {
@@ -69,18 +72,6 @@ impl Frost for HashKey {
 
     fn thaw(from: &mut Frozen<'_>) -> Option<Self> {
         Frost::thaw(from).map(Self::new)
-    }
-}
-
-impl fmt::Debug for HashKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HashKey(..)")
-    }
-}
-
-impl fmt::Debug for KeyedHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyedHash(..)")
     }
 }
 

@@ -120,7 +120,6 @@ impl<K: Ord + Clone> SlidingWindows<K> {
         self.counted.next_deadline()
     }
 
-    /// Keys with events.
     pub(crate) fn len(&self) -> usize {
         self.counted.len()
     }

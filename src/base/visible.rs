@@ -70,62 +70,32 @@ mod tests {
 
     #[test]
     fn a_text_is_visible_if_one_character_is() {
-        let rows = [
-            ("a", true),
-            (" \u{200b}a", true),
-            ("\u{301}", true),
-            ("\u{2764}\u{fe0f}", true),
-            ("請", true),
-            ("🦉", true),
-            ("\u{1fae9}", true),
-            ("", false),
-            (" \t\r\n", false),
-            ("\u{0}", false),
-            ("\u{7f}\u{9f}\u{1b}", false),
-            ("\u{a0}\u{2003}\u{3000}\u{1680}", false),
-            ("\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}", false),
-            ("\u{ad}", false),
-            ("\u{34f}", false),
-            ("\u{61c}\u{200e}\u{202e}\u{2066}", false),
-            ("\u{115f}\u{1160}\u{3164}\u{ffa0}", false),
-            ("\u{17b4}\u{17b5}\u{180b}\u{180e}", false),
-            ("\u{2028}\u{2029}", false),
-            ("\u{2800}", false),
-            ("\u{fe0f}\u{e0100}\u{e0041}", false),
-            ("\u{fff9}\u{fffa}\u{fffb}\u{fffc}", false),
-            ("\u{1bca0}\u{1d159}\u{1d173}", false),
-        ];
-        for (text, expected) in rows {
-            assert_eq!(has_visible(text), expected, "{text:?}");
+        for text in ["a", " \u{200b}a", "\u{301}", "\u{2764}\u{fe0f}", "請", "🦉", "\u{1fae9}"] {
+            assert!(has_visible(text), "{text:?}");
+        }
+        for text in [
+            "",
+            " \t\r\n",
+            "\u{0}\u{7f}\u{9f}\u{1b}",
+            "\u{a0}\u{2003}\u{3000}\u{1680}\u{2028}\u{2029}\u{2800}",
+            "\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{ad}\u{34f}\u{61c}\u{200e}\u{202e}\u{2066}",
+            "\u{115f}\u{1160}\u{3164}\u{ffa0}\u{17b4}\u{17b5}\u{180b}\u{180e}",
+            "\u{fe0f}\u{e0100}\u{e0041}\u{fff9}\u{fffa}\u{fffb}\u{fffc}\u{1bca0}\u{1d159}\u{1d173}",
+        ] {
+            assert!(!has_visible(text), "{text:?}");
         }
     }
 
     #[test]
     fn an_act_or_code_shows_something_if_its_text_does() {
-        let rows = [
-            ("hello", true),
-            ("/me waves", true),
-            ("/me", true),
-            ("/me \n. left", true),
-            ("/mew", true),
-            ("`", true),
-            ("```", true),
-            ("/me `", true),
-            ("` x `", true),
-            ("\u{200b}`\u{200b}x`", true),
-            ("/me ", false),
-            ("/me \u{200b}", false),
-            ("/me \n\u{2800}", false),
-            ("`\u{200b}`", false),
-            ("``` ```", false),
-            ("```\n\u{200b}\n```", false),
-            (" ``\u{3164}`` `\u{ad}`", false),
-            ("/me `\u{200b}`", false),
-            ("\u{200b}", false),
-            ("", false),
-        ];
-        for (line, expected) in rows {
-            assert_eq!(shows_something(line), expected, "{line:?}");
+        let shown = ["hello", "/me waves", "/me", "/me \n. left", "/mew", "`", "```", "/me `", "` x `"];
+        for line in shown.into_iter().chain(["\u{200b}`\u{200b}x`"]) {
+            assert!(shows_something(line), "{line:?}");
+        }
+        let acts = ["/me ", "/me \u{200b}", "/me \n\u{2800}", "/me `\u{200b}`"];
+        let code = ["`\u{200b}`", "``` ```", "```\n\u{200b}\n```", " ``\u{3164}`` `\u{ad}`"];
+        for line in acts.into_iter().chain(code).chain(["\u{200b}", ""]) {
+            assert!(!shows_something(line), "{line:?}");
         }
     }
 

@@ -115,24 +115,17 @@ mod tests {
         assert_eq!(parsed(&good).unwrap().len(), 2);
         let longest = "n".repeat(BOT_NAME_BYTES_MAX);
         assert!(parsed(&format!("{longest}:read:{one}")).is_ok());
+        let no_name =
+            "E; in number 1 the name must be a name of 1 to 24 letters, digits, - and _, not only - and _";
         let rows = [
             (String::new(), "E"),
             (" , ".to_owned(), "E"),
             (format!("ci:say:{one},x"), "E; in number 2 there are not three parts"),
             (format!("ci:say:{one}:"), "E; in number 1 there are not three parts"),
             (format!("plume_SECRET:{one}"), "E; in number 1 there are not three parts"),
-            (
-                format!("-_:say:{one}"),
-                "E; in number 1 the name must be a name of 1 to 24 letters, digits, - and _, not only - and _",
-            ),
-            (
-                format!("{longest}n:say:{one}"),
-                "E; in number 1 the name must be a name of 1 to 24 letters, digits, - and _, not only - and _",
-            ),
-            (
-                format!("ci bot:say:{one}"),
-                "E; in number 1 the name must be a name of 1 to 24 letters, digits, - and _, not only - and _",
-            ),
+            (format!("-_:say:{one}"), no_name),
+            (format!("{longest}n:say:{one}"), no_name),
+            (format!("ci bot:say:{one}"), no_name),
             (format!("ci::{one}"), "E; in number 1 the rights must be say, read or say+read"),
             (format!("ci:say+write:{one}"), "E; in number 1 the rights must be say, read or say+read"),
             (format!("ci:say:{one}0"), "E; in number 1 the SHA-256 must be 64 hexadecimal digits"),

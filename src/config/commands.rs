@@ -73,14 +73,9 @@ pub(super) fn doctor(
 /// The address is in no error: it is a person's.
 pub(super) fn forget(given: Given, data_dir: Option<PathBuf>) -> Result<Forget, ConfigError> {
     let data_dir = data_dir.ok_or(ConfigError::NoData)?;
-    match Email::parse(&given.value) {
-        Some(email) => Ok(Forget { data_dir, address: email.as_str().to_owned() }),
-        None => Err(ConfigError::WrongValue {
-            name: given.name,
-            value: None,
-            must_be: "an email address, such as ada@example.org".to_owned(),
-        }),
-    }
+    let must_be = "an email address, such as ada@example.org";
+    let email = Email::parse(&given.value).ok_or_else(|| ConfigError::wrong(given.name, None, must_be))?;
+    Ok(Forget { data_dir, address: email.as_str().to_owned() })
 }
 
 /// Without an address, the one that the settings listen on.
@@ -113,19 +108,11 @@ impl Url {
 }
 
 fn parse_url(text: &str) -> Result<Url, ConfigError> {
-    Url::parse(text).map_err(|must_be| ConfigError::WrongValue {
-        name: "the site".to_owned(),
-        value: None,
-        must_be,
-    })
+    Url::parse(text).map_err(|must_be| ConfigError::wrong("the site", None, must_be))
 }
 
 fn checked<T>(given: Given, check: impl FnOnce(&str) -> Checked<T>) -> Result<T, ConfigError> {
-    check(&given.value).map_err(|must_be| ConfigError::WrongValue {
-        name: given.name,
-        value: Some(given.value),
-        must_be,
-    })
+    check(&given.value).map_err(|must_be| ConfigError::wrong(given.name, Some(given.value), must_be))
 }
 
 /// A silence of an hour is longer than any proxy's idle timeout that matters.

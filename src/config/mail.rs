@@ -135,11 +135,7 @@ pub(super) fn secret<T>(
     }
     let bytes =
         read(&path).map_err(|error| ConfigError::Unreadable { name: file_name, error: error.kind() })?;
-    let wrong = |must_be: &str| ConfigError::WrongValue {
-        name: file_name.to_owned(),
-        value: None,
-        must_be: format!("a file that holds {must_be}"),
-    };
+    let wrong = |must_be: &str| ConfigError::wrong(file_name, None, format!("a file that holds {must_be}"));
     let text = str::from_utf8(&bytes).map_err(|_| wrong("one line of UTF-8"))?;
     let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     parse(line).map(Some).map_err(|must_be| wrong(&must_be))
@@ -154,11 +150,8 @@ fn authorities(path: &Path, read: ReadFile<'_>) -> Result<Arc<RootCertStore>, Co
     if is_good && !store.is_empty() {
         return Ok(Arc::new(store));
     }
-    Err(ConfigError::WrongValue {
-        name: SMTP_CA.to_owned(),
-        value: Some(path.display().to_string()),
-        must_be: "a PEM file with certificates of authorities, and none that is malformed".to_owned(),
-    })
+    let must_be = "a PEM file with certificates of authorities, and none that is malformed";
+    Err(ConfigError::wrong(SMTP_CA, Some(path.display().to_string()), must_be))
 }
 
 pub(super) const KEY: &str = "MAILGUN_APIKEY";

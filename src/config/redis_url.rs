@@ -2,10 +2,10 @@
 //! `redis://[user:password@]host[:port][/KEY]` or `unix:[//user:password@]/path[?key=KEY]`.
 
 use super::UNIX;
-use super::smtp_url::{decode, parse_place};
-use super::values::{Checked, UNIX_PATH_BYTES_MAX};
+use super::smtp_url::decode;
+use super::values::{Checked, UNIX_PATH_BYTES_MAX, parse_place};
+use crate::base::hidden::hidden;
 use crate::limits::ENGINE_KEY_BYTES_MAX;
-use std::fmt;
 use std::path::PathBuf;
 
 /// The address of a Redis or Valkey server, with what is needed to use it.
@@ -42,12 +42,7 @@ pub struct RedisLogin {
     pub password: String,
 }
 
-impl fmt::Debug for RedisLogin {
-    /// Omits both.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisLogin(..)")
-    }
-}
+hidden!(RedisLogin);
 
 /// Parses such an address. User and password end at the last `@`, or for a Unix socket at the last `@/`, so
 /// that only `%`, and `:` in a user, must be percent-encoded. No error shows any of it.
@@ -105,14 +100,7 @@ fn parse_key(key: &str) -> Checked<String> {
     let key = key.ok_or_else(|| format!("an address with a key of at most {ENGINE_KEY_BYTES_MAX} bytes"))?;
     // Other programs take redis://host/2 for the database with this number.
     let is_number = key.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number {
-        return Err(
-            "an address whose last part is a key such as plume, not the number of a database: Plume uses \
-                    database 0"
-                .to_owned(),
-        );
-    }
-    Ok(key)
+    if is_number { Err(NUMBER.to_owned()) } else { Ok(key) }
 }
 
 fn is_plain(text: &str) -> bool {
@@ -125,6 +113,8 @@ const UNIX_FORM: &str =
     "unix: and the absolute path of a socket, such as unix:/run/redis/redis.sock or unix:/path?key=plume";
 const LOGIN: &str =
     "an address with user:password or :password before the @, with % written as %25; unix://:password@/path";
+const NUMBER: &str =
+    "an address whose last part is a key such as plume, not the number of a database: Plume uses database 0";
 const NO_TLS: &str = "redis://..., since Plume speaks no TLS to Redis: where others can read the network, run a tunnel such \
                       as stunnel on this machine, and give its address, as in redis://127.0.0.1:6379";
 /// The key, if none is given.
@@ -178,47 +168,26 @@ mod tests {
     fn what_is_none_is_refused_without_showing_it() {
         let long = format!("unix:/{}", "x".repeat(UNIX_PATH_BYTES_MAX));
         let long_key = format!("redis://h/{}", "k".repeat(ENGINE_KEY_BYTES_MAX + 1));
-        let rows = [
-            ("", FORM),
-            ("127.0.0.1:6379", FORM),
-            ("redis.example", FORM),
-            ("redis:h", FORM),
-            ("http://SECRET@h", FORM),
-            ("redis://", FORM),
-            ("redis:///plume", FORM),
-            ("redis://h:0", FORM),
-            ("redis://h:65536", FORM),
-            ("redis://h:SECRET", FORM),
-            ("redis://h?key=plume", FORM),
-            ("redis://SECRET SECRET", FORM),
-            ("rediss://ada:SECRET@h", NO_TLS),
-            ("valkeys://h", NO_TLS),
-            ("redis://SECRET@h", LOGIN),
-            ("redis://SECRET:@h", LOGIN),
-            ("redis://@h", LOGIN),
-            ("redis://a:SECRET%@h", LOGIN),
-            ("redis://a:SECRET%ff@h", LOGIN),
-            ("unix://SECRET@/run/r", LOGIN),
-            ("redis://h/0", "number of a database"),
-            ("redis://h/15", "number of a database"),
-            ("unix:/run/r?key=1", "number of a database"),
-            ("redis://h/%", "a key of at most"),
-            ("redis://h/%0a", "a key of at most"),
-            (&long_key, "a key of at most"),
-            ("unix:/run/r?key=", "a key of at most"),
-            ("unix:", UNIX_FORM),
-            ("unix:run/r", UNIX_FORM),
-            ("unix:/", UNIX_FORM),
-            ("unix:/run/", UNIX_FORM),
-            ("unix:/run/r?", UNIX_FORM),
-            ("unix:/run/r?db=1", UNIX_FORM),
-            ("unix:/run/%zz", UNIX_FORM),
-            ("unix://run/r", UNIX_FORM),
-            (&long, UNIX_FORM),
+        let rows: [(&str, &[&str]); 10] = [
+            (FORM, &["", "127.0.0.1:6379", "redis.example", "redis:h", "http://SECRET@h", "redis://"]),
+            (FORM, &["redis:///plume", "redis://h:0", "redis://h:65536", "redis://h:SECRET"]),
+            (FORM, &["redis://h?key=plume", "redis://SECRET SECRET"]),
+            (NO_TLS, &["rediss://ada:SECRET@h", "valkeys://h"]),
+            (LOGIN, &["redis://SECRET@h", "redis://SECRET:@h", "redis://@h", "redis://a:SECRET%@h"]),
+            (LOGIN, &["redis://a:SECRET%ff@h", "unix://SECRET@/run/r"]),
+            ("number of a database", &["redis://h/0", "redis://h/15", "unix:/run/r?key=1"]),
+            ("a key of at most", &["redis://h/%", "redis://h/%0a", &long_key, "unix:/run/r?key="]),
+            (
+                UNIX_FORM,
+                &["unix:", "unix:run/r", "unix:/", "unix:/run/", "unix:/run/r?", "unix:/run/r?db=1", &long],
+            ),
+            (UNIX_FORM, &["unix:/run/%zz", "unix://run/r"]),
         ];
-        for (value, part) in rows {
-            let must_be = parse(value).expect_err(value);
-            assert!(must_be.contains(part) && !must_be.contains("SECRET"), "{value}: {must_be}");
+        for (part, values) in rows {
+            for value in values {
+                let must_be = parse(value).expect_err(value);
+                assert!(must_be.contains(part) && !must_be.contains("SECRET"), "{value}: {must_be}");
+            }
         }
         assert!(!format!("{:?}", parse("redis://SECRET:SECRET@h")).contains("SECRET"));
     }

@@ -163,39 +163,20 @@ mod tests {
 
     #[test]
     fn what_cannot_be_one_mailbox_is_refused() {
-        for value in [
-            "",
-            "Plume",
-            "<>",
-            "Plume <>",
-            "Plume <hi@plume.chat",
-            "Plume hi@plume.chat",
-            "hi@plume.chat>",
-            "hi@plume.chat, ho@plume.chat",
-            "hi@plume.chat;",
-            "Ada <ada@plume.chat>, Bob <bob@plume.chat>",
-            "ada@plume.chat, Bob <bob@plume.chat>",
-            "Team: ada@plume.chat, Bob <bob@plume.chat>",
-            "Team: hi@plume.chat;",
-            "Team: Ada <hi@plume.chat>;",
-            "a <b> <hi@plume.chat>",
-            "Plume <<hi@plume.chat>>",
-            "\"Plume <hi@plume.chat>",
-            "Plume\" <hi@plume.chat>",
-            "\"Plume\\\" <hi@plume.chat>",
-            "hi@plume.chat (Plume)",
-            "Plume <hi@plume.chat (comment)>",
-            "Plume <hi@[127.0.0.1]>",
-            "Plume <h i@plume.chat>",
-            "Plume <hi@pl\u{fc}me.chat>",
-            "Plume <h\u{ef}@plume.chat>",
-            "Plume <hi@plume@chat>",
-            "Plume\r\nBcc: x <hi@plume.chat>",
-            "Plume <hi@plume.chat>\r\nBcc: x@plume.chat",
-            "Plume\u{0} <hi@plume.chat>",
-        ] {
+        let rows: [&[&str]; 9] = [
+            &["", "Plume", "<>", "Plume <>", "Plume <hi@plume.chat", "Plume hi@plume.chat", "hi@plume.chat>"],
+            &["hi@plume.chat, ho@plume.chat", "hi@plume.chat;", "ada@plume.chat, Bob <bob@plume.chat>"],
+            &["Ada <ada@plume.chat>, Bob <bob@plume.chat>", "Team: ada@plume.chat, Bob <bob@plume.chat>"],
+            &["Team: hi@plume.chat;", "Team: Ada <hi@plume.chat>;", "a <b> <hi@plume.chat>"],
+            &["Plume <<hi@plume.chat>>", "\"Plume <hi@plume.chat>", "Plume\" <hi@plume.chat>"],
+            &["\"Plume\\\" <hi@plume.chat>", "hi@plume.chat (Plume)", "Plume <hi@plume.chat (comment)>"],
+            &["Plume <hi@[127.0.0.1]>", "Plume <h i@plume.chat>", "Plume <hi@plume@chat>"],
+            &["Plume <hi@pl\u{fc}me.chat>", "Plume <h\u{ef}@plume.chat>", "Plume\u{0} <hi@plume.chat>"],
+            &["Plume\r\nBcc: x <hi@plume.chat>", "Plume <hi@plume.chat>\r\nBcc: x@plume.chat"],
+        ];
+        let long = format!("{} <hi@plume.chat>", "n".repeat(SENDER_BYTES_MAX));
+        for value in rows.concat().into_iter().chain([&*long]) {
             assert!(parse(value).is_err(), "{value}: {:?}", parse(value));
         }
-        assert!(parse(&format!("{} <hi@plume.chat>", "n".repeat(SENDER_BYTES_MAX))).is_err());
     }
 }

@@ -107,9 +107,9 @@ pub(super) fn site_name(value: &str) -> Checked<String> {
 
 pub(super) fn origins(value: &str) -> Checked<Vec<String>> {
     let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let origins = parts.map(|part| split_origin(part).filter(|(_, path)| path.is_empty()));
-    origins
-        .map(|origin| origin.map(|(origin, _)| origin))
+    let origin = |part| split_origin(part).filter(|(_, path)| path.is_empty()).map(|(origin, _)| origin);
+    parts
+        .map(origin)
         .collect::<Option<_>>()
         .ok_or_else(|| "origins such as https://plume.chat, separated by commas, without paths".to_owned())
 }
@@ -185,22 +185,30 @@ pub(super) fn split_origin(address: &str) -> Option<(String, &str)> {
         "https" => 443,
         _ => return None,
     };
-    let colon = authority.rfind(':').filter(|&colon| !authority[colon..].contains(']'));
-    let (host, port) = authority.split_at(colon.unwrap_or(authority.len()));
+    let (host, port) = parse_place(authority)?;
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    match port.filter(|&port| port != default_port) {
+        None => Some((format!("{scheme}://{host}"), path)),
+        Some(port) => Some((format!("{scheme}://{host}:{port}"), path)),
+    }
+}
+
+/// Splits `host[:port]`, with brackets around an IPv6 address, which go.
+pub(super) fn parse_place(place: &str) -> Option<(String, Option<u16>)> {
+    let colon = place.rfind(':').filter(|&colon| !place[colon..].contains(']'));
+    let (host, port) = place.split_at(colon.unwrap_or(place.len()));
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(inner) => format!("[{}]", inner.parse::<Ipv6Addr>().ok()?),
+        Some(inner) => inner.parse::<Ipv6Addr>().ok()?.to_string(),
         None => host_name(host)?,
     };
     let port = match port.strip_prefix(':') {
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse::<u16>().ok()?,
+        None => None,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(digits.parse().ok().filter(|&port| port != 0)?)
+        }
         Some(_) => return None,
-        None => default_port,
     };
-    match port {
-        0 => None,
-        port if port == default_port => Some((format!("{scheme}://{host}"), path)),
-        port => Some((format!("{scheme}://{host}:{port}"), path)),
-    }
+    Some((host, port))
 }
 
 /// Checks a host name against the lengths of RFC 1035, section 2.3.4, and returns it in lower case.

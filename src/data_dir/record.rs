@@ -28,12 +28,8 @@
 use super::error::DataError;
 use crate::base::digest::Digest;
 use crate::base::frost::{Frost, Frozen};
-use crate::kept::Change;
+use crate::kept::{Change, Entries};
 use crate::limits::DATA_RECORD_BYTES_MAX;
-use std::collections::BTreeMap;
-
-/// What stands under each key.
-pub type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// By what a log knows its key: without it, one that was exchanged would make every rule a rule about nobody.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +51,6 @@ pub(super) struct Contents {
     pub(super) has_dead: bool,
 }
 
-/// The head of a log.
 pub(super) fn head(id: KeyId) -> Vec<u8> {
     [&MAGIC[..], &VERSION.to_le_bytes(), &RESERVED, &id.0].concat()
 }
@@ -77,10 +72,7 @@ pub(super) fn read(bytes: &[u8], id: KeyId) -> Result<Contents, DataError> {
             Record::Whole { changes, end } => {
                 for change in thaw(changes).ok_or(bad)? {
                     contents.has_dead |= contents.entries.contains_key(&change.key) || change.value.is_none();
-                    match change.value {
-                        Some(value) => drop(contents.entries.insert(change.key, value)),
-                        None => drop(contents.entries.remove(&change.key)),
-                    }
+                    change.make(&mut contents.entries);
                 }
                 contents.end = end;
             }

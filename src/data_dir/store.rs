@@ -2,8 +2,8 @@
 //! thread and no clock; every change of the disk goes through [`Disk`].
 
 use super::folder::Disk;
-use super::record::{self, Draft, Entries, HEAD_BYTES, KeyId, size_of};
-use crate::kept::Change;
+use super::record::{self, Draft, HEAD_BYTES, KeyId, size_of};
+use crate::kept::{Change, Entries};
 use crate::limits::{DATA_DEAD_MAX, DATA_ENTRY_BYTES_MAX, DATA_FILE_BYTES_MAX, DATA_REWRITE_BYTES_MIN};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -158,11 +158,8 @@ impl<D: Disk> Store<D> {
         for _ in 0..count {
             let Some((key, value)) = self.unsaved.pop_first() else { return };
             self.live_bytes += value.as_ref().map_or(0, |value| size_of(&key, value));
-            let former = match value {
-                Some(value) => self.saved.insert(key.clone(), value),
-                None => self.saved.remove(&key),
-            };
-            let Some(former) = former else { continue };
+            let change = Change { key: key.clone(), value };
+            let Some(former) = change.make(&mut self.saved) else { continue };
             self.live_bytes = self.live_bytes.saturating_sub(size_of(&key, &former));
             if self.dead == Dead::None {
                 self.dead = Dead::Since(now);
@@ -231,10 +228,7 @@ impl<D: Disk> Store<D> {
         self.must_rewrite = false;
         self.dead = Dead::None;
         for (key, value) in std::mem::take(&mut self.unsaved) {
-            match value {
-                Some(value) => drop(self.saved.insert(key, value)),
-                None => drop(self.saved.remove(&key)),
-            }
+            Change { key, value }.make(&mut self.saved);
         }
         self.live_bytes = self.saved.iter().map(|(key, value)| size_of(key, value)).sum();
         Ok(())

@@ -1,10 +1,10 @@
 //! The folder with real files, and a disk that fails, hangs or loses power at any step.
 
 use super::folder::{Disk, Folder, Owner};
-use super::record::{self, Entries, KeyId};
+use super::record::{self, KeyId};
 use super::store::Store;
 use super::{DataDir, DataError, KEY_BYTES, Keeper, Report};
-use crate::kept::Change;
+use crate::kept::{Change, Entries};
 use crate::limits::{DATA_DEAD_MAX, DATA_ENTRY_BYTES_MAX, DATA_REWRITE_BYTES_MIN, DATA_WAITING_MAX};
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -371,6 +371,14 @@ struct Faulty {
     synced: u64,
     /// The log that a power cut brings back: its replacement is not on the disk for sure.
     former: Option<Vec<u8>>,
+    /// What each write waits for, if it does.
+    gate: Option<Gate>,
+}
+
+/// Says that a write has begun, and lets it go on or fail.
+struct Gate {
+    begun: Sender<()>,
+    results: Receiver<io::Result<()>>,
 }
 
 impl Faulty {
@@ -378,7 +386,7 @@ impl Faulty {
         let folder = Folder::open(&temp.0, Owner::Own).unwrap().unwrap();
         let path = temp.file("rules");
         let synced = fs::metadata(&path).unwrap().len();
-        Self { folder, path, steps_left, thirds, synced, former: None }
+        Self { folder, path, steps_left, thirds, synced, former: None, gate: None }
     }
 
     fn step(&mut self) -> io::Result<()> {
@@ -414,6 +422,11 @@ impl Disk for Faulty {
     }
 
     fn write(&mut self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        if let Some(Gate { begun, results }) = &self.gate {
+            let _ = begun.send(());
+            // Without a test that waits there is no more gate.
+            results.recv().unwrap_or(Ok(()))?;
+        }
         let result = self.step();
         let written = if result.is_ok() { bytes.len() } else { bytes.len() * self.thirds / 3 };
         self.folder.write(file, &bytes[..written], at)?;
@@ -467,11 +480,9 @@ fn run_until_failure(mut store: Store<Faulty>) -> (Store<Faulty>, Entries, Optio
         let mut wanted = acknowledged.clone();
         let key = format!("key {}", number % 3);
         let value = (number % 5 < 4).then(|| format!("{number} ").repeat(300));
-        match &value {
-            Some(value) => drop(wanted.insert(key.clone().into_bytes(), value.clone().into_bytes())),
-            None => drop(wanted.remove(key.as_bytes())),
-        }
-        store.apply(change(&key, value.as_deref())).unwrap();
+        let change = change(&key, value.as_deref());
+        change.clone().make(&mut wanted);
+        store.apply(change).unwrap();
         if number % 4 == 3 {
             now += DATA_DEAD_MAX;
         }
@@ -485,9 +496,14 @@ fn run_until_failure(mut store: Store<Faulty>) -> (Store<Faulty>, Entries, Optio
 
 fn start_faulty(temp: &Temp, steps: usize, thirds: usize) -> Store<Faulty> {
     drop(temp.open().unwrap());
-    let bytes = fs::read(temp.file("rules")).unwrap();
+    store_on(Faulty::new(temp, steps, thirds))
+}
+
+/// The store of the log that is on a disk.
+fn store_on(disk: Faulty) -> Store<Faulty> {
     let id = KeyId::of(&KEY);
-    Store::new(Faulty::new(temp, steps, thirds), id, record::read(&bytes, id).unwrap(), false)
+    let contents = record::read(&fs::read(&disk.path).unwrap(), id).unwrap();
+    Store::new(disk, id, contents, false)
 }
 
 #[test]
@@ -562,65 +578,14 @@ fn a_disk_that_works_again_has_all_changes() {
     }
 }
 
-/// A disk that waits at each write until it may go on, and then succeeds or fails.
-struct Gate {
-    folder: Folder,
-    begun: Sender<()>,
-    results: Receiver<io::Result<()>>,
-}
-
-impl Disk for Gate {
-    fn open_log(&mut self) -> io::Result<File> {
-        self.folder.open_log()
-    }
-
-    fn create_new(&mut self) -> io::Result<File> {
-        self.folder.create_new()
-    }
-
-    fn write(&mut self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-        let _ = self.begun.send(());
-        // Without a test that waits there is no more gate.
-        self.results.recv().unwrap_or(Ok(()))?;
-        self.folder.write(file, bytes, at)
-    }
-
-    fn cut(&mut self, file: &File, bytes: u64) -> io::Result<()> {
-        self.folder.cut(file, bytes)
-    }
-
-    fn sync(&mut self, _: &File) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn replace(&mut self) -> io::Result<()> {
-        self.folder.replace()
-    }
-
-    fn sync_folder(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn remove_new(&mut self) -> io::Result<()> {
-        self.folder.remove_new()
-    }
-
-    fn leave(&mut self, state: &[u8]) -> io::Result<()> {
-        self.folder.leave(state)
-    }
-}
-
 /// A keeper behind a gate: the keeper, what says that a write has begun, what lets it go on, and what says
 /// that the loop was woken.
 fn gated(temp: &Temp, retry: Duration) -> (Keeper, Receiver<()>, Sender<io::Result<()>>, Receiver<()>) {
     drop(temp.open().unwrap());
-    let folder = Folder::open(&temp.0, Owner::Own).unwrap().unwrap();
-    let id = KeyId::of(&KEY);
-    let contents = record::read(&fs::read(temp.file("rules")).unwrap(), id).unwrap();
     let (begun, is_begun) = mpsc::channel();
     let (go, results) = mpsc::channel();
     let (wake, woken) = mpsc::channel();
-    let store = Store::new(Gate { folder, begun, results }, id, contents, false);
+    let store = store_on(Faulty { gate: Some(Gate { begun, results }), ..Faulty::new(temp, usize::MAX, 0) });
     let keeper = Keeper::with(store, move || wake.send(()).unwrap_or_default(), retry).unwrap();
     (keeper, is_begun, go, woken)
 }

@@ -15,26 +15,26 @@ use std::time::{Duration, Instant};
 /// Where a site is reached.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// By its name.
-    Site(Url),
+    /// On a port of a host, which is a name or an address without brackets.
+    Tcp { host: String, port: u16 },
     /// On this machine.
     Unix(PathBuf),
 }
 
-/// Opens connections to one site.
-pub(super) struct Connector {
-    place: Target,
-    trust: Option<Trust>,
-    within: Duration,
+impl Place {
+    pub(super) fn of(url: &Url) -> Self {
+        Self::Tcp { host: url.bare_host().to_owned(), port: url.port }
+    }
 }
 
-enum Target {
-    /// The addresses of the name, at least one.
-    Tcp {
-        host: String,
-        addresses: Vec<SocketAddr>,
-    },
-    Unix(PathBuf),
+/// Opens connections to one site.
+#[derive(Clone)]
+pub(super) struct Connector {
+    place: Place,
+    /// Those of the host, at least one. None for a Unix socket.
+    addresses: Vec<SocketAddr>,
+    trust: Option<Trust>,
+    within: Duration,
 }
 
 /// Why there is no connection.
@@ -72,44 +72,28 @@ impl Display for ConnectError {
 impl Connector {
     /// Looks the name up. `within` is the time for one connection and what is said on it.
     pub(super) fn new(place: Place, trust: Option<Trust>, within: Duration) -> Result<Self, ConnectError> {
-        let place = match place {
-            Place::Unix(path) => Target::Unix(path),
-            Place::Site(url) => {
-                let host = url.bare_host().to_owned();
-                let found = (host.as_str(), url.port).to_socket_addrs().map(Iterator::collect);
-                let addresses: Vec<_> = found.unwrap_or_default();
-                if addresses.is_empty() {
-                    return Err(ConnectError::NoHost(host));
-                }
-                Target::Tcp { host, addresses }
+        let mut addresses = Vec::new();
+        if let Place::Tcp { host, port } = &place {
+            addresses.extend((host.as_str(), *port).to_socket_addrs().into_iter().flatten());
+            if addresses.is_empty() {
+                return Err(ConnectError::NoHost(host.clone()));
             }
-        };
-        Ok(Self { place, trust, within })
-    }
-
-    /// The same site, with other trust.
-    fn with_trust(&self, trust: Trust) -> Self {
-        let place = match &self.place {
-            Target::Tcp { host, addresses } => {
-                Target::Tcp { host: host.clone(), addresses: addresses.clone() }
-            }
-            Target::Unix(path) => Target::Unix(path.clone()),
-        };
-        Self { place, trust: Some(trust), within: self.within }
+        }
+        Ok(Self { place, addresses, trust, within })
     }
 
     /// Opens a connection to the first address that answers.
     pub(super) fn open(&self) -> Result<Connection, ConnectError> {
         let deadline = Instant::now() + self.within;
         match &self.place {
-            Target::Unix(path) => {
+            Place::Unix(path) => {
                 let stream =
                     UnixStream::connect(path).map_err(|error| ConnectError::Unix(path.clone(), error))?;
                 Ok(Connection { stream: Stream::Unix(stream), deadline })
             }
-            Target::Tcp { host, addresses } => {
+            Place::Tcp { host, .. } => {
                 let mut result = Err(ConnectError::NoHost(host.clone()));
-                for address in addresses {
+                for address in &self.addresses {
                     result = self.open_to(host, *address, deadline);
                     if result.is_ok() {
                         break;
@@ -141,7 +125,6 @@ impl Connector {
     }
 }
 
-/// An open connection.
 pub(super) struct Connection {
     stream: Stream,
     deadline: Instant,
@@ -175,20 +158,16 @@ impl Connection {
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        match &self.stream {
-            Stream::Tcp(stream) => {
-                stream.set_read_timeout(Some(left))?;
-                stream.set_write_timeout(Some(left))
-            }
-            Stream::Tls(stream) => {
-                stream.sock.set_read_timeout(Some(left))?;
-                stream.sock.set_write_timeout(Some(left))
-            }
+        let stream = match &self.stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Tls(stream) => &stream.sock,
             Stream::Unix(stream) => {
                 stream.set_read_timeout(Some(left))?;
-                stream.set_write_timeout(Some(left))
+                return stream.set_write_timeout(Some(left));
             }
-        }
+        };
+        stream.set_read_timeout(Some(left))?;
+        stream.set_write_timeout(Some(left))
     }
 }
 
@@ -227,11 +206,6 @@ impl Write for Connection {
     }
 }
 
-/// Whether a read or write ended because of the deadline.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
-}
-
 /// What is left until the deadline: never zero, which sockets do not take for a time.
 fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
@@ -261,15 +235,15 @@ pub(super) fn check(
 ) -> Option<Origin> {
     let mut opened = None;
     match &connector.place {
-        Target::Unix(path) => match connector.open() {
+        Place::Unix(path) => match connector.open() {
             Ok(connection) => {
                 report.ok("connect", &path.display().to_string());
                 opened = Some(connection);
             }
             Err(error) => report.fail("connect", &error.to_string()),
         },
-        Target::Tcp { host, addresses } => {
-            for address in addresses {
+        Place::Tcp { host, .. } => {
+            for address in &connector.addresses {
                 let deadline = Instant::now() + connector.within;
                 match connector.open_to(host, *address, deadline) {
                     Ok(connection) => {
@@ -301,7 +275,7 @@ pub(super) fn check(
 
 /// The connection works, so the certificate is good today.
 fn check_certificate(connector: &Connector, authority: Option<&Path>, report: &mut Report<'_>) {
-    let handshake = |trust| match connector.with_trust(trust).open() {
+    let handshake = |trust| match (Connector { trust: Some(trust), ..connector.clone() }).open() {
         Err(ConnectError::Tls(error)) => Some(error),
         Ok(_) | Err(_) => None,
     };

@@ -1,7 +1,7 @@
 //! The email provider: whether it knows the key and the domain, without sending anything; and one email, if
 //! asked for.
 
-use super::connection::{ConnectError, Connector, Place, is_timeout};
+use super::connection::{ConnectError, Connector, Place};
 use super::http::{self, HttpError};
 use super::report::Report;
 use super::tls;
@@ -11,7 +11,7 @@ use crate::limits::MAIL_RESULT_TIMEOUT;
 use crate::log_event::Level;
 use crate::logger::Logger;
 use crate::login_email::{Mail, MailError};
-use crate::mail::{self, Mailer};
+use crate::mail::{self, Mailer, is_timeout};
 use data_encoding::BASE64;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ fn check_mailgun(mailgun: &Mailgun, report: &mut Report<'_>) {
         Ok(trust) => trust,
         Err(error) => return report.fail("email", &error),
     };
-    let connector = match Connector::new(Place::Site(url.clone()), trust, TIMEOUT) {
+    let connector = match Connector::new(Place::of(&url), trust, TIMEOUT) {
         Ok(connector) => connector,
         Err(error) => return report.fail("email", &unreachable(&error.into())),
     };

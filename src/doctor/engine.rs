@@ -5,6 +5,7 @@ use super::report::Report;
 use crate::config::{RedisLogin, RedisPlace, RedisUrl};
 use crate::limits::{ENGINE_ADDRESSES_MAX, ENGINE_INFO_BYTES_MAX, READ_SHARE_BYTES};
 use crate::log_event::EngineError;
+use crate::mail::is_timeout;
 use crate::redis::info::{field, history, process};
 use crate::redis::refusal;
 use crate::redis::resp::{Decoder, Token, command};
@@ -13,7 +14,6 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// Checks the engine.
 pub(super) fn check(url: &RedisUrl, report: &mut Report<'_>) {
     match examine(url) {
         Err(error) => report.fail("engine", &format!("{error}: {}", hint(error))),
@@ -173,10 +173,7 @@ fn connect_tcp(host: &str, port: u16) -> Result<Box<dyn Stream>, EngineError> {
 }
 
 fn broken(error: &io::Error) -> EngineError {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => EngineError::Timeout,
-        _ => EngineError::BrokenOff,
-    }
+    if is_timeout(error) { EngineError::Timeout } else { EngineError::BrokenOff }
 }
 
 /// Time for a connection, and for each answer: longer than a node waits.

@@ -2,6 +2,7 @@
 
 use super::connection::{ConnectError, Connection, Connector};
 use crate::config::Url;
+use crate::mail::is_timeout;
 use std::fmt::{self, Display};
 use std::io::{self, Read, Write};
 
@@ -34,7 +35,7 @@ impl Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => error.fmt(f),
-            Self::Io(error) if super::connection::is_timeout(error) => {
+            Self::Io(error) if is_timeout(error) => {
                 f.write_str("no answer in time: is Plume running, and does the proxy reach it?")
             }
             Self::Io(error) => write!(f, "the connection broke ({error}): look into the proxy's log"),

@@ -1,10 +1,11 @@
 //! The chat's own connection: whether it opens as the page opens it, answers, and stays open in silence.
 
-use super::connection::{Connection, Connector, is_timeout};
+use super::connection::{Connection, Connector};
 use super::http::{self, HttpError};
 use super::page::not_plume;
 use super::report::Report;
 use crate::config::Url;
+use crate::mail::is_timeout;
 use data_encoding::BASE64;
 use std::io;
 use std::time::{Duration, Instant};

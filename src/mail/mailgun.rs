@@ -1,6 +1,6 @@
 //! Sends login emails through Mailgun's HTTP API. The only user of ureq.
 
-use super::{Transport, is_tls, letter};
+use super::{Transport, is_timeout, is_tls, letter};
 use crate::config::Mailgun;
 use crate::limits::MAIL_SERVER_ADDRESSES_MAX;
 use crate::login_email::{Mail, MailError, MailResult};
@@ -12,7 +12,6 @@ use ureq::http::{StatusCode, Uri};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-/// Sends emails through Mailgun's HTTP API.
 pub(super) struct MailgunTransport {
     agent: ureq::Agent,
     address: String,
@@ -91,7 +90,7 @@ fn reason(error: &ureq::Error) -> MailError {
         }
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => MailError::Tls,
         ureq::Error::Io(error) => match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => MailError::Late,
+            _ if is_timeout(error) => MailError::Late,
             ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
                 MailError::Unreachable
             }

@@ -31,7 +31,6 @@ struct Thread {
     deadline: Option<Instant>,
 }
 
-/// The queue is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FullError;
 

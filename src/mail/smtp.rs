@@ -7,7 +7,7 @@
 mod reply;
 
 use super::message::Message;
-use super::{Transport, is_tls, letter};
+use super::{Transport, is_timeout, is_tls, letter};
 use crate::config::{Smtp, SmtpLogin, SmtpTls};
 use crate::limits::{MAIL_SERVER_ADDRESSES_MAX, SMTP_QUIT_TIMEOUT, SMTP_REPLY_BYTES_MAX};
 use crate::login_email::{Mail, MailError, MailResult};
@@ -140,11 +140,6 @@ fn connect(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, MailEr
         }
     }
     Err(error)
-}
-
-/// On Linux a socket's timeout is reported as [`ErrorKind::WouldBlock`].
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
 /// A socket whose operations all end at the deadline.

@@ -3,6 +3,7 @@
 
 use super::email::{Domain, Email, EmailKey, Typed};
 use crate::base::frost::frost;
+use crate::base::hidden::hidden;
 use crate::base::keyed_hash::HashKey;
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub(crate) enum AddressPattern {
 }
 
 frost!(enum AddressPattern { 0 = Address(email), 1 = Domain(domain), 2 = DomainAndBelow(domain) });
+hidden!(AddressPattern);
 
 impl AddressPattern {
     /// Parses `ada@example.org`, `@example.org` or `@.example.org`. `None`: it is none of them.
@@ -74,12 +76,6 @@ impl fmt::Display for AddressPattern {
             Self::Domain(domain) => write!(f, "@{}", domain.name),
             Self::DomainAndBelow(domain) => write!(f, "@.{}", domain.name),
         }
-    }
-}
-
-impl fmt::Debug for AddressPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AddressPattern(..)")
     }
 }
 

@@ -30,7 +30,6 @@ impl<K> Changes<K> {
         self.0.as_mut().map(mem::take).unwrap_or_default()
     }
 
-    /// The keys that are noted.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut K> {
         self.0.iter_mut().flatten()
     }

@@ -12,6 +12,7 @@
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::frost::{Frost, Frozen, frost, refill};
+use crate::base::hidden::hidden;
 use crate::base::sorted::map_of;
 use crate::base::time::Moment;
 use crate::base::visible::{fold_full_width, is_pasted_along};
@@ -20,13 +21,13 @@ use crate::limits::{
     CODE_CHAR_BITS, CODE_CHARS, CODE_TRIES, CODES_MAX, FLOWS_MAX, FLOWS_PER_CODE_MAX, GUESSED_ADDRESSES_MAX,
     GUESSES_PER_ADDRESS_MAX, GUESSES_WINDOW, LONG_CODE_CHARS,
 };
+use crate::usage::Usage;
 use crate::users::email::{Email, EmailKey};
 use crate::users::sessions::Token;
 use crate::users::user_name::UserName;
 use ipnet::IpNet;
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
@@ -38,13 +39,13 @@ pub(crate) struct Code {
     len: usize,
 }
 
+hidden!(Code);
+
 impl Code {
-    /// A new code of [`CODE_CHARS`] characters.
     pub(crate) fn short(rng: &mut impl Rng) -> Self {
         Self::random(rng, CODE_CHARS)
     }
 
-    /// A new code of [`LONG_CODE_CHARS`] characters.
     pub(crate) fn long(rng: &mut impl Rng) -> Self {
         Self::random(rng, LONG_CODE_CHARS)
     }
@@ -76,7 +77,6 @@ impl Code {
         matches!(code.len, CODE_CHARS | LONG_CODE_CHARS).then_some(code)
     }
 
-    /// The characters.
     pub(crate) fn as_str(&self) -> &str {
         let chars = self.chars.get(..self.len).unwrap_or_default();
         str::from_utf8(chars).unwrap_or_default()
@@ -111,12 +111,6 @@ impl Frost for Code {
     }
 }
 
-impl fmt::Debug for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Code(..)")
-    }
-}
-
 /// A request for a code that has not been answered with it yet.
 #[derive(Debug)]
 pub(crate) struct LoginAttempt {
@@ -128,7 +122,6 @@ pub(crate) struct LoginAttempt {
     pub(crate) connection: ClientId,
     /// The network that it came from, where that is known.
     pub(crate) network: Option<IpNet>,
-    /// The node of the connection.
     pub(crate) node: NodeId,
 }
 
@@ -143,7 +136,6 @@ frost!(struct LoginAttempt { name, email, connection, network, node });
 /// A flow that has just begun.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    /// The flow.
     pub(crate) flow: FlowId,
     /// The token by which it is found from another connection.
     pub(crate) token: String,
@@ -153,9 +145,7 @@ pub(crate) struct Begun {
     pub(crate) live: CodeId,
 }
 
-/// The id of a flow.
 pub(crate) type FlowId = Id<Flow>;
-/// The id of a live code.
 pub(crate) type CodeId = Id<LiveCode>;
 
 /// A login attempt that waits for a code.
@@ -225,7 +215,6 @@ impl Guesses {
     }
 }
 
-/// All codes and flows.
 #[derive(Debug)]
 pub(crate) struct Logins {
     code_ttl: Duration,
@@ -374,7 +363,6 @@ impl Logins {
         }
     }
 
-    /// Ends a flow.
     pub(crate) fn void(&mut self, flow: FlowId) {
         self.flows.remove(flow);
     }
@@ -390,19 +378,13 @@ impl Logins {
         }
     }
 
-    /// How many codes are live.
-    pub(crate) fn codes(&self) -> usize {
-        self.codes.len()
-    }
-
-    /// How many flows wait for a code.
-    pub(crate) fn flows(&self) -> usize {
-        self.flows.len()
-    }
-
-    /// Addresses whose wrong tries are counted.
-    pub(crate) fn guessed(&self) -> usize {
-        self.guesses.len()
+    /// What is kept, beside its limit.
+    pub(crate) fn usage(&self) -> [Usage; 3] {
+        [
+            Usage::new("codes", self.codes.len(), CODES_MAX),
+            Usage::new("login flows", self.flows.len(), FLOWS_MAX),
+            Usage::new("guessed addresses", self.guesses.len(), GUESSED_ADDRESSES_MAX),
+        ]
     }
 
     /// When the next of these goes.
@@ -537,7 +519,7 @@ const ALPHABET: &[u8; 1 << CODE_CHAR_BITS] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::frost::Refill;
+    use crate::base::frost::{Refill, frozen};
     use rand::{SeedableRng, rngs::ChaCha20Rng};
 
     const TTL: Duration = Duration::from_mins(10);
@@ -720,7 +702,7 @@ mod tests {
         let (first, second, other) = (desk.begin(ADA), desk.begin(ADA), desk.begin("bob@example.org"));
         let ada = Email::parse(ADA).unwrap().key();
         desk.logins.void_codes_of(|email| *email == ada);
-        assert_eq!((desk.logins.codes(), desk.logins.flows()), (1, 1));
+        assert_eq!((desk.logins.codes.len(), desk.logins.flows.len()), (1, 1));
         for flow in [first.flow, second.flow] {
             assert_eq!(desk.try_code(flow, first.code.as_str()).unwrap_err(), 0);
         }
@@ -736,7 +718,7 @@ mod tests {
         let owner = desk.begin_from(ADA, Some(0));
         for _ in 0..10 * FLOWS_PER_CODE_MAX {
             desk.begin_from(ADA, Some(1));
-            assert!(desk.logins.flows() <= FLOWS_PER_CODE_MAX);
+            assert!(desk.logins.flows.len() <= FLOWS_PER_CODE_MAX);
         }
         assert!(desk.logins.connection(owner.flow).is_some(), "one network pushes out its own flows");
         // Many networks push out the owner's flow, and the owner begins another one, for the code that is in
@@ -794,7 +776,7 @@ mod tests {
         let long = desk.begin(ADA);
         assert_eq!((parked.code.unusual_chars(), long.code.unusual_chars()), (None, Some(12)));
         assert_eq!(long.code.as_str().len(), LONG_CODE_CHARS);
-        assert!(desk.logins.flows() <= 2 * FLOWS_PER_CODE_MAX);
+        assert!(desk.logins.flows.len() <= 2 * FLOWS_PER_CODE_MAX);
         assert!(!desk.begin("bob@example.org").code.is_long(), "another address");
         let elsewhere = desk.begin(ADA);
         assert_eq!(elsewhere.code.as_str(), long.code.as_str(), "one live code");
@@ -832,9 +814,8 @@ mod tests {
     }
 
     fn moved(logins: &Logins) -> Option<Logins> {
-        let (mut bytes, mut after) = (Vec::new(), Logins::new(TTL));
-        logins.freeze_state(&mut bytes);
-        after.refill(&mut Frozen::new(&bytes)).map(|()| after)
+        let mut after = Logins::new(TTL);
+        after.refill(&mut Frozen::new(&frozen(logins))).map(|()| after)
     }
 
     #[test]
@@ -875,15 +856,13 @@ mod tests {
 
     #[test]
     fn a_code_is_thawed_as_it_was_and_no_other_text_is_one() {
-        for (typed, is_code) in [("01ABCD", true), ("01ABCD01ABCD", true), ("01abcd", false), ("", false)] {
-            let mut bytes = Vec::new();
-            typed.to_owned().freeze(&mut bytes);
-            let code = Code::thaw(&mut Frozen::new(&bytes));
+        let too_long = "01ABCD01ABCD0";
+        for (typed, is_code) in
+            [("01ABCD", true), ("01ABCD01ABCD", true), ("01abcd", false), ("", false), (too_long, false)]
+        {
+            let code = Code::thaw(&mut Frozen::new(&frozen(&typed.to_owned())));
             let expected = is_code.then_some((typed, typed.len() > CODE_CHARS));
             assert_eq!(code.as_ref().map(|code| (code.as_str(), code.is_long())), expected, "{typed:?}");
         }
-        let mut bytes = Vec::new();
-        "01ABCD01ABCD0".to_owned().freeze(&mut bytes);
-        assert!(Code::thaw(&mut Frozen::new(&bytes)).is_none(), "too long");
     }
 }

@@ -10,6 +10,7 @@ use crate::limits::{
     MAILS_PER_CONNECTION, NEW_CODES_RESERVED,
 };
 use crate::login_email::MailError;
+use crate::usage::Usage;
 use crate::users::email::{Email, EmailKey};
 use crate::users::logins::{CodeId, FlowId};
 use crate::users::network_shares::Shares;
@@ -31,7 +32,6 @@ pub(crate) struct Sent {
     pub(crate) name: UserName,
     has_new_code: bool,
     at: Moment,
-    /// The node that sends it.
     pub(crate) node: NodeId,
 }
 
@@ -40,7 +40,6 @@ pub(crate) struct Sent {
 pub(crate) struct Wanted<'a> {
     /// The address that the mail would go to.
     pub(crate) email: &'a Email,
-    /// It owns a name.
     pub(crate) owns_name: bool,
     /// No code is live that could be sent again.
     pub(crate) has_new_code: bool,
@@ -55,7 +54,6 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct MailLimits {
     /// The whole server's budget and its shares; `None`: no mail is really sent, and nothing is limited.
     shares: Option<Shares>,
-    /// Mails by mailbox.
     mails: SlidingWindows<EmailKey>,
     /// Mails that brought a new code, by exact address.
     new_codes: SlidingWindows<EmailKey>,
@@ -79,7 +77,6 @@ impl Refill for Option<Shares> {
 }
 
 impl MailLimits {
-    /// Nothing was sent so far.
     pub(crate) fn new(rate: Option<Rate>) -> Self {
         Self {
             shares: rate.map(Shares::new),
@@ -184,24 +181,16 @@ impl MailLimits {
         }
     }
 
-    /// Mailboxes whose mails are counted.
-    pub(crate) fn mailboxes(&self) -> usize {
-        self.mails.len()
-    }
-
-    /// Addresses whose new codes are counted.
-    pub(crate) fn addresses(&self) -> usize {
-        self.new_codes.len()
-    }
-
-    /// Client networks whose requests are counted, and at most so many.
-    pub(crate) fn networks(&self) -> (usize, usize) {
-        self.shares.as_ref().map_or((0, 0), Shares::networks)
-    }
-
-    /// Mails of which nothing was heard yet.
-    pub(crate) fn on_their_way(&self) -> usize {
-        self.on_their_way.len()
+    /// What is kept, beside its limit.
+    pub(crate) fn usage(&self) -> [Usage; 4] {
+        let (networks, networks_max) = self.shares.as_ref().map_or((0, 0), Shares::networks);
+        [
+            Usage::new("mail addresses", self.mails.len(), MAIL_ADDRESSES_MAX),
+            Usage::new("addresses with new codes", self.new_codes.len(), MAIL_ADDRESSES_MAX),
+            Usage::new("asking networks", networks, networks_max),
+            // They go within seconds, and the budget, where mail is really sent, bounds how many come.
+            Usage::new("mails on their way", self.on_their_way.len(), usize::MAX),
+        ]
     }
 
     /// No id is given out twice, and the next ones do not overflow.
@@ -226,6 +215,7 @@ const MAIL_ID_MAX: MailId = MailId(u64::MAX / 2);
 mod tests {
     use super::*;
     use crate::base::expiring_slab::Id;
+    use crate::base::frost::frozen;
 
     struct Office {
         limits: MailLimits,
@@ -372,24 +362,12 @@ mod tests {
         let id = office.send_as(60, wanted).unwrap();
         for (next_mail, is_sound) in [(1, true), (0, false), (u64::MAX / 2, false), (u64::MAX, false)] {
             office.limits.next_mail = MailId(next_mail);
-            let (mut bytes, mut after) = (Vec::new(), Office::new(4, 15).limits);
-            office.limits.freeze_state(&mut bytes);
-            assert_eq!(after.refill(&mut Frozen::new(&bytes)).is_some(), is_sound, "{next_mail}");
+            let mut after = Office::new(4, 15);
+            let refilled = after.limits.refill(&mut Frozen::new(&frozen(&office.limits)));
+            assert_eq!(refilled.is_some(), is_sound, "{next_mail}");
             if is_sound {
-                assert_eq!(
-                    (
-                        after.overdue(at(999)),
-                        after.send(
-                            at(61),
-                            NodeId::default(),
-                            wanted,
-                            &UserName::parse("ada").unwrap(),
-                            Id::made_up(0),
-                            Id::made_up(0)
-                        )
-                    ),
-                    (Some((id, NodeId::default())), MailId(1))
-                );
+                assert_eq!(after.limits.overdue(at(999)), Some((id, NodeId::default())));
+                assert_eq!(after.send_as(61, wanted), Ok(MailId(1)));
             }
         }
     }

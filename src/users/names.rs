@@ -14,7 +14,6 @@ use std::mem;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The id of a user.
 pub(crate) type UserId = Id<User>;
 
 /// The name of the one who greets.
@@ -94,7 +93,6 @@ impl Names {
         self.find(name, email).map(|_owner| ())
     }
 
-    /// Whether this address owns a name.
     pub(crate) fn owns_any(&self, email: &Email) -> bool {
         let owned = self.by_mailbox.get(&email.mailbox());
         let mut users = owned.into_iter().flatten().filter_map(|&user| self.users.get(user));
@@ -116,16 +114,21 @@ impl Names {
         if let Some(owner) = self.find(name, email)? {
             return Ok(owner);
         }
-        let (key, evicted) = self.users.insert(User::new(name.clone(), email.key()), None);
+        let user = self.add(name, email.key(), None);
+        self.note(user);
+        Ok(user)
+    }
+
+    /// Adds a user who has all keys of the name.
+    fn add(&mut self, name: &UserName, email: EmailKey, expires: Option<Moment>) -> UserId {
+        let mailbox = email.mailbox();
+        let (id, evicted) = self.users.insert(User::new(name.clone(), email), expires);
         if let Some(evicted) = evicted {
             self.release(&evicted);
         }
-        self.by_mailbox.entry(email.mailbox()).or_default().push(key);
-        for name_key in name.keys() {
-            self.by_name.insert(name_key, key);
-        }
-        self.note(key);
-        Ok(key)
+        self.by_mailbox.entry(mailbox).or_default().push(id);
+        self.by_name.extend(name.keys().into_iter().map(|key| (key, id)));
+        id
     }
 
     /// The user of this address who owns the name already. `None`: the name is free for it.
@@ -190,7 +193,6 @@ impl Names {
         self.users.iter().map(|(id, user)| (id, &user.email))
     }
 
-    /// How many connections a user has.
     pub(crate) fn connections(&self, user: UserId) -> usize {
         self.users.get(user).map_or(0, |user| user.connections)
     }
@@ -200,7 +202,6 @@ impl Names {
         self.users.get(user).and_then(|user| user.network)
     }
 
-    /// How fast a user talks.
     pub(crate) fn throttle(&mut self, user: UserId) -> Option<&mut SharedThrottle> {
         self.users.get_mut(user).map(|user| &mut user.throttle)
     }
@@ -266,21 +267,21 @@ impl Names {
         self.changes.begin();
     }
 
-    /// What has changed.
     pub(crate) fn take_changes(&mut self) -> Vec<(UserName, Option<UserId>)> {
         self.changes.take()
     }
 
-    /// Notes a user as changed.
     pub(crate) fn note(&mut self, user: UserId) {
         if let Some(known) = self.users.get(user) {
             self.changes.note(|| (known.name.clone(), Some(user)));
         }
     }
 
-    /// All users who are known, with their number of connections.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (UserId, usize)> {
-        self.users.iter().map(|(id, user)| (id, user.connections))
+    /// Notes the users as changed for whose slots, with or without a connection, this is true.
+    pub(crate) fn note_where(&mut self, is_meant: impl Fn(u32, bool) -> bool) {
+        for (id, user) in self.users.iter().filter(|(id, user)| is_meant(id.slot(), user.connections > 0)) {
+            self.changes.note(|| (user.name.clone(), Some(id)));
+        }
     }
 
     /// An address was typed: where it stands as a hash, it stands from now on.
@@ -302,14 +303,7 @@ impl Names {
         if keys.iter().any(|key| self.reserved.contains(key) || self.by_name.contains_key(key)) {
             return None;
         }
-        let mailbox = email.mailbox();
-        let (user, evicted) = self.users.insert(User::new(name.clone(), email), Some(expires));
-        if let Some(evicted) = evicted {
-            self.release(&evicted);
-        }
-        self.by_mailbox.entry(mailbox).or_default().push(user);
-        self.by_name.extend(keys.into_iter().map(|key| (key, user)));
-        Some(user)
+        Some(self.add(name, email, Some(expires)))
     }
 
     /// Rebuilds the indices. Two names that only this version takes for look-alikes both stay; the older one
@@ -329,7 +323,6 @@ impl Names {
         Some(())
     }
 
-    /// How many names are known.
     pub(crate) fn len(&self) -> usize {
         self.users.len()
     }
@@ -341,7 +334,7 @@ const RESERVED: [&str; 7] = [BOT_NAME, "admin", "moderator", "system", "root", "
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::frost::{Frozen, Refill};
+    use crate::base::frost::{Frozen, Refill, frozen};
     use crate::limits::NAME_TTL;
 
     fn name(typed: &str) -> UserName {
@@ -473,9 +466,8 @@ mod tests {
     }
 
     fn moved(names: &Names) -> Option<Names> {
-        let (mut bytes, mut after) = (Vec::new(), Names::new("Plume.chat", NAME_TTL));
-        names.freeze_state(&mut bytes);
-        after.refill(&mut Frozen::new(&bytes)).map(|()| after)
+        let mut after = Names::new("Plume.chat", NAME_TTL);
+        after.refill(&mut Frozen::new(&frozen(names))).map(|()| after)
     }
 
     #[test]

@@ -70,7 +70,6 @@ impl Refill for Shares {
 }
 
 impl Shares {
-    /// Nothing was sent so far.
     pub(crate) fn new(rate: Rate) -> Self {
         Self {
             rate,

@@ -27,10 +27,10 @@ use super::Users;
 use super::email::{AddressHashes, Domain, Email, EmailKey, Typed};
 use super::names::UserId;
 use super::reports::Report;
-use super::rules::{Ban, Rule, RuleKey};
+use super::rules::{Ban, Rule, RuleKey, TableFull};
 use super::sessions::SessionId;
 use super::user_name::UserName;
-use crate::base::frost::{Frost, Frozen, frost};
+use crate::base::frost::{Frost, Frozen, frost, frozen};
 use crate::base::keyed_hash::{HashKey, KeyedHash};
 use crate::base::sorted::{map_of, set_of};
 use crate::base::time::{Moment, Now};
@@ -174,10 +174,10 @@ impl Until {
         Self { wall_ms: now.wall_ms.saturating_add(millis(left)), left }
     }
 
-    /// When it ends by the monotonic clock. `None`: it is over.
-    fn end(self, now: Now) -> Option<Moment> {
+    /// When it ends by the monotonic clock.
+    fn end(self, now: Now) -> Result<Moment, Gone> {
         let left = Duration::from_millis(self.wall_ms.saturating_sub(now.wall_ms)).min(self.left);
-        (!left.is_zero()).then(|| now.moment.after(left))
+        if left.is_zero() { Err(Gone::Expired) } else { Ok(now.moment.after(left)) }
     }
 }
 
@@ -216,19 +216,19 @@ impl Keeper {
         written.get(&slot).is_none_or(|written| now.since(*written) >= self.refresh)
     }
 
-    /// When something expires that was surely in use then. `None`: it has expired.
-    fn expiry(&self, now: Now, seen: u64, ttl: Duration) -> Option<Moment> {
+    /// When something expires that was surely in use then.
+    fn expiry(&self, now: Now, seen: u64, ttl: Duration) -> Result<Moment, Gone> {
         let idle = Duration::from_millis(now.wall_ms.saturating_sub(seen));
         let left = (ttl + self.refresh).saturating_sub(idle).min(ttl);
-        (!left.is_zero()).then(|| now.moment.after(left))
+        if left.is_zero() { Err(Gone::Expired) } else { Ok(now.moment.after(left)) }
     }
 }
 
-/// What becomes of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Holds,
+/// Why an entry does not come back.
+enum Gone {
+    Unreadable,
     Expired,
+    /// It has no place any more.
     LeftOut,
 }
 
@@ -256,29 +256,29 @@ impl Users {
         self.keep(now, settings, secret);
         // In the order of their kinds: sessions after the names whose they are.
         let entries = map_of(entries);
-        let (mut back, mut fates) = (Back::default(), Vec::new());
+        let (mut back, mut restored, mut gone) = (Back::default(), Restored::default(), Vec::new());
         for (key, value) in &entries {
             let Some((kind, rest)) = Kind::of(key) else { continue };
-            let fate = self.restore_entry(now, (kind, rest), value, &mut back);
-            fates.push((key, fate.ok_or(RestoreError { kind: kind as u8 })?));
+            let count = match self.restore_entry(now, (kind, rest), value, &mut back) {
+                Ok(()) => {
+                    restored.entries += 1;
+                    continue;
+                }
+                Err(Gone::Expired) => &mut restored.expired,
+                Err(Gone::LeftOut) => &mut restored.left_out,
+                Err(Gone::Unreadable) => return Err(RestoreError { kind: kind as u8 }),
+            };
+            *count += 1;
+            gone.push(key.clone());
         }
         let slots: Vec<u32> = back.sessions.keys().copied().collect();
         self.sessions.restore(back.sessions);
         let lost = slots.into_iter().filter(|&slot| !self.sessions.has(slot)).map(session_key);
-        let lost = set_of(lost);
-        let mut restored = Restored::default();
-        let mut changes = Vec::new();
-        for (key, fate) in fates {
-            let fate = if lost.contains(key) { Fate::LeftOut } else { fate };
-            match fate {
-                Fate::Holds => restored.entries += 1,
-                Fate::Expired => restored.expired += 1,
-                Fate::LeftOut => restored.left_out += 1,
-            }
-            if fate != Fate::Holds {
-                changes.push(Change { key: key.clone(), value: None });
-            }
-        }
+        let lost: Vec<Vec<u8>> = lost.collect();
+        restored.entries = restored.entries.saturating_sub(lost.len());
+        restored.left_out += lost.len();
+        let removed = gone.into_iter().chain(lost);
+        let mut changes: Vec<Change> = removed.map(|key| Change { key, value: None }).collect();
         for email in self.rules.settings_addresses() {
             self.meet(&email);
         }
@@ -383,66 +383,46 @@ impl Users {
         }
     }
 
-    /// `None`: the entry cannot be read.
     fn restore_entry<'a>(
         &mut self,
         now: Now,
         (kind, key): (Kind, &'a [u8]),
         value: &[u8],
         back: &mut Back<'a>,
-    ) -> Option<Fate> {
-        let keeper = self.keeper.as_ref()?;
+    ) -> Result<(), Gone> {
+        let keeper = self.keeper.as_ref().ok_or(Gone::Unreadable)?;
         match kind {
             Kind::Name => {
-                let (text, kept) = (str::from_utf8(key).ok()?, thaw::<KeptName>(value)?);
-                let Some(expires) = keeper.expiry(now, kept.seen, keeper.name_ttl) else {
-                    return Some(Fate::Expired);
-                };
-                let Ok(name) = UserName::parse(text) else { return Some(Fate::LeftOut) };
+                let (text, kept) = (text(key)?, read::<KeptName>(value)?);
+                let expires = keeper.expiry(now, kept.seen, keeper.name_ttl)?;
+                let name = UserName::parse(text).map_err(|_| Gone::LeftOut)?;
                 let user = self.names.restore(&name, EmailKey::hashed(kept.address), expires);
-                let Some(user) = user.filter(|_| name.as_str() == text) else { return Some(Fate::LeftOut) };
+                let user = user.filter(|_| name.as_str() == text).ok_or(Gone::LeftOut)?;
                 back.names.insert(text, user);
-                Some(Fate::Holds)
             }
             Kind::Session => {
-                let slot = u32::from_be_bytes(key.try_into().ok()?);
-                let kept: KeptSession = thaw(value)?;
-                let Some(expires) = keeper.expiry(now, kept.seen, keeper.session_ttl()) else {
-                    return Some(Fate::Expired);
-                };
+                let (slot, kept) = (u32::from_be_bytes(array(key)?), read::<KeptSession>(value)?);
+                let expires = keeper.expiry(now, kept.seen, keeper.session_ttl())?;
                 let is_owner = |user: &&UserId| {
                     let owner = self.names.email(**user).zip(self.sessions.key());
                     owner.is_some_and(|(email, key)| email.hash(key) == kept.address)
                 };
-                let Some(&user) = back.names.get(&*kept.name).filter(is_owner) else {
-                    return Some(Fate::LeftOut);
-                };
-                back.sessions.insert(slot, (kept.token, user, expires));
-                Some(Fate::Holds)
+                let user = back.names.get(&*kept.name).filter(is_owner).ok_or(Gone::LeftOut)?;
+                back.sessions.insert(slot, (kept.token, *user, expires));
             }
             Kind::Report => {
-                let number = u64::from_be_bytes(key.try_into().ok()?);
-                let KeptReport { at, reporter, by, text } = thaw(value)?;
-                let age = Duration::from_millis(now.wall_ms.saturating_sub(at));
+                let number = u64::from_be_bytes(array(key)?);
+                let KeptReport { at, reporter, by, text } = read(value)?;
+                let (at, age) = (now.moment, Duration::from_millis(now.wall_ms.saturating_sub(at)));
                 let (reporter, without_line) = (EmailKey::hashed(reporter), text.clone());
-                self.reports.restore(Report {
-                    number,
-                    at: now.moment,
-                    age,
-                    reporter,
-                    by,
-                    text,
-                    without_line,
-                });
-                Some(Fate::Holds)
+                self.reports.push(Report { number, at, age, reporter, by, text, without_line });
             }
             Kind::Room => {
                 // Where nothing is shared, the room is of no interest, and none is written.
-                self.room = thaw(value)?;
+                self.room = read(value)?;
                 if let Some(keeper) = &mut self.keeper {
                     keeper.has_room = true;
                 }
-                Some(Fate::Holds)
             }
             Kind::Ban
             | Kind::Mute
@@ -450,67 +430,48 @@ impl Users {
             | Kind::Invitation
             | Kind::Slow
             | Kind::Lock
-            | Kind::Topic => match self.kept_rule(now, (kind, key), value)? {
-                Ok(rule) => {
-                    let is_set = self.set_rule(now.moment, rule).is_ok();
-                    Some(if is_set { Fate::Holds } else { Fate::LeftOut })
-                }
-                Err(fate) => Some(fate),
-            },
+            | Kind::Topic => {
+                let rule = self.kept_rule(now, (kind, key), value)?;
+                self.set_rule(now.moment, rule).map_err(|TableFull| Gone::LeftOut)?;
+            }
         }
+        Ok(())
     }
 
-    /// The rule of an entry, or what becomes of it. `None`: the entry cannot be read.
-    fn kept_rule(&self, now: Now, (kind, key): (Kind, &[u8]), value: &[u8]) -> Option<Result<Rule, Fate>> {
-        let hash = |key: &[u8]| key.try_into().ok().map(KeyedHash::from_bytes).map(EmailKey::of_hash);
-        let rule = match kind {
+    fn kept_rule(&self, now: Now, (kind, key): (Kind, &[u8]), value: &[u8]) -> Result<Rule, Gone> {
+        let hash = |key| array(key).map(KeyedHash::from_bytes).map(EmailKey::of_hash);
+        let domain = |key| text(key).map(Domain::new);
+        Ok(match kind {
             Kind::Ban => {
-                let (&form, rest) = key.split_first()?;
-                let domain = |rest| str::from_utf8(rest).ok().map(Domain::new);
-                let pattern = match form {
-                    ADDRESS => AddressPattern::Address(hash(rest)?),
-                    DOMAIN => AddressPattern::Domain(domain(rest)?),
-                    DOMAIN_AND_BELOW => AddressPattern::DomainAndBelow(domain(rest)?),
-                    _ => return None,
+                let pattern = match key.split_first() {
+                    Some((&ADDRESS, rest)) => AddressPattern::Address(hash(rest)?),
+                    Some((&DOMAIN, rest)) => AddressPattern::Domain(domain(rest)?),
+                    Some((&DOMAIN_AND_BELOW, rest)) => AddressPattern::DomainAndBelow(domain(rest)?),
+                    Some(_) | None => return Err(Gone::Unreadable),
                 };
-                let KeptBan { until, name } = thaw(value)?;
-                let end = until.map(|until| until.end(now));
-                if end == Some(None) {
-                    return Some(Err(Fate::Expired));
-                }
-                Rule::Ban(pattern, Ban { until: end.flatten(), name }, Box::default())
+                let KeptBan { until, name } = read(value)?;
+                let until = until.map(|until| until.end(now)).transpose()?;
+                Rule::Ban(pattern, Ban { until, name }, Box::default())
             }
-            Kind::Mute => {
-                let mailbox = hash(key)?;
-                match thaw::<Until>(value)?.end(now) {
-                    Some(end) => Rule::Mute(mailbox, end),
-                    None => return Some(Err(Fate::Expired)),
-                }
-            }
+            Kind::Mute => Rule::Mute(hash(key)?, read::<Until>(value)?.end(now)?),
             Kind::BotMute => {
-                let bot = self.bots.of_name(str::from_utf8(key).ok()?);
-                match (thaw::<Until>(value)?.end(now), bot) {
-                    (Some(end), Some(bot)) => Rule::MuteBot(bot, Some(end)),
-                    (None, _) => return Some(Err(Fate::Expired)),
-                    (Some(_), None) => return Some(Err(Fate::LeftOut)),
-                }
+                let bot = self.bots.of_name(text(key)?);
+                let end = read::<Until>(value)?.end(now)?;
+                Rule::MuteBot(bot.ok_or(Gone::LeftOut)?, Some(end))
             }
-            Kind::Invitation => Rule::Invite(EmailKey::hashed(thaw(value)?)),
-            Kind::Slow => Rule::Slow(Some(thaw(value)?)),
-            Kind::Lock => match thaw::<Until>(value)?.end(now) {
-                Some(end) => Rule::Lock(Some(end)),
-                None => return Some(Err(Fate::Expired)),
-            },
+            Kind::Invitation => Rule::Invite(EmailKey::hashed(read(value)?)),
+            Kind::Slow => Rule::Slow(Some(read(value)?)),
+            Kind::Lock => Rule::Lock(Some(read::<Until>(value)?.end(now)?)),
             Kind::Topic => {
-                let kept: KeptTopic = thaw(value)?;
-                if kept.setting != self.keeper.as_ref()?.topic {
-                    return Some(Err(Fate::Expired));
+                let kept: KeptTopic = read(value)?;
+                let setting = self.keeper.as_ref().map(|keeper| &keeper.topic);
+                if setting != Some(&kept.setting) {
+                    return Err(Gone::Expired);
                 }
                 Rule::Topic(kept.topic)
             }
-            Kind::Name | Kind::Session | Kind::Report | Kind::Room => return None,
-        };
-        Some(Ok(rule))
+            Kind::Name | Kind::Session | Kind::Report | Kind::Room => return Err(Gone::Unreadable),
+        })
     }
 
     /// An address was typed. Where it stands as a hash, it stands from now on. This comes before anything is
@@ -611,14 +572,9 @@ impl Users {
         })
     }
 
-    /// Notes everything that is kept as changed.
     fn note_all(&mut self) {
-        for (user, _) in self.names.iter().collect::<Vec<_>>() {
-            self.names.note(user);
-        }
-        for (session, _) in self.sessions.iter().collect::<Vec<_>>() {
-            self.sessions.note(session);
-        }
+        self.names.note_where(|_, _| true);
+        self.sessions.note_where(|_, _| true);
         self.rules.note_all();
         self.reports.note_all();
     }
@@ -647,18 +603,11 @@ impl Users {
             due.get_mut(keeper.portion as usize).into_iter().for_each(|is_due| *is_due = true);
         }
         keeper.next_portion = keeper.next_portion.max(now.after(interval));
-        let is_due = |slot: u32, connections: usize| {
-            connections > 0 && due.get((slot % KEEP_REFRESH_PORTIONS) as usize) == Some(&true)
+        let is_due = |slot: u32, is_connected: bool| {
+            is_connected && due.get((slot % KEEP_REFRESH_PORTIONS) as usize) == Some(&true)
         };
-        let users = self.names.iter().filter(|&(user, connections)| is_due(user.slot(), connections));
-        for (user, _) in users.collect::<Vec<_>>() {
-            self.names.note(user);
-        }
-        let sessions =
-            self.sessions.iter().filter(|&(id, connections)| is_due(id.slot(), connections as usize));
-        for (session, _) in sessions.collect::<Vec<_>>() {
-            self.sessions.note(session);
-        }
+        self.names.note_where(is_due);
+        self.sessions.note_where(is_due);
         self.rules.forget_expired(now);
     }
 }
@@ -732,16 +681,23 @@ fn session_key(slot: u32) -> Vec<u8> {
 }
 
 fn change<T: Frost>(key: Vec<u8>, value: Option<T>) -> Change {
-    let freeze = |value: T| {
-        let mut bytes = Vec::new();
-        value.freeze(&mut bytes);
-        bytes
-    };
-    Change { key, value: value.map(freeze) }
+    Change { key, value: value.map(|value| frozen(&value)) }
 }
 
 fn thaw<T: Frost>(value: &[u8]) -> Option<T> {
     T::thaw(&mut Frozen::new(value))
+}
+
+fn read<T: Frost>(value: &[u8]) -> Result<T, Gone> {
+    thaw(value).ok_or(Gone::Unreadable)
+}
+
+fn text(key: &[u8]) -> Result<&str, Gone> {
+    str::from_utf8(key).map_err(|_| Gone::Unreadable)
+}
+
+fn array<const N: usize>(key: &[u8]) -> Result<[u8; N], Gone> {
+    key.try_into().map_err(|_| Gone::Unreadable)
 }
 
 fn millis(time: Duration) -> u64 {

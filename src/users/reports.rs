@@ -21,13 +21,10 @@ pub(crate) struct Reports {
     kept: VecDeque<Report>,
     /// How many each mailbox made lately.
     lately: SlidingWindows<EmailKey>,
-    /// The number of the next report.
     next: u64,
-    /// Numbers of reports.
     changes: Changes<u64>,
 }
 
-/// A report.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// Rises by one from report to report.
@@ -112,7 +109,8 @@ impl Reports {
         Ok(Received::New)
     }
 
-    fn push(&mut self, report: Report) {
+    /// Keeps a report behind all that are older, such as one that has outlived its process.
+    pub(crate) fn push(&mut self, report: Report) {
         if self.kept.len() >= REPORTS_MAX
             && let Some(oldest) = self.kept.pop_front()
         {
@@ -124,22 +122,15 @@ impl Reports {
         self.changes.note(|| number);
     }
 
-    /// A report that has outlived its process, after all that are older.
-    pub(crate) fn restore(&mut self, report: Report) {
-        self.push(report);
-    }
-
     /// From now on, notes what changes.
     pub(crate) fn begin_changes(&mut self) {
         self.changes.begin();
     }
 
-    /// Numbers of what has changed.
     pub(crate) fn take_changes(&mut self) -> Vec<u64> {
         self.changes.take()
     }
 
-    /// Notes all reports as changed.
     pub(crate) fn note_all(&mut self) {
         for report in &self.kept {
             self.changes.note(|| report.number);

@@ -20,7 +20,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The rules of the room.
 #[derive(Debug)]
 pub(crate) struct Rules {
     door: Door,
@@ -52,7 +51,6 @@ pub(crate) enum RuleKey {
     Topic,
 }
 
-/// A ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ban {
     /// When it ends; `None`: when it is lifted.
@@ -73,7 +71,6 @@ struct ClosedNetwork {
 /// A change of the rules.
 #[derive(Debug, Clone)]
 pub(crate) enum Rule {
-    /// Mutes a mailbox until then.
     Mute(EmailKey, Moment),
     Unmute(EmailKey),
     /// Mutes a bot until then; `None`: no longer.
@@ -93,7 +90,6 @@ pub(crate) enum Rule {
 /// Why a line is refused, and how long this holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Silence {
-    /// The mailbox is muted.
     Muted(Duration),
     /// Slow mode: its last line is too fresh.
     Slow(Duration),
@@ -179,7 +175,6 @@ impl Rules {
         self.door.moderators.contains(email)
     }
 
-    /// Whether there is any moderator.
     pub(crate) fn has_moderators(&self) -> bool {
         !self.door.moderators.is_empty()
     }
@@ -346,7 +341,6 @@ impl Rules {
         self.bans.get(pattern).filter(|ban| ban.holds(now))
     }
 
-    /// The bans that hold.
     pub(crate) fn bans(&self, now: Moment) -> impl Iterator<Item = (&AddressPattern, &Ban)> {
         self.bans.iter().filter(move |(_, ban)| ban.holds(now))
     }
@@ -444,12 +438,10 @@ impl Rules {
         self.bans = map_of(std::mem::take(&mut self.bans).into_iter().map(hashed));
     }
 
-    /// What has changed.
     pub(crate) fn take_changes(&mut self) -> Vec<RuleKey> {
         self.changes.take()
     }
 
-    /// Notes all rules as changed.
     pub(crate) fn note_all(&mut self) {
         let bans = self.bans.keys().cloned().map(RuleKey::Ban);
         let mutes = self.mutes.keys().cloned().map(RuleKey::Mute);

@@ -2,6 +2,7 @@
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
 use crate::base::frost::{frost, refill};
+use crate::base::hidden::hidden;
 use crate::base::keyed_hash::{HashKey, KeyedHash, Kind};
 use crate::base::sorted::map_of;
 use crate::base::time::Moment;
@@ -11,7 +12,6 @@ use crate::users::names::UserId;
 use data_encoding::BASE64URL_NOPAD;
 use rand::Rng;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
@@ -21,9 +21,9 @@ use subtle::ConstantTimeEq;
 pub(crate) struct Token([u8; SECRET_BYTES]);
 
 frost!(struct Token(secret));
+hidden!(Token);
 
 impl Token {
-    /// A new secret.
     pub(crate) fn random(rng: &mut impl Rng) -> Self {
         let mut bytes = [0; SECRET_BYTES];
         rng.fill_bytes(&mut bytes);
@@ -48,6 +48,10 @@ impl Token {
         Some((u32::from_be_bytes(*slot), Self(secret.try_into().ok()?)))
     }
 
+    fn hashed(self, key: &HashKey) -> Self {
+        Self::of_hash(key.hash(Kind::Token, &self.0))
+    }
+
     /// What stands in the place of a secret that is known by its hash alone.
     const fn of_hash(hash: KeyedHash) -> Self {
         Self(*hash.as_bytes())
@@ -59,13 +63,6 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
-    }
-}
-
-/// The id of a session.
 pub(crate) type SessionId = Id<Session>;
 
 /// All sessions. One without a connection is kept for some time.
@@ -147,7 +144,6 @@ impl Sessions {
         self.sessions.get(id).map(|session| session.user)
     }
 
-    /// The sessions of a user.
     pub(crate) fn of(&self, user: UserId) -> Vec<SessionId> {
         self.sessions.iter().filter(|(_, session)| session.user == user).map(|(id, _)| id).collect()
     }
@@ -201,12 +197,8 @@ impl Sessions {
     /// that are known by hashes of another key are void.
     pub(crate) fn begin_changes(&mut self, key: HashKey, ttl: Duration) {
         if self.key.is_none() {
-            let hashed = |token: Token| Token::of_hash(key.hash(Kind::Token, &token.0));
-            let ids: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
-            for id in ids {
-                if let Some(session) = self.sessions.get_mut(id) {
-                    session.token = hashed(session.token);
-                }
+            for session in self.sessions.iter_mut() {
+                session.token = session.token.hashed(&key);
             }
         }
         self.key = Some(key);
@@ -214,12 +206,10 @@ impl Sessions {
         self.changes.begin();
     }
 
-    /// What has changed.
     pub(crate) fn take_changes(&mut self) -> Vec<SessionId> {
         self.changes.take()
     }
 
-    /// Notes a session as changed.
     pub(crate) fn note(&mut self, id: SessionId) {
         self.changes.note(|| id);
     }
@@ -234,9 +224,12 @@ impl Sessions {
         self.sessions.in_slot(slot).is_some()
     }
 
-    /// All sessions, with their number of connections.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, u32)> {
-        self.sessions.iter().map(|(id, session)| (id, session.connections))
+    /// Notes the sessions as changed for whose slots, with or without a connection, this is true.
+    pub(crate) fn note_where(&mut self, is_meant: impl Fn(u32, bool) -> bool) {
+        let slots = self.sessions.iter().map(|(id, session)| (id, session.connections > 0));
+        for (id, _) in slots.filter(|&(id, is_connected)| is_meant(id.slot(), is_connected)) {
+            self.changes.note(|| id);
+        }
     }
 
     /// The hash of a session's token, and whose it is. `None`: tokens are not hashed, or there is no such
@@ -256,7 +249,7 @@ impl Sessions {
     }
 
     fn known_by(&self, token: Token) -> Token {
-        self.key.as_ref().map_or(token, |key| Token::of_hash(key.hash(Kind::Token, &token.0)))
+        self.key.as_ref().map_or(token, |key| token.hashed(key))
     }
 
     /// How many there are.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::digest::Digest;
-use crate::base::frost::Refill;
+use crate::base::frost::{Refill, frozen};
 use crate::limits::{CODE_TRIES, MAIL_RESULT_TIMEOUT, SESSION_TTL};
 use crate::settings::{Bot, Door, MailBudget, Rights};
 use crate::users::rules::Ban;
@@ -35,12 +35,6 @@ fn settings() -> Settings {
         bots: vec![bot("ci-bot", "one"), bot("log", "two")],
         ..Settings::default()
     }
-}
-
-fn frozen(users: &Users) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    users.freeze_state(&mut bytes);
-    bytes
 }
 
 /// Users of a process with these settings that takes over.
@@ -336,9 +330,7 @@ fn a_successor_behaves_like_the_original_after_a_move_at_any_step() {
 fn a_generator_goes_on_in_the_middle_of_a_block() {
     let mut rng = ChaCha20Rng::from_seed([3; 32]);
     for drawn in 0..200 {
-        let mut bytes = Vec::new();
-        rng.freeze(&mut bytes);
-        let mut successor = ChaCha20Rng::thaw(&mut Frozen::new(&bytes)).unwrap();
+        let mut successor = ChaCha20Rng::thaw(&mut Frozen::new(&frozen(&rng))).unwrap();
         let mut original = ChaCha20Rng::from_seed([3; 32]);
         for _ in 0..drawn {
             original.next_u32();

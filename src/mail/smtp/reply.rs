@@ -62,30 +62,25 @@ mod tests {
     #[test]
     fn replies_are_parsed_to_their_last_line() {
         let rows = [
-            ("250 OK\r\n", Ok((reply(250, "OK"), 8))),
-            ("250 OK\n", Ok((reply(250, "OK"), 7))),
-            ("250\r\n", Ok((reply(250, ""), 5))),
-            ("250-a\r\n250 b\r\nrest", Ok((reply(250, "a\nb"), 14))),
-            ("250-\r\n250 \r\n", Ok((reply(250, "\n"), 12))),
-            ("550 5.1.1 No\r\n", Ok((reply(550, "5.1.1 No"), 14))),
-            ("", Err(ReplyError::Incomplete)),
-            ("2", Err(ReplyError::Incomplete)),
-            ("250 OK", Err(ReplyError::Incomplete)),
-            ("250 OK\r", Err(ReplyError::Incomplete)),
-            ("250-OK\r\n", Err(ReplyError::Incomplete)),
-            ("250-OK\r\n25", Err(ReplyError::Incomplete)),
-            ("\r\n", Err(ReplyError::Malformed)),
-            ("25\r\n", Err(ReplyError::Malformed)),
-            ("250_OK\r\n", Err(ReplyError::Malformed)),
-            ("2500 OK\r\n", Err(ReplyError::Malformed)),
-            ("199 OK\r\n", Err(ReplyError::Malformed)),
-            ("600 OK\r\n", Err(ReplyError::Malformed)),
-            ("HTTP/1.1 400 Bad Request\r\n", Err(ReplyError::Malformed)),
-            ("H", Err(ReplyError::Malformed)),
-            ("250-OK\r\nX", Err(ReplyError::Malformed)),
+            ("250 OK\r\n", (reply(250, "OK"), 8)),
+            ("250 OK\n", (reply(250, "OK"), 7)),
+            ("250\r\n", (reply(250, ""), 5)),
+            ("250-a\r\n250 b\r\nrest", (reply(250, "a\nb"), 14)),
+            ("250-\r\n250 \r\n", (reply(250, "\n"), 12)),
+            ("550 5.1.1 No\r\n", (reply(550, "5.1.1 No"), 14)),
         ];
         for (text, want) in rows {
-            assert_eq!(Reply::parse(text.as_bytes()), want, "{text:?}");
+            assert_eq!(Reply::parse(text.as_bytes()), Ok(want), "{text:?}");
+        }
+        let incomplete = ["", "2", "250 OK", "250 OK\r", "250-OK\r\n", "250-OK\r\n25"];
+        let malformed: [&[&str]; 2] = [
+            &["\r\n", "25\r\n", "250_OK\r\n", "2500 OK\r\n", "199 OK\r\n", "600 OK\r\n"],
+            &["HTTP/1.1 400 Bad Request\r\n", "H", "250-OK\r\nX"],
+        ];
+        let incomplete = incomplete.into_iter().map(|text| (text, ReplyError::Incomplete));
+        let malformed = malformed.concat().into_iter().map(|text| (text, ReplyError::Malformed));
+        for (text, error) in incomplete.chain(malformed) {
+            assert_eq!(Reply::parse(text.as_bytes()), Err(error), "{text:?}");
         }
     }
 }

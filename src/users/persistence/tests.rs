@@ -1,14 +1,13 @@
 use super::*;
 use crate::base::digest::Digest;
 use crate::ids::{ClientId, NodeId};
+use crate::kept::Entries;
 use crate::limits::{MUTE_MAX, NAME_TTL_MIN, SESSION_SLOTS_MAX};
 use crate::settings::{Bot, Door, Rights};
 use crate::users::email::Email;
 use crate::users::reports::Reported;
 use crate::users::rules::Silence;
 use crate::users::{Asker, AuthError, Delivery, Entered, HelloError, Randomness, ResumeError};
-
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Users whose changes are replayed into a map.
 struct House {
@@ -40,11 +39,8 @@ impl House {
     }
 
     fn replay(&mut self, changes: Vec<Change>) {
-        for Change { key, value } in changes {
-            match value {
-                Some(value) => drop(self.entries.insert(key, value)),
-                None => drop(self.entries.remove(&key)),
-            }
+        for change in changes {
+            change.make(&mut self.entries);
         }
     }
 
@@ -341,9 +337,8 @@ fn what_is_written_tells_no_address_and_opens_no_session() {
     assert!(holds("spam.example") && holds("bob") && holds("a line of @eve: one"));
     for token in tokens.values() {
         let (_, secret) = crate::users::sessions::Token::read(token).unwrap();
-        let mut frozen = Vec::new();
-        secret.freeze(&mut frozen);
-        let secret = &frozen[frozen.len() - 16..];
+        let bytes_of_secret = frozen(&secret);
+        let secret = &bytes_of_secret[bytes_of_secret.len() - 16..];
         assert!(!bytes.windows(16).any(|window| window == secret));
     }
     // With another key nothing is found, and nothing is known.
