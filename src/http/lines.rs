@@ -47,71 +47,67 @@ pub(crate) enum LinesError {
 }
 
 impl LinesError {
-    fn line(self) -> (Status, &'static str) {
+    /// The status and the text of the answer, and the seconds to wait where waiting helps.
+    const fn line(self) -> (Status, &'static str, Option<u64>) {
         match self {
-            Self::NoBots => (Status::NotFound, "Not found"),
-            Self::ForeignOrigin => (Status::Forbidden, "Pages of other origins may not use this"),
-            Self::WrongMethod => (Status::MethodNotAllowed, "Method not allowed"),
+            Self::NoBots => (Status::NotFound, "Not found", None),
+            Self::ForeignOrigin => (Status::Forbidden, "Pages of other origins may not use this", None),
+            Self::WrongMethod => (Status::MethodNotAllowed, "Method not allowed", None),
             Self::TokenInQuery => (
                 Status::BadRequest,
                 "An address is kept in logs, so a token must not stand in it. Replace that token, and send the new one as \
                  Authorization: Bearer TOKEN",
+                None,
             ),
-            Self::BadQuery(what) => (Status::BadRequest, what),
-            Self::NoToken => (Status::Unauthorized, "Send a token: Authorization: Bearer TOKEN"),
-            Self::WrongToken => (Status::Unauthorized, "That token is not valid"),
-            Self::TooManyTries(_) => (Status::TooManyRequests, "Too many wrong tokens. Try again later"),
-            Self::MayNotSay => (Status::Forbidden, "This token may not say lines"),
-            Self::MayNotRead => (Status::Forbidden, "This token may not read lines"),
-            Self::NoLength => (Status::LengthRequired, "Send a Content-Length"),
-            Self::TooLong => (Status::ContentTooLarge, "That is too long: a body has at most 98304 bytes"),
-            Self::NotUtf8 => (Status::BadRequest, "That is not UTF-8"),
-            Self::NotJson => (Status::BadRequest, "That is not JSON of the form {\"text\": \"...\"}"),
-            Self::Multipart => {
-                (Status::BadRequest, "Send the text itself, JSON, or a form that is not multipart/form-data")
+            Self::BadQuery(what) => (Status::BadRequest, what, None),
+            Self::NoToken => (Status::Unauthorized, "Send a token: Authorization: Bearer TOKEN", None),
+            Self::WrongToken => (Status::Unauthorized, "That token is not valid", None),
+            Self::TooManyTries(seconds) => {
+                (Status::TooManyRequests, "Too many wrong tokens. Try again later", Some(seconds))
             }
-            Self::Invisible => (Status::UnprocessableContent, "There is no text that can be seen"),
-            Self::Muted(_) => (Status::Forbidden, "A moderator has muted this bot"),
-            Self::TooFast(_) => (Status::TooManyRequests, "Too many lines. Try again soon"),
-            Self::TooManyFollowers => (Status::ServiceUnavailable, "Too many streams. Try again later"),
-            Self::TooManyFollowersOfBot => {
-                (Status::TooManyRequests, "Too many streams with this token. End another one first")
+            Self::MayNotSay => (Status::Forbidden, "This token may not say lines", None),
+            Self::MayNotRead => (Status::Forbidden, "This token may not read lines", None),
+            Self::NoLength => (Status::LengthRequired, "Send a Content-Length", None),
+            Self::TooLong => {
+                (Status::ContentTooLarge, "That is too long: a body has at most 98304 bytes", None)
             }
-            Self::Restarting => (Status::ServiceUnavailable, "The server restarts. Try again soon"),
+            Self::NotUtf8 => (Status::BadRequest, "That is not UTF-8", None),
+            Self::NotJson => (Status::BadRequest, "That is not JSON of the form {\"text\": \"...\"}", None),
+            Self::Multipart => (
+                Status::BadRequest,
+                "Send the text itself, JSON, or a form that is not multipart/form-data",
+                None,
+            ),
+            Self::Invisible => (Status::UnprocessableContent, "There is no text that can be seen", None),
+            Self::Muted(seconds) => (Status::Forbidden, "A moderator has muted this bot", Some(seconds)),
+            Self::TooFast(seconds) => {
+                (Status::TooManyRequests, "Too many lines. Try again soon", Some(seconds))
+            }
+            Self::TooManyFollowers => {
+                (Status::ServiceUnavailable, "Too many streams. Try again later", Some(RETRY_FOLLOW_SECONDS))
+            }
+            Self::TooManyFollowersOfBot => (
+                Status::TooManyRequests,
+                "Too many streams with this token. End another one first",
+                Some(RETRY_FOLLOW_SECONDS),
+            ),
+            Self::Restarting => (
+                Status::ServiceUnavailable,
+                "The server restarts. Try again soon",
+                Some(RETRY_RESTART_SECONDS),
+            ),
             Self::Apart => (
                 Status::ServiceUnavailable,
                 "This server cannot reach the others that share the room. Try again soon",
+                Some(RETRY_RESTART_SECONDS),
             ),
-        }
-    }
-
-    fn retry(self) -> Option<u64> {
-        match self {
-            Self::TooManyTries(seconds) | Self::Muted(seconds) | Self::TooFast(seconds) => Some(seconds),
-            Self::TooManyFollowers | Self::TooManyFollowersOfBot => Some(RETRY_FOLLOW_SECONDS),
-            Self::Restarting | Self::Apart => Some(RETRY_RESTART_SECONDS),
-            Self::NoBots
-            | Self::ForeignOrigin
-            | Self::WrongMethod
-            | Self::TokenInQuery
-            | Self::BadQuery(_)
-            | Self::NoToken
-            | Self::WrongToken
-            | Self::MayNotSay
-            | Self::MayNotRead
-            | Self::NoLength
-            | Self::TooLong
-            | Self::NotUtf8
-            | Self::NotJson
-            | Self::Multipart
-            | Self::Invisible => None,
         }
     }
 
     /// Appends the response. Without a request the connection closes after it: the body was not read, and
     /// what follows the head must not be taken for a request.
     pub(crate) fn write(self, request: Option<&Request>, out: &mut Vec<u8>) -> Answer {
-        let (status, text) = self.line();
+        let (status, text, retry) = self.line();
         let mut response = Response::begin(status, out);
         if status == Status::Unauthorized {
             response = response.field("WWW-Authenticate", CHALLENGE);
@@ -119,7 +115,7 @@ impl LinesError {
         if status == Status::MethodNotAllowed {
             response = response.field("Allow", ALLOW);
         }
-        if let Some(seconds) = self.retry() {
+        if let Some(seconds) = retry {
             response = response.field("Retry-After", &seconds.to_string());
         }
         response.text(&format!("{text}\n"), request)

@@ -46,13 +46,11 @@ pub enum ProxyFault {
 
 impl Answer {
     /// The same with the fault that the response is due to.
-    fn because_of(self, reason: ProxyFault) -> Self {
-        match self {
-            Self::Upgraded => Self::Upgraded,
-            Self::Responded { status, keep_alive, body, fault: _ } => {
-                Self::Responded { status, keep_alive, body, fault: Some(reason) }
-            }
+    fn because_of(mut self, reason: ProxyFault) -> Self {
+        if let Self::Responded { fault, .. } = &mut self {
+            *fault = Some(reason);
         }
+        self
     }
 }
 
@@ -112,16 +110,14 @@ impl Site {
         }
         let key = match &request.upgrade {
             Some(Upgrade { version: Some(version), key }) if version == WEBSOCKET_VERSION => key,
-            Some(_) | None => {
+            other => {
                 let answer = Response::begin(Status::UpgradeRequired, out)
                     .field("Upgrade", "websocket")
                     .field("Connection", "Upgrade")
                     .field("Sec-WebSocket-Version", WEBSOCKET_VERSION)
                     .text("WebSocket only\n", Some(request));
-                return match &request.upgrade {
-                    None if request.has_websocket_key => answer.because_of(ProxyFault::UpgradeRemoved),
-                    None | Some(_) => answer,
-                };
+                let is_removed = other.is_none() && request.has_websocket_key;
+                return if is_removed { answer.because_of(ProxyFault::UpgradeRemoved) } else { answer };
             }
         };
         let Some(key) = key.as_ref().filter(|key| is_websocket_key(key)) else {
@@ -167,8 +163,8 @@ fn is_own(origin: &str, host: &Authority) -> bool {
         return false;
     };
     Authority::parse(authority).is_some_and(|origin| {
-        let has_port = |port| port == origin.port_or(port_default);
-        origin.host() == host.host() && host.port().is_none_or(has_port)
+        let has_port = |port| port == origin.port.unwrap_or(port_default);
+        origin.host == host.host && host.port.is_none_or(has_port)
     })
 }
 
@@ -239,8 +235,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The status of the response.
-    #[must_use]
-    pub const fn status(self) -> u16 {
+    pub(crate) const fn status(self) -> u16 {
         self.line().0.code()
     }
 
