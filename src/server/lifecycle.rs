@@ -8,7 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::log_event::LogEvent;
-use crate::message::{Details, Line, Notice, ServerMessage};
+use crate::message::{Line, Notice, ServerMessage};
 use crate::room::log::Mark;
 
 impl Server {
@@ -188,10 +188,7 @@ impl Server {
     }
 
     pub(super) fn post_event(&mut self, at: Now, name: &str, text: &str, event: &'static str) {
-        let time = at.wall_ms;
-        self.post(
-            &Line { time, name, text, event: Some(event), reference: None, details: Details::default() },
-            Mark::NONE,
-        );
+        let line = Line { time: at.wall_ms, name, text, event: Some(event), ..Line::default() };
+        self.post(&line, Mark::NONE);
     }
 }

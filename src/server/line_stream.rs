@@ -136,7 +136,7 @@ impl LineStream {
 mod tests {
     use super::*;
     use crate::base::frost::{Frost, Frozen};
-    use crate::message::{Details, Line};
+    use crate::message::Line;
     use crate::room::log::Mark;
     use crate::websocket::TextFrame;
 
@@ -145,14 +145,7 @@ mod tests {
 
     fn append(log: &mut Ring, text: &str) {
         let mut frame = TextFrame::default();
-        let line = Line {
-            time: 1_000,
-            name: "ada",
-            text,
-            event: None,
-            reference: None,
-            details: Details::default(),
-        };
+        let line = Line { time: 1_000, name: "ada", text, ..Line::default() };
         let id = log.next_id();
         log.append(frame.build(|out| ServerMessage::line(id, &line).write(out)), LINE);
     }

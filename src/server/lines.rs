@@ -186,7 +186,7 @@ impl Server {
             return Err(LinesError::Muted(whole_seconds(wait)));
         }
         let details = Details { bot: true, ..Details::default() };
-        let line = Line { time: at.wall_ms, name: &name, text, event: None, reference, details };
+        let line = Line { time: at.wall_ms, name: &name, text, reference, details, ..Line::default() };
         self.post(&line, mark_of_line(speaker, reference)).ok_or(LinesError::Restarting)
     }
 

@@ -1,6 +1,7 @@
 //! The grammar of commands: which texts are commands, and their parts. Pure functions; know no users and no
 //! rules.
 
+use super::Failure;
 use crate::base::visible::has_visible;
 use crate::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX};
 use std::time::Duration;
@@ -61,14 +62,6 @@ pub(crate) enum NameError<T> {
         longer: T,
     },
 }
-
-/// A time that is none, or too long.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadTime;
-
-/// A reason over [`REASON_BYTES_MAX`].
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ReasonTooLong;
 
 impl Command {
     /// Its row in [`COMMANDS`].
@@ -170,7 +163,7 @@ pub(crate) fn is_number(text: &str) -> bool {
 ///
 /// # Errors
 /// If the first word begins like a time and is none, or is zero or over `most`.
-pub(crate) fn take_time(text: &str, most: Duration) -> Result<(Option<Duration>, &str), BadTime> {
+pub(crate) fn take_time(text: &str, most: Duration) -> Result<(Option<Duration>, &str), Failure> {
     let (word, rest) = take_word(text);
     let unit = word.trim_start_matches(|char: char| char.is_ascii_digit());
     let digits = word.strip_suffix(unit).unwrap_or_default();
@@ -185,20 +178,20 @@ pub(crate) fn take_time(text: &str, most: Duration) -> Result<(Option<Duration>,
         "m" => 60,
         "h" => 60 * 60,
         "d" => 24 * 60 * 60,
-        _ => return Err(BadTime),
+        _ => return Err(Failure::BadTime(most)),
     };
     let time = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
     let time = time.map(Duration::from_secs).filter(|time| !time.is_zero() && *time <= most);
-    time.map(|time| (Some(time), rest)).ok_or(BadTime)
+    time.map(|time| (Some(time), rest)).ok_or(Failure::BadTime(most))
 }
 
 /// The text of a reason, on one line; empty where nothing can be seen.
 ///
 /// # Errors
 /// If it is too long.
-pub(crate) fn reason(text: &str) -> Result<String, ReasonTooLong> {
+pub(crate) fn reason(text: &str) -> Result<String, Failure> {
     let reason = if has_visible(text) { one_line(text) } else { String::new() };
-    if reason.len() > REASON_BYTES_MAX { Err(ReasonTooLong) } else { Ok(reason) }
+    if reason.len() > REASON_BYTES_MAX { Err(Failure::ReasonTooLong) } else { Ok(reason) }
 }
 
 /// The words of a text with single spaces between them. Control characters are spaces.
@@ -422,18 +415,20 @@ mod tests {
     #[test]
     fn what_is_a_time_and_what_begins_a_reason() {
         let seconds = |seconds, rest| Ok((Some(Duration::from_secs(seconds)), rest));
+        let most = Duration::from_hours(7 * 24);
+        let bad = || Err(Failure::BadTime(most));
         let rows = [
             ("30s", seconds(30, "")),
             ("10m  too loud", seconds(600, "too loud")),
             ("2h", seconds(7_200, "")),
             ("7d", seconds(604_800, "")),
-            ("8d", Err(BadTime)),
-            ("0s", Err(BadTime)),
-            ("10", Err(BadTime)),
-            ("5min", Err(BadTime)),
-            ("2H", Err(BadTime)),
-            ("99999999999999999999d", Err(BadTime)),
-            ("999999999999999999d", Err(BadTime)),
+            ("8d", bad()),
+            ("0s", bad()),
+            ("10", bad()),
+            ("5min", bad()),
+            ("2H", bad()),
+            ("99999999999999999999d", bad()),
+            ("999999999999999999d", bad()),
             ("2nd warning", Ok((None, "2nd warning"))),
             ("3: no", Ok((None, "3: no"))),
             ("m", Ok((None, "m"))),
@@ -441,7 +436,7 @@ mod tests {
             ("", Ok((None, ""))),
         ];
         for (text, expected) in rows {
-            assert_eq!(take_time(text, Duration::from_hours(7 * 24)), expected, "{text:?}");
+            assert_eq!(take_time(text, most), expected, "{text:?}");
         }
     }
 
@@ -450,7 +445,7 @@ mod tests {
         assert_eq!(reason(" a\r\n b "), Ok("a b".to_owned()));
         assert_eq!(reason("\u{0}a\u{7}\u{1b}[2Jb\u{9f}c"), Ok("a [2Jb c".to_owned()));
         assert_eq!(reason("\u{200b}"), Ok(String::new()));
-        assert_eq!(reason(&"x".repeat(REASON_BYTES_MAX + 1)), Err(ReasonTooLong));
+        assert_eq!(reason(&"x".repeat(REASON_BYTES_MAX + 1)), Err(Failure::ReasonTooLong));
         assert!(reason(&"x".repeat(REASON_BYTES_MAX)).is_ok());
         for (seconds, exact, rough) in [
             (0, "0 seconds", "0 seconds"),

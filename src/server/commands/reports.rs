@@ -4,7 +4,7 @@ use super::grammar::{Command, one_line, reason, roughly, take_line_id};
 use super::{Failure, Outcome};
 use crate::ids::ClientId;
 use crate::limits::REPORT_QUOTE_BYTES_MAX;
-use crate::message::{self, Answer, ServerMessage};
+use crate::message::{self, ServerMessage};
 use crate::server::Server;
 use crate::server::client::Client;
 use crate::users::names::BOT_NAME;
@@ -45,13 +45,8 @@ impl Server {
         Some((format!("line #{id} of @{}, \"{quote}{more}\"", line.name), line.name.into()))
     }
 
-    /// Tells all moderators who are present of a report.
-    pub(in crate::server) fn tell_moderators(&mut self, reporter: &str, report: &str) {
-        self.tell_all_moderators(&format!("@{reporter} reports {report}"));
-    }
-
     /// Says a line to all moderators who are present, and to nobody else.
-    pub(in crate::server) fn tell_all_moderators(&mut self, text: &str) {
+    pub(in crate::server) fn tell_moderators(&mut self, text: &str) {
         let is_moderators = |id: &ClientId| {
             let membership = self.clients.get(*id).and_then(Client::membership);
             membership.is_some_and(|membership| self.users.is_moderator(membership.user))
@@ -61,12 +56,6 @@ impl Server {
         for id in moderators {
             self.send(id, &ServerMessage::aside(self.at().wall_ms, BOT_NAME, text));
         }
-    }
-
-    /// Confirms a report to its sender.
-    pub(in crate::server) fn confirm_report(&mut self, id: ClientId, reference: Option<&str>) {
-        let text = "Your report is with the moderators. They see your name.";
-        self.answer_privately(id, text, Answer { reference, ..Answer::default() });
     }
 
     /// The reports that are kept, the newest last.
