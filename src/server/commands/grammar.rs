@@ -42,11 +42,10 @@ pub(crate) enum Command {
 
 /// A command's row in [`COMMANDS`].
 pub(crate) struct Row {
-    pub(crate) word: &'static str,
     pub(crate) command: Command,
     /// Whether all may use it. (`/topic` with a text is for moderators alone.)
     pub(crate) is_for_all: bool,
-    /// How it is written.
+    /// How it is written: a slash, its word, and its arguments.
     pub(crate) usage: &'static str,
     /// What it does.
     pub(crate) effect: &'static str,
@@ -71,6 +70,10 @@ impl Command {
 }
 
 impl Row {
+    pub(crate) fn word(&self) -> &'static str {
+        self.usage.trim_start_matches('/').split(' ').next().unwrap_or_default()
+    }
+
     /// Whether it cannot stand alone: its usage begins with an argument that is not in brackets.
     pub(crate) fn needs_argument(&self) -> bool {
         self.usage.split_once(' ').is_some_and(|(_, arguments)| !arguments.starts_with('['))
@@ -89,7 +92,7 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
     if !is_word || word == "me" {
         return Parsed::Line(text);
     }
-    let row = COMMANDS.iter().find(|row| row.word == word);
+    let row = COMMANDS.iter().find(|row| row.word() == word);
     row.map_or(Parsed::Unknown, |row| Parsed::Command(row.command, rest.trim()))
 }
 
@@ -221,64 +224,54 @@ fn count_of(seconds: u64, unit: Option<&(u64, &str)>) -> String {
 
 const UNITS: [(u64, &str); 4] = [(24 * 60 * 60, "day"), (60 * 60, "hour"), (60, "minute"), (1, "second")];
 
-const fn all(word: &'static str, command: Command, usage: &'static str, effect: &'static str) -> Row {
-    Row { word, command, is_for_all: true, usage, effect }
+const fn all(command: Command, usage: &'static str, effect: &'static str) -> Row {
+    Row { command, is_for_all: true, usage, effect }
 }
 
-const fn moderator(word: &'static str, command: Command, usage: &'static str, effect: &'static str) -> Row {
-    Row { word, command, is_for_all: false, usage, effect }
+const fn moderator(command: Command, usage: &'static str, effect: &'static str) -> Row {
+    Row { command, is_for_all: false, usage, effect }
 }
 
 /// Every command, in the order of `/help`.
 pub(crate) const COMMANDS: [Row; 18] = [
-    all("help", Command::Help, "/help", "lists the commands"),
+    all(Command::Help, "/help", "lists the commands"),
     all(
-        "topic",
         Command::Topic,
         "/topic",
         "shows the topic; moderators set it with /topic TEXT and remove it with /topic -",
     ),
-    all("who", Command::Who, "/who NAME", "says how long someone has been here"),
+    all(Command::Who, "/who NAME", "says how long someone has been here"),
     all(
-        "delete",
         Command::Delete,
         "/delete [N|#ID] (moderators also: /delete NAME [N|all])",
         "takes back your newest line, the N newest (1 to 200), or the one with that id; moderators delete any",
     ),
     all(
-        "report",
         Command::Report,
         "/report NAME|#ID WHY",
         "tells the moderators of someone or of a line; they see your name",
     ),
-    moderator("kick", Command::Kick, "/kick NAME [WHY]", "logs someone out"),
+    moderator(Command::Kick, "/kick NAME [WHY]", "logs someone out"),
     moderator(
-        "mute",
         Command::Mute,
         "/mute NAME [FOR] [WHY]",
         "refuses someone's lines for 10m or as long as you say: 30s 10m 2h 7d",
     ),
-    moderator("unmute", Command::Unmute, "/unmute NAME", "ends a mute"),
+    moderator(Command::Unmute, "/unmute NAME", "ends a mute"),
     moderator(
-        "ban",
         Command::Ban,
         "/ban NAME|ADDRESS|@domain [FOR] [WHY]",
         "logs someone out and lets them in no more",
     ),
-    moderator("unban", Command::Unban, "/unban NAME|ADDRESS|@domain", "lifts a ban"),
-    moderator("bans", Command::Bans, "/bans", "lists the bans"),
-    moderator("slow", Command::Slow, "/slow SECONDS|off", "allows each person one line in that time"),
-    moderator("lock", Command::Lock, "/lock [FOR]", "lets no newcomers in"),
-    moderator("unlock", Command::Unlock, "/unlock", "lets newcomers in again"),
-    moderator(
-        "invite",
-        Command::Invite,
-        "/invite ADDRESS",
-        "lets an address in that may not come in otherwise",
-    ),
-    moderator("uninvite", Command::Uninvite, "/uninvite ADDRESS", "takes an invitation back"),
-    moderator("invites", Command::Invites, "/invites", "lists the invitations"),
-    moderator("reports", Command::Reports, "/reports", "lists the newest reports"),
+    moderator(Command::Unban, "/unban NAME|ADDRESS|@domain", "lifts a ban"),
+    moderator(Command::Bans, "/bans", "lists the bans"),
+    moderator(Command::Slow, "/slow SECONDS|off", "allows each person one line in that time"),
+    moderator(Command::Lock, "/lock [FOR]", "lets no newcomers in"),
+    moderator(Command::Unlock, "/unlock", "lets newcomers in again"),
+    moderator(Command::Invite, "/invite ADDRESS", "lets an address in that may not come in otherwise"),
+    moderator(Command::Uninvite, "/uninvite ADDRESS", "takes an invitation back"),
+    moderator(Command::Invites, "/invites", "lists the invitations"),
+    moderator(Command::Reports, "/reports", "lists the newest reports"),
 ];
 
 /// Longest word of a command.
@@ -319,11 +312,11 @@ mod tests {
             assert_eq!(parse(text), parsed, "{text:?}");
         }
         for row in &COMMANDS {
-            assert_eq!(parse(&format!("/{}", row.word)), Parsed::Command(row.command, ""));
-            assert!(row.usage.starts_with(&format!("/{}", row.word)), "{}", row.usage);
-            assert_eq!(row.command.row().map(|row| row.word), Some(row.word));
+            assert_eq!(parse(&format!("/{}", row.word())), Parsed::Command(row.command, ""));
+            assert!(row.usage.starts_with(&format!("/{}", row.word())), "{}", row.usage);
+            assert_eq!(row.command.row().map(Row::word), Some(row.word()));
         }
-        let alone = COMMANDS.iter().filter(|row| !row.needs_argument()).map(|row| row.word);
+        let alone = COMMANDS.iter().filter(|row| !row.needs_argument()).map(Row::word);
         let alone = alone.collect::<Vec<_>>().join(" ");
         assert_eq!(alone, "help topic delete bans lock unlock invites reports");
         let long = format!("/kick {}", "x ".repeat(1 << 15));
