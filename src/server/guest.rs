@@ -183,7 +183,7 @@ impl Server {
     }
 
     /// Whether the client's address has a try of this kind left.
-    fn has_try(&self, id: ClientId, kind: Try) -> bool {
+    fn has_try(&mut self, id: ClientId, kind: Try) -> bool {
         let address = self.clients.get(id).and_then(|client| client.address);
         address.is_none_or(|address| self.addresses.wait_to_try(self.now.moment, address, kind).is_zero())
     }
@@ -252,7 +252,7 @@ impl Server {
             return false;
         }
         client.join(Membership { session: entered.session, user: entered.user, start });
-        self.room.join(id);
+        self.room.readers.add(id);
         let topic = self.users.rules().topic();
         let welcome = Welcome {
             run: self.users.run(),

@@ -1,7 +1,7 @@
 //! HTTP requests: each is answered here, where everything can be seen.
 
 use super::Server;
-use super::client::State;
+use super::client::Client;
 use super::client_addresses::Origin;
 use crate::close_reason::CloseReason;
 use crate::http::request::Request;
@@ -29,9 +29,9 @@ impl Server {
 
     /// Who sends the requests of a client.
     pub(super) fn peer(&self, id: ClientId) -> Peer {
-        match self.clients.get(id).map(|client| &client.state) {
-            Some(State::Http(http)) if matches!(http.origin, Origin::Proxy(_)) => Peer::TrustedProxy,
-            Some(_) | None => Peer::Other,
+        match self.clients.get(id).and_then(Client::origin) {
+            Some(Origin::Proxy(_)) => Peer::TrustedProxy,
+            Some(Origin::Client(_) | Origin::Local) | None => Peer::Other,
         }
     }
 

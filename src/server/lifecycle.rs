@@ -127,7 +127,7 @@ impl Server {
         let client = self.clients.get_mut(id)?;
         let membership = client.close(self.now.moment, reason, &self.room.log);
         if membership.is_some() {
-            self.room.leave(id);
+            self.room.readers.remove(id);
         }
         self.end_follower(id);
         membership
@@ -150,7 +150,7 @@ impl Server {
             self.addresses.leave(self.now.moment, address);
         }
         if let Some(Membership { session, .. }) = client.membership() {
-            self.room.leave(id);
+            self.room.readers.remove(id);
             self.submit(&Entry::Disconnect { session });
         }
         self.end_follower(id);

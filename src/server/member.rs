@@ -1,7 +1,7 @@
 //! A member: says lines for the room, and logs out.
 
 use super::Server;
-use super::client::Client;
+use super::client::Membership;
 use super::commands::{self, Failure, Parsed};
 use super::entry::Entry;
 use super::marks::{Speaker, mark_of_line, reference_hash};
@@ -107,11 +107,12 @@ impl Server {
 
     /// The connections of a session.
     pub(super) fn connections_of(&self, session: SessionId) -> Vec<ClientId> {
-        let of_session = |id: &&ClientId| {
-            let member = self.clients.get(**id).and_then(Client::membership);
-            member.is_some_and(|member| member.session == session)
-        };
-        self.room.readers().iter().filter(of_session).copied().collect()
+        self.members().filter(|(_, member)| member.session == session).map(|(id, _)| id).collect()
+    }
+
+    /// In no particular order.
+    pub(super) fn members(&self) -> impl Iterator<Item = (ClientId, Membership)> {
+        self.room.readers.ids().iter().filter_map(|&id| Some((id, self.clients.get(id)?.membership()?)))
     }
 }
 

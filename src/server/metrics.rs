@@ -1,16 +1,45 @@
-//! The server's numbers for monitoring.
+//! The server's numbers for monitoring: what it keeps at a moment, and what has happened in this run.
 
-use super::usage::Census;
+use super::client::State;
 use super::{Output, Server};
 use crate::base::time::Now;
-use crate::limits::LINE_FRAME_BYTES_MAX;
+use crate::limits::{
+    ADDRESSES_MAX, FOLLOWERS_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES,
+    REFUSALS_MAX, UNFINISHED_BYTES_MAX,
+};
 use crate::log_event::LogEvent;
 use crate::message;
 use crate::metrics::ServerMetrics;
+use crate::usage::Usage;
 use crate::websocket::text_of;
 use std::time::Duration;
 
+/// All clients, counted in one pass: with many of them, that takes longer than everything else here.
+#[derive(Debug, Default)]
+struct Census {
+    http: usize,
+    guests: usize,
+    members: usize,
+    closing: usize,
+    /// Most bytes of input that one keeps.
+    kept_bytes: usize,
+    /// Most bytes that are held for one alone.
+    held_bytes: usize,
+}
+
 impl Server {
+    /// Users that are present.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.room.presence.count()
+    }
+
+    /// Lines of the room in this run, including who entered and left.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.room.log.newest_id()
+    }
+
     /// Counts an event, and has it logged.
     pub(super) fn note(&mut self, note: LogEvent) {
         self.counters.count(&note);
@@ -42,6 +71,56 @@ impl Server {
         let frame = log.slices(oldest, next, LINE_FRAME_BYTES_MAX).concat();
         let said = message::parse_line(text_of(&frame)).map_or(now.wall_ms, |line| line.time);
         Duration::from_millis(now.wall_ms.saturating_sub(said))
+    }
+
+    fn census(&self) -> Census {
+        let mut census = Census::default();
+        for client in self.clients.iter() {
+            match client.state {
+                State::Http(_) | State::Streaming(_) => census.http += 1,
+                State::Guest(_) => census.guests += 1,
+                State::Member(_) => census.members += 1,
+                State::Closing(_) => census.closing += 1,
+            }
+            census.kept_bytes = census.kept_bytes.max(client.connection.kept_bytes());
+            census.held_bytes = census.held_bytes.max(client.connection.outbox.held_bytes());
+        }
+        census
+    }
+
+    /// Everything that grows with what peers do, beside its limit; of what each connection has, the most that
+    /// one has. All of it is zero once nobody is connected and everything that is kept for a while has
+    /// expired, except for the rules that moderators have set.
+    #[must_use]
+    pub fn usage(&self) -> Vec<Usage> {
+        self.usage_of(&self.census())
+    }
+
+    fn usage_of(&self, census: &Census) -> Vec<Usage> {
+        let connections_max = self.settings.connections_max;
+        let mut counts = vec![
+            Usage::new("connections", self.clients.admitted(), connections_max),
+            Usage::new("refused connections", self.clients.refused(), REFUSALS_MAX),
+            Usage::new("members", census.members, connections_max),
+            Usage::new("places in the round", self.room.readers.ids().len(), connections_max),
+            Usage::new("streams that follow the room", self.followers.len(), FOLLOWERS_MAX),
+            Usage::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
+            Usage::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
+            Usage::new("bytes of one connection that wait to be used", census.kept_bytes, READ_SHARE_BYTES),
+            // What was not fetched yet, and then the longest answer (the built-in page has no longer ones),
+            // or a line, or the rest of one.
+            Usage::new(
+                "bytes held for one connection alone",
+                census.held_bytes,
+                PRIVATE_UNSENT_BYTES_MAX + 2 * LINE_FRAME_BYTES_MAX,
+            ),
+        ];
+        // They are gone within the grace; the budget for email, where email is really sent, bounds how many
+        // come.
+        counts.push(Usage::new("people in the room", self.room.presence.count(), usize::MAX));
+        counts.extend(self.users.usage());
+        counts.extend(self.usage_of_nodes());
+        counts
     }
 }
 

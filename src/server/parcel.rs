@@ -27,8 +27,8 @@ use super::client::Client;
 use super::client_addresses::ClientAddresses;
 use super::clients::Clients;
 use super::deadlines::Life;
-use super::followers::Followers;
 use super::nodes::{Nodes, are_sound};
+use super::quota::Quota;
 use super::{Output, Server};
 use crate::base::frost::{Frost, Frozen, Refill, frost, refill};
 use crate::base::time::{Moment, Now};
@@ -71,7 +71,7 @@ impl Server {
             frame: TextFrame::default(),
             users,
             clients: Clients::default(),
-            followers: Followers::default(),
+            followers: Quota::default(),
             addresses: ClientAddresses::new(
                 settings.trusted_proxies.clone(),
                 settings.connections_per_address,
@@ -176,7 +176,7 @@ impl Server {
         let is_listed =
             self.followers.len() == followers && self.followers.iter().all(|(id, _)| is_follower(id));
         let readers = clients.iter().filter(|client| is_reader(client)).count();
-        self.room.derive(readers, |id| clients.get(id).is_some_and(is_reader))?;
+        self.room.readers.derive(readers, |id| clients.get(id).is_some_and(is_reader))?;
         is_listed.then_some(())
     }
 
@@ -242,9 +242,8 @@ mod tests {
 
     #[test]
     fn a_parcel_says_who_wrote_it_and_thaws_to_a_server_that_freezes_to_the_same() {
-        let upgrade = b"GET /connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\xfe\x01";
-        let server = server(&[b"", b"\r\n\r", b"GET / HTTP/1.1\r\nHost", b"\0", upgrade]);
+        let guest = [UPGRADE, b"\x81\xfe\x01"].concat();
+        let server = server(&[b"", b"\r\n\r", b"GET / HTTP/1.1\r\nHost", b"\0", &guest]);
         let parcel = server.freeze();
         assert_eq!(Server::version_of(&parcel).as_deref(), Some(env!("CARGO_PKG_VERSION")));
         let after = thaw(&parcel).expect("it is whole");

@@ -2,11 +2,9 @@
 
 use super::grammar::{Command, one_line, reason, roughly, take_line_id};
 use super::{Failure, Outcome};
-use crate::ids::ClientId;
 use crate::limits::REPORT_QUOTE_BYTES_MAX;
 use crate::message::{self, ServerMessage};
 use crate::server::Server;
-use crate::server::client::Client;
 use crate::users::names::BOT_NAME;
 use crate::users::reports::Reported;
 use crate::websocket::text_of;
@@ -47,13 +45,8 @@ impl Server {
 
     /// Says a line to all moderators who are present, and to nobody else.
     pub(in crate::server) fn tell_moderators(&mut self, text: &str) {
-        let is_moderators = |id: &ClientId| {
-            let membership = self.clients.get(*id).and_then(Client::membership);
-            membership.is_some_and(|membership| self.users.is_moderator(membership.user))
-        };
-        let moderators: Vec<ClientId> =
-            self.room.readers().iter().copied().filter(|id| is_moderators(id)).collect();
-        for id in moderators {
+        let moderators = self.members().filter(|(_, member)| self.users.is_moderator(member.user));
+        for id in moderators.map(|(id, _)| id).collect::<Vec<_>>() {
             self.send(id, &ServerMessage::aside(self.at().wall_ms, BOT_NAME, text));
         }
     }
