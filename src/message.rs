@@ -356,7 +356,6 @@ pub(crate) struct Answer<'a> {
 #[derive(Debug, Serialize)]
 pub(crate) struct Welcome<'a> {
     pub(crate) run: &'a str,
-    /// The version of the server.
     pub(crate) version: &'a str,
     /// Users present in the room.
     pub(crate) count: usize,
@@ -364,7 +363,6 @@ pub(crate) struct Welcome<'a> {
     pub(crate) names: Vec<&'a str>,
     /// The id of the newest line that `count` and `names` account for.
     pub(crate) last: u64,
-    /// Whether the new member is a moderator.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) moderator: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -421,7 +419,6 @@ impl<'a> ServerMessage<'a> {
         Self { left: Some(left), ..Self::new(types::AUTH_RST, "", "") }
     }
 
-    /// Not admitted under this name.
     pub(crate) fn may_not_enter(name: &'a str, refusal: MayNotEnter) -> Self {
         let (reason, text, retry) = match refusal {
             MayNotEnter::NotAdmitted => {
@@ -443,7 +440,6 @@ impl<'a> ServerMessage<'a> {
         Self { answer, ..Self::new(types::MAY_NOT_ENTER, name, text) }
     }
 
-    /// A notice from the server.
     pub(crate) fn notice(notice: Notice) -> Self {
         let (reason, sentence, retry) = notice.words();
         let answer = Answer { reason: Some(reason), retry, ..Answer::default() };

@@ -295,7 +295,6 @@ pub(crate) fn close_frame(code: u16) -> Vec<u8> {
     bytes
 }
 
-/// The header of a frame.
 #[derive(Debug)]
 struct ParsedHeader {
     header_len: usize,

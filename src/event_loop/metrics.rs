@@ -37,7 +37,6 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Binds the address.
     pub(super) fn bind(address: SocketAddr, registry: &Registry) -> io::Result<Self> {
         Self::over(TcpListener::bind(address)?, address, registry)
     }

@@ -50,54 +50,54 @@ impl LinesError {
     /// The status and the text of the answer, and the seconds to wait where waiting helps.
     const fn line(self) -> (Status, &'static str, Option<u64>) {
         match self {
-            Self::NoBots => (Status::NotFound, "Not found", None),
-            Self::ForeignOrigin => (Status::Forbidden, "Pages of other origins may not use this", None),
-            Self::WrongMethod => (Status::MethodNotAllowed, "Method not allowed", None),
+            Self::NoBots => (Status::NOT_FOUND, "Not found", None),
+            Self::ForeignOrigin => (Status::FORBIDDEN, "Pages of other origins may not use this", None),
+            Self::WrongMethod => (Status::METHOD_NOT_ALLOWED, "Method not allowed", None),
             Self::TokenInQuery => (
-                Status::BadRequest,
+                Status::BAD_REQUEST,
                 "An address is kept in logs, so a token must not stand in it. Replace that token, and send the new one as \
                  Authorization: Bearer TOKEN",
                 None,
             ),
-            Self::BadQuery(what) => (Status::BadRequest, what, None),
-            Self::NoToken => (Status::Unauthorized, "Send a token: Authorization: Bearer TOKEN", None),
-            Self::WrongToken => (Status::Unauthorized, "That token is not valid", None),
+            Self::BadQuery(what) => (Status::BAD_REQUEST, what, None),
+            Self::NoToken => (Status::UNAUTHORIZED, "Send a token: Authorization: Bearer TOKEN", None),
+            Self::WrongToken => (Status::UNAUTHORIZED, "That token is not valid", None),
             Self::TooManyTries(seconds) => {
-                (Status::TooManyRequests, "Too many wrong tokens. Try again later", Some(seconds))
+                (Status::TOO_MANY_REQUESTS, "Too many wrong tokens. Try again later", Some(seconds))
             }
-            Self::MayNotSay => (Status::Forbidden, "This token may not say lines", None),
-            Self::MayNotRead => (Status::Forbidden, "This token may not read lines", None),
-            Self::NoLength => (Status::LengthRequired, "Send a Content-Length", None),
+            Self::MayNotSay => (Status::FORBIDDEN, "This token may not say lines", None),
+            Self::MayNotRead => (Status::FORBIDDEN, "This token may not read lines", None),
+            Self::NoLength => (Status::LENGTH_REQUIRED, "Send a Content-Length", None),
             Self::TooLong => {
-                (Status::ContentTooLarge, "That is too long: a body has at most 98304 bytes", None)
+                (Status::CONTENT_TOO_LARGE, "That is too long: a body has at most 98304 bytes", None)
             }
-            Self::NotUtf8 => (Status::BadRequest, "That is not UTF-8", None),
-            Self::NotJson => (Status::BadRequest, "That is not JSON of the form {\"text\": \"...\"}", None),
+            Self::NotUtf8 => (Status::BAD_REQUEST, "That is not UTF-8", None),
+            Self::NotJson => (Status::BAD_REQUEST, "That is not JSON of the form {\"text\": \"...\"}", None),
             Self::Multipart => (
-                Status::BadRequest,
+                Status::BAD_REQUEST,
                 "Send the text itself, JSON, or a form that is not multipart/form-data",
                 None,
             ),
-            Self::Invisible => (Status::UnprocessableContent, "There is no text that can be seen", None),
-            Self::Muted(seconds) => (Status::Forbidden, "A moderator has muted this bot", Some(seconds)),
+            Self::Invisible => (Status::UNPROCESSABLE_CONTENT, "There is no text that can be seen", None),
+            Self::Muted(seconds) => (Status::FORBIDDEN, "A moderator has muted this bot", Some(seconds)),
             Self::TooFast(seconds) => {
-                (Status::TooManyRequests, "Too many lines. Try again soon", Some(seconds))
+                (Status::TOO_MANY_REQUESTS, "Too many lines. Try again soon", Some(seconds))
             }
             Self::TooManyFollowers => {
-                (Status::ServiceUnavailable, "Too many streams. Try again later", Some(RETRY_FOLLOW_SECONDS))
+                (Status::SERVICE_UNAVAILABLE, "Too many streams. Try again later", Some(RETRY_FOLLOW_SECONDS))
             }
             Self::TooManyFollowersOfBot => (
-                Status::TooManyRequests,
+                Status::TOO_MANY_REQUESTS,
                 "Too many streams with this token. End another one first",
                 Some(RETRY_FOLLOW_SECONDS),
             ),
             Self::Restarting => (
-                Status::ServiceUnavailable,
+                Status::SERVICE_UNAVAILABLE,
                 "The server restarts. Try again soon",
                 Some(RETRY_RESTART_SECONDS),
             ),
             Self::Apart => (
-                Status::ServiceUnavailable,
+                Status::SERVICE_UNAVAILABLE,
                 "This server cannot reach the others that share the room. Try again soon",
                 Some(RETRY_RESTART_SECONDS),
             ),
@@ -109,10 +109,10 @@ impl LinesError {
     pub(crate) fn write(self, request: Option<&Request>, out: &mut Vec<u8>) -> Answer {
         let (status, text, retry) = self.line();
         let mut response = Response::begin(status, out);
-        if status == Status::Unauthorized {
+        if status == Status::UNAUTHORIZED {
             response = response.field("WWW-Authenticate", CHALLENGE);
         }
-        if status == Status::MethodNotAllowed {
+        if status == Status::METHOD_NOT_ALLOWED {
             response = response.field("Allow", ALLOW);
         }
         if let Some(seconds) = retry {
@@ -129,7 +129,7 @@ pub(crate) fn write_options(request: &Request, out: &mut Vec<u8>) -> Answer {
 
 /// Appends the answer to a line that was said: this JSON.
 pub(crate) fn write_created(json: &str, request: &Request, out: &mut Vec<u8>) -> Answer {
-    Response::begin(Status::Created, out)
+    Response::begin(Status::CREATED, out)
         .field("Content-Type", "application/json")
         .field("Cache-Control", "no-store")
         .end(Some(Content::Text(json)), Some(request))
@@ -315,7 +315,7 @@ pub(crate) fn write_head(
     run: &str,
     out: &mut Vec<u8>,
 ) -> Answer {
-    let mut response = Response::begin(Status::Ok, out)
+    let mut response = Response::begin(Status::OK, out)
         .field("Content-Type", form.media_type())
         .field("Cache-Control", "no-store")
         .field("Plume-Run", run);
@@ -331,32 +331,15 @@ pub(crate) fn write_head(
     response.end(None, Some(request).filter(|_| is_kept))
 }
 
-/// A line of the log, as text shows it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PlainLine<'a> {
-    /// Milliseconds since 1970-01-01 UTC.
-    pub(crate) time: u64,
-    pub(crate) name: &'a str,
-    pub(crate) text: &'a str,
-    /// Whether the text says what somebody did, not what they said.
-    pub(crate) is_event: bool,
-}
-
-impl PlainLine<'_> {
-    /// Appends the line; further lines of its text are indented, so that none looks like a line by itself.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let mut shown = format!("{} ", Utc::from_ms(self.time));
-        escape(self.name, &mut shown);
-        shown.push_str(if self.is_event { " " } else { ": " });
-        escape(self.text, &mut shown);
-        shown.push('\n');
-        out.extend_from_slice(shown.as_bytes());
-    }
-}
-
-/// Appends a sentence that is no line of the room.
-pub(crate) fn write_plain_notice(sentence: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("-- {sentence}\n").as_bytes());
+/// A line of the log as text shows it. An event says what somebody did, not what they said. Further lines of
+/// the text are indented, so that none looks like a line by itself.
+pub(crate) fn plain_line(time_ms: u64, name: &str, text: &str, is_event: bool) -> String {
+    let mut shown = format!("{} ", Utc::from_ms(time_ms));
+    escape(name, &mut shown);
+    shown.push_str(if is_event { " " } else { ": " });
+    escape(text, &mut shown);
+    shown.push('\n');
+    shown
 }
 
 fn escape(text: &str, out: &mut String) {

@@ -48,9 +48,7 @@ pub(super) enum Reply {
     Entry(Option<Vec<u8>>),
     /// The newest entries, in the order of the log.
     Recent(Vec<LogEntry>),
-    /// An entry was added.
     Added,
-    /// The value under a key.
     Value(Option<Vec<u8>>),
     /// A read has ended, with this entry as the last; `None`: it gave none.
     Read(Option<EntryId>),

@@ -4,7 +4,6 @@
 use crate::limits::ENGINE_LINE_BYTES_MAX;
 use std::fmt;
 
-/// Appends a command.
 pub(crate) fn command(to: &mut Vec<u8>, words: &[&[u8]]) {
     array(to, words.len());
     for word in words {
@@ -43,7 +42,6 @@ pub(crate) enum Token {
     /// Such as `ERR unknown command`.
     Error(Vec<u8>),
     Integer(i64),
-    /// A string.
     Bulk(Vec<u8>),
     /// A string that was longer than wanted, and was skipped.
     Oversized,

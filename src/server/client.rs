@@ -35,7 +35,6 @@ use crate::websocket::{self, Codec, Decoder, Fault};
 use std::time::Duration;
 use tungstenite::Bytes;
 
-/// One client.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) id: ClientId,
@@ -86,7 +85,6 @@ pub(crate) struct PendingBody {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A client that is sent lines.
 #[derive(Debug)]
 pub(crate) struct Streaming {
     http: Box<Http>,
@@ -157,7 +155,6 @@ pub(crate) enum Former {
     Member,
 }
 
-/// A change of state.
 #[derive(Debug)]
 pub(crate) enum Transition {
     /// The opening handshake is answered; the guest has this long to log in.
@@ -195,7 +192,6 @@ pub(crate) enum Event {
     Ended(CloseReason),
 }
 
-/// A deadline of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timer {
     /// The first byte, the rest of a head or of a body, or the next request is overdue.
@@ -373,7 +369,6 @@ impl Client {
         Some(member.membership)
     }
 
-    /// Whether it is a guest or a member.
     pub(crate) const fn is_websocket(&self) -> bool {
         matches!(self.state, State::Guest(_) | State::Member(_))
     }
@@ -504,8 +499,7 @@ impl Client {
     ) -> (usize, Option<Event>) {
         match &mut self.state {
             State::Http(http) => http.receive(now, bytes),
-            State::Guest(_) => self.receive_frames(now, bytes, GUEST_MESSAGE_BYTES_MAX, codec, log),
-            State::Member(_) => self.receive_frames(now, bytes, MEMBER_MESSAGE_BYTES_MAX, codec, log),
+            State::Guest(_) | State::Member(_) => self.receive_frames(now, bytes, codec, log),
             // No request follows one that follows the room.
             State::Streaming(_) | State::Closing(_) => (bytes.len(), None),
         }
@@ -515,18 +509,17 @@ impl Client {
         &mut self,
         now: Moment,
         bytes: &[u8],
-        message_bytes_max: usize,
         codec: &mut Codec,
         log: &Ring,
     ) -> (usize, Option<Event>) {
         let mut used = 0;
         while used < bytes.len() && self.may_use_input() {
-            let decoder = match &mut self.state {
-                State::Guest(guest) => &mut guest.decoder,
-                State::Member(member) => &mut member.decoder,
+            let (decoder, bytes_max) = match &mut self.state {
+                State::Guest(guest) => (&mut guest.decoder, GUEST_MESSAGE_BYTES_MAX),
+                State::Member(member) => (&mut member.decoder, MEMBER_MESSAGE_BYTES_MAX),
                 State::Http(_) | State::Streaming(_) | State::Closing(_) => return (bytes.len(), None),
             };
-            let (taken, event) = decoder.decode(codec, &bytes[used..], message_bytes_max);
+            let (taken, event) = decoder.decode(codec, &bytes[used..], bytes_max);
             used += taken;
             match event {
                 None => {}
@@ -689,7 +682,6 @@ impl Client {
         ]
     }
 
-    /// The earliest deadline.
     pub(crate) fn next_deadline(&self, clock: Clock) -> Option<Moment> {
         self.timers(clock).into_iter().filter_map(|(_, moment)| moment).min()
     }

@@ -24,7 +24,6 @@ pub(crate) struct ClientAddresses {
     by_network: BTreeMap<IpAddr, AddressId>,
 }
 
-/// The id of a client address.
 pub(crate) type AddressId = Id<ClientAddress>;
 
 /// One client address: an IPv4 address or an IPv6 /64.
@@ -46,16 +45,13 @@ struct Tries {
     bot_tokens: SlidingWindow,
 }
 
-/// A kind of try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Try {
-    /// A wrong code.
     Code,
     /// A session token that has not even the form of one. (Well-formed ones are not counted.)
     Token,
     /// A name that it may not have.
     Name,
-    /// A wrong token of a bot.
     BotToken,
 }
 
@@ -76,7 +72,6 @@ impl Tries {
     }
 }
 
-/// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// From a client itself.
@@ -224,7 +219,6 @@ impl ClientAddresses {
         }
     }
 
-    /// How many are known.
     pub(crate) fn len(&self) -> usize {
         self.known.len()
     }

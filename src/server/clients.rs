@@ -198,12 +198,7 @@ impl Clients {
         let bytes = client.unfinished_bytes();
         self.unfinished.hold(&mut client.unfinished, bytes);
         let due = client.next_deadline(clock);
-        let is_earlier = match (entry.due, due) {
-            (Some(entry), Some(due)) => due < entry,
-            (None, Some(_)) => true,
-            (_, None) => false,
-        };
-        if is_earlier {
+        if due.is_some_and(|due| entry.due.is_none_or(|set| due < set)) {
             self.timers.set(id, &mut entry.due, due);
         }
     }

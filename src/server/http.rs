@@ -14,15 +14,12 @@ impl Server {
         if request.lines.is_some() {
             return self.answer_lines(id, request);
         }
-        let mut head = Vec::new();
         if self.is_apart() && Site::is_health_probe(&request) {
-            let answer = Site::answer_apart(&request, &mut head);
-            return self.send_response(id, &head, answer);
+            return self.respond(id, |out| Site::answer_apart(&request, out));
         }
+        let mut head = Vec::new();
         match self.site.answer(&request, self.peer(id), &mut head) {
-            Answer::Upgraded => {
-                self.upgrade(id, &head, request.forwarded_for.as_deref());
-            }
+            Answer::Upgraded => self.upgrade(id, &head, request.forwarded_for.as_deref()),
             answer @ Answer::Responded { .. } => self.send_response(id, &head, answer),
         }
     }
@@ -33,6 +30,13 @@ impl Server {
             Some(Origin::Proxy(_)) => Peer::TrustedProxy,
             Some(Origin::Client(_) | Origin::Local) | None => Peer::Other,
         }
+    }
+
+    /// Sends a response that `write` appends to its buffer.
+    pub(super) fn respond(&mut self, id: ClientId, write: impl FnOnce(&mut Vec<u8>) -> Answer) {
+        let mut head = Vec::new();
+        let answer = write(&mut head);
+        self.send_response(id, &head, answer);
     }
 
     /// Queues a response: its head, and its body.

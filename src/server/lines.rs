@@ -278,13 +278,6 @@ impl Server {
             self.room.readers.remove(id);
         }
     }
-
-    /// Sends a response that `write` appends to its buffer.
-    fn respond(&mut self, id: ClientId, write: impl FnOnce(&mut Vec<u8>) -> Answer) {
-        let mut head = Vec::new();
-        let answer = write(&mut head);
-        self.send_response(id, &head, answer);
-    }
 }
 
 fn has_body(request: &Request) -> bool {

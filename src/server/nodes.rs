@@ -179,7 +179,6 @@ impl Server {
         u64::from_str_radix(self.users.run(), 16).unwrap_or_default()
     }
 
-    /// The engine has said something.
     pub(super) fn hear_engine(&mut self, say: &Say) {
         if let Some(nodes) = &mut self.nodes {
             nodes.replica.hear(self.now.moment, say);

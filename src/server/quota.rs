@@ -69,8 +69,7 @@ mod tests {
     #[test]
     fn one_holder_leaves_places_for_others_and_all_together_have_a_limit() {
         let mut quota = Quota::default();
-        let add =
-            |quota: &mut Quota<u64>, serial, holder| quota.add(ClientId::new(0, serial), holder, 20, 5);
+        let add = |quota: &mut Quota<u64>, serial, holder| quota.add(ClientId::new(0, serial), holder, 20, 5);
         for serial in 0..100 {
             let expected = if serial < 5 { Ok(()) } else { Err(NoPlace::ForHolder) };
             assert_eq!(add(&mut quota, serial, 1), expected, "{serial}");

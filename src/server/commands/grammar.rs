@@ -17,7 +17,6 @@ pub(crate) enum Parsed<'a> {
     Unknown,
 }
 
-/// A command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
     Help,
