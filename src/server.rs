@@ -170,7 +170,6 @@ pub struct Server {
     room: Room<UserId>,
     site: Site,
     codec: Codec,
-    /// The buffer in which frames are built.
     frame: TextFrame,
     users: Users,
     clients: Clients,
@@ -182,7 +181,6 @@ pub struct Server {
     now: Now,
     /// See [`Clock::judge_from`].
     judge_from: Moment,
-    /// Whether the next write is one of the room's round.
     is_rounds_turn: bool,
     life: Life,
     is_full: bool,
@@ -239,11 +237,13 @@ impl Server {
     /// The next output, if there is one.
     pub fn poll(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front().or_else(|| self.next_to_write().map(Output::Write));
-        if output.is_some() {
-            return output;
-        }
-        self.advance_nodes();
-        self.stop_if_empty();
-        self.outputs.pop_front()
+        output.or_else(|| {
+            self.advance_nodes();
+            self.stop_if_empty();
+            self.outputs.pop_front()
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

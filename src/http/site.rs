@@ -219,14 +219,10 @@ pub(super) fn no_content(method: Method, request: &Request, allow: &str, out: &m
 /// An error response without a parsed request, which ends the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// 400: see [`RequestError::BadRequest`].
-    BadRequest,
+    /// What was read is no acceptable request.
+    Request(RequestError),
     /// 408: the request, or its head, was not complete in time.
     Timeout,
-    /// 414: see [`RequestError::TargetTooLong`].
-    TargetTooLong,
-    /// 431: see [`RequestError::HeadTooLarge`].
-    HeadTooLarge,
     /// 503: the connection limit is reached, or there is no memory for the request.
     Full,
     /// 503: the server restarts before the request is complete.
@@ -241,35 +237,40 @@ impl Refusal {
 
     /// Appends the complete response to `out`.
     pub fn write(self, out: &mut Vec<u8>) {
-        let (status, text) = self.line();
+        let (status, text, retry) = self.line();
         let mut response = Response::begin(status, out);
-        match self {
-            Self::Full => response = response.field("Retry-After", &RETRY_FULL_SECONDS.to_string()),
-            Self::Restarting => response = response.field("Retry-After", &RETRY_RESTART_SECONDS.to_string()),
-            Self::BadRequest | Self::Timeout | Self::TargetTooLong | Self::HeadTooLarge => {}
+        if let Some(seconds) = retry {
+            response = response.field("Retry-After", &seconds.to_string());
         }
         response.text(text, None);
     }
 
-    const fn line(self) -> (Status, &'static str) {
+    /// The status and the text of the response, and the seconds to wait where waiting helps.
+    const fn line(self) -> (Status, &'static str, Option<u64>) {
         match self {
-            Self::BadRequest => (Status::BAD_REQUEST, "Bad request\n"),
-            Self::Timeout => (Status::REQUEST_TIMEOUT, "Request timeout\n"),
-            Self::TargetTooLong => (Status::URI_TOO_LONG, "Request line too long\n"),
-            Self::HeadTooLarge => (Status::FIELDS_TOO_LARGE, "Request head too large\n"),
-            Self::Full => (Status::SERVICE_UNAVAILABLE, "Server full. Try again soon\n"),
-            Self::Restarting => (Status::SERVICE_UNAVAILABLE, "The server restarts. Try again soon\n"),
+            Self::Request(RequestError::BadRequest) => (Status::BAD_REQUEST, "Bad request\n", None),
+            Self::Request(RequestError::TargetTooLong) => {
+                (Status::URI_TOO_LONG, "Request line too long\n", None)
+            }
+            Self::Request(RequestError::HeadTooLarge) => {
+                (Status::FIELDS_TOO_LARGE, "Request head too large\n", None)
+            }
+            Self::Timeout => (Status::REQUEST_TIMEOUT, "Request timeout\n", None),
+            Self::Full => {
+                (Status::SERVICE_UNAVAILABLE, "Server full. Try again soon\n", Some(RETRY_FULL_SECONDS))
+            }
+            Self::Restarting => (
+                Status::SERVICE_UNAVAILABLE,
+                "The server restarts. Try again soon\n",
+                Some(RETRY_RESTART_SECONDS),
+            ),
         }
     }
 }
 
 impl From<RequestError> for Refusal {
-    fn from(fault: RequestError) -> Self {
-        match fault {
-            RequestError::BadRequest => Self::BadRequest,
-            RequestError::TargetTooLong => Self::TargetTooLong,
-            RequestError::HeadTooLarge => Self::HeadTooLarge,
-        }
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
     }
 }
 

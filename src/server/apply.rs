@@ -5,7 +5,7 @@
 use super::Server;
 use super::commands::{self, Act, Deletion, Failure, Parsed};
 use super::entry::{AtDoor, Entry};
-use super::guest::{Seen, Start};
+use super::guest::Seen;
 use super::member::Sender;
 use crate::base::time::Now;
 use crate::close_reason::CloseReason;
@@ -101,14 +101,12 @@ impl Server {
         if is_new {
             self.post_event(at, entered.name.as_str(), "entered chat", "enter");
         }
-        let (start, has_gap) = self.start(seen, before, entered.session, is_new);
+        let start = self.start(seen, before, entered.session, is_new);
         if seen == Seen::Newcomer {
-            self.users.set_first_seen(entered.session, self.room.log.id_at(start));
+            self.users.set_first_seen(entered.session, self.room.log.id_at(start.from));
         }
         let session = entered.session;
-        if !self.join(at, id, entered, seen, Start { before, from: start, has_gap })
-            && id != ClientId::ELSEWHERE
-        {
+        if !self.join(at, id, entered, seen, start) && id != ClientId::ELSEWHERE {
             // Meanwhile the connection has ended.
             self.submit(&Entry::Disconnect { session });
         }

@@ -26,7 +26,7 @@ use crate::users::user_name::TypedName;
 pub(super) use delete::Deletion;
 pub(super) use failure::Failure;
 use grammar::{
-    COMMANDS, Command, NameError, Row, in_words, one_line, reason, roughly, take_name, take_quoted,
+    COMMANDS, Command, NameError, Row, counted, in_words, one_line, reason, roughly, take_name, take_quoted,
     take_time, take_word,
 };
 pub(super) use grammar::{Parsed, parse};
@@ -276,10 +276,7 @@ impl Server {
         if let Some(email) = self.users.email(user).filter(|_| is_moderator) {
             let _ = write!(text, " ({email})");
         }
-        let connections = match self.users.connections(user) {
-            1 => "1 connection".to_owned(),
-            connections => format!("{connections} connections"),
-        };
+        let connections = counted(self.users.connections(user), "connection");
         let _ = match self.room.presence.since(user) {
             Some(since) => {
                 let time = roughly(self.at().moment.since(since));
@@ -400,8 +397,7 @@ impl Server {
         let bans: Vec<_> = self.users.rules().bans(now).collect();
         let mut text = match bans.len() {
             0 => return "There are no bans.".to_owned(),
-            1 => "1 ban:".to_owned(),
-            count => format!("{count} bans:"),
+            count => counted(count, "ban") + ":",
         };
         for (pattern, ban) in bans.iter().take(BANS_TOLD_MAX) {
             // Writing to a string does not fail.

@@ -114,10 +114,10 @@ impl Server {
                 census.held_bytes,
                 PRIVATE_UNSENT_BYTES_MAX + 2 * LINE_FRAME_BYTES_MAX,
             ),
+            // They are gone within the grace; the budget for email, where email is really sent, bounds how
+            // many come.
+            Usage::new("people in the room", self.room.presence.count(), usize::MAX),
         ];
-        // They are gone within the grace; the budget for email, where email is really sent, bounds how many
-        // come.
-        counts.push(Usage::new("people in the room", self.room.presence.count(), usize::MAX));
         counts.extend(self.users.usage());
         counts.extend(self.usage_of_nodes());
         counts
@@ -130,15 +130,9 @@ mod tests {
     use crate::base::time::Moment;
     use crate::http::assets::Assets;
     use crate::http::site::Site;
-    use crate::ids::ClientId;
     use crate::limits::BACKLOG_BYTES_MIN;
-    use crate::server::Input;
+    use crate::server::tests::House;
     use crate::settings::Settings;
-
-    fn server(connections_max: usize) -> Server {
-        let settings = Settings { connections_max, backlog_bytes: BACKLOG_BYTES_MIN, ..Settings::default() };
-        Server::new(settings, Site::new(Assets::built_in("x"), Vec::new()), [0; 32])
-    }
 
     fn at(seconds: u64) -> Now {
         let ms = seconds * 1_000;
@@ -147,7 +141,8 @@ mod tests {
 
     #[test]
     fn the_oldest_line_ages_and_gives_way_to_a_younger_one() {
-        let mut server = server(8);
+        let settings = Settings { backlog_bytes: BACKLOG_BYTES_MIN, ..Settings::default() };
+        let mut server = Server::new(settings, Site::new(Assets::built_in("x"), Vec::new()), [0; 32]);
         assert_eq!(server.metrics(at(100)).ring_oldest, Duration::ZERO, "there is none");
         server.post_event(at(100), "ada", "entered chat", "enter");
         server.post_event(at(130), "bob", "entered chat", "enter");
@@ -163,20 +158,12 @@ mod tests {
 
     #[test]
     fn connections_have_states_and_each_one_refused_for_want_of_room_counts() {
-        let mut server = server(2);
-        let connect = |server: &mut Server, slot: usize| {
-            let id = ClientId::new(slot, slot as u64);
-            server.handle(at(1), Input::Accepted { id, peer: [203, 0, 113, 1].into() });
-            id
-        };
-        let request = b"GET /connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let id = connect(&mut server, 0);
-        server.handle(at(1), Input::Received { id, bytes: request });
-        for slot in 1..40 {
-            connect(&mut server, slot);
+        let mut house = House::new(2, 90);
+        house.upgrade("203.0.113.1", None);
+        for _ in 1..40 {
+            house.connect("203.0.113.1");
         }
-        let metrics = server.metrics(at(1));
+        let metrics = house.server.metrics(house.now);
         assert_eq!(metrics.connections, [("http", 1), ("guest", 1), ("member", 0), ("closing", 4)]);
         assert_eq!(metrics.connections_max, 2);
         let full = metrics.counters.refused.counts().find(|(why, _)| *why == "full");

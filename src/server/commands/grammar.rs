@@ -4,6 +4,7 @@
 use super::Failure;
 use crate::base::visible::has_visible;
 use crate::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX};
+use std::fmt::Display;
 use std::time::Duration;
 
 /// What a member's text is.
@@ -217,8 +218,12 @@ pub(crate) fn roughly(time: Duration) -> String {
 
 fn count_of(seconds: u64, unit: Option<&(u64, &str)>) -> String {
     let (length, name) = unit.copied().unwrap_or((1, "second"));
-    let count = seconds.checked_div(length).unwrap_or(seconds);
-    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
+    counted(seconds.checked_div(length).unwrap_or(seconds), name)
+}
+
+/// A count in words, such as `1 ban` or `2 bans`.
+pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    if count == N::from(1) { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 const UNITS: [(u64, &str); 4] = [(24 * 60 * 60, "day"), (60 * 60, "hour"), (60, "minute"), (1, "second")];

@@ -1,6 +1,6 @@
 //! Reports: what a member tells the moderators of somebody or of a line, and who is told.
 
-use super::grammar::{Command, one_line, reason, roughly, take_line_id};
+use super::grammar::{Command, counted, one_line, reason, roughly, take_line_id};
 use super::{Failure, Outcome};
 use crate::limits::REPORT_QUOTE_BYTES_MAX;
 use crate::message::{self, ServerMessage};
@@ -56,8 +56,7 @@ impl Server {
         let reports = self.users.reports().kept();
         let mut text = match reports.len() {
             0 => return "There are no reports.".to_owned(),
-            1 => "1 report:".to_owned(),
-            count => format!("{count} reports:"),
+            count => counted(count, "report") + ":",
         };
         for report in reports {
             let ago = roughly(report.age(self.at().moment));
