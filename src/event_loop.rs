@@ -1,9 +1,9 @@
 //! The event loop around the sans-I/O server: turns readiness into inputs and outputs into system calls. Owns
 //! sockets, clocks and signals, and is the only user of mio; it decides nothing about clients and never
-//! parses a byte of theirs. Its parts: `listener` (where connections come from), `stream` (a connection over
-//! TCP or a Unix socket), `metrics` (the listener for monitoring, if there is one), `engine` (the connections
-//! to the engine of a shared log, if there is one) with `resolver` (asks for its addresses), `clock`, and
-//! `handover` (how everything moves to the next process).
+//! parses a byte of theirs. Its parts: `listener` (where connections come from), `acceptor` (when they are
+//! accepted), `stream` (a connection over TCP or a Unix socket), `metrics` (the listener for monitoring, if
+//! there is one), `engine` (the connections to the engine of a shared log, if there is one) with `resolver`
+//! (asks for its addresses), `clock`, and `handover` (how everything moves to the next process).
 //!
 //! One thread, one loop. Each turn:
 //! 1. poll: sleep until an event or the next deadline;
@@ -23,6 +23,7 @@
 //! Work is derived from state, never armed by hand: a socket is served while it is readable and the server
 //! wants to read it, or when it is writable again after it was full.
 
+mod acceptor;
 pub mod clock;
 mod engine;
 mod handover;
@@ -50,11 +51,11 @@ use crate::logger::Logger;
 use crate::mail::Mailer;
 use crate::server::{Input, Output, Server};
 use crate::service_manager::ServiceManager;
+use acceptor::Acceptor;
 use engine::Engine;
 use listener::Listener;
 use metrics::{Metrics, ShellMetrics};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
-use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
@@ -92,10 +93,7 @@ pub struct EventLoop {
     ending: Ending,
     /// Slots of sockets to serve.
     queue: VecDeque<usize>,
-    /// Edge-triggered readiness of the listener: set by an event, cleared when accept(2) would block.
-    may_accept: bool,
-    /// After a failed accept(2), no connection is accepted until this time or until a descriptor is freed.
-    accept_again: Option<Moment>,
+    acceptor: Acceptor,
     /// Whether the server had outputs left when the turn's share of writes was used up.
     has_more: bool,
     /// Time of the last tick.
@@ -230,8 +228,7 @@ impl Listening {
             moved: (0, 0),
             ending: Ending::Stopped,
             queue: VecDeque::new(),
-            may_accept: true,
-            accept_again: None,
+            acceptor: Acceptor::default(),
             has_more: false,
             ticked: Moment::from_ms(0),
             start_ms: clock::now().wall_ms,
@@ -336,7 +333,7 @@ impl EventLoop {
         }
         let deadlines = [
             self.server.next_deadline(),
-            self.accept_again,
+            self.acceptor.next_deadline(),
             self.moving.as_ref().map(|moving| moving.next_deadline(clock::now().moment)),
             self.logger.next_deadline(),
             self.service_manager.next_deadline(),
@@ -352,7 +349,7 @@ impl EventLoop {
 
     fn mark(&mut self, event: &mio::event::Event) {
         match event.token() {
-            LISTENER => self.may_accept = true,
+            LISTENER => self.acceptor.mark(),
             // Only wakes the loop: results are collected in every turn.
             WAKER => {}
             SIGNALS => self.take_signals(),
@@ -574,7 +571,7 @@ impl EventLoop {
                     // A connection refused without a response is already closed, and its slot may be reused.
                     if self.sockets.get(id.slot()).is_some_and(|socket| socket.id == id) {
                         self.sockets.try_remove(id.slot());
-                        self.accept_again = None;
+                        self.acceptor.descriptor_freed();
                     }
                 }
                 Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.logger),
@@ -601,31 +598,24 @@ impl EventLoop {
     /// Whether to call accept(2). Also when the server is full: it refuses connections over the limit, so
     /// that no client waits in the backlog behind connections that will be refused.
     fn can_accept(&self) -> bool {
-        self.listener.is_some() && self.may_accept && self.accept_again.is_none()
+        self.listener.is_some() && self.acceptor.can_accept()
     }
 
     fn accept(&mut self) {
-        if self.accept_again.is_some_and(|again| again <= clock::now().moment) {
-            self.accept_again = None;
-        }
+        self.acceptor.tick(clock::now().moment);
         for _ in 0..ACCEPTS_PER_TURN {
-            if !self.can_accept() {
+            let Some(listener) = self.listener.as_ref().filter(|_| self.acceptor.can_accept()) else {
                 return;
-            }
-            let Some(listener) = &self.listener else { return };
-            self.calls.accepts += 1;
-            let error = match listener.accept() {
-                Ok((stream, peer)) => {
-                    self.welcome(stream, peer);
-                    continue;
-                }
-                Err(error) => error,
             };
-            match AcceptError::from(&error) {
-                AcceptError::NoneWaiting => self.may_accept = false,
-                AcceptError::OneConnection => {}
-                AcceptError::Shortage => self.wait_to_accept(&LogEvent::OutOfFiles),
-                AcceptError::Other { errno } => self.wait_to_accept(&LogEvent::AcceptFailed { errno }),
+            self.calls.accepts += 1;
+            match listener.accept() {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) => {
+                    let now = clock::now().moment;
+                    if let Some(event) = self.acceptor.failed(now, &error) {
+                        self.logger.note(now, &event);
+                    }
+                }
             }
         }
     }
@@ -664,12 +654,6 @@ impl EventLoop {
         if let Some(begun) = begun {
             metrics.observe_turn(begun.elapsed());
         }
-    }
-
-    fn wait_to_accept(&mut self, note: &LogEvent) {
-        let now = clock::now().moment;
-        self.accept_again = Some(now.after(SHORTAGE_WAIT));
-        self.logger.note(now, note);
     }
 
     fn welcome(&mut self, stream: Stream, peer: Option<IpAddr>) {
@@ -733,81 +717,8 @@ fn write_slices(stream: &mut Stream, slices: [&[u8]; 3]) -> io::Result<usize> {
     }
 }
 
-/// Why accept(2) returned no connection.
-#[derive(Debug, PartialEq, Eq)]
-enum AcceptError {
-    /// The backlog is empty.
-    NoneWaiting,
-    /// Affects only one connection, which is gone; the next accept may succeed.
-    OneConnection,
-    /// The process or the system is out of descriptors or memory.
-    Shortage,
-    /// Any other error, such as a firewall rule that forbids it: retrying at once would fail forever and
-    /// spin.
-    Other { errno: i32 },
-}
-
-impl From<&io::Error> for AcceptError {
-    fn from(error: &io::Error) -> Self {
-        match Errno::from_io_error(error) {
-            Some(Errno::AGAIN) => Self::NoneWaiting,
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Shortage,
-            // The peer left before it was accepted, or its network had an error that accept(2) passes on.
-            Some(
-                Errno::INTR
-                | Errno::CONNABORTED
-                | Errno::CONNRESET
-                | Errno::TIMEDOUT
-                | Errno::PROTO
-                | Errno::NOPROTOOPT
-                | Errno::OPNOTSUPP
-                | Errno::NETDOWN
-                | Errno::NETUNREACH
-                | Errno::HOSTDOWN
-                | Errno::HOSTUNREACH
-                | Errno::NONET,
-            ) => Self::OneConnection,
-            Some(other) => Self::Other { errno: other.raw_os_error() },
-            None => Self::Other { errno: 0 },
-        }
-    }
-}
-
 const LISTENER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 const WAKER: Token = Token(usize::MAX - 2);
 /// Events per poll; the rest follow in the next turn.
 const EVENTS_PER_TURN: usize = 1_024;
-/// Pause in accepting after file descriptors have run out, unless one is freed earlier.
-const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_accept_that_fails_for_good_is_waited_for_and_what_concerns_one_connection_is_not() {
-        let rows = [
-            (Errno::AGAIN, AcceptError::NoneWaiting),
-            (Errno::WOULDBLOCK, AcceptError::NoneWaiting),
-            (Errno::INTR, AcceptError::OneConnection),
-            (Errno::CONNABORTED, AcceptError::OneConnection),
-            (Errno::PROTO, AcceptError::OneConnection),
-            (Errno::NETDOWN, AcceptError::OneConnection),
-            (Errno::NETUNREACH, AcceptError::OneConnection),
-            (Errno::HOSTUNREACH, AcceptError::OneConnection),
-            (Errno::MFILE, AcceptError::Shortage),
-            (Errno::NFILE, AcceptError::Shortage),
-            (Errno::NOBUFS, AcceptError::Shortage),
-            (Errno::NOMEM, AcceptError::Shortage),
-            (Errno::PERM, AcceptError::Other { errno: 1 }),
-            (Errno::INVAL, AcceptError::Other { errno: 22 }),
-            (Errno::BADF, AcceptError::Other { errno: 9 }),
-            (Errno::NOSYS, AcceptError::Other { errno: 38 }),
-        ];
-        for (errno, expected) in rows {
-            assert_eq!(AcceptError::from(&io::Error::from(errno)), expected, "{errno:?}");
-        }
-        assert_eq!(AcceptError::from(&io::Error::other("x")), AcceptError::Other { errno: 0 });
-    }
-}

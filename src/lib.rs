@@ -49,7 +49,7 @@
 //!    connection), `connection` (its unsent bytes, silence and full socket), `clients` (the table, timers,
 //!    touched clients), `lifecycle` (input, writes, and what follows from a client's state), `deadlines`,
 //!    `admission` (limits by client address), `http` (requests), `lines` (what bots say and read over HTTP;
-//!    `line_stream` is such a reader's cursor, and `followers` counts those that stay), `metrics` (its
+//!    `line_stream` is such a reader's cursor), `quota` (kinds of connections that are few), `metrics` (its
 //!    numbers), `keeping` (what outlives the process), `messages` (what each costs and who it is for),
 //!    `guest`, `member`, `commands` (lines that begin with a slash), `marks` (what lines are found by),
 //!    `entry`: what clients ask of users and the room, as plain data, and `apply`: the one place where that

@@ -99,21 +99,17 @@ impl<'a> Hello<'a> {
     }
 }
 
-/// Parses one message. `None`: it is not JSON of the protocol's shape. A byte order mark before it is ignored
-/// (RFC 8259, section 8.1).
+/// Parses one message. `None`: it is not JSON of the protocol's shape.
 #[must_use]
 pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
-    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
-    let Object(raw): Object<RawMessage<'_>> = serde_json::from_str(json).ok()?;
-    let text = raw.text.map_or(Cow::Borrowed(""), |text| text.0);
+    let raw: RawMessage<'_> = parse_object(json)?;
+    let text = raw.text.unwrap_or_default();
     Some(match raw.kind {
         types::HELLO => ClientMessage::Hello(Hello::split(text)),
-        types::TEXT => ClientMessage::Text { text, reference: raw.reference.map(|reference| reference.0) },
+        types::TEXT => ClientMessage::Text { text, reference: raw.reference },
         types::PING => ClientMessage::Ping(text),
-        types::AUTH => ClientMessage::Auth { code: text, flow: raw.flow.map(|flow| flow.0) },
-        types::RESUME => {
-            ClientMessage::Resume { token: text, run: raw.run.map(|run| run.0), after: raw.after }
-        }
+        types::AUTH => ClientMessage::Auth { code: text, flow: raw.flow },
+        types::RESUME => ClientMessage::Resume { token: text, run: raw.run, after: raw.after },
         types::LEAVE => ClientMessage::Leave,
         types::AUTH_ACK | types::AUTH_RST | types::MAY_NOT_ENTER | types::NOTICE | types::GONE => {
             ClientMessage::ServerOnly
@@ -123,11 +119,13 @@ pub fn parse(json: &str) -> Option<ClientMessage<'_>> {
 }
 
 /// What a bot says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct BotMessage<'a> {
     /// The text of the line.
+    #[serde(borrow)]
     pub(crate) text: Cow<'a, str>,
     /// The bot's correlation id.
+    #[serde(borrow, default, rename = "ref", deserialize_with = "optional")]
     pub(crate) reference: Option<Cow<'a, str>>,
 }
 
@@ -138,27 +136,15 @@ impl BotMessage<'_> {
     }
 }
 
-/// Parses what a bot says. `None`: it is not JSON of this shape, or has no text. A byte order mark before it
-/// is ignored.
+/// Parses what a bot says. `None`: it is not JSON of this shape, or has no text.
 pub(crate) fn parse_of_bot(json: &str) -> Option<BotMessage<'_>> {
-    #[derive(Deserialize)]
-    struct Raw<'a> {
-        #[serde(borrow)]
-        text: Text<'a>,
-        #[serde(borrow, rename = "ref")]
-        reference: Option<Text<'a>>,
-    }
-    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
-    let Object(raw): Object<Raw<'_>> = serde_json::from_str(json).ok()?;
-    Some(BotMessage { text: raw.text.0, reference: raw.reference.map(|reference| reference.0) })
+    parse_object(json)
 }
 
 /// The answer to a bot that has said a line.
 #[derive(Debug, Serialize)]
 pub(crate) struct Said<'a> {
-    /// The id of the line.
     pub(crate) id: u64,
-    /// The run of the server.
     pub(crate) run: &'a str,
     /// Whether the text was cut.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -166,75 +152,48 @@ pub(crate) struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// The JSON.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
 /// Appends the JSON that stands in the place of a deleted line, and spaces up to `bytes` in all.
-pub fn write_gone(id: u64, bytes: usize, out: &mut Vec<u8>) {
+pub(crate) fn write_gone(id: u64, bytes: usize, out: &mut Vec<u8>) {
     let json = format!(r#"{{"type":{},"id":{id}}}"#, types::GONE);
     out.extend_from_slice(json.as_bytes());
     out.extend(std::iter::repeat_n(b' ', bytes.saturating_sub(json.len())));
 }
 
 /// A line of the room as it stands in the log.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct LoggedLine<'a> {
+    #[serde(rename = "type")]
+    kind: i64,
     /// Its id.
     pub id: u64,
     /// When it was said, in milliseconds since 1970-01-01 UTC.
     pub time: u64,
     /// The name of its sender.
+    #[serde(borrow, rename = "user", deserialize_with = "name_of_user")]
     pub name: Cow<'a, str>,
     /// Its text.
+    #[serde(borrow)]
     pub text: Cow<'a, str>,
     /// What it announces, if nobody said it.
+    #[serde(borrow, default, deserialize_with = "optional")]
     pub event: Option<Cow<'a, str>>,
     /// Its sender's correlation id.
+    #[serde(borrow, default, rename = "ref", deserialize_with = "optional")]
     pub reference: Option<Cow<'a, str>>,
     /// Whether a bot said it.
+    #[serde(default)]
     pub bot: bool,
 }
 
 /// Parses the JSON of a line of the room. `None`: it is no line, or not any more.
 #[must_use]
 pub fn parse_line(json: &[u8]) -> Option<LoggedLine<'_>> {
-    let line: RawLine<'_> = serde_json::from_slice(json).ok()?;
-    (line.kind == types::TEXT).then(|| LoggedLine {
-        id: line.id,
-        time: line.time,
-        name: line.user.name.0,
-        text: line.text.0,
-        event: line.event.map(|event| event.0),
-        reference: line.reference.map(|reference| reference.0),
-        bot: line.bot,
-    })
-}
-
-#[derive(Deserialize)]
-struct RawLine<'a> {
-    #[serde(rename = "type")]
-    kind: i64,
-    id: u64,
-    time: u64,
-    #[serde(borrow)]
-    user: SaidBy<'a>,
-    #[serde(borrow)]
-    text: Text<'a>,
-    #[serde(borrow)]
-    event: Option<Text<'a>>,
-    #[serde(borrow, rename = "ref")]
-    reference: Option<Text<'a>>,
-    #[serde(default)]
-    bot: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct SaidBy<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
+    serde_json::from_slice(json).ok().filter(|line: &LoggedLine<'_>| line.kind == types::TEXT)
 }
 
 #[derive(Deserialize)]
@@ -245,15 +204,15 @@ struct RawMessage<'a> {
     #[serde(borrow)]
     #[expect(dead_code, reason = "what a client says of itself is not believed")]
     user: Option<Object<RawUser<'a>>>,
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    flow: Option<Text<'a>>,
-    #[serde(borrow)]
-    run: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "optional")]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "optional")]
+    flow: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "optional")]
+    run: Option<Cow<'a, str>>,
     after: Option<u64>,
-    #[serde(borrow, rename = "ref")]
-    reference: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "ref", deserialize_with = "optional")]
+    reference: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -261,6 +220,31 @@ struct RawUser<'a> {
     #[serde(borrow)]
     #[expect(dead_code, reason = "what a client says of itself is not believed")]
     name: Option<Text<'a>>,
+}
+
+/// A string, borrowed if it has no escapes. (Inside an `Option` serde would always make a bare `Cow` owned.)
+#[derive(Debug, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn optional<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    let text: Option<Text<'de>> = Option::deserialize(field)?;
+    Ok(text.map(|text| text.0))
+}
+
+fn name_of_user<'de, D: Deserializer<'de>>(field: D) -> Result<Cow<'de, str>, D::Error> {
+    #[derive(Deserialize)]
+    struct SaidBy<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    }
+    SaidBy::deserialize(field).map(|user| user.name)
+}
+
+/// Parses an object. A byte order mark before it is ignored (RFC 8259, section 8.1).
+fn parse_object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+    let Object(parsed) = serde_json::from_str(json).ok()?;
+    Some(parsed)
 }
 
 /// A JSON object. Without this wrapper serde would also read a struct from an array of its fields.
@@ -284,12 +268,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A string, borrowed if it has no escapes. (Inside an `Option` serde would always make a bare `Cow` owned.)
-#[derive(Debug, Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A message from the server.
-#[derive(Debug, Serialize)]
+/// A message from the server. What has no meaning in a message is left out.
+#[derive(Debug, Default, Serialize)]
 pub struct ServerMessage<'a> {
     #[serde(rename = "type")]
     kind: i64,
@@ -301,39 +281,25 @@ pub struct ServerMessage<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'static str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    bot: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    who: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topic: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slow: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    of: Option<&'a [u64]>,
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    reference: Option<&'a str>,
+    #[serde(flatten)]
+    details: Details<'a>,
+    #[serde(flatten)]
+    answer: Answer<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chars: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry: Option<u64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     welcome: Option<Welcome<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct User<'a> {
     name: &'a str,
 }
 
 /// A chat line of the room.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Line<'a> {
     /// When the line was broadcast, in milliseconds since 1970-01-01 UTC.
     pub time: u64,
@@ -350,88 +316,73 @@ pub struct Line<'a> {
 }
 
 /// Details of a line, each only where it has a meaning.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Details<'a> {
     /// Whether a bot says it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bot: bool,
     /// Of a moderator's act: the name of the user, or the `@domain`, that the act is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<&'a str>,
     /// When it ends, in milliseconds since 1970-01-01 UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
     /// The topic; empty if it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<&'a str>,
     /// Seconds between two lines of one person; zero if slow mode is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub slow: Option<u64>,
     /// The ids of the lines that were deleted, in rising order.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<&'a [u64]>,
 }
 
 /// What a private answer to a line or command carries.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Answer<'a> {
-    /// Why it is refused, in a word for programs.
-    pub reason: Option<&'static str>,
-    /// Seconds after which it may be tried again.
-    pub retry: Option<u64>,
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Answer<'a> {
     /// The correlation id of the line that it answers.
-    pub reference: Option<&'a str>,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<&'a str>,
+    /// Why it is refused, in a word for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
+    /// Seconds after which it may be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry: Option<u64>,
 }
 
 /// The state of the room, for a new member.
 #[derive(Debug, Serialize)]
-pub struct Welcome<'a> {
-    /// The run of the server.
-    pub run: &'a str,
-    /// The version of the server.
-    pub version: &'a str,
+pub(crate) struct Welcome<'a> {
+    pub(crate) run: &'a str,
+    pub(crate) version: &'a str,
     /// Users present in the room.
-    pub count: usize,
+    pub(crate) count: usize,
     /// The names of the users who have been present longest, in order of entering.
-    pub names: Vec<&'a str>,
+    pub(crate) names: Vec<&'a str>,
     /// The id of the newest line that `count` and `names` account for.
-    pub last: u64,
-    /// Whether the new member is a moderator.
+    pub(crate) last: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub moderator: bool,
-    /// The topic of the room.
+    pub(crate) moderator: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub topic: Option<&'a str>,
+    pub(crate) topic: Option<&'a str>,
     /// Seconds between two lines of one person in slow mode.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub slow: Option<u64>,
+    pub(crate) slow: Option<u64>,
     /// Seconds for which the new member is still muted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub muted: Option<u64>,
+    pub(crate) muted: Option<u64>,
 }
 
 impl<'a> ServerMessage<'a> {
     fn new(kind: i64, name: &'a str, text: &'a str) -> Self {
-        Self {
-            kind,
-            id: None,
-            time: None,
-            user: User { name },
-            text,
-            event: None,
-            bot: false,
-            who: None,
-            until: None,
-            topic: None,
-            slow: None,
-            of: None,
-            reference: None,
-            left: None,
-            chars: None,
-            reason: None,
-            retry: None,
-            welcome: None,
-        }
+        Self { kind, user: User { name }, text, ..Self::default() }
     }
 
     /// A code is on its way to the user who will appear as `name`; it has the usual number of characters, or
     /// else `chars`.
-    #[must_use]
-    pub fn hello(name: &'a str, flow_token: &'a str, chars: Option<usize>) -> Self {
+    pub(crate) fn hello(name: &'a str, flow_token: &'a str, chars: Option<usize>) -> Self {
         Self { chars, ..Self::new(types::HELLO, name, flow_token) }
     }
 
@@ -439,56 +390,36 @@ impl<'a> ServerMessage<'a> {
     #[must_use]
     pub fn line(id: u64, line: &Line<'a>) -> Self {
         let Line { time, name, text, event, reference, details } = *line;
-        let Details { bot, who, until, topic, slow, of } = details;
-        Self {
-            id: Some(id),
-            time: Some(time),
-            event,
-            bot,
-            who,
-            until,
-            topic,
-            slow,
-            of,
-            reference,
-            ..Self::new(types::TEXT, name, text)
-        }
+        let answer = Answer { reference, ..Answer::default() };
+        Self { id: Some(id), event, details, ..Self::answer(time, name, text, answer) }
     }
 
     /// The reply to a ping.
-    #[must_use]
-    pub fn ping(text: &'a str) -> Self {
+    pub(crate) fn ping(text: &'a str) -> Self {
         Self::new(types::PING, "", text)
     }
 
     /// A line sent to one client only.
-    #[must_use]
-    pub fn aside(time: u64, name: &'a str, text: &'a str) -> Self {
+    pub(crate) fn aside(time: u64, name: &'a str, text: &'a str) -> Self {
         Self { time: Some(time), ..Self::new(types::TEXT, name, text) }
     }
 
     /// The private answer to a line or command of one client.
-    #[must_use]
-    pub fn answer(time: u64, name: &'a str, text: &'a str, answer: Answer<'a>) -> Self {
-        let Answer { reason, retry, reference } = answer;
-        Self { reference, reason, retry, ..Self::aside(time, name, text) }
+    pub(crate) fn answer(time: u64, name: &'a str, text: &'a str, answer: Answer<'a>) -> Self {
+        Self { answer, ..Self::aside(time, name, text) }
     }
 
     /// Confirms a login, with the session token.
-    #[must_use]
-    pub fn auth_ack(name: &'a str, session_token: &'a str, welcome: Welcome<'a>) -> Self {
+    pub(crate) fn auth_ack(name: &'a str, session_token: &'a str, welcome: Welcome<'a>) -> Self {
         Self { welcome: Some(welcome), ..Self::new(types::AUTH_ACK, name, session_token) }
     }
 
     /// The code or token is not valid; `left` tries remain.
-    #[must_use]
-    pub fn auth_rst(left: u8) -> Self {
+    pub(crate) fn auth_rst(left: u8) -> Self {
         Self { left: Some(left), ..Self::new(types::AUTH_RST, "", "") }
     }
 
-    /// Not admitted under this name.
-    #[must_use]
-    pub fn may_not_enter(name: &'a str, refusal: MayNotEnter) -> Self {
+    pub(crate) fn may_not_enter(name: &'a str, refusal: MayNotEnter) -> Self {
         let (reason, text, retry) = match refusal {
             MayNotEnter::NotAdmitted => {
                 ("not-admitted", "This chat is not open to that email address. Ask its moderators.", None)
@@ -505,14 +436,14 @@ impl<'a> ServerMessage<'a> {
                 None,
             ),
         };
-        Self { reason: Some(reason), retry, ..Self::new(types::MAY_NOT_ENTER, name, text) }
+        let answer = Answer { reason: Some(reason), retry, ..Answer::default() };
+        Self { answer, ..Self::new(types::MAY_NOT_ENTER, name, text) }
     }
 
-    /// A notice from the server.
-    #[must_use]
-    pub fn notice(notice: Notice) -> Self {
-        let retry = notice.retry();
-        Self { reason: Some(notice.reason()), retry, ..Self::new(types::NOTICE, "", notice.sentence()) }
+    pub(crate) fn notice(notice: Notice) -> Self {
+        let (reason, sentence, retry) = notice.words();
+        let answer = Answer { reason: Some(reason), retry, ..Answer::default() };
+        Self { answer, ..Self::new(types::NOTICE, "", sentence) }
     }
 
     /// Appends the JSON.
@@ -523,33 +454,29 @@ impl<'a> ServerMessage<'a> {
 
 /// Why a guest may not enter under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MayNotEnter {
+pub(crate) enum MayNotEnter {
     /// The email address may not come in.
     NotAdmitted,
     /// No newcomers; retry after so many seconds.
     Locked(u64),
-    /// The name belongs to another address.
     NameTaken,
-    /// The mailbox owns as many names as it may.
     TooManyNames,
 }
 
 /// A notice to one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// Not JSON of the protocol's shape.
     Malformed,
     /// A hello without a line break between name and address.
     NoLineEnd,
     /// The name is not acceptable, for this reason.
     BadName(&'static str),
-    /// The address is not an email address.
     BadEmail,
     /// Too many emails; retry after so many seconds.
     MailLimited(u64),
     /// A code was sent recently and is still valid; it can be sent again after so many seconds.
     CodeSentLately(u64),
-    /// The email could not be sent.
     MailFailed,
     /// Too many wrong codes or tokens.
     TooManyTries,
@@ -557,59 +484,46 @@ pub enum Notice {
     TooLong,
     /// Missed lines are no longer available.
     Gap,
-    /// The server is shutting down.
     Restarting,
     /// The node is without the log that nodes share.
     Apart,
 }
 
 impl Notice {
-    fn reason(self) -> &'static str {
+    /// Its word for programs, its sentence for people, and the seconds to wait where waiting helps.
+    const fn words(self) -> (&'static str, &'static str, Option<u64>) {
         match self {
-            Self::Malformed | Self::NoLineEnd => "malformed",
-            Self::BadName(_) => "bad-name",
-            Self::BadEmail => "bad-email",
-            Self::MailLimited(_) | Self::CodeSentLately(_) => "mail-limited",
-            Self::MailFailed => "mail-failed",
-            Self::TooManyTries => "too-many-tries",
-            Self::TooLong => "too-long",
-            Self::Gap => "gap",
-            Self::Restarting => "restarting",
-            Self::Apart => "apart",
+            Self::Malformed => ("malformed", "Malformed message.", None),
+            Self::NoLineEnd => {
+                ("malformed", "A hello needs a name, a line break and an email address.", None)
+            }
+            Self::BadName(why) => ("bad-name", why, None),
+            Self::BadEmail => ("bad-email", "That does not look like an email address.", None),
+            Self::MailLimited(seconds) => {
+                ("mail-limited", "Too many login emails. Please try again later.", Some(seconds))
+            }
+            Self::CodeSentLately(seconds) => (
+                "mail-limited",
+                "A code was sent to this address recently and is still valid.",
+                Some(seconds),
+            ),
+            Self::MailFailed => {
+                ("mail-failed", "The email with your code could not be sent. Please try again.", None)
+            }
+            Self::TooManyTries => ("too-many-tries", "Too many wrong codes. Please try again later.", None),
+            Self::TooLong => ("too-long", "Your message was too long and has been shortened.", None),
+            Self::Gap => ("gap", "Some messages that you missed are no longer available.", None),
+            Self::Restarting => ("restarting", "The server restarts and will be back soon.", None),
+            Self::Apart => (
+                "apart",
+                "This server has lost touch with the others. What you say waits until it is back.",
+                None,
+            ),
         }
     }
 
-    pub(crate) fn sentence(self) -> &'static str {
-        match self {
-            Self::Malformed => "Malformed message.",
-            Self::NoLineEnd => "A hello needs a name, a line break and an email address.",
-            Self::BadName(why) => why,
-            Self::BadEmail => "That does not look like an email address.",
-            Self::MailLimited(_) => "Too many login emails. Please try again later.",
-            Self::CodeSentLately(_) => "A code was sent to this address recently and is still valid.",
-            Self::MailFailed => "The email with your code could not be sent. Please try again.",
-            Self::TooManyTries => "Too many wrong codes. Please try again later.",
-            Self::TooLong => "Your message was too long and has been shortened.",
-            Self::Gap => "Some messages that you missed are no longer available.",
-            Self::Restarting => "The server restarts and will be back soon.",
-            Self::Apart => "This server has lost touch with the others. What you say waits until it is back.",
-        }
-    }
-
-    fn retry(self) -> Option<u64> {
-        match self {
-            Self::MailLimited(seconds) | Self::CodeSentLately(seconds) => Some(seconds),
-            Self::Malformed
-            | Self::NoLineEnd
-            | Self::BadName(_)
-            | Self::BadEmail
-            | Self::MailFailed
-            | Self::TooManyTries
-            | Self::TooLong
-            | Self::Gap
-            | Self::Restarting
-            | Self::Apart => None,
-        }
+    pub(crate) const fn sentence(self) -> &'static str {
+        self.words().1
     }
 }
 
@@ -722,21 +636,15 @@ mod tests {
 
     #[test]
     fn what_is_a_line_of_the_log() {
-        let line = |text: &'static str, event| Line {
-            time: 5,
-            name: "ada",
-            text,
-            event,
-            reference: Some("r"),
-            details: Details::default(),
-        };
         let rows = [("a\"b\u{1}", None, false), ("entered chat", Some("enter"), false), ("hi", None, true)];
         for (text, event, bot) in rows {
             let details = Details { bot, ..Details::default() };
-            let json = written(&ServerMessage::line(7, &Line { details, ..line(text, event) }));
+            let line = Line { time: 5, name: "ada", text, event, reference: Some("r"), details };
+            let json = written(&ServerMessage::line(7, &line));
             let (name, text, event) = ("ada".into(), text.into(), event.map(Cow::Borrowed));
             let reference = Some("r".into());
-            let expected = LoggedLine { id: 7, time: 5, name, text, event, reference, bot };
+            let expected =
+                LoggedLine { kind: types::TEXT, id: 7, time: 5, name, text, event, reference, bot };
             assert_eq!(parse_line(json.as_bytes()), Some(expected), "{json}");
         }
         for json in [r#"{"type":10,"id":7}    "#, &written(&ServerMessage::aside(5, "ada", "hi")), "", "[]"] {
@@ -755,14 +663,11 @@ mod tests {
     #[test]
     #[expect(clippy::too_many_lines, reason = "one table")]
     fn what_the_server_says() {
-        let line = |text: &'static str, event, reference| Line {
-            time: 5,
-            name: "ada",
-            text,
-            event,
-            reference,
-            details: Details::default(),
+        let line = |text: &'static str, event, reference| {
+            let details = Details::default();
+            Line { time: 5, name: "ada", text, event, reference, details }
         };
+        let bot = Details { bot: true, ..Details::default() };
         let details = Details {
             who: Some("bob"),
             until: Some(9),
@@ -789,10 +694,7 @@ mod tests {
                 r#"{"type":1,"id":7,"time":5,"user":{"name":"ada"},"text":"a\"b\u0001"}"#,
             ),
             (
-                ServerMessage::line(
-                    6,
-                    &Line { details: Details { bot: true, ..Details::default() }, ..line("hi", None, None) },
-                ),
+                ServerMessage::line(6, &Line { details: bot, ..line("hi", None, None) }),
                 r#"{"type":1,"id":6,"time":5,"user":{"name":"ada"},"text":"hi","bot":true}"#,
             ),
             (

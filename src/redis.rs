@@ -24,10 +24,10 @@
 
 mod connections;
 mod entries;
-pub mod info;
+pub(crate) mod info;
 mod outbox;
 mod reply;
-pub mod resp;
+pub(crate) mod resp;
 mod wire;
 
 pub use crate::log_event::EngineError;

@@ -8,7 +8,6 @@ pub(crate) mod presence;
 pub(crate) mod readers;
 
 use crate::base::frost::{Frost, refill};
-use crate::ids::ClientId;
 use log::{Mark, Ring};
 use presence::Presence;
 use readers::Readers;
@@ -17,7 +16,7 @@ use readers::Readers;
 pub(crate) struct Room<U> {
     pub(crate) log: Ring,
     pub(crate) presence: Presence<U>,
-    readers: Readers,
+    pub(crate) readers: Readers,
 }
 
 refill!([U: Ord + Copy + Frost] struct Room<U> { log, presence, readers });
@@ -34,31 +33,5 @@ impl<U: Ord + Copy> Room<U> {
         let id = self.log.append(frame, mark)?;
         self.readers.begin_round();
         Some(id)
-    }
-
-    /// Adds a connection to the readers.
-    pub(crate) fn join(&mut self, id: ClientId) {
-        self.readers.add(id);
-    }
-
-    /// Removes a connection from the readers.
-    pub(crate) fn leave(&mut self, id: ClientId) {
-        self.readers.remove(id);
-    }
-
-    /// The next reader to write to in this round.
-    pub(crate) fn next_to_write(&mut self) -> Option<ClientId> {
-        self.readers.next_in_round()
-    }
-
-    /// Derives what was not frozen. `None`: the readers are not exactly those whom `is_reader` names, of whom
-    /// there are `count`.
-    pub(crate) fn derive(&mut self, count: usize, is_reader: impl Fn(ClientId) -> bool) -> Option<()> {
-        self.readers.derive(count, is_reader)
-    }
-
-    /// In no particular order.
-    pub(crate) fn readers(&self) -> &[ClientId] {
-        self.readers.ids()
     }
 }

@@ -13,9 +13,8 @@
 //! Between two calls it can move to another process: [`Server::freeze`], [`Server::thaw`].
 //!
 //! ```
-//! use plume::{base::time::{Moment, Now}, ids::ClientId, settings::Settings};
-//! use plume::server::{Input, Output, Server};
-//! use plume::http::{assets::Assets, site::Site};
+//! use plume::{base::time::{Moment, Now}, http::{assets::Assets, site::Site}, ids::ClientId};
+//! use plume::{server::{Input, Output, Server}, settings::Settings};
 //!
 //! let site = Site::new(Assets::built_in("Plume"), Vec::new());
 //! let mut server = Server::new(Settings::default(), site, [0; 32]);
@@ -23,8 +22,7 @@
 //! let id = ClientId::new(0, 0);
 //! server.handle(now, Input::Accepted { id, peer: [127, 0, 0, 1].into() });
 //! server.handle(now, Input::Received { id, bytes: b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" });
-//! let outputs: Vec<Output> = std::iter::from_fn(|| server.poll()).collect();
-//! assert!(outputs.contains(&Output::Write(id)));
+//! assert!(std::iter::from_fn(|| server.poll()).any(|output| output == Output::Write(id)));
 //! let response = server.unsent(id).concat();
 //! assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n"));
 //! server.handle(now, Input::Wrote { id, bytes: response.len() });
@@ -40,7 +38,6 @@ mod commands;
 mod connection;
 mod deadlines;
 mod entry;
-mod followers;
 mod guest;
 mod http;
 mod keeping;
@@ -53,14 +50,13 @@ mod messages;
 mod metrics;
 mod nodes;
 mod parcel;
+mod quota;
 mod read_throttle;
-mod refusals;
 #[doc(hidden)]
 pub mod replica;
 mod rounds;
 mod sockets;
 mod unfinished;
-mod usage;
 
 use crate::base::time::{Moment, Now};
 use crate::base::token_bucket::Rate;
@@ -75,13 +71,14 @@ use crate::metrics::Counters;
 use crate::room::Room;
 use crate::settings::Settings;
 use crate::users::Users;
+use crate::users::bots::BotId;
 use crate::users::names::UserId;
 use crate::websocket::{Codec, TextFrame};
 use client_addresses::{ClientAddresses, LOOPBACK, Origin};
 use clients::Clients;
 use deadlines::Life;
-use followers::Followers;
 use nodes::Nodes;
+use quota::Quota;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -173,18 +170,17 @@ pub struct Server {
     room: Room<UserId>,
     site: Site,
     codec: Codec,
-    /// The buffer in which frames are built.
     frame: TextFrame,
     users: Users,
     clients: Clients,
-    followers: Followers,
+    /// Streams over HTTP that follow the room, by bot.
+    followers: Quota<BotId>,
     addresses: ClientAddresses,
     outputs: VecDeque<Output>,
     /// The time of the newest input.
     now: Now,
     /// See [`Clock::judge_from`].
     judge_from: Moment,
-    /// Whether the next write is one of the room's round.
     is_rounds_turn: bool,
     life: Life,
     is_full: bool,
@@ -240,17 +236,14 @@ impl Server {
 
     /// The next output, if there is one.
     pub fn poll(&mut self) -> Option<Output> {
-        if let Some(output) = self.outputs.pop_front() {
-            return Some(output);
-        }
-        while let Some(id) = self.next_to_write() {
-            self.close_if_lapped(id);
-            if self.fill_stream(id) {
-                return Some(Output::Write(id));
-            }
-        }
-        self.advance_nodes();
-        self.stop_if_empty();
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front().or_else(|| self.next_to_write().map(Output::Write));
+        output.or_else(|| {
+            self.advance_nodes();
+            self.stop_if_empty();
+            self.outputs.pop_front()
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,8 +143,7 @@ impl Decoder {
 
     /// The bytes received of an unfinished message, or `None` between messages. (The length announced in a
     /// header is reserved, but takes no memory before it arrives.)
-    #[must_use]
-    pub fn unfinished_bytes(&self) -> Option<usize> {
+    pub(crate) fn unfinished_bytes(&self) -> Option<usize> {
         self.unfinished.as_ref().map(|unfinished| unfinished.arrived())
     }
 }
@@ -281,8 +280,7 @@ impl TextFrame {
 }
 
 /// The payload of a frame encoded by this server; empty if it is not one.
-#[must_use]
-pub fn text_of(frame: &[u8]) -> &[u8] {
+pub(crate) fn text_of(frame: &[u8]) -> &[u8] {
     match parse_header(frame) {
         Ok(Some(parsed)) => frame.get(parsed.header_len..).unwrap_or_default(),
         Ok(None) | Err(_) => &[],
@@ -290,15 +288,13 @@ pub fn text_of(frame: &[u8]) -> &[u8] {
 }
 
 /// An encoded close frame with a code and no reason text.
-#[must_use]
-pub fn close_frame(code: u16) -> Vec<u8> {
+pub(crate) fn close_frame(code: u16) -> Vec<u8> {
     let frame = Frame::close(Some(CloseFrame { code: CloseCode::from(code), reason: "".into() }));
     let mut bytes = Vec::with_capacity(frame.len());
     frame.format(&mut bytes).expect("a vector takes everything");
     bytes
 }
 
-/// The header of a frame.
 #[derive(Debug)]
 struct ParsedHeader {
     header_len: usize,

@@ -24,7 +24,6 @@ pub(super) struct Engine {
     place: Place,
     writer: Option<Socket>,
     tail: Option<Socket>,
-    /// What the engine says, in order.
     said: VecDeque<Say>,
     /// What is to be logged.
     events: VecDeque<LogEvent>,

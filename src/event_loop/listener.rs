@@ -20,7 +20,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// A listening, non-blocking socket.
 pub(super) struct Listener {
     kind: Kind,
     /// Where it was to listen.

@@ -6,7 +6,7 @@ mod exposition;
 
 pub(super) use exposition::ShellMetrics;
 
-use super::{AcceptError, SHORTAGE_WAIT};
+use super::acceptor::Acceptor;
 use crate::base::histogram::Histogram;
 use crate::base::time::Moment;
 use crate::http::metrics::answer;
@@ -30,17 +30,13 @@ pub(super) struct Metrics {
     listener: TcpListener,
     /// The address of the settings, perhaps with port 0.
     setting: SocketAddr,
-    /// Edge-triggered readiness, as that of the chat's listener.
-    may_accept: bool,
-    /// After a failed accept(2).
-    accept_again: Option<Moment>,
+    acceptor: Acceptor,
     /// At most [`SCRAPERS_MAX`].
     scrapers: Slab<Scraper>,
     turns: Histogram,
 }
 
 impl Metrics {
-    /// Binds the address.
     pub(super) fn bind(address: SocketAddr, registry: &Registry) -> io::Result<Self> {
         Self::over(TcpListener::bind(address)?, address, registry)
     }
@@ -55,8 +51,7 @@ impl Metrics {
         Ok(Self {
             listener,
             setting,
-            may_accept: true,
-            accept_again: None,
+            acceptor: Acceptor::default(),
             scrapers: Slab::with_capacity(SCRAPERS_MAX),
             turns: Histogram::new(&TURN_BOUNDS),
         })
@@ -74,7 +69,7 @@ impl Metrics {
     /// Marks what an event is about.
     pub(super) fn mark(&mut self, token: Token) {
         if token == LISTENER {
-            self.may_accept = true;
+            self.acceptor.mark();
         } else if let Some(scraper) = slot_of(token).and_then(|slot| self.scrapers.get_mut(slot)) {
             scraper.is_ready = true;
         }
@@ -82,12 +77,12 @@ impl Metrics {
 
     /// Whether there is more to accept now.
     pub(super) const fn can_accept(&self) -> bool {
-        self.may_accept && self.accept_again.is_none()
+        self.acceptor.can_accept()
     }
 
     /// When [`Self::serve`] must be called next, if no event comes first.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.scrapers.iter().map(|(_, scraper)| scraper.until).chain(self.accept_again).min()
+        self.scrapers.iter().map(|(_, scraper)| scraper.until).chain(self.acceptor.next_deadline()).min()
     }
 
     /// Counts the duration of a turn of the loop.
@@ -115,35 +110,20 @@ impl Metrics {
     }
 
     fn accept(&mut self, now: Moment, registry: &Registry) -> Option<LogEvent> {
-        if self.accept_again.is_some_and(|again| again <= now) {
-            self.accept_again = None;
-        }
+        self.acceptor.tick(now);
+        let mut failure = None;
         for _ in 0..ACCEPTS_PER_TURN {
-            if !self.can_accept() {
-                return None;
+            if !self.acceptor.can_accept() {
+                break;
             }
-            let failure = match self.listener.accept() {
-                Ok((stream, _)) => {
-                    // Above the limit it is closed at once.
-                    if self.scrapers.len() < SCRAPERS_MAX {
-                        self.welcome(now, stream, registry);
-                    }
-                    continue;
-                }
-                Err(error) => match AcceptError::from(&error) {
-                    AcceptError::NoneWaiting => {
-                        self.may_accept = false;
-                        return None;
-                    }
-                    AcceptError::OneConnection => continue,
-                    AcceptError::Shortage => LogEvent::OutOfFiles,
-                    AcceptError::Other { errno } => LogEvent::AcceptFailed { errno },
-                },
-            };
-            self.accept_again = Some(now.after(SHORTAGE_WAIT));
-            return Some(failure);
+            match self.listener.accept() {
+                Ok((stream, _)) if self.scrapers.len() < SCRAPERS_MAX => self.welcome(now, stream, registry),
+                // Above the limit it is closed at once.
+                Ok(_) => {}
+                Err(error) => failure = self.acceptor.failed(now, &error),
+            }
         }
-        None
+        failure
     }
 
     fn welcome(&mut self, now: Moment, mut stream: TcpStream, registry: &Registry) {

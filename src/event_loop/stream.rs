@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A connected, non-blocking socket.
 pub(super) enum Stream {
-    /// A connection over TCP.
     Tcp(TcpStream),
     /// A connection from a proxy on this machine.
     Unix(UnixStream),
@@ -25,7 +24,6 @@ impl Stream {
         }
     }
 
-    /// Whether it is a Unix socket.
     pub(super) const fn is_unix(&self) -> bool {
         matches!(self, Self::Unix(_))
     }

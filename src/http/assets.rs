@@ -13,47 +13,41 @@ pub struct Assets {
 
 /// One file.
 #[derive(Clone)]
-pub struct Asset {
+pub(crate) struct Asset {
     /// The uncompressed content.
     plain: Representation,
     /// The gzip form, if it is enough smaller to be worth sending.
     gzip: Option<Representation>,
-    /// The Content-Type field.
-    pub content_type: &'static str,
-    /// The Cache-Control field.
-    pub cache_control: &'static str,
-    /// The Content-Security-Policy field.
-    pub content_security_policy: Option<&'static str>,
+    pub(crate) content_type: &'static str,
+    pub(crate) cache_control: &'static str,
+    pub(crate) content_security_policy: Option<&'static str>,
 }
 
 /// One form of a file's content.
 #[derive(Clone)]
-pub struct Representation {
+pub(crate) struct Representation {
     /// The bytes, shared by all responses.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
     /// The ETag field, with its quotes: a strong validator (RFC 9110, section 8.8.1), so each form needs its
     /// own.
-    pub etag: String,
+    pub(crate) etag: String,
     /// The Content-Encoding field.
-    pub encoding: Option<&'static str>,
+    pub(crate) encoding: Option<&'static str>,
 }
 
 impl Asset {
     /// The form to send to a client that does or does not accept gzip.
-    #[must_use]
-    pub fn representation(&self, accepts_gzip: bool) -> &Representation {
+    pub(crate) fn representation(&self, accepts_gzip: bool) -> &Representation {
         self.gzip.as_ref().filter(|_| accepts_gzip).unwrap_or(&self.plain)
     }
 
     /// Whether the response depends on Accept-Encoding, and so needs a Vary field.
-    #[must_use]
-    pub const fn varies(&self) -> bool {
+    pub(crate) const fn varies(&self) -> bool {
         self.gzip.is_some()
     }
 
     /// Whether this is an HTML page, which needs protection against framing and referrer leaks.
-    #[must_use]
-    pub fn is_page(&self) -> bool {
+    pub(crate) fn is_page(&self) -> bool {
         self.content_type == HTML
     }
 }
@@ -90,16 +84,10 @@ pub struct PageValues<'a> {
     pub prints_codes: bool,
 }
 
-impl<'a> From<&'a str> for PageValues<'a> {
+impl<'a, S: AsRef<str> + ?Sized> From<&'a S> for PageValues<'a> {
     /// The page of a site with this name that sends codes by email.
-    fn from(site_name: &'a str) -> Self {
-        Self { site_name, prints_codes: false }
-    }
-}
-
-impl<'a> From<&'a String> for PageValues<'a> {
-    fn from(site_name: &'a String) -> Self {
-        site_name.as_str().into()
+    fn from(site_name: &'a S) -> Self {
+        Self { site_name: site_name.as_ref(), prints_codes: false }
     }
 }
 
@@ -137,8 +125,7 @@ impl Assets {
 
     /// The file at exactly this path. Lookups never reach the file system, so no spelling of a path can
     /// traverse out of the directory.
-    #[must_use]
-    pub fn find(&self, path: &str) -> Option<&Asset> {
+    pub(crate) fn find(&self, path: &str) -> Option<&Asset> {
         let at = self.table.binary_search_by(|(known, _)| known.as_str().cmp(path)).ok()?;
         self.table.get(at).map(|(_, asset)| asset)
     }

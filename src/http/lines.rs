@@ -47,79 +47,75 @@ pub(crate) enum LinesError {
 }
 
 impl LinesError {
-    fn line(self) -> (Status, &'static str) {
+    /// The status and the text of the answer, and the seconds to wait where waiting helps.
+    const fn line(self) -> (Status, &'static str, Option<u64>) {
         match self {
-            Self::NoBots => (Status::NotFound, "Not found"),
-            Self::ForeignOrigin => (Status::Forbidden, "Pages of other origins may not use this"),
-            Self::WrongMethod => (Status::MethodNotAllowed, "Method not allowed"),
+            Self::NoBots => (Status::NOT_FOUND, "Not found", None),
+            Self::ForeignOrigin => (Status::FORBIDDEN, "Pages of other origins may not use this", None),
+            Self::WrongMethod => (Status::METHOD_NOT_ALLOWED, "Method not allowed", None),
             Self::TokenInQuery => (
-                Status::BadRequest,
+                Status::BAD_REQUEST,
                 "An address is kept in logs, so a token must not stand in it. Replace that token, and send the new one as \
                  Authorization: Bearer TOKEN",
+                None,
             ),
-            Self::BadQuery(what) => (Status::BadRequest, what),
-            Self::NoToken => (Status::Unauthorized, "Send a token: Authorization: Bearer TOKEN"),
-            Self::WrongToken => (Status::Unauthorized, "That token is not valid"),
-            Self::TooManyTries(_) => (Status::TooManyRequests, "Too many wrong tokens. Try again later"),
-            Self::MayNotSay => (Status::Forbidden, "This token may not say lines"),
-            Self::MayNotRead => (Status::Forbidden, "This token may not read lines"),
-            Self::NoLength => (Status::LengthRequired, "Send a Content-Length"),
-            Self::TooLong => (Status::ContentTooLarge, "That is too long: a body has at most 98304 bytes"),
-            Self::NotUtf8 => (Status::BadRequest, "That is not UTF-8"),
-            Self::NotJson => (Status::BadRequest, "That is not JSON of the form {\"text\": \"...\"}"),
-            Self::Multipart => {
-                (Status::BadRequest, "Send the text itself, JSON, or a form that is not multipart/form-data")
+            Self::BadQuery(what) => (Status::BAD_REQUEST, what, None),
+            Self::NoToken => (Status::UNAUTHORIZED, "Send a token: Authorization: Bearer TOKEN", None),
+            Self::WrongToken => (Status::UNAUTHORIZED, "That token is not valid", None),
+            Self::TooManyTries(seconds) => {
+                (Status::TOO_MANY_REQUESTS, "Too many wrong tokens. Try again later", Some(seconds))
             }
-            Self::Invisible => (Status::UnprocessableContent, "There is no text that can be seen"),
-            Self::Muted(_) => (Status::Forbidden, "A moderator has muted this bot"),
-            Self::TooFast(_) => (Status::TooManyRequests, "Too many lines. Try again soon"),
-            Self::TooManyFollowers => (Status::ServiceUnavailable, "Too many streams. Try again later"),
-            Self::TooManyFollowersOfBot => {
-                (Status::TooManyRequests, "Too many streams with this token. End another one first")
+            Self::MayNotSay => (Status::FORBIDDEN, "This token may not say lines", None),
+            Self::MayNotRead => (Status::FORBIDDEN, "This token may not read lines", None),
+            Self::NoLength => (Status::LENGTH_REQUIRED, "Send a Content-Length", None),
+            Self::TooLong => {
+                (Status::CONTENT_TOO_LARGE, "That is too long: a body has at most 98304 bytes", None)
             }
-            Self::Restarting => (Status::ServiceUnavailable, "The server restarts. Try again soon"),
+            Self::NotUtf8 => (Status::BAD_REQUEST, "That is not UTF-8", None),
+            Self::NotJson => (Status::BAD_REQUEST, "That is not JSON of the form {\"text\": \"...\"}", None),
+            Self::Multipart => (
+                Status::BAD_REQUEST,
+                "Send the text itself, JSON, or a form that is not multipart/form-data",
+                None,
+            ),
+            Self::Invisible => (Status::UNPROCESSABLE_CONTENT, "There is no text that can be seen", None),
+            Self::Muted(seconds) => (Status::FORBIDDEN, "A moderator has muted this bot", Some(seconds)),
+            Self::TooFast(seconds) => {
+                (Status::TOO_MANY_REQUESTS, "Too many lines. Try again soon", Some(seconds))
+            }
+            Self::TooManyFollowers => {
+                (Status::SERVICE_UNAVAILABLE, "Too many streams. Try again later", Some(RETRY_FOLLOW_SECONDS))
+            }
+            Self::TooManyFollowersOfBot => (
+                Status::TOO_MANY_REQUESTS,
+                "Too many streams with this token. End another one first",
+                Some(RETRY_FOLLOW_SECONDS),
+            ),
+            Self::Restarting => (
+                Status::SERVICE_UNAVAILABLE,
+                "The server restarts. Try again soon",
+                Some(RETRY_RESTART_SECONDS),
+            ),
             Self::Apart => (
-                Status::ServiceUnavailable,
+                Status::SERVICE_UNAVAILABLE,
                 "This server cannot reach the others that share the room. Try again soon",
+                Some(RETRY_RESTART_SECONDS),
             ),
-        }
-    }
-
-    fn retry(self) -> Option<u64> {
-        match self {
-            Self::TooManyTries(seconds) | Self::Muted(seconds) | Self::TooFast(seconds) => Some(seconds),
-            Self::TooManyFollowers | Self::TooManyFollowersOfBot => Some(RETRY_FOLLOW_SECONDS),
-            Self::Restarting | Self::Apart => Some(RETRY_RESTART_SECONDS),
-            Self::NoBots
-            | Self::ForeignOrigin
-            | Self::WrongMethod
-            | Self::TokenInQuery
-            | Self::BadQuery(_)
-            | Self::NoToken
-            | Self::WrongToken
-            | Self::MayNotSay
-            | Self::MayNotRead
-            | Self::NoLength
-            | Self::TooLong
-            | Self::NotUtf8
-            | Self::NotJson
-            | Self::Multipart
-            | Self::Invisible => None,
         }
     }
 
     /// Appends the response. Without a request the connection closes after it: the body was not read, and
     /// what follows the head must not be taken for a request.
     pub(crate) fn write(self, request: Option<&Request>, out: &mut Vec<u8>) -> Answer {
-        let (status, text) = self.line();
+        let (status, text, retry) = self.line();
         let mut response = Response::begin(status, out);
-        if status == Status::Unauthorized {
+        if status == Status::UNAUTHORIZED {
             response = response.field("WWW-Authenticate", CHALLENGE);
         }
-        if status == Status::MethodNotAllowed {
+        if status == Status::METHOD_NOT_ALLOWED {
             response = response.field("Allow", ALLOW);
         }
-        if let Some(seconds) = self.retry() {
+        if let Some(seconds) = retry {
             response = response.field("Retry-After", &seconds.to_string());
         }
         response.text(&format!("{text}\n"), request)
@@ -133,7 +129,7 @@ pub(crate) fn write_options(request: &Request, out: &mut Vec<u8>) -> Answer {
 
 /// Appends the answer to a line that was said: this JSON.
 pub(crate) fn write_created(json: &str, request: &Request, out: &mut Vec<u8>) -> Answer {
-    Response::begin(Status::Created, out)
+    Response::begin(Status::CREATED, out)
         .field("Content-Type", "application/json")
         .field("Cache-Control", "no-store")
         .end(Some(Content::Text(json)), Some(request))
@@ -319,7 +315,7 @@ pub(crate) fn write_head(
     run: &str,
     out: &mut Vec<u8>,
 ) -> Answer {
-    let mut response = Response::begin(Status::Ok, out)
+    let mut response = Response::begin(Status::OK, out)
         .field("Content-Type", form.media_type())
         .field("Cache-Control", "no-store")
         .field("Plume-Run", run);
@@ -335,32 +331,15 @@ pub(crate) fn write_head(
     response.end(None, Some(request).filter(|_| is_kept))
 }
 
-/// A line of the log, as text shows it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PlainLine<'a> {
-    /// Milliseconds since 1970-01-01 UTC.
-    pub(crate) time: u64,
-    pub(crate) name: &'a str,
-    pub(crate) text: &'a str,
-    /// Whether the text says what somebody did, not what they said.
-    pub(crate) is_event: bool,
-}
-
-impl PlainLine<'_> {
-    /// Appends the line; further lines of its text are indented, so that none looks like a line by itself.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let mut shown = format!("{} ", Utc::from_ms(self.time));
-        escape(self.name, &mut shown);
-        shown.push_str(if self.is_event { " " } else { ": " });
-        escape(self.text, &mut shown);
-        shown.push('\n');
-        out.extend_from_slice(shown.as_bytes());
-    }
-}
-
-/// Appends a sentence that is no line of the room.
-pub(crate) fn write_plain_notice(sentence: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("-- {sentence}\n").as_bytes());
+/// A line of the log as text shows it. An event says what somebody did, not what they said. Further lines of
+/// the text are indented, so that none looks like a line by itself.
+pub(crate) fn plain_line(time_ms: u64, name: &str, text: &str, is_event: bool) -> String {
+    let mut shown = format!("{} ", Utc::from_ms(time_ms));
+    escape(name, &mut shown);
+    shown.push_str(if is_event { " " } else { ": " });
+    escape(text, &mut shown);
+    shown.push('\n');
+    shown
 }
 
 fn escape(text: &str, out: &mut String) {

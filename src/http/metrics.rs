@@ -11,21 +11,21 @@ pub fn answer(mut request: Request, metrics: impl FnOnce() -> String, out: &mut 
     let request = &request;
     match (request.path.as_str(), request.method) {
         ("/metrics", Method::Get | Method::Head) => {
-            Response::begin(Status::Ok, out)
+            Response::begin(Status::OK, out)
                 .field("Content-Type", TEXT_FORMAT)
                 .field("Cache-Control", "no-store")
                 .end(Some(Content::Text(&metrics())), Some(request));
         }
         ("/healthz", Method::Get | Method::Head) => {
-            Response::begin(Status::Ok, out).text("ok", Some(request));
+            Response::begin(Status::OK, out).text("ok", Some(request));
         }
         ("/metrics" | "/healthz", Method::Post | Method::Options | Method::Other) => {
-            Response::begin(Status::MethodNotAllowed, out)
+            Response::begin(Status::METHOD_NOT_ALLOWED, out)
                 .field("Allow", "GET, HEAD")
                 .text("Method not allowed\n", Some(request));
         }
         (_, _) => {
-            Response::begin(Status::NotFound, out).text("Not found\n", Some(request));
+            Response::begin(Status::NOT_FOUND, out).text("Not found\n", Some(request));
         }
     }
 }

@@ -135,18 +135,6 @@ pub enum RequestError {
     HeadTooLarge,
 }
 
-impl RequestError {
-    /// The status of the response (RFC 9110, section 15.5; RFC 6585, section 5).
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Self::BadRequest => 400,
-            Self::TargetTooLong => 414,
-            Self::HeadTooLarge => 431,
-        }
-    }
-}
-
 impl From<httparse::Error> for RequestError {
     fn from(error: httparse::Error) -> Self {
         use httparse::Error as E;
@@ -162,85 +150,76 @@ impl From<httparse::Error> for RequestError {
 /// One request: the parts of its head that Plume uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The request method.
-    pub method: Method,
+    pub(crate) method: Method,
     /// The path of the target, without the query, as sent: nothing is decoded or resolved. The page's files
     /// have plain names, so no other spelling can match one.
-    pub path: String,
-    /// The client's HTTP version.
-    pub version: Version,
+    pub(crate) path: String,
+    pub(crate) version: Version,
     /// Whether the client keeps the connection open (RFC 9112, section 9.3).
-    pub keep_alive: bool,
+    pub(crate) keep_alive: bool,
     /// The requested host: the target's authority, or else the Host field. Always present in HTTP/1.1.
-    pub host: Option<Authority>,
+    pub(crate) host: Option<Authority>,
     /// The Origin field (RFC 6454, section 7): the site whose page sends the request.
-    pub origin: Option<String>,
+    pub(crate) origin: Option<String>,
     /// The If-None-Match fields, joined (RFC 9110, section 13.1.2).
-    pub if_none_match: Option<String>,
+    pub(crate) if_none_match: Option<String>,
     /// Whether Accept-Encoding allows gzip, and weighs it no lower than the uncompressed form.
-    pub accepts_gzip: bool,
+    pub(crate) accepts_gzip: bool,
     /// A request to upgrade to a WebSocket.
-    pub upgrade: Option<Upgrade>,
+    pub(crate) upgrade: Option<Upgrade>,
     /// Whether the request has a Sec-WebSocket-Key. With a key but without [`Self::upgrade`], a proxy has
     /// removed the upgrade, which is between it and its peer only (RFC 9110, section 7.6.1), and has passed
     /// on the rest.
-    pub has_websocket_key: bool,
+    pub(crate) has_websocket_key: bool,
     /// Client addresses as reported by proxies: `X-Forwarded-For`, all its lines joined.
-    pub forwarded_for: Option<String>,
+    pub(crate) forwarded_for: Option<String>,
     /// The hosts that clients asked proxies for: `X-Forwarded-Host`, all its lines joined.
-    pub forwarded_host: Option<String>,
+    pub(crate) forwarded_host: Option<String>,
     /// What else a request to [`LINES`] has; `None` for any other path.
-    pub lines: Option<Box<LinesFields>>,
+    pub(crate) lines: Option<Box<LinesFields>>,
 }
 
 /// Fields that only requests to [`LINES`] need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LinesFields {
+pub(crate) struct LinesFields {
     /// The query of the target, as sent.
-    pub query: String,
-    /// The Authorization field.
-    pub authorization: Option<String>,
+    pub(crate) query: String,
+    pub(crate) authorization: Option<String>,
     /// The Accept fields, joined.
-    pub accept: Option<String>,
-    /// The Content-Type field.
-    pub content_type: Option<String>,
+    pub(crate) accept: Option<String>,
+    pub(crate) content_type: Option<String>,
     /// The length of the body; more than a `usize` holds reads as its largest value.
-    pub content_length: Option<usize>,
+    pub(crate) content_length: Option<usize>,
     /// Whether the client waits for a 100 before it sends the body (RFC 9110, section 10.1.1).
-    pub expects_continue: bool,
+    pub(crate) expects_continue: bool,
 }
 
 /// The methods that Plume distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// GET.
+pub(crate) enum Method {
     Get,
-    /// HEAD: like GET, without the content.
+    /// Like GET, without the content.
     Head,
-    /// POST.
     Post,
-    /// OPTIONS: asks for the methods that a resource has.
+    /// Asks for the methods that a resource has.
     Options,
-    /// Any other.
     Other,
 }
 
 /// The supported HTTP versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0.
+pub(crate) enum Version {
     Http10,
-    /// HTTP/1.1.
     Http11,
 }
 
 /// A WebSocket upgrade, requested in HTTP/1.1 by both Connection and Upgrade (RFC 6455, section 4.2.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upgrade {
+pub(crate) struct Upgrade {
     /// The Sec-WebSocket-Version field.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
     /// The Sec-WebSocket-Key field.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 frost!(struct Request {
@@ -265,7 +244,8 @@ impl Request {
             return Err(RequestError::BadRequest);
         };
         let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-        let fields = Fields::collect(parsed.headers);
+        let field = |name| joined_field(parsed.headers, name);
+        let has = |name, token| field(name).is_some_and(|list| has_token(&list, token));
         let method = match method {
             "GET" => Method::Get,
             "HEAD" => Method::Head,
@@ -278,129 +258,71 @@ impl Request {
             (Method::Options, "*") => (None, WHOLE_SERVER, ""),
             _ => split_target(target).ok_or(RequestError::BadRequest)?,
         };
-        let content_length = fields.body_length()?;
+        if field("transfer-encoding").is_some() {
+            return Err(RequestError::BadRequest);
+        }
+        let content_length = field("content-length").map(|length| body_length(&length)).transpose()?;
         if content_length.is_some_and(|length| length > 0) && path != LINES {
             return Err(RequestError::BadRequest);
         }
         let lines = (path == LINES).then(|| {
-            let lines = LinesFields { query: query.to_owned(), content_length, ..LinesFields::default() };
-            Box::new(lines.collect(parsed.headers, version))
+            Box::new(LinesFields {
+                query: query.to_owned(),
+                authorization: field("authorization"),
+                accept: field("accept"),
+                content_type: field("content-type"),
+                content_length,
+                // RFC 9110, section 10.1.1: HTTP/1.0 does not know of it.
+                expects_continue: version == Version::Http11 && has("expect", "100-continue"),
+            })
         });
-        let host = match (&fields.host, version) {
-            (Some(host), _) => Some(Authority::parse(host).ok_or(RequestError::BadRequest)?),
+        let host = match (field("host"), version) {
+            (Some(host), _) => Some(Authority::parse(&host).ok_or(RequestError::BadRequest)?),
             (None, Version::Http10) => None,
             (None, Version::Http11) => return Err(RequestError::BadRequest),
         };
-        let connection = fields.connection.unwrap_or_default();
-        let asks_for_websocket = has_token(&connection, "upgrade")
-            && fields.upgrade.is_some_and(|protocols| has_token(&protocols, "websocket"));
+        // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
+        let is_upgrade =
+            version == Version::Http11 && has("connection", "upgrade") && has("upgrade", "websocket");
+        let websocket_key = field("sec-websocket-key");
         Ok(Self {
             method,
             path: path.to_owned(),
             version,
-            keep_alive: !has_token(&connection, "close")
-                && (version == Version::Http11 || has_token(&connection, "keep-alive")),
+            keep_alive: !has("connection", "close")
+                && (version == Version::Http11 || has("connection", "keep-alive")),
             // RFC 9112, section 3.2.2: an authority in the target takes precedence over the Host field.
             host: authority.or(host),
-            forwarded_for: fields.forwarded_for,
-            forwarded_host: fields.forwarded_host,
-            has_websocket_key: fields.websocket_key.is_some(),
-            // RFC 9110, section 7.8: Upgrade in HTTP/1.0 is ignored.
-            upgrade: (version == Version::Http11 && asks_for_websocket)
-                .then_some(Upgrade { version: fields.websocket_version, key: fields.websocket_key }),
-            origin: fields.origin,
-            if_none_match: fields.if_none_match,
-            accepts_gzip: fields.accept_encoding.is_some_and(|list| prefers_gzip(&list)),
+            forwarded_for: field("x-forwarded-for"),
+            forwarded_host: field("x-forwarded-host"),
+            has_websocket_key: websocket_key.is_some(),
+            upgrade: is_upgrade
+                .then(|| Upgrade { version: field("sec-websocket-version"), key: websocket_key }),
+            origin: field("origin"),
+            if_none_match: field("if-none-match"),
+            accepts_gzip: field("accept-encoding").is_some_and(|list| prefers_gzip(&list)),
             lines,
         })
     }
 }
 
-/// The header fields that Plume uses. Several lines of one name are joined with commas (RFC 9110, section
-/// 5.3), as lists require; fields that allow one value only (Host, Content-Length) become invalid by it.
-#[derive(Default)]
-struct Fields {
-    host: Option<String>,
-    connection: Option<String>,
-    upgrade: Option<String>,
-    forwarded_for: Option<String>,
-    forwarded_host: Option<String>,
-    origin: Option<String>,
-    if_none_match: Option<String>,
-    accept_encoding: Option<String>,
-    content_length: Option<String>,
-    transfer_encoding: Option<String>,
-    websocket_version: Option<String>,
-    websocket_key: Option<String>,
+/// The value of a header field. Several lines of one name are joined with commas (RFC 9110, section 5.3), as
+/// lists require; fields that allow one value only (Host, Content-Length) become invalid by it. All values
+/// compared with the result are ASCII, so replacing invalid UTF-8 with U+FFFD cannot create a match.
+fn joined_field(headers: &[httparse::Header<'_>], name: &str) -> Option<String> {
+    let lines = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+    let values: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.value)).collect();
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
-impl Fields {
-    fn collect(headers: &[httparse::Header<'_>]) -> Self {
-        let mut fields = Self::default();
-        for header in headers {
-            let field = match header.name.to_ascii_lowercase().as_str() {
-                "host" => &mut fields.host,
-                "connection" => &mut fields.connection,
-                "upgrade" => &mut fields.upgrade,
-                "x-forwarded-for" => &mut fields.forwarded_for,
-                "x-forwarded-host" => &mut fields.forwarded_host,
-                "origin" => &mut fields.origin,
-                "if-none-match" => &mut fields.if_none_match,
-                "accept-encoding" => &mut fields.accept_encoding,
-                "content-length" => &mut fields.content_length,
-                "transfer-encoding" => &mut fields.transfer_encoding,
-                "sec-websocket-version" => &mut fields.websocket_version,
-                "sec-websocket-key" => &mut fields.websocket_key,
-                _ => continue,
-            };
-            join(field, header.value);
-        }
-        fields
+/// How long a body is. A length is accepted in the one spelling that all parsers read alike: digits without a
+/// zero in front.
+fn body_length(length: &str) -> Result<usize, RequestError> {
+    let is_number = length.bytes().all(|byte| byte.is_ascii_digit()) && !length.is_empty();
+    if !is_number || length.starts_with('0') && length != "0" {
+        return Err(RequestError::BadRequest);
     }
-
-    /// How long a body the request announces. A length is accepted in the one spelling that all parsers read
-    /// alike: digits without a zero in front.
-    fn body_length(&self) -> Result<Option<usize>, RequestError> {
-        if self.transfer_encoding.is_some() {
-            return Err(RequestError::BadRequest);
-        }
-        let Some(length) = self.content_length.as_deref() else { return Ok(None) };
-        let is_number = length.bytes().all(|byte| byte.is_ascii_digit()) && !length.is_empty();
-        if !is_number || length.starts_with('0') && length != "0" {
-            return Err(RequestError::BadRequest);
-        }
-        Ok(Some(length.parse().unwrap_or(usize::MAX)))
-    }
-}
-
-impl LinesFields {
-    fn collect(mut self, headers: &[httparse::Header<'_>], version: Version) -> Self {
-        let mut expect = None;
-        for header in headers {
-            let field = match header.name.to_ascii_lowercase().as_str() {
-                "authorization" => &mut self.authorization,
-                "accept" => &mut self.accept,
-                "content-type" => &mut self.content_type,
-                "expect" => &mut expect,
-                _ => continue,
-            };
-            join(field, header.value);
-        }
-        // RFC 9110, section 10.1.1: HTTP/1.0 does not know of it.
-        self.expects_continue =
-            version == Version::Http11 && expect.is_some_and(|expect| has_token(&expect, "100-continue"));
-        self
-    }
-}
-
-/// Adds a line of a field to those before it. All values compared with the result are ASCII, so replacing
-/// invalid UTF-8 with U+FFFD cannot create a match.
-fn join(field: &mut Option<String>, value: &[u8]) {
-    let value = String::from_utf8_lossy(value);
-    match field {
-        Some(joined) => joined.extend([", ", &value]),
-        None => *field = Some(value.into_owned()),
-    }
+    Ok(length.parse().unwrap_or(usize::MAX))
 }
 
 /// Whether a comma-separated list has this element, ignoring case (RFC 9110, section 5.6.1).
@@ -454,16 +376,15 @@ fn split_target(target: &str) -> Option<(Option<Authority>, &str, &str)> {
 
 /// A host and an optional port (RFC 3986, section 3.2), without userinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authority {
+pub(crate) struct Authority {
     /// In lower case; an IPv6 address keeps its brackets.
-    host: String,
-    port: Option<u16>,
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
 }
 
 impl Authority {
     /// Parses `host`, `host:port` or `[address]:port`. An empty host is invalid (RFC 9110, section 4.2.1).
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         // The colons of an IPv6 address are inside brackets.
         let host_end =
             if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
@@ -480,24 +401,6 @@ impl Authority {
         };
         is_host.then(|| Self { host: host.to_ascii_lowercase(), port })
     }
-
-    /// The host, in lower case.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port, if there is one.
-    #[must_use]
-    pub const fn port(&self) -> Option<u16> {
-        self.port
-    }
-
-    /// The port, or `default` if there is none.
-    #[must_use]
-    pub fn port_or(&self, default: u16) -> u16 {
-        self.port.unwrap_or(default)
-    }
 }
 
 /// Whether this is a `reg-name` (RFC 3986, section 3.2.2), which also matches IPv4 addresses; but not empty.
@@ -512,9 +415,9 @@ fn is_registered_name(host: &str) -> bool {
 }
 
 /// [`Request::path`] of a request about the server as a whole; no other path is like it.
-pub const WHOLE_SERVER: &str = "*";
+pub(crate) const WHOLE_SERVER: &str = "*";
 /// The path where bots say and read lines.
-pub const LINES: &str = "/lines";
+pub(crate) const LINES: &str = "/lines";
 
 #[cfg(test)]
 mod tests;

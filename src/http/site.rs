@@ -46,13 +46,11 @@ pub enum ProxyFault {
 
 impl Answer {
     /// The same with the fault that the response is due to.
-    fn because_of(self, reason: ProxyFault) -> Self {
-        match self {
-            Self::Upgraded => Self::Upgraded,
-            Self::Responded { status, keep_alive, body, fault: _ } => {
-                Self::Responded { status, keep_alive, body, fault: Some(reason) }
-            }
+    fn because_of(mut self, reason: ProxyFault) -> Self {
+        if let Self::Responded { fault, .. } = &mut self {
+            *fault = Some(reason);
         }
+        self
     }
 }
 
@@ -80,7 +78,7 @@ impl Site {
             ("/connect", Method::Get) => self.connect(request, peer, out),
             ("/connect", method) => no_content(method, request, "GET, OPTIONS", out),
             ("/healthz", Method::Get | Method::Head) => {
-                Response::begin(Status::Ok, out).text("ok", Some(request))
+                Response::begin(Status::OK, out).text("ok", Some(request))
             }
             ("/healthz" | WHOLE_SERVER, method) => no_content(method, request, READABLE, out),
             (path, method) => match (self.assets.find(path), method) {
@@ -88,14 +86,14 @@ impl Site {
                 (Some(_), Method::Post | Method::Options | Method::Other) => {
                     no_content(method, request, READABLE, out)
                 }
-                (None, _) => Response::begin(Status::NotFound, out).text("Not found\n", Some(request)),
+                (None, _) => Response::begin(Status::NOT_FOUND, out).text("Not found\n", Some(request)),
             },
         }
     }
 
     /// Answers a health probe of a node that is apart from the others.
     pub(crate) fn answer_apart(request: &Request, out: &mut Vec<u8>) -> Answer {
-        Response::begin(Status::ServiceUnavailable, out).text("apart", Some(request))
+        Response::begin(Status::SERVICE_UNAVAILABLE, out).text("apart", Some(request))
     }
 
     /// Whether a request asks whether the server is well.
@@ -106,28 +104,26 @@ impl Site {
     /// The server's side of the opening handshake (RFC 6455, section 4.2.2).
     fn connect(&self, request: &Request, peer: Peer, out: &mut Vec<u8>) -> Answer {
         if !self.admits(request, peer) {
-            return Response::begin(Status::Forbidden, out)
+            return Response::begin(Status::FORBIDDEN, out)
                 .text("This origin may not connect\n", Some(request))
                 .because_of(ProxyFault::ForeignOrigin);
         }
         let key = match &request.upgrade {
             Some(Upgrade { version: Some(version), key }) if version == WEBSOCKET_VERSION => key,
-            Some(_) | None => {
-                let answer = Response::begin(Status::UpgradeRequired, out)
+            other => {
+                let answer = Response::begin(Status::UPGRADE_REQUIRED, out)
                     .field("Upgrade", "websocket")
                     .field("Connection", "Upgrade")
                     .field("Sec-WebSocket-Version", WEBSOCKET_VERSION)
                     .text("WebSocket only\n", Some(request));
-                return match &request.upgrade {
-                    None if request.has_websocket_key => answer.because_of(ProxyFault::UpgradeRemoved),
-                    None | Some(_) => answer,
-                };
+                let is_removed = other.is_none() && request.has_websocket_key;
+                return if is_removed { answer.because_of(ProxyFault::UpgradeRemoved) } else { answer };
             }
         };
         let Some(key) = key.as_ref().filter(|key| is_websocket_key(key)) else {
-            return Response::begin(Status::BadRequest, out).text("Bad Sec-WebSocket-Key\n", None);
+            return Response::begin(Status::BAD_REQUEST, out).text("Bad Sec-WebSocket-Key\n", None);
         };
-        Response::begin(Status::SwitchingProtocols, out)
+        Response::begin(Status::SWITCHING_PROTOCOLS, out)
             .field("Upgrade", "websocket")
             .field("Connection", "Upgrade")
             .field("Sec-WebSocket-Accept", &derive_accept_key(key.as_bytes()))
@@ -167,8 +163,8 @@ fn is_own(origin: &str, host: &Authority) -> bool {
         return false;
     };
     Authority::parse(authority).is_some_and(|origin| {
-        let has_port = |port| port == origin.port_or(port_default);
-        origin.host() == host.host() && host.port().is_none_or(has_port)
+        let has_port = |port| port == origin.port.unwrap_or(port_default);
+        origin.host == host.host && host.port.is_none_or(has_port)
     })
 }
 
@@ -180,7 +176,7 @@ fn is_websocket_key(key: &str) -> bool {
 fn send(asset: &Asset, request: &Request, out: &mut Vec<u8>) -> Answer {
     let form = asset.representation(request.accepts_gzip);
     let is_held = request.if_none_match.as_ref().is_some_and(|tags| names_tag(tags, &form.etag));
-    let mut response = Response::begin(if is_held { Status::NotModified } else { Status::Ok }, out)
+    let mut response = Response::begin(if is_held { Status::NOT_MODIFIED } else { Status::OK }, out)
         .field("ETag", &form.etag)
         .field("Cache-Control", asset.cache_control);
     if asset.varies() {
@@ -213,9 +209,9 @@ fn names_tag(tags: &str, etag: &str) -> bool {
 /// 9.3.7), as some health checks use it, and others with the same as an error.
 pub(super) fn no_content(method: Method, request: &Request, allow: &str, out: &mut Vec<u8>) -> Answer {
     if method == Method::Options {
-        return Response::begin(Status::NoContent, out).field("Allow", allow).end(None, Some(request));
+        return Response::begin(Status::NO_CONTENT, out).field("Allow", allow).end(None, Some(request));
     }
-    Response::begin(Status::MethodNotAllowed, out)
+    Response::begin(Status::METHOD_NOT_ALLOWED, out)
         .field("Allow", allow)
         .text("Method not allowed\n", Some(request))
 }
@@ -223,14 +219,10 @@ pub(super) fn no_content(method: Method, request: &Request, allow: &str, out: &m
 /// An error response without a parsed request, which ends the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// 400: see [`RequestError::BadRequest`].
-    BadRequest,
+    /// What was read is no acceptable request.
+    Request(RequestError),
     /// 408: the request, or its head, was not complete in time.
     Timeout,
-    /// 414: see [`RequestError::TargetTooLong`].
-    TargetTooLong,
-    /// 431: see [`RequestError::HeadTooLarge`].
-    HeadTooLarge,
     /// 503: the connection limit is reached, or there is no memory for the request.
     Full,
     /// 503: the server restarts before the request is complete.
@@ -239,42 +231,46 @@ pub enum Refusal {
 
 impl Refusal {
     /// The status of the response.
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        self.line().0.code()
+    pub(crate) const fn status(self) -> u16 {
+        self.line().0.code
     }
 
     /// Appends the complete response to `out`.
     pub fn write(self, out: &mut Vec<u8>) {
-        let (status, text) = self.line();
+        let (status, text, retry) = self.line();
         let mut response = Response::begin(status, out);
-        match self {
-            Self::Full => response = response.field("Retry-After", &RETRY_FULL_SECONDS.to_string()),
-            Self::Restarting => response = response.field("Retry-After", &RETRY_RESTART_SECONDS.to_string()),
-            Self::BadRequest | Self::Timeout | Self::TargetTooLong | Self::HeadTooLarge => {}
+        if let Some(seconds) = retry {
+            response = response.field("Retry-After", &seconds.to_string());
         }
         response.text(text, None);
     }
 
-    const fn line(self) -> (Status, &'static str) {
+    /// The status and the text of the response, and the seconds to wait where waiting helps.
+    const fn line(self) -> (Status, &'static str, Option<u64>) {
         match self {
-            Self::BadRequest => (Status::BadRequest, "Bad request\n"),
-            Self::Timeout => (Status::RequestTimeout, "Request timeout\n"),
-            Self::TargetTooLong => (Status::UriTooLong, "Request line too long\n"),
-            Self::HeadTooLarge => (Status::FieldsTooLarge, "Request head too large\n"),
-            Self::Full => (Status::ServiceUnavailable, "Server full. Try again soon\n"),
-            Self::Restarting => (Status::ServiceUnavailable, "The server restarts. Try again soon\n"),
+            Self::Request(RequestError::BadRequest) => (Status::BAD_REQUEST, "Bad request\n", None),
+            Self::Request(RequestError::TargetTooLong) => {
+                (Status::URI_TOO_LONG, "Request line too long\n", None)
+            }
+            Self::Request(RequestError::HeadTooLarge) => {
+                (Status::FIELDS_TOO_LARGE, "Request head too large\n", None)
+            }
+            Self::Timeout => (Status::REQUEST_TIMEOUT, "Request timeout\n", None),
+            Self::Full => {
+                (Status::SERVICE_UNAVAILABLE, "Server full. Try again soon\n", Some(RETRY_FULL_SECONDS))
+            }
+            Self::Restarting => (
+                Status::SERVICE_UNAVAILABLE,
+                "The server restarts. Try again soon\n",
+                Some(RETRY_RESTART_SECONDS),
+            ),
         }
     }
 }
 
 impl From<RequestError> for Refusal {
-    fn from(fault: RequestError) -> Self {
-        match fault {
-            RequestError::BadRequest => Self::BadRequest,
-            RequestError::TargetTooLong => Self::TargetTooLong,
-            RequestError::HeadTooLarge => Self::HeadTooLarge,
-        }
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
     }
 }
 
@@ -303,7 +299,7 @@ pub(super) struct Response<'o> {
 
 impl<'o> Response<'o> {
     pub(super) fn begin(status: Status, out: &'o mut Vec<u8>) -> Self {
-        out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", status.code(), status.reason()).as_bytes());
+        out.extend_from_slice(format!("HTTP/1.1 {} {}\r\n", status.code, status.reason).as_bytes());
         Self { out, status }.field("X-Content-Type-Options", "nosniff")
     }
 
@@ -335,7 +331,7 @@ impl<'o> Response<'o> {
         if let Some(connection) = connection {
             self = self.field("Connection", connection);
         }
-        let status = self.status.code();
+        let status = self.status.code;
         let out = self.end_head();
         let content = content.filter(|_| request.is_none_or(|request| request.method != Method::Head));
         let body = match content {
@@ -355,58 +351,37 @@ impl<'o> Response<'o> {
     }
 }
 
-/// The status codes that Plume sends (RFC 9110, section 15; RFC 6585, section 5).
+/// A status line: a code and its words (RFC 9110, section 15; RFC 6585, section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
-pub(super) enum Status {
-    SwitchingProtocols = 101,
-    Ok = 200,
-    Created = 201,
-    NoContent = 204,
-    NotModified = 304,
-    BadRequest = 400,
-    Unauthorized = 401,
-    Forbidden = 403,
-    NotFound = 404,
-    MethodNotAllowed = 405,
-    RequestTimeout = 408,
-    LengthRequired = 411,
-    ContentTooLarge = 413,
-    UriTooLong = 414,
-    UnprocessableContent = 422,
-    UpgradeRequired = 426,
-    TooManyRequests = 429,
-    FieldsTooLarge = 431,
-    ServiceUnavailable = 503,
+pub(super) struct Status {
+    pub(super) code: u16,
+    reason: &'static str,
 }
 
+/// All that Plume sends.
 impl Status {
-    pub(super) const fn code(self) -> u16 {
-        self as u16
-    }
+    pub(super) const SWITCHING_PROTOCOLS: Self = Self::new(101, "Switching Protocols");
+    pub(super) const OK: Self = Self::new(200, "OK");
+    pub(super) const CREATED: Self = Self::new(201, "Created");
+    pub(super) const NO_CONTENT: Self = Self::new(204, "No Content");
+    pub(super) const NOT_MODIFIED: Self = Self::new(304, "Not Modified");
+    pub(super) const BAD_REQUEST: Self = Self::new(400, "Bad Request");
+    pub(super) const UNAUTHORIZED: Self = Self::new(401, "Unauthorized");
+    pub(super) const FORBIDDEN: Self = Self::new(403, "Forbidden");
+    pub(super) const NOT_FOUND: Self = Self::new(404, "Not Found");
+    pub(super) const METHOD_NOT_ALLOWED: Self = Self::new(405, "Method Not Allowed");
+    pub(super) const REQUEST_TIMEOUT: Self = Self::new(408, "Request Timeout");
+    pub(super) const LENGTH_REQUIRED: Self = Self::new(411, "Length Required");
+    pub(super) const CONTENT_TOO_LARGE: Self = Self::new(413, "Content Too Large");
+    pub(super) const URI_TOO_LONG: Self = Self::new(414, "URI Too Long");
+    pub(super) const UNPROCESSABLE_CONTENT: Self = Self::new(422, "Unprocessable Content");
+    pub(super) const UPGRADE_REQUIRED: Self = Self::new(426, "Upgrade Required");
+    pub(super) const TOO_MANY_REQUESTS: Self = Self::new(429, "Too Many Requests");
+    pub(super) const FIELDS_TOO_LARGE: Self = Self::new(431, "Request Header Fields Too Large");
+    pub(super) const SERVICE_UNAVAILABLE: Self = Self::new(503, "Service Unavailable");
 
-    const fn reason(self) -> &'static str {
-        match self {
-            Self::SwitchingProtocols => "Switching Protocols",
-            Self::Ok => "OK",
-            Self::Created => "Created",
-            Self::NoContent => "No Content",
-            Self::NotModified => "Not Modified",
-            Self::BadRequest => "Bad Request",
-            Self::Unauthorized => "Unauthorized",
-            Self::Forbidden => "Forbidden",
-            Self::NotFound => "Not Found",
-            Self::MethodNotAllowed => "Method Not Allowed",
-            Self::RequestTimeout => "Request Timeout",
-            Self::LengthRequired => "Length Required",
-            Self::ContentTooLarge => "Content Too Large",
-            Self::UriTooLong => "URI Too Long",
-            Self::UnprocessableContent => "Unprocessable Content",
-            Self::UpgradeRequired => "Upgrade Required",
-            Self::TooManyRequests => "Too Many Requests",
-            Self::FieldsTooLarge => "Request Header Fields Too Large",
-            Self::ServiceUnavailable => "Service Unavailable",
-        }
+    const fn new(code: u16, reason: &'static str) -> Self {
+        Self { code, reason }
     }
 }
 

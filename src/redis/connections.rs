@@ -51,6 +51,7 @@ pub enum Action {
 }
 
 /// What holds from a [`Ask::Check`] until the connections are lost.
+#[derive(Default)]
 struct Session {
     writer: Wire,
     /// Not used before entries are to be read.
@@ -119,16 +120,7 @@ impl Connections {
             writer.send_range(now, &self.key, at);
         }
         writer.send(now, &[b"TIME"], Awaited::Time(TimeReader::default()));
-        self.session = Some(Session {
-            writer,
-            tail: Wire::default(),
-            stamp: None,
-            entry: None,
-            check_again: None,
-            after: None,
-            last_bytes: None,
-            entries: Vec::new(),
-        });
+        self.session = Some(Session { writer, ..Session::default() });
         self.actions.clear();
         self.actions.push_back(Action::Connect(Side::Writer));
     }

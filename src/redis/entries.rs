@@ -1,6 +1,6 @@
 //! Entries of the log in a reply, token by token: an array of `[id, [field, value, ...]]`.
 
-use super::resp::Token;
+use super::resp::{Token, digits};
 use crate::engine::{EntryId, LogEntry};
 use crate::log_event::EngineError;
 
@@ -132,9 +132,7 @@ impl EntryReader {
 /// Reads an id: two numbers with a hyphen between.
 pub(super) fn read_id(text: &[u8]) -> Option<EntryId> {
     let (ms, seq) = str::from_utf8(text).ok()?.split_once('-')?;
-    let number =
-        |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
-    Some(EntryId { ms: number(ms)?, seq: number(seq)? })
+    Some(EntryId { ms: digits(ms.as_bytes())?, seq: digits(seq.as_bytes())? })
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use crate::base::digest::Digest;
 use crate::log_event::EngineError;
 
 /// The value of a field: INFO has lines `field:value`, and titles that begin with `#`.
-#[must_use]
-pub fn field<'a>(info: &'a [u8], name: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(info: &'a [u8], name: &str) -> Option<&'a str> {
     let mut lines = info.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":"))?;
     str::from_utf8(value).ok()
@@ -15,7 +14,7 @@ pub fn field<'a>(info: &'a [u8], name: &str) -> Option<&'a str> {
 ///
 /// # Errors
 /// If it is older than Redis 5, which was the first with streams, or does not say.
-pub fn process(info: &[u8]) -> Result<&str, EngineError> {
+pub(crate) fn process(info: &[u8]) -> Result<&str, EngineError> {
     // Valkey has this field too, with a version of Redis that it is like.
     let version = field(info, "redis_version").ok_or(EngineError::Protocol)?;
     let major: u64 =
@@ -30,7 +29,7 @@ pub fn process(info: &[u8]) -> Result<&str, EngineError> {
 ///
 /// # Errors
 /// If it follows another engine, or does not say.
-pub fn history(info: &[u8]) -> Result<&str, EngineError> {
+pub(crate) fn history(info: &[u8]) -> Result<&str, EngineError> {
     match field(info, "role") {
         Some("master") => {}
         Some(_) => return Err(EngineError::ReadOnly),
@@ -41,8 +40,7 @@ pub fn history(info: &[u8]) -> Result<&str, EngineError> {
 
 /// A digest of process and history: another one means that entries may be gone, or that others stand in their
 /// places. Both are needed: a process that has followed another one for a moment has that one's entries.
-#[must_use]
-pub fn stamp(process: &str, history: &str) -> u64 {
+pub(crate) fn stamp(process: &str, history: &str) -> u64 {
     let digest = Digest::of(format!("{history} {process}").as_bytes());
     digest.bytes().iter().take(8).fold(0, |stamp, &byte| stamp << 8 | u64::from(byte))
 }

@@ -37,7 +37,6 @@ impl Outbox {
         }
     }
 
-    /// Appends bytes.
     pub(super) fn push(&mut self, bytes: Vec<u8>) {
         match self.pieces.back_mut() {
             Some(piece) if piece.len().saturating_add(bytes.len()) < PIECE_BYTES => piece.extend(bytes),

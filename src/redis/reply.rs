@@ -2,7 +2,7 @@
 
 use super::entries::{EntryReader, Order, read_id};
 use super::info;
-use super::resp::Token;
+use super::resp::{Token, digits};
 use crate::engine::{EntryId, LogEntry};
 use crate::limits::{
     ENGINE_INFO_BYTES_MAX, ENGINE_LINE_BYTES_MAX, ENGINE_REPLY_BYTES_MAX, ENTRIES_PER_READ,
@@ -48,9 +48,7 @@ pub(super) enum Reply {
     Entry(Option<Vec<u8>>),
     /// The newest entries, in the order of the log.
     Recent(Vec<LogEntry>),
-    /// An entry was added.
     Added,
-    /// The value under a key.
     Value(Option<Vec<u8>>),
     /// A read has ended, with this entry as the last; `None`: it gave none.
     Read(Option<EntryId>),
@@ -111,16 +109,9 @@ impl Awaited {
             (Self::Value, Token::Bulk(value)) => Some(Reply::Value(Some(value))),
             (Self::Value, Token::Nil) => Some(Reply::Value(None)),
             (Self::Read(reader), token) => reader.take(token, key, entries)?,
-            (
-                Self::Login | Self::Process | Self::History | Self::Added | Self::Held | Self::Value,
-                Token::Status(_)
-                | Token::Error(_)
-                | Token::Integer(_)
-                | Token::Bulk(_)
-                | Token::Oversized
-                | Token::Nil
-                | Token::Array(_),
-            ) => return Err(EngineError::Protocol),
+            (Self::Login | Self::Process | Self::History | Self::Added | Self::Held | Self::Value, _) => {
+                return Err(EngineError::Protocol);
+            }
         })
     }
 }
@@ -206,18 +197,14 @@ pub(super) enum TimeReader {
 impl TimeReader {
     /// Takes the next token. Returns milliseconds, when it is complete.
     fn take(&mut self, token: Token) -> Result<Option<u64>, EngineError> {
-        let number = |text: &[u8]| {
-            let text = str::from_utf8(text).ok()?;
-            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?
-        };
         match (*self, token) {
             (Self::Count, Token::Array(2)) => *self = Self::Seconds,
             (Self::Seconds, Token::Bulk(text)) => {
-                let seconds = number(&text).ok_or(EngineError::Protocol)?;
+                let seconds = digits(&text).ok_or(EngineError::Protocol)?;
                 *self = Self::Microseconds { seconds };
             }
             (Self::Microseconds { seconds }, Token::Bulk(text)) => {
-                let micros = number(&text).ok_or(EngineError::Protocol)?;
+                let micros = digits(&text).ok_or(EngineError::Protocol)?;
                 return Ok(Some(seconds.saturating_mul(1_000).saturating_add(micros / 1_000)));
             }
             (Self::Count | Self::Seconds | Self::Microseconds { .. }, _) => {

@@ -4,8 +4,7 @@
 use crate::limits::ENGINE_LINE_BYTES_MAX;
 use std::fmt;
 
-/// Appends a command.
-pub fn command(to: &mut Vec<u8>, words: &[&[u8]]) {
+pub(crate) fn command(to: &mut Vec<u8>, words: &[&[u8]]) {
     array(to, words.len());
     for word in words {
         string(to, word);
@@ -37,14 +36,12 @@ fn number(to: &mut Vec<u8>, kind: u8, number: usize) {
 
 /// A part of a reply.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Token {
-    /// A status, such as `OK`.
+pub(crate) enum Token {
+    /// Such as `OK`.
     Status(Vec<u8>),
-    /// An error, such as `ERR unknown command`.
+    /// Such as `ERR unknown command`.
     Error(Vec<u8>),
-    /// A number.
     Integer(i64),
-    /// A string.
     Bulk(Vec<u8>),
     /// A string that was longer than wanted, and was skipped.
     Oversized,
@@ -71,11 +68,11 @@ impl fmt::Debug for Token {
 
 /// The bytes are no RESP2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RespError;
+pub(crate) struct RespError;
 
 /// Reads tokens from bytes as they come. Holds at most a line, or a string of the allowed size.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     /// The line that has begun, with its kind in front.
     line: Vec<u8>,
     /// The string that has begun.
@@ -98,7 +95,7 @@ impl Decoder {
     ///
     /// # Errors
     /// If the bytes are no RESP2. Nothing can be read after that.
-    pub fn next(&mut self, input: &mut &[u8], bulk_max: usize) -> Result<Option<Token>, RespError> {
+    pub(crate) fn next(&mut self, input: &mut &[u8], bulk_max: usize) -> Result<Option<Token>, RespError> {
         loop {
             if let Some(bulk) = &mut self.bulk {
                 if !bulk.take(input)? {
@@ -116,12 +113,6 @@ impl Decoder {
                 return Ok(token);
             }
         }
-    }
-
-    /// Whether part of a token is held.
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
-        !self.line.is_empty() || self.bulk.is_some()
     }
 
     /// Takes bytes up to and with the next line break. `false`: it has not come.
@@ -148,9 +139,9 @@ impl Decoder {
             b'-' => Token::Error(text.to_vec()),
             b':' => Token::Integer(integer(text).ok_or(RespError)?),
             b'*' | b'$' if text == b"-1" => Token::Nil,
-            b'*' => Token::Array(length(text).ok_or(RespError)?),
+            b'*' => Token::Array(digits(text).ok_or(RespError)?),
             b'$' => {
-                let left = length(text).ok_or(RespError)?;
+                let left = digits(text).ok_or(RespError)?;
                 // Not reserved: a length is only a claim.
                 let content = usize::try_from(left).is_ok_and(|bytes| bytes <= bulk_max).then(Vec::new);
                 self.bulk = Some(Bulk { left, content, break_bytes: 0 });
@@ -187,16 +178,15 @@ impl Bulk {
     }
 }
 
-/// A length: digits, and nothing else.
-fn length(text: &[u8]) -> Option<u64> {
+/// Digits, and nothing else.
+pub(super) fn digits(text: &[u8]) -> Option<u64> {
     let text = str::from_utf8(text).ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn integer(text: &[u8]) -> Option<i64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let is_number = digits.iter().all(u8::is_ascii_digit);
-    str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
+    digits(text.strip_prefix(b"-").unwrap_or(text))?;
+    str::from_utf8(text).ok()?.parse().ok()
 }
 
 pub(super) const CRLF: &[u8] = b"\r\n";
@@ -208,7 +198,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// Reads pieces; what follows a wrong byte is not read.
+    /// Reads pieces; what follows a wrong byte is not read. Gives the tokens, and whether another has begun.
     fn read(pieces: &[&[u8]], bulk_max: usize) -> (Vec<Token>, Result<bool, RespError>) {
         let (mut decoder, mut tokens) = (Decoder::default(), Vec::new());
         for mut piece in pieces.iter().copied() {
@@ -221,7 +211,7 @@ mod tests {
             }
             assert!(piece.is_empty(), "everything is taken");
         }
-        (tokens, Ok(decoder.has_begun()))
+        (tokens, Ok(!decoder.line.is_empty() || decoder.bulk.is_some()))
     }
 
     fn bytes(text: &str) -> Vec<u8> {

@@ -73,7 +73,6 @@ impl Wire {
         self.send(now, &[b"XRANGE", key.as_bytes(), place, place, b"COUNT", b"1"], Awaited::entry(at));
     }
 
-    /// Sends a command.
     pub(super) fn send(&mut self, now: Moment, words: &[&[u8]], awaited: Awaited) {
         self.outbox.write(|to| command(to, words));
         self.expect(now, awaited);

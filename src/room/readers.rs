@@ -24,7 +24,7 @@ frost!(struct Readers { ids, next, again } but { index: Vec::new() });
 impl Readers {
     /// Derives the index. `None`: the list is not exactly that of the `count` connections of which
     /// `is_reader` is true.
-    pub(super) fn derive(&mut self, count: usize, is_reader: impl Fn(ClientId) -> bool) -> Option<()> {
+    pub(crate) fn derive(&mut self, count: usize, is_reader: impl Fn(ClientId) -> bool) -> Option<()> {
         let is_exact = self.ids.len() == count && self.ids.iter().all(|&id| is_reader(id));
         if !is_exact || self.next > self.ids.len() {
             return None;

@@ -1,12 +1,13 @@
 //! How a connection comes in: whether there is room for it, and which client address it counts for.
 
-use super::client::{Client, State};
+use super::client::Client;
 use super::client_addresses::{AddressId, Forwarded, Origin, network};
 use super::{Life, Output, Server};
 use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::log_event::LogEvent;
+use std::mem;
 use std::net::IpAddr;
 
 impl Server {
@@ -58,13 +59,18 @@ impl Server {
     /// Turns an HTTP client into a guest. Only its request says which client a trusted proxy speaks for.
     pub(crate) fn upgrade(&mut self, id: ClientId, head: &[u8], forwarded_for: Option<&str>) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        let State::Http(http) = &client.state else { return };
-        let origin = http.origin;
+        let Some(origin) = client.origin() else { return };
         client.upgrade(self.now.moment, head, &self.room.log);
         self.note(LogEvent::Upgraded(id));
         let proxy = match (origin, forwarded_for) {
             (Origin::Client(_), _) | (Origin::Local, None) => return,
-            (Origin::Local, Some(_)) => return self.note_unknown_proxy(id),
+            (Origin::Local, Some(_)) => {
+                // Once in a run: the setting does not change before the next.
+                if !mem::replace(&mut self.has_noted_unknown_proxy, true) {
+                    self.note(LogEvent::UnknownProxy(id));
+                }
+                return;
+            }
             (Origin::Proxy(proxy), _) => proxy,
         };
         let (address, is_silent) = match self.addresses.forwarded(proxy, forwarded_for) {
@@ -80,21 +86,7 @@ impl Server {
             Err(reason) if self.clients.refuse(id, network(address)) => self.close(id, reason),
             Err(reason) => self.remove(id, reason),
         }
-        if is_silent {
-            self.note_silent_proxy(id);
-        }
-    }
-
-    /// Warns once in a run: the setting does not change before the next.
-    fn note_unknown_proxy(&mut self, id: ClientId) {
-        if !std::mem::replace(&mut self.has_noted_unknown_proxy, true) {
-            self.note(LogEvent::UnknownProxy(id));
-        }
-    }
-
-    /// Warns once in a run, whatever was said of other proxies.
-    fn note_silent_proxy(&mut self, id: ClientId) {
-        if !std::mem::replace(&mut self.has_noted_silent_proxy, true) {
+        if is_silent && !mem::replace(&mut self.has_noted_silent_proxy, true) {
             self.note(LogEvent::SilentProxy(id));
         }
     }

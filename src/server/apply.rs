@@ -5,13 +5,13 @@
 use super::Server;
 use super::commands::{self, Act, Deletion, Failure, Parsed};
 use super::entry::{AtDoor, Entry};
-use super::guest::{Seen, Start};
-use super::marks::mark_of_act;
+use super::guest::Seen;
+use super::member::Sender;
 use crate::base::time::Now;
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId, NodeId};
 use crate::login_email::MailError;
-use crate::message::{self, Answer};
+use crate::message;
 use crate::users::names::UserId;
 use crate::users::reports::{Received, Reported, TooManyReports};
 use crate::users::rules::{Rule, TableFull};
@@ -67,12 +67,16 @@ impl Server {
                 self.end_session(at, session);
             }
             Entry::Say { from, session, text, reference } => {
-                self.apply_say(at, self.here(node, from), session, text, reference);
+                if let Some(sender) = self.sender(at, self.here(node, from), session, reference) {
+                    self.apply_say(&sender, text);
+                }
             }
             Entry::Command { from, session, text, reference } => {
                 // What submits it has found that it is one.
-                if let Parsed::Command(command, arguments) = commands::parse(text) {
-                    self.command(at, self.here(node, from), session, (command, arguments), reference);
+                if let Parsed::Command(command, arguments) = commands::parse(text)
+                    && let Some(sender) = self.sender(at, self.here(node, from), session, reference)
+                {
+                    self.command(&sender, command, arguments);
                 }
             }
             Entry::SayAsBot { from, line } => {
@@ -97,14 +101,12 @@ impl Server {
         if is_new {
             self.post_event(at, entered.name.as_str(), "entered chat", "enter");
         }
-        let (start, has_gap) = self.start(seen, before, entered.session, is_new);
+        let start = self.start(seen, before, entered.session, is_new);
         if seen == Seen::Newcomer {
-            self.users.set_first_seen(entered.session, self.room.log.id_at(start));
+            self.users.set_first_seen(entered.session, self.room.log.id_at(start.from));
         }
         let session = entered.session;
-        if !self.join(at, id, entered, seen, Start { before, from: start, has_gap })
-            && id != ClientId::ELSEWHERE
-        {
+        if !self.join(at, id, entered, seen, start) && id != ClientId::ELSEWHERE {
             // Meanwhile the connection has ended.
             self.submit(&Entry::Disconnect { session });
         }
@@ -143,77 +145,48 @@ impl Server {
         }
     }
 
-    pub(super) fn apply_report(
-        &mut self,
-        at: Now,
-        from: ClientId,
-        session: SessionId,
-        reported: &Reported,
-        reference: Option<&str>,
-    ) {
-        let Some((user, name)) = self.users.speaker(session) else { return };
+    pub(super) fn apply_report(&mut self, sender: &Sender<'_>, reported: &Reported) {
+        let &Sender { at, from, user, ref name, reference } = sender;
         match self.users.report(at.moment, user, reported) {
-            Ok(Received::New) => {
-                self.tell_moderators(&name, &reported.text);
-                self.confirm_report(from, reference);
+            Ok(Received::New) => self.tell_moderators(&format!("@{name} reports {}", reported.text)),
+            Ok(Received::Again) => {}
+            Err(TooManyReports(wait)) => {
+                return self.refuse_line(from, &Failure::TooManyReports(wait), reference);
             }
-            Ok(Received::Again) => self.confirm_report(from, reference),
-            Err(TooManyReports(wait)) => self.refuse_line(from, &Failure::TooManyReports(wait), reference),
         }
+        let text = "Your report is with the moderators. They see your name.";
+        self.answer_privately(from, text, reference);
     }
 
     /// Changes a rule that the room is not told of.
-    pub(super) fn apply_rule(
-        &mut self,
-        at: Now,
-        from: ClientId,
-        rule: Rule,
-        answer: &str,
-        reference: Option<&str>,
-    ) {
-        match self.users.set_rule(at.moment, rule) {
-            Ok(()) => self.answer_privately(from, answer, Answer { reference, ..Answer::default() }),
-            Err(TableFull) => self.refuse_line(from, &Failure::TooMany, reference),
+    pub(super) fn apply_rule(&mut self, sender: &Sender<'_>, rule: Rule, answer: &str) {
+        match self.users.set_rule(sender.at.moment, rule) {
+            Ok(()) => self.answer_privately(sender.from, answer, sender.reference),
+            Err(TableFull) => self.refuse_line(sender.from, &Failure::TooMany, sender.reference),
         }
     }
 
-    pub(super) fn apply_act(
-        &mut self,
-        at: Now,
-        from: ClientId,
-        session: SessionId,
-        act: &Act,
-        reference: Option<&str>,
-    ) {
-        let Some((user, name)) = self.users.speaker(session) else { return };
+    pub(super) fn apply_act(&mut self, sender: &Sender<'_>, act: &Act) {
         if let Some(rule) = act.rule.clone()
-            && let Err(TableFull) = self.users.set_rule(at.moment, rule)
+            && let Err(TableFull) = self.users.set_rule(sender.at.moment, rule)
         {
-            return self.refuse_line(from, &Failure::TooMany, reference);
+            return self.refuse_line(sender.from, &Failure::TooMany, sender.reference);
         }
-        let mark = mark_of_act(user, reference);
-        self.post_act(at, &name, act, reference, mark);
+        self.post_act(sender, act);
         let Some(removal) = &act.removal else { return };
         for session in removal.users.iter().flat_map(|&user| self.users.sessions_of(user)).collect::<Vec<_>>()
         {
             for id in self.connections_of(session) {
-                self.notify_removed(id, &name, removal);
+                self.notify_removed(id, &sender.name, removal);
                 self.end_membership(id, CloseReason::Removed);
             }
-            self.end_session(at, session);
+            self.end_session(sender.at, session);
         }
     }
 
     /// Replaces the lines in the log, each by a frame of the same length, and tells the room. From here on
     /// only a reader that has begun such a line receives its words.
-    pub(super) fn apply_delete(
-        &mut self,
-        at: Now,
-        session: SessionId,
-        deletion: &Deletion,
-        reference: Option<&str>,
-    ) {
-        let Some((user, name)) = self.users.speaker(session) else { return };
+    pub(super) fn apply_delete(&mut self, sender: &Sender<'_>, deletion: &Deletion) {
         let outboxes = self.clients.iter_untouched().map(|client| &mut client.connection.outbox);
         for outbox in outboxes.filter(|outbox| outbox.offers_frames() || outbox.has_lines()) {
             for frame in deletion.ids.iter().filter_map(|&id| self.room.log.frame(id)) {
@@ -227,6 +200,6 @@ impl Server {
             let frame = self.frame.build(|out| message::write_gone(id, bytes, out));
             self.room.log.replace(id, frame);
         }
-        self.post_deletion(at, &name, deletion, reference, mark_of_act(user, reference));
+        self.post_deletion(sender, deletion);
     }
 }

@@ -35,7 +35,6 @@ use crate::websocket::{self, Codec, Decoder, Fault};
 use std::time::Duration;
 use tungstenite::Bytes;
 
-/// One client.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) id: ClientId,
@@ -66,7 +65,7 @@ pub(crate) enum State {
 
 #[derive(Debug)]
 pub(crate) struct Http {
-    pub(crate) origin: Origin,
+    origin: Origin,
     head: HeadReader,
     /// The body that is being received. Boxed, for few requests have one.
     body: Option<Box<PendingBody>>,
@@ -83,10 +82,9 @@ pub(crate) struct PendingBody {
     pub(crate) request: Box<Request>,
     /// How long it will be.
     length: usize,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
-/// A client that is sent lines.
 #[derive(Debug)]
 pub(crate) struct Streaming {
     http: Box<Http>,
@@ -157,7 +155,6 @@ pub(crate) enum Former {
     Member,
 }
 
-/// A change of state.
 #[derive(Debug)]
 pub(crate) enum Transition {
     /// The opening handshake is answered; the guest has this long to log in.
@@ -195,7 +192,6 @@ pub(crate) enum Event {
     Ended(CloseReason),
 }
 
-/// A deadline of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timer {
     /// The first byte, the rest of a head or of a body, or the next request is overdue.
@@ -347,10 +343,14 @@ impl Client {
     /// The bot whose token began what the client is in the middle of: the body of a line. (A stream that
     /// follows the room is in the list of followers.)
     pub(crate) fn bot_of_body(&self) -> Option<BotId> {
-        match &self.state {
-            State::Http(http) => http.body.as_ref().map(|body| body.bot),
-            State::Streaming(_) | State::Guest(_) | State::Member(_) | State::Closing(_) => None,
-        }
+        let State::Http(http) = &self.state else { return None };
+        http.body.as_ref().map(|body| body.bot)
+    }
+
+    /// Where an HTTP client comes from.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let State::Http(http) = &self.state else { return None };
+        Some(http.origin)
     }
 
     /// Whether it is sent lines over HTTP as they are said.
@@ -360,25 +360,17 @@ impl Client {
 
     /// The guest's state; `None` for any other client.
     pub(crate) fn guest(&mut self) -> Option<&mut Guest> {
-        match &mut self.state {
-            State::Guest(guest) => Some(guest),
-            State::Http(_) | State::Streaming(_) | State::Member(_) | State::Closing(_) => None,
-        }
+        let State::Guest(guest) = &mut self.state else { return None };
+        Some(guest)
     }
 
     pub(crate) fn membership(&self) -> Option<Membership> {
-        match &self.state {
-            State::Member(member) => Some(member.membership),
-            State::Http(_) | State::Streaming(_) | State::Guest(_) | State::Closing(_) => None,
-        }
+        let State::Member(member) = &self.state else { return None };
+        Some(member.membership)
     }
 
-    /// Whether it is a guest or a member.
     pub(crate) const fn is_websocket(&self) -> bool {
-        match self.state {
-            State::Guest(_) | State::Member(_) => true,
-            State::Http(_) | State::Streaming(_) | State::Closing(_) => false,
-        }
+        matches!(self.state, State::Guest(_) | State::Member(_))
     }
 
     /// Whether it is sent lines over HTTP.
@@ -389,7 +381,7 @@ impl Client {
     /// Waits for a body, of which nothing has come yet.
     pub(crate) fn await_body(&mut self, now: Moment, body: PendingBody) {
         if let State::Http(http) = &mut self.state {
-            (http.waits_for, http.until) = (WaitsFor::Body, now.after(BODY_TIMEOUT));
+            http.wait_for(WaitsFor::Body, now);
             http.body = Some(Box::new(body));
         }
     }
@@ -403,10 +395,8 @@ impl Client {
 
     /// The request that waits for its answer.
     pub(crate) fn take_asked(&mut self) -> Option<Box<Request>> {
-        match &mut self.state {
-            State::Http(http) => http.asked.take(),
-            State::Streaming(_) | State::Guest(_) | State::Member(_) | State::Closing(_) => None,
-        }
+        let State::Http(http) = &mut self.state else { return None };
+        http.asked.take()
     }
 
     /// Begins to send lines, behind what is queued already.
@@ -432,14 +422,10 @@ impl Client {
 
     /// Whether lines should be queued: there are some, and the socket has taken nearly all before them.
     pub(crate) fn wants_lines(&self, log: &Ring) -> bool {
-        match &self.state {
-            State::Streaming(streaming) => {
-                self.connection.may_write()
-                    && self.connection.outbox.private_bytes() < STREAM_BATCH_BYTES
-                    && streaming.stream.is_due(log)
-            }
-            State::Http(_) | State::Guest(_) | State::Member(_) | State::Closing(_) => false,
-        }
+        let State::Streaming(streaming) = &self.state else { return false };
+        self.connection.may_write()
+            && self.connection.outbox.private_bytes() < STREAM_BATCH_BYTES
+            && streaming.stream.is_due(log)
     }
 
     /// Queues the next lines of a stream.
@@ -513,8 +499,7 @@ impl Client {
     ) -> (usize, Option<Event>) {
         match &mut self.state {
             State::Http(http) => http.receive(now, bytes),
-            State::Guest(_) => self.receive_frames(now, bytes, GUEST_MESSAGE_BYTES_MAX, codec, log),
-            State::Member(_) => self.receive_frames(now, bytes, MEMBER_MESSAGE_BYTES_MAX, codec, log),
+            State::Guest(_) | State::Member(_) => self.receive_frames(now, bytes, codec, log),
             // No request follows one that follows the room.
             State::Streaming(_) | State::Closing(_) => (bytes.len(), None),
         }
@@ -524,18 +509,17 @@ impl Client {
         &mut self,
         now: Moment,
         bytes: &[u8],
-        message_bytes_max: usize,
         codec: &mut Codec,
         log: &Ring,
     ) -> (usize, Option<Event>) {
         let mut used = 0;
         while used < bytes.len() && self.may_use_input() {
-            let decoder = match &mut self.state {
-                State::Guest(guest) => &mut guest.decoder,
-                State::Member(member) => &mut member.decoder,
+            let (decoder, bytes_max) = match &mut self.state {
+                State::Guest(guest) => (&mut guest.decoder, GUEST_MESSAGE_BYTES_MAX),
+                State::Member(member) => (&mut member.decoder, MEMBER_MESSAGE_BYTES_MAX),
                 State::Http(_) | State::Streaming(_) | State::Closing(_) => return (bytes.len(), None),
             };
-            let (taken, event) = decoder.decode(codec, &bytes[used..], message_bytes_max);
+            let (taken, event) = decoder.decode(codec, &bytes[used..], bytes_max);
             used += taken;
             match event {
                 None => {}
@@ -580,10 +564,8 @@ impl Client {
 
     /// Why it closes, once it does.
     pub(crate) const fn close_reason(&self) -> Option<CloseReason> {
-        match &self.state {
-            State::Closing(closing) => Some(closing.reason),
-            State::Http(_) | State::Streaming(_) | State::Guest(_) | State::Member(_) => None,
-        }
+        let State::Closing(closing) = &self.state else { return None };
+        Some(closing.reason)
     }
 
     /// Bytes of an unfinished message or body that have arrived.
@@ -700,7 +682,6 @@ impl Client {
         ]
     }
 
-    /// The earliest deadline.
     pub(crate) fn next_deadline(&self, clock: Clock) -> Option<Moment> {
         self.timers(clock).into_iter().filter_map(|(_, moment)| moment).min()
     }
@@ -736,25 +717,29 @@ impl Http {
         is_body_sound && self.head.is_sound()
     }
 
+    fn wait_for(&mut self, what: WaitsFor, now: Moment) {
+        (self.waits_for, self.until) = (what, now.after(what.timeout()));
+    }
+
     fn receive(&mut self, now: Moment, bytes: &[u8]) -> (usize, Option<Event>) {
         if let Some(body) = &mut self.body {
             let used = body.receive(bytes);
             let body = self.body.take_if(|body| body.is_whole());
             if body.is_some() {
-                (self.waits_for, self.until) = (WaitsFor::NextRequest, now.after(KEEP_ALIVE));
+                self.wait_for(WaitsFor::NextRequest, now);
             }
             return (used, body.map(Event::Body));
         }
         let (used, head) = self.head.read(bytes);
         match head {
             Some(Ok(request)) => {
-                (self.waits_for, self.until) = (WaitsFor::NextRequest, now.after(KEEP_ALIVE));
+                self.wait_for(WaitsFor::NextRequest, now);
                 (used, Some(Event::Request(Box::new(request))))
             }
             Some(Err(error)) => (used, Some(Event::BadRequest(error.into()))),
             None => {
                 if self.head.has_begun() && self.waits_for != WaitsFor::Head {
-                    (self.waits_for, self.until) = (WaitsFor::Head, now.after(HEAD_TIMEOUT));
+                    self.wait_for(WaitsFor::Head, now);
                 }
                 (used, None)
             }
@@ -765,11 +750,6 @@ impl Http {
 impl PendingBody {
     pub(crate) fn new(bot: BotId, length: usize, request: Box<Request>) -> Self {
         Self { bot, request, length, bytes: Vec::new() }
-    }
-
-    /// Whose it is, what it belongs to, and what has come.
-    pub(crate) fn into_parts(self) -> (BotId, Box<Request>, Vec<u8>) {
-        (self.bot, self.request, self.bytes)
     }
 
     pub(crate) fn is_whole(&self) -> bool {

@@ -2,7 +2,7 @@
 //! its /64, which is what one household gets (RFC 6177).
 
 use crate::base::expiring_slab::{ExpiringSlab, Id};
-use crate::base::frost::{Frost, frost, refill};
+use crate::base::frost::{frost, refill};
 use crate::base::shared_throttle::SharedThrottle;
 use crate::base::sliding_window::{SlidingWindow, WindowLimit};
 use crate::base::time::Moment;
@@ -24,7 +24,6 @@ pub(crate) struct ClientAddresses {
     by_network: BTreeMap<IpAddr, AddressId>,
 }
 
-/// The id of a client address.
 pub(crate) type AddressId = Id<ClientAddress>;
 
 /// One client address: an IPv4 address or an IPv6 /64.
@@ -33,49 +32,37 @@ pub(crate) struct ClientAddress {
     network: IpAddr,
     connections: usize,
     arrivals: TokenBucket,
-    tries: Tries<SlidingWindow>,
+    tries: Tries,
     talk: SharedThrottle,
 }
 
 /// Tries of a client address, by kind: each kind has a limit of its own.
 #[derive(Debug, Default)]
-struct Tries<T> {
-    codes: T,
-    tokens: T,
-    names: T,
-    bot_tokens: T,
+struct Tries {
+    codes: SlidingWindow,
+    tokens: SlidingWindow,
+    names: SlidingWindow,
+    bot_tokens: SlidingWindow,
 }
 
-/// A kind of try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Try {
-    /// A wrong code.
     Code,
     /// A session token that has not even the form of one. (Well-formed ones are not counted.)
     Token,
     /// A name that it may not have.
     Name,
-    /// A wrong token of a bot.
     BotToken,
 }
 
 // How many connections it has follows from the clients.
 frost!(struct ClientAddress { network, arrivals, tries, talk } but { connections: 0 });
-frost!([T: Frost] struct Tries<T> { codes, tokens, names, bot_tokens });
+frost!(struct Tries { codes, tokens, names, bot_tokens });
 frost!(enum Origin { 0 = Client(address), 1 = Proxy(address), 2 = Local });
 refill!(struct ClientAddresses { known } but { trusted_proxies, connections_max, by_network });
 
-impl<T> Tries<T> {
-    const fn of(&self, kind: Try) -> &T {
-        match kind {
-            Try::Code => &self.codes,
-            Try::Token => &self.tokens,
-            Try::Name => &self.names,
-            Try::BotToken => &self.bot_tokens,
-        }
-    }
-
-    const fn of_mut(&mut self, kind: Try) -> &mut T {
+impl Tries {
+    const fn of(&mut self, kind: Try) -> &mut SlidingWindow {
         match kind {
             Try::Code => &mut self.codes,
             Try::Token => &mut self.tokens,
@@ -85,7 +72,6 @@ impl<T> Tries<T> {
     }
 }
 
-/// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// From a client itself.
@@ -201,23 +187,23 @@ impl ClientAddresses {
     }
 
     /// How long until the address has a try of this kind left.
-    pub(crate) fn wait_to_try(&self, now: Moment, key: AddressId, kind: Try) -> Duration {
-        let client = self.known.get(key);
+    pub(crate) fn wait_to_try(&mut self, now: Moment, key: AddressId, kind: Try) -> Duration {
+        let client = self.known.get_mut(key);
         client.map_or(Duration::ZERO, |client| client.tries.of(kind).wait(now, TRIES))
     }
 
     /// Counts a wrong try of this kind.
     pub(crate) fn count_try(&mut self, now: Moment, key: AddressId, kind: Try) {
         if let Some(client) = self.known.get_mut(key) {
-            client.tries.of_mut(kind).add(now, TRIES);
+            client.tries.of(kind).add(now, TRIES);
         }
     }
 
     /// How long until an address has a try of this kind left, whether it has a connection or not: that of a
     /// request is told by the request alone.
-    pub(crate) fn wait_to_try_from(&self, now: Moment, address: IpAddr, kind: Try) -> Duration {
-        let key = self.by_network.get(&network(address));
-        key.map_or(Duration::ZERO, |&key| self.wait_to_try(now, key, kind))
+    pub(crate) fn wait_to_try_from(&mut self, now: Moment, address: IpAddr, kind: Try) -> Duration {
+        let key = self.by_network.get(&network(address)).copied();
+        key.map_or(Duration::ZERO, |key| self.wait_to_try(now, key, kind))
     }
 
     /// Counts a wrong try of this kind from an address, whether it has a connection or not.
@@ -233,7 +219,6 @@ impl ClientAddresses {
         }
     }
 
-    /// How many are known.
     pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
@@ -478,15 +463,15 @@ mod tests {
         assert_eq!(addresses.enter(now, ip("203.0.113.5")), None);
         assert!(addresses.enter(now.after(ARRIVALS_WINDOW), ip("203.0.113.5")).is_some());
         let is_free =
-            |addresses: &ClientAddresses, now, kind| addresses.wait_to_try(now, key, kind).is_zero();
+            |addresses: &mut ClientAddresses, now, kind| addresses.wait_to_try(now, key, kind).is_zero();
         for kind in [Try::Code, Try::Token, Try::Name] {
             for _ in 0..TRIES_PER_ADDRESS {
-                assert!(is_free(&addresses, now, kind));
+                assert!(is_free(&mut addresses, now, kind));
                 addresses.count_try(now, key, kind);
             }
             let almost = now.after(TRIES_WINDOW.saturating_sub(Duration::from_millis(1)));
-            assert!(!is_free(&addresses, now, kind) && !is_free(&addresses, almost, kind));
-            assert!(is_free(&addresses, now.after(TRIES_WINDOW), kind), "{kind:?}");
+            assert!(!is_free(&mut addresses, now, kind) && !is_free(&mut addresses, almost, kind));
+            assert!(is_free(&mut addresses, now.after(TRIES_WINDOW), kind), "{kind:?}");
         }
         assert_eq!(addresses.network(key), Some(ip("203.0.113.5")));
     }

@@ -3,13 +3,14 @@
 
 use super::client::Client;
 use super::connection::Clock;
-use super::refusals::Refusals;
+use super::quota::Quota;
 use super::unfinished::{self, Unfinished};
 use crate::base::frost::{Frost, Frozen, freeze_fields, frost};
 use crate::base::sorted::set_of;
 use crate::base::time::Moment;
 use crate::base::timer_queue::TimerQueue;
 use crate::ids::ClientId;
+use crate::limits::{REFUSALS_MAX, REFUSALS_PER_ADDRESS};
 use crate::room::log::Ring;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -18,7 +19,9 @@ use std::net::IpAddr;
 pub(crate) struct Clients {
     table: Vec<Option<Entry>>,
     len: usize,
-    refusals: Refusals,
+    /// Refused connections that are still open for their answer, by client network. They do not count among
+    /// the server's connections: a flood that must be refused takes no place from anybody.
+    refusals: Quota<IpAddr>,
     timers: TimerQueue<ClientId>,
     /// Clients that may have changed since their consequences were last derived.
     touched: VecDeque<ClientId>,
@@ -78,7 +81,7 @@ impl Clients {
             let entry = entry(&mut self.table, id).filter(|entry| !entry.is_ready)?;
             entry.is_ready = true;
         }
-        let refused = set_of(self.refusals.ids());
+        let refused = set_of(self.refusals.iter().map(|(id, _)| id));
         let is_sound =
             refused.len() == self.refusals.len() && refused.iter().all(|&id| self.get(id).is_some());
         is_sound.then_some(())
@@ -146,7 +149,7 @@ impl Clients {
     /// Counts a connection as refused, which takes no place any more. False if there is no room for its
     /// answer either.
     pub(crate) fn refuse(&mut self, id: ClientId, network: IpAddr) -> bool {
-        self.refusals.add(id, network)
+        self.refusals.add(id, network, REFUSALS_MAX, REFUSALS_PER_ADDRESS).is_ok()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -195,12 +198,7 @@ impl Clients {
         let bytes = client.unfinished_bytes();
         self.unfinished.hold(&mut client.unfinished, bytes);
         let due = client.next_deadline(clock);
-        let is_earlier = match (entry.due, due) {
-            (Some(entry), Some(due)) => due < entry,
-            (None, Some(_)) => true,
-            (_, None) => false,
-        };
-        if is_earlier {
+        if due.is_some_and(|due| entry.due.is_none_or(|set| due < set)) {
             self.timers.set(id, &mut entry.due, due);
         }
     }

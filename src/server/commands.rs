@@ -9,25 +9,24 @@ mod reports;
 
 use super::Server;
 use super::guest::whole_seconds;
-use super::marks::Speaker;
+use super::marks::{Speaker, mark_of_act};
+use super::member::Sender;
 use crate::base::sorted::set_of;
-use crate::base::time::{Moment, Now};
+use crate::base::time::Moment;
 use crate::base::visible::has_visible;
 use crate::ids::ClientId;
 use crate::limits::{BAN_MAX, BANS_TOLD_MAX, LOCK_MAX, MUTE_DEFAULT, MUTE_MAX, SLOW_MAX, TOPIC_BYTES_MAX};
 use crate::message::{Answer, Details, Line, ServerMessage};
-use crate::room::log::Mark;
 use crate::users::address_pattern::AddressPattern;
 use crate::users::email::Email;
 use crate::users::names::{BOT_NAME, UserId};
 use crate::users::reports::Reported;
 use crate::users::rules::{Ban, Rule};
-use crate::users::sessions::SessionId;
 use crate::users::user_name::TypedName;
 pub(super) use delete::Deletion;
 pub(super) use failure::Failure;
 use grammar::{
-    BadTime, COMMANDS, Command, NameError, Row, in_words, one_line, reason, roughly, take_name, take_quoted,
+    COMMANDS, Command, NameError, Row, counted, in_words, one_line, reason, roughly, take_name, take_quoted,
     take_time, take_word,
 };
 pub(super) use grammar::{Parsed, parse};
@@ -88,44 +87,27 @@ struct Target {
 
 impl Server {
     /// Carries out a command of a member, or says why not.
-    pub(super) fn command(
-        &mut self,
-        at: Now,
-        id: ClientId,
-        session: SessionId,
-        (command, arguments): (Command, &str),
-        reference: Option<&str>,
-    ) {
-        let Some((user, name)) = self.users.speaker(session) else { return };
-        if self.is_said_again(id, user, &name, reference) {
-            return;
-        }
-        self.meet_typed(user, arguments);
-        match self.outcome(user, command, arguments) {
-            Ok(Outcome::Private(text)) => {
-                self.answer_privately(id, &text, Answer { reference, ..Answer::default() });
-            }
-            Ok(Outcome::Rule { rule, answer }) => {
-                self.apply_rule(at, id, rule, &answer, reference);
-            }
-            Ok(Outcome::Report(reported)) => {
-                self.apply_report(at, id, session, &reported, reference);
-            }
-            Ok(Outcome::Act(act)) => self.apply_act(at, id, session, &act, reference),
-            Ok(Outcome::Delete(deletion)) => {
-                self.apply_delete(at, session, &deletion, reference);
-            }
-            Err(failure) => self.refuse_line(id, &failure, reference),
+    pub(super) fn command(&mut self, sender: &Sender<'_>, command: Command, arguments: &str) {
+        self.meet_typed(sender.user, arguments);
+        match self.outcome(sender.user, command, arguments) {
+            Ok(Outcome::Private(text)) => self.answer_privately(sender.from, &text, sender.reference),
+            Ok(Outcome::Rule { rule, answer }) => self.apply_rule(sender, rule, &answer),
+            Ok(Outcome::Report(reported)) => self.apply_report(sender, &reported),
+            Ok(Outcome::Act(act)) => self.apply_act(sender, &act),
+            Ok(Outcome::Delete(deletion)) => self.apply_delete(sender, &deletion),
+            Err(failure) => self.refuse_line(sender.from, &failure, sender.reference),
         }
     }
 
     /// Says privately why a command or a line is refused.
     pub(super) fn refuse_line(&mut self, id: ClientId, failure: &Failure, reference: Option<&str>) {
-        let answer = Answer { reason: Some(failure.reason()), retry: failure.retry(), reference };
-        self.answer_privately(id, &failure.sentence(), answer);
+        let (reason, retry) = failure.reason();
+        let answer = Answer { reference, reason: Some(reason), retry };
+        self.send(id, &ServerMessage::answer(self.at().wall_ms, BOT_NAME, &failure.sentence(), answer));
     }
 
-    pub(super) fn answer_privately(&mut self, id: ClientId, text: &str, answer: Answer<'_>) {
+    pub(super) fn answer_privately(&mut self, id: ClientId, text: &str, reference: Option<&str>) {
+        let answer = Answer { reference, ..Answer::default() };
         self.send(id, &ServerMessage::answer(self.at().wall_ms, BOT_NAME, text, answer));
     }
 
@@ -178,7 +160,7 @@ impl Server {
             }
             Command::Mute => {
                 let (speaker, rest) = self.take_speaker(arguments)?;
-                let (time, rest) = take_time(rest, MUTE_MAX).map_err(|BadTime| Failure::BadTime(MUTE_MAX))?;
+                let (time, rest) = take_time(rest, MUTE_MAX)?;
                 let why = reason(rest)?;
                 self.mute(speaker, time.unwrap_or(MUTE_DEFAULT), &why)
             }
@@ -189,7 +171,7 @@ impl Server {
             }
             Command::Ban => {
                 let (target, rest) = self.take_ban_target(arguments)?;
-                let (time, rest) = take_time(rest, BAN_MAX).map_err(|BadTime| Failure::BadTime(BAN_MAX))?;
+                let (time, rest) = take_time(rest, BAN_MAX)?;
                 let why = reason(rest)?;
                 Ok(Outcome::Act(self.ban(target, time, &why)))
             }
@@ -197,8 +179,7 @@ impl Server {
             Command::Bans => no_more(arguments).map(|()| Outcome::Private(self.bans())),
             Command::Slow => self.slow(arguments),
             Command::Lock => {
-                let (time, rest) =
-                    take_time(arguments, LOCK_MAX).map_err(|BadTime| Failure::BadTime(LOCK_MAX))?;
+                let (time, rest) = take_time(arguments, LOCK_MAX)?;
                 no_more(rest)?;
                 Ok(Outcome::Act(self.lock(time.unwrap_or(LOCK_MAX))))
             }
@@ -295,10 +276,7 @@ impl Server {
         if let Some(email) = self.users.email(user).filter(|_| is_moderator) {
             let _ = write!(text, " ({email})");
         }
-        let connections = match self.users.connections(user) {
-            1 => "1 connection".to_owned(),
-            connections => format!("{connections} connections"),
-        };
+        let connections = counted(self.users.connections(user), "connection");
         let _ = match self.room.presence.since(user) {
             Some(since) => {
                 let time = roughly(self.at().moment.since(since));
@@ -312,9 +290,8 @@ impl Server {
     fn kick(&self, user: UserId, why: &str) -> Act {
         let who = self.users.name(user);
         let text = about(&format!("kicked @{}", who.as_deref().unwrap_or_default()), None, why);
-        let removal =
-            Some(Removal { users: vec![user], done: "kicked", circumstances: about("", None, why) });
-        Act { who, removal, ..Act::new("kick", text) }
+        let removal = Removal { users: vec![user], done: "kicked", circumstances: about("", None, why) };
+        Act { event: "kick", text, who, until: None, rule: None, removal: Some(removal) }
     }
 
     fn mute(&self, speaker: Speaker, time: Duration, why: &str) -> Result<Outcome, Failure> {
@@ -326,12 +303,7 @@ impl Server {
             Speaker::Bot(bot) => Rule::MuteBot(bot, Some(until)),
         };
         let text = about(&format!("muted @{who}"), Some(time), why);
-        Ok(Outcome::Act(Act {
-            who: Some(who),
-            until: Some(until),
-            rule: Some(rule),
-            ..Act::new("mute", text)
-        }))
+        Ok(Outcome::Act(Act { who: Some(who), until: Some(until), ..Act::new("mute", text, rule) }))
     }
 
     fn unmute(&self, speaker: Speaker) -> Result<Outcome, Failure> {
@@ -348,7 +320,7 @@ impl Server {
             return Ok(Outcome::Private(format!("@{who} is not muted.")));
         }
         let text = format!("unmuted @{who}");
-        Ok(Outcome::Act(Act { who: Some(who), rule: Some(rule), ..Act::new("unmute", text) }))
+        Ok(Outcome::Act(Act { who: Some(who), ..Act::new("unmute", text, rule) }))
     }
 
     fn ban(&self, target: Target, time: Option<Duration>, why: &str) -> Act {
@@ -360,9 +332,9 @@ impl Server {
         let is_address = matches!(pattern, AddressPattern::Address(_));
         let name = who.clone().filter(|_| is_address);
         let networks = self.networks_of(&users);
-        let rule = Some(Rule::Ban(pattern, Ban { until, name }, networks));
+        let rule = Rule::Ban(pattern, Ban { until, name }, networks);
         let removal = Some(Removal { users, done: "banned", circumstances: about("", time, why) });
-        Act { who, until, rule, removal, ..Act::new("ban", text) }
+        Act { who, until, removal, ..Act::new("ban", text, rule) }
     }
 
     /// The client networks of users, whether they are here or have left, as far as a ban may close them.
@@ -416,8 +388,8 @@ impl Server {
         if rules.ban_of(now, &pattern).is_none() {
             return Ok(Outcome::Private(NO_BAN.to_owned()));
         }
-        let act = Act::new("unban", format!("unbanned {shown}"));
-        Ok(Outcome::Act(Act { who, rule: Some(Rule::Unban(pattern)), ..act }))
+        let act = Act::new("unban", format!("unbanned {shown}"), Rule::Unban(pattern));
+        Ok(Outcome::Act(Act { who, ..act }))
     }
 
     fn bans(&self) -> String {
@@ -425,8 +397,7 @@ impl Server {
         let bans: Vec<_> = self.users.rules().bans(now).collect();
         let mut text = match bans.len() {
             0 => return "There are no bans.".to_owned(),
-            1 => "1 ban:".to_owned(),
-            count => format!("{count} bans:"),
+            count => counted(count, "ban") + ":",
         };
         for (pattern, ban) in bans.iter().take(BANS_TOLD_MAX) {
             // Writing to a string does not fail.
@@ -445,38 +416,34 @@ impl Server {
     }
 
     fn slow(&self, arguments: &str) -> Result<Outcome, Failure> {
-        let bad_time = || Failure::BadTime(SLOW_MAX);
         if arguments == "off" {
             if self.users.rules().slow().is_none() {
                 return Ok(Outcome::Private("Slow mode is off.".to_owned()));
             }
-            let act = Act::new("slow", "turned slow mode off".to_owned());
-            return Ok(Outcome::Act(Act { rule: Some(Rule::Slow(None)), ..act }));
+            return Ok(Outcome::Act(Act::new("slow", "turned slow mode off", Rule::Slow(None))));
         }
         if arguments.contains(char::is_whitespace) {
             return Err(Failure::BadCommand(Command::Slow));
         }
         let is_number = arguments.bytes().all(|byte| byte.is_ascii_digit());
         let typed = if is_number { format!("{arguments}s") } else { arguments.to_owned() };
-        let (time, _) = take_time(&typed, SLOW_MAX).map_err(|BadTime| bad_time())?;
-        let time = time.ok_or_else(bad_time)?;
-        let act =
-            Act::new("slow", format!("turned slow mode on: one line per person every {}", in_words(time)));
-        Ok(Outcome::Act(Act { rule: Some(Rule::Slow(Some(time))), ..act }))
+        let (time, _) = take_time(&typed, SLOW_MAX)?;
+        let time = time.ok_or(Failure::BadTime(SLOW_MAX))?;
+        let text = format!("turned slow mode on: one line per person every {}", in_words(time));
+        Ok(Outcome::Act(Act::new("slow", text, Rule::Slow(Some(time)))))
     }
 
     fn lock(&self, time: Duration) -> Act {
         let until = self.at().moment.after(time);
-        let act = Act::new("lock", about("locked the room", Some(time), ""));
-        Act { until: Some(until), rule: Some(Rule::Lock(Some(until))), ..act }
+        let text = about("locked the room", Some(time), "");
+        Act { until: Some(until), ..Act::new("lock", text, Rule::Lock(Some(until))) }
     }
 
     fn unlock(&self) -> Outcome {
         if self.users.rules().wait_for_unlock(self.at().moment).is_none() {
             return Outcome::Private("The room is not locked.".to_owned());
         }
-        let act = Act::new("unlock", "unlocked the room".to_owned());
-        Outcome::Act(Act { rule: Some(Rule::Lock(None)), ..act })
+        Outcome::Act(Act::new("unlock", "unlocked the room", Rule::Lock(None)))
     }
 
     fn topic(&self, arguments: &str) -> Result<Outcome, Failure> {
@@ -488,18 +455,18 @@ impl Server {
             return Err(Failure::BadCommand(Command::Topic));
         }
         if topic != "-" {
-            let act = Act::new("topic", format!("set the topic: {topic}"));
-            return Ok(Outcome::Act(Act { rule: Some(Rule::Topic(Some(topic.into()))), ..act }));
+            let text = format!("set the topic: {topic}");
+            return Ok(Outcome::Act(Act::new("topic", text, Rule::Topic(Some(topic.into())))));
         }
         if self.users.rules().topic().is_none() {
             return Ok(Outcome::Private("There is no topic.".to_owned()));
         }
-        let act = Act::new("topic", "removed the topic".to_owned());
-        Ok(Outcome::Act(Act { rule: Some(Rule::Topic(None)), ..act }))
+        Ok(Outcome::Act(Act::new("topic", "removed the topic", Rule::Topic(None))))
     }
 
     /// Broadcasts an act that was carried out.
-    pub(super) fn post_act(&mut self, at: Now, name: &str, act: &Act, reference: Option<&str>, mark: Mark) {
+    pub(super) fn post_act(&mut self, sender: &Sender<'_>, act: &Act) {
+        let &Sender { at, user, ref name, reference, .. } = sender;
         let (topic, slow) = match &act.rule {
             Some(Rule::Topic(topic)) => (Some(topic.as_deref().unwrap_or_default()), None),
             Some(Rule::Slow(slow)) => (None, Some(slow.map_or(0, whole_seconds))),
@@ -521,19 +488,19 @@ impl Server {
         });
         let details = Details { who: act.who.as_deref(), until, topic, slow, ..Details::default() };
         let (time, text, event) = (at.wall_ms, &*act.text, Some(act.event));
-        self.post(&Line { time, name, text, event, reference, details }, mark);
+        self.post(&Line { time, name, text, event, reference, details }, mark_of_act(user, reference));
     }
 
     /// Says privately why a connection is about to be closed.
     pub(super) fn notify_removed(&mut self, id: ClientId, moderator: &str, removal: &Removal) {
         let text = format!("You were {} by @{moderator}{}", removal.done, removal.circumstances);
-        self.answer_privately(id, &text, Answer::default());
+        self.answer_privately(id, &text, None);
     }
 }
 
 impl Act {
-    fn new(event: &'static str, text: String) -> Self {
-        Self { event, text, who: None, until: None, rule: None, removal: None }
+    fn new(event: &'static str, text: impl Into<String>, rule: Rule) -> Self {
+        Self { event, text: text.into(), who: None, until: None, rule: Some(rule), removal: None }
     }
 }
 

@@ -73,7 +73,6 @@ impl Connection {
         }
     }
 
-    /// The peer was heard.
     pub(crate) fn hear(&mut self, now: Moment) {
         (self.heard, self.written) = (now, 0);
     }
@@ -116,7 +115,6 @@ impl Connection {
         self.hear(now);
     }
 
-    /// Queues a ping.
     pub(crate) fn ping(&mut self, now: Moment) {
         self.outbox.ping();
         self.pinged = Some(now);

@@ -23,23 +23,56 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Entry<'a> {
     /// A guest asks for a login code.
-    Hello { asker: Asker, name: &'a str, email: &'a str, randomness: Randomness },
+    Hello {
+        asker: Asker,
+        name: &'a str,
+        email: &'a str,
+        randomness: Randomness,
+    },
     /// A guest tries a code, for the flow of the token or else for its own.
-    Try { guest: AtDoor, flow_token: Option<&'a str>, code: &'a str, randomness: Randomness },
+    Try {
+        guest: AtDoor,
+        flow_token: Option<&'a str>,
+        code: &'a str,
+        randomness: Randomness,
+    },
     /// A guest shows a session token, and says which lines it has seen.
-    Resume { guest: AtDoor, token: &'a str, run: Option<&'a str>, after: Option<u64> },
+    Resume {
+        guest: AtDoor,
+        token: &'a str,
+        run: Option<&'a str>,
+        after: Option<u64>,
+    },
     /// A connection of a session has ended.
-    Disconnect { session: SessionId },
+    Disconnect {
+        session: SessionId,
+    },
     /// A session ends, on all its connections.
-    Logout { session: SessionId },
-    /// A member says a line.
-    Say { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
+    Logout {
+        session: SessionId,
+    },
+    Say {
+        from: ClientId,
+        session: SessionId,
+        text: &'a str,
+        reference: Option<&'a str>,
+    },
     /// A member types a command, of which this is the whole text.
-    Command { from: ClientId, session: SessionId, text: &'a str, reference: Option<&'a str> },
-    /// A bot says a line.
-    SayAsBot { from: ClientId, line: BotLine<'a> },
+    Command {
+        from: ClientId,
+        session: SessionId,
+        text: &'a str,
+        reference: Option<&'a str>,
+    },
+    SayAsBot {
+        from: ClientId,
+        line: BotLine<'a>,
+    },
     /// The result of sending a login email.
-    MailDone { mail: MailId, result: Result<(), MailError> },
+    MailDone {
+        mail: MailId,
+        result: Result<(), MailError>,
+    },
 }
 
 /// A guest who wants to come in.

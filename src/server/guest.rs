@@ -11,7 +11,6 @@ use crate::limits::{CONNECTION_TRIES, HISTORY_BYTES_MAX, NAMES_TOLD_MAX, WRONG_T
 use crate::log_event::LogEvent;
 use crate::message::{Hello, MayNotEnter, Notice, ServerMessage, Welcome};
 use crate::room::log::Position;
-use crate::users::logins::FlowId;
 use crate::users::names::{BOT_NAME, NameError};
 use crate::users::sessions::SessionId;
 use crate::users::user_name::UserName;
@@ -106,19 +105,15 @@ impl Server {
         self.notify(id, Notice::MailLimited(whole_seconds(wait)));
     }
 
-    pub(crate) fn auth(
-        &mut self,
-        id: ClientId,
-        own_flow: Option<FlowId>,
-        flow_token: Option<&str>,
-        code: &str,
-    ) {
-        let (guest, randomness) = (self.at_door(id, own_flow), self.users.draw());
+    pub(crate) fn auth(&mut self, id: ClientId, flow_token: Option<&str>, code: &str) {
+        let (guest, randomness) = (self.at_door(id), self.users.draw());
         self.submit(&Entry::Try { guest, flow_token, code, randomness });
     }
 
-    fn at_door(&self, from: ClientId, own_flow: Option<FlowId>) -> AtDoor {
-        let address = self.clients.get(from).and_then(|client| client.address);
+    fn at_door(&mut self, from: ClientId) -> AtDoor {
+        let client = self.clients.get_untouched(from);
+        let (address, own_flow) = client
+            .map_or((None, None), |client| (client.address, client.guest().and_then(|guest| guest.flow)));
         let network = address.and_then(|address| self.addresses.closable_network(address));
         AtDoor { from, own_flow, network }
     }
@@ -155,14 +150,8 @@ impl Server {
         self.send(id, &ServerMessage::may_not_enter(name.as_str(), refusal));
     }
 
-    pub(crate) fn resume(
-        &mut self,
-        id: ClientId,
-        own_flow: Option<FlowId>,
-        token: &str,
-        (run, after): (Option<&str>, Option<u64>),
-    ) {
-        let guest = self.at_door(id, own_flow);
+    pub(crate) fn resume(&mut self, id: ClientId, token: &str, run: Option<&str>, after: Option<u64>) {
+        let guest = self.at_door(id);
         self.submit(&Entry::Resume { guest, token, run, after });
     }
 
@@ -183,7 +172,7 @@ impl Server {
     }
 
     /// Whether the client's address has a try of this kind left.
-    fn has_try(&self, id: ClientId, kind: Try) -> bool {
+    fn has_try(&mut self, id: ClientId, kind: Try) -> bool {
         let address = self.clients.get(id).and_then(|client| client.address);
         address.is_none_or(|address| self.addresses.wait_to_try(self.now.moment, address, kind).is_zero())
     }
@@ -252,7 +241,7 @@ impl Server {
             return false;
         }
         client.join(Membership { session: entered.session, user: entered.user, start });
-        self.room.join(id);
+        self.room.readers.add(id);
         let topic = self.users.rules().topic();
         let welcome = Welcome {
             run: self.users.run(),
@@ -284,19 +273,12 @@ impl Server {
         true
     }
 
-    /// Where a new member begins to read, and whether lines that it should have seen are gone. Its own enter
-    /// line, if there is one, stands behind `before`.
-    pub(super) fn start(
-        &self,
-        seen: Seen,
-        before: Position,
-        session: SessionId,
-        is_new: bool,
-    ) -> (Position, bool) {
+    /// Where a new member begins to read. Its own enter line, if there is one, stands behind `before`.
+    pub(super) fn start(&self, seen: Seen, before: Position, session: SessionId, is_new: bool) -> Start {
         let ring = &self.room.log;
         let lines = self.settings.history_lines + usize::from(is_new);
         let history = ring.newest(lines, HISTORY_BYTES_MAX);
-        let Seen::UpTo(after) = seen else { return (history, false) };
+        let Seen::UpTo(after) = seen else { return Start { before, from: history, has_gap: false } };
         // A token says nothing of what was seen: nothing from before the session began, but for what any
         // newcomer is shown.
         let first = self.users.first_seen(session).min(ring.id_at(history));
@@ -304,10 +286,8 @@ impl Server {
             Some(0) => Some(first.saturating_sub(1)),
             after => after.filter(|after| after.saturating_add(1) >= first),
         };
-        match after.and_then(|after| ring.after(after)) {
-            Some(next) => (next.min(before), false),
-            None => (history, true),
-        }
+        let next = after.and_then(|after| ring.after(after));
+        Start { before, from: next.map_or(history, |next| next.min(before)), has_gap: next.is_none() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! HTTP requests: each is answered here, where everything can be seen.
 
 use super::Server;
-use super::client::State;
+use super::client::Client;
 use super::client_addresses::Origin;
 use crate::close_reason::CloseReason;
 use crate::http::request::Request;
@@ -14,25 +14,29 @@ impl Server {
         if request.lines.is_some() {
             return self.answer_lines(id, request);
         }
-        let mut head = Vec::new();
         if self.is_apart() && Site::is_health_probe(&request) {
-            let answer = Site::answer_apart(&request, &mut head);
-            return self.send_response(id, &head, answer);
+            return self.respond(id, |out| Site::answer_apart(&request, out));
         }
+        let mut head = Vec::new();
         match self.site.answer(&request, self.peer(id), &mut head) {
-            Answer::Upgraded => {
-                self.upgrade(id, &head, request.forwarded_for.as_deref());
-            }
+            Answer::Upgraded => self.upgrade(id, &head, request.forwarded_for.as_deref()),
             answer @ Answer::Responded { .. } => self.send_response(id, &head, answer),
         }
     }
 
     /// Who sends the requests of a client.
     pub(super) fn peer(&self, id: ClientId) -> Peer {
-        match self.clients.get(id).map(|client| &client.state) {
-            Some(State::Http(http)) if matches!(http.origin, Origin::Proxy(_)) => Peer::TrustedProxy,
-            Some(_) | None => Peer::Other,
+        match self.clients.get(id).and_then(Client::origin) {
+            Some(Origin::Proxy(_)) => Peer::TrustedProxy,
+            Some(Origin::Client(_) | Origin::Local) | None => Peer::Other,
         }
+    }
+
+    /// Sends a response that `write` appends to its buffer.
+    pub(super) fn respond(&mut self, id: ClientId, write: impl FnOnce(&mut Vec<u8>) -> Answer) {
+        let mut head = Vec::new();
+        let answer = write(&mut head);
+        self.send_response(id, &head, answer);
     }
 
     /// Queues a response: its head, and its body.

@@ -82,7 +82,7 @@ impl Server {
     pub(super) fn keep_failed(&mut self) {
         if !self.has_told_of_failure {
             self.has_told_of_failure = true;
-            self.tell_all_moderators(
+            self.tell_moderators(
                 "Names, bans and other rules are in force, but cannot be saved at the moment. After a restart \
                  some may be missing. The server's log says why.",
             );

@@ -8,7 +8,7 @@ use crate::close_reason::CloseReason;
 use crate::http::site::Refusal;
 use crate::ids::ClientId;
 use crate::log_event::LogEvent;
-use crate::message::{Details, Line, Notice, ServerMessage};
+use crate::message::{Line, Notice, ServerMessage};
 use crate::room::log::Mark;
 
 impl Server {
@@ -127,7 +127,7 @@ impl Server {
         let client = self.clients.get_mut(id)?;
         let membership = client.close(self.now.moment, reason, &self.room.log);
         if membership.is_some() {
-            self.room.leave(id);
+            self.room.readers.remove(id);
         }
         self.end_follower(id);
         membership
@@ -150,7 +150,7 @@ impl Server {
             self.addresses.leave(self.now.moment, address);
         }
         if let Some(Membership { session, .. }) = client.membership() {
-            self.room.leave(id);
+            self.room.readers.remove(id);
             self.submit(&Entry::Disconnect { session });
         }
         self.end_follower(id);
@@ -188,10 +188,7 @@ impl Server {
     }
 
     pub(super) fn post_event(&mut self, at: Now, name: &str, text: &str, event: &'static str) {
-        let time = at.wall_ms;
-        self.post(
-            &Line { time, name, text, event: Some(event), reference: None, details: Details::default() },
-            Mark::NONE,
-        );
+        let line = Line { time: at.wall_ms, name, text, event: Some(event), ..Line::default() };
+        self.post(&line, Mark::NONE);
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::base::frost::frost;
 use crate::base::time::Moment;
-use crate::http::lines::{Form, Framing, PlainLine, write_plain_notice};
+use crate::http::lines::{Form, Framing, plain_line};
 use crate::limits::STREAM_BATCH_BYTES;
 use crate::message::{Notice, ServerMessage, parse_line};
 use crate::room::cursor::QueuedLine;
@@ -102,20 +102,12 @@ impl LineStream {
 
     fn write_line(&mut self, json: &[u8], out: &mut Vec<u8>) {
         self.left = self.left.saturating_sub(1);
-        let mut content = Vec::new();
-        match self.form {
-            Form::Json => {
-                content.extend_from_slice(json);
-                content.push(b'\n');
-            }
-            Form::Plain => {
-                if let Some(line) = parse_line(json) {
-                    let is_event = line.event.is_some();
-                    PlainLine { time: line.time, name: &line.name, text: &line.text, is_event }
-                        .write(&mut content);
-                }
-            }
-        }
+        let content = match self.form {
+            Form::Json => [json, b"\n"].concat(),
+            Form::Plain => parse_line(json).map_or(Vec::new(), |line| {
+                plain_line(line.time, &line.name, &line.text, line.event.is_some()).into()
+            }),
+        };
         self.framing.write(&content, out);
     }
 
@@ -126,7 +118,7 @@ impl LineStream {
                 ServerMessage::notice(notice).write(&mut content);
                 content.push(b'\n');
             }
-            Form::Plain => write_plain_notice(notice.sentence(), &mut content),
+            Form::Plain => content.extend(format!("-- {}\n", notice.sentence()).bytes()),
         }
         self.framing.write(&content, out);
     }
@@ -136,7 +128,7 @@ impl LineStream {
 mod tests {
     use super::*;
     use crate::base::frost::{Frost, Frozen};
-    use crate::message::{Details, Line};
+    use crate::message::Line;
     use crate::room::log::Mark;
     use crate::websocket::TextFrame;
 
@@ -145,14 +137,7 @@ mod tests {
 
     fn append(log: &mut Ring, text: &str) {
         let mut frame = TextFrame::default();
-        let line = Line {
-            time: 1_000,
-            name: "ada",
-            text,
-            event: None,
-            reference: None,
-            details: Details::default(),
-        };
+        let line = Line { time: 1_000, name: "ada", text, ..Line::default() };
         let id = log.next_id();
         log.append(frame.build(|out| ServerMessage::line(id, &line).write(out)), LINE);
     }

@@ -1,13 +1,14 @@
 //! `/lines`: who may use it, the lines that bots say, and the streams in which they read. What requests and
 //! answers look like is `http::lines`.
 
-use super::client::{Client, PendingBody, State};
+use super::client::{Client, PendingBody};
 use super::client_addresses::{Forwarded, LOOPBACK, Origin, Try};
 use super::entry::{BotLine, Entry};
 use super::guest::whole_seconds;
 use super::line_stream::{LineStream, Progress};
 use super::marks::{Speaker, mark_of_line};
 use super::member::{Earlier, is_reference};
+use super::quota::NoPlace;
 use super::{Life, Server};
 use crate::base::time::Now;
 use crate::base::visible::shows_something;
@@ -19,7 +20,10 @@ use crate::http::lines::{
 use crate::http::request::{Method, Request};
 use crate::http::site::Answer;
 use crate::ids::ClientId;
-use crate::limits::{LINE_BODY_BYTES_MAX, LINES_DEFAULT, LINES_MAX, TEXT_BYTES_MAX, TOKEN_BYTES};
+use crate::limits::{
+    FOLLOWERS_MAX, FOLLOWERS_PER_BOT_MAX, LINE_BODY_BYTES_MAX, LINES_DEFAULT, LINES_MAX, TEXT_BYTES_MAX,
+    TOKEN_BYTES,
+};
 use crate::log_event::LogEvent;
 use crate::message::{BotMessage, Details, Line, Said, parse_of_bot};
 use crate::room::log::Position;
@@ -90,19 +94,14 @@ impl Server {
 
     /// The client address that one request comes from.
     fn client_ip(&self, id: ClientId, request: &Request) -> IpAddr {
-        match self.clients.get(id).map(|client| &client.state) {
-            Some(State::Http(http)) => match http.origin {
-                Origin::Client(address) => address,
-                Origin::Proxy(proxy) => {
-                    match self.addresses.forwarded(proxy, request.forwarded_for.as_deref()) {
-                        Forwarded::Client(address) | Forwarded::Unknown(address) => address,
-                    }
+        match self.clients.get(id).and_then(Client::origin) {
+            Some(Origin::Client(address)) => address,
+            Some(Origin::Proxy(proxy)) => {
+                match self.addresses.forwarded(proxy, request.forwarded_for.as_deref()) {
+                    Forwarded::Client(address) | Forwarded::Unknown(address) => address,
                 }
-                Origin::Local => LOOPBACK,
-            },
-            Some(State::Streaming(_) | State::Guest(_) | State::Member(_) | State::Closing(_)) | None => {
-                LOOPBACK
             }
+            Some(Origin::Local) | None => LOOPBACK,
         }
     }
 
@@ -136,7 +135,7 @@ impl Server {
 
     /// Says the line of a body that has come whole.
     pub(super) fn say_as_bot(&mut self, id: ClientId, body: PendingBody) {
-        let (bot, request, bytes) = body.into_parts();
+        let PendingBody { bot, request, bytes, .. } = body;
         let tokens = 1 + bytes.len().saturating_sub(1) as u64 / TOKEN_BYTES;
         // Only what could be a line costs something: the answer to a mistake says what it is.
         let message = read_message(&request, &bytes).and_then(|message| {
@@ -186,7 +185,7 @@ impl Server {
             return Err(LinesError::Muted(whole_seconds(wait)));
         }
         let details = Details { bot: true, ..Details::default() };
-        let line = Line { time: at.wall_ms, name: &name, text, event: None, reference, details };
+        let line = Line { time: at.wall_ms, name: &name, text, reference, details, ..Line::default() };
         self.post(&line, mark_of_line(speaker, reference)).ok_or(LinesError::Restarting)
     }
 
@@ -200,7 +199,11 @@ impl Server {
         let wanted = Wanted::parse(&fields.query)?;
         let is_stream = request.method == Method::Get;
         if wanted.is_follow && is_stream {
-            self.followers.add(id, bot)?;
+            let added = self.followers.add(id, bot, FOLLOWERS_MAX, FOLLOWERS_PER_BOT_MAX);
+            added.map_err(|no_place| match no_place {
+                NoPlace::ForHolder => LinesError::TooManyFollowersOfBot,
+                NoPlace::ForAnybody => LinesError::TooManyFollowers,
+            })?;
         }
         let form = Form::of(fields.accept.as_deref());
         let mut head = Vec::new();
@@ -225,7 +228,7 @@ impl Server {
         client.connection.outbox.push(&head, &self.room.log);
         client.begin_stream(stream, keep_alive);
         if wanted.is_follow {
-            self.room.join(id);
+            self.room.readers.add(id);
         }
         self.note(LogEvent::Answered(id, status));
         Ok(())
@@ -272,15 +275,8 @@ impl Server {
     /// A client that is closing follows the room no longer.
     pub(super) fn end_follower(&mut self, id: ClientId) {
         if self.followers.remove(id) {
-            self.room.leave(id);
+            self.room.readers.remove(id);
         }
-    }
-
-    /// Sends a response that `write` appends to its buffer.
-    fn respond(&mut self, id: ClientId, write: impl FnOnce(&mut Vec<u8>) -> Answer) {
-        let mut head = Vec::new();
-        let answer = write(&mut head);
-        self.send_response(id, &head, answer);
     }
 }
 

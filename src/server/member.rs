@@ -1,7 +1,7 @@
 //! A member: says lines for the room, and logs out.
 
 use super::Server;
-use super::client::Client;
+use super::client::Membership;
 use super::commands::{self, Failure, Parsed};
 use super::entry::Entry;
 use super::marks::{Speaker, mark_of_line, reference_hash};
@@ -9,11 +9,23 @@ use crate::base::time::Now;
 use crate::base::visible::{has_visible, shows_something};
 use crate::ids::ClientId;
 use crate::limits::{REF_BYTES_MAX, TEXT_BYTES_MAX};
-use crate::message::{self, Answer, Details, Line, Notice};
+use crate::message::{self, Line, Notice};
 use crate::room::log::Position;
 use crate::users::names::UserId;
 use crate::users::sessions::SessionId;
 use crate::websocket::text_of;
+use std::rc::Rc;
+
+/// Who says a line or types a command.
+pub(super) struct Sender<'a> {
+    pub(super) at: Now,
+    /// The client that gets the answer; on other nodes none.
+    pub(super) from: ClientId,
+    pub(super) user: UserId,
+    pub(super) name: Rc<str>,
+    /// The correlation id of the line or command.
+    pub(super) reference: Option<&'a str>,
+}
 
 impl Server {
     pub(crate) fn say(&mut self, id: ClientId, session: SessionId, text: &str, reference: Option<&str>) {
@@ -38,46 +50,33 @@ impl Server {
         }
     }
 
-    pub(super) fn apply_say(
-        &mut self,
-        at: Now,
-        from: ClientId,
-        session: SessionId,
-        text: &str,
-        reference: Option<&str>,
-    ) {
-        let Some((user, name)) = self.users.speaker(session) else { return };
-        if self.is_said_again(from, user, &name, reference) {
-            return;
-        }
+    pub(super) fn apply_say(&mut self, sender: &Sender<'_>, text: &str) {
+        let &Sender { at, from, user, ref name, reference } = sender;
         if let Some(silence) = self.users.silence(at.moment, user) {
             return self.refuse_line(from, &Failure::Silence(silence), reference);
         }
         let mark = mark_of_line(Speaker::User(user), reference);
-        let details = Details::default();
-        self.post(&Line { time: at.wall_ms, name: &name, text, event: None, reference, details }, mark);
+        self.post(&Line { time: at.wall_ms, name, text, reference, ..Line::default() }, mark);
         self.users.count_line(at.moment, user);
     }
 
-    /// Whether a line of the user with this `ref` stands in the ring. The client gets it again, or learns
-    /// that it was deleted: a deleted line does not come back.
-    pub(super) fn is_said_again(
+    /// Who says a line or types a command in a session. `None`: the session is over; or what the user has
+    /// said with this `ref` stands in the ring. Then the client gets it again, or learns that it was deleted:
+    /// a deleted line does not come back.
+    pub(super) fn sender<'a>(
         &mut self,
+        at: Now,
         from: ClientId,
-        user: UserId,
-        name: &str,
-        reference: Option<&str>,
-    ) -> bool {
-        let Some(reference) = reference else { return false };
-        match self.said_before(Speaker::User(user), name, reference) {
-            None => return false,
+        session: SessionId,
+        reference: Option<&'a str>,
+    ) -> Option<Sender<'a>> {
+        let (user, name) = self.users.speaker(session)?;
+        match reference.and_then(|reference| self.said_before(Speaker::User(user), &name, reference)) {
+            None => return Some(Sender { at, from, user, name, reference }),
             Some(Earlier::Line(_, place, frame)) => self.say_again(from, place, &frame),
-            Some(Earlier::Deleted(_)) => {
-                let answer = Answer { reference: Some(reference), ..Answer::default() };
-                self.answer_privately(from, "That line was deleted.", answer);
-            }
+            Some(Earlier::Deleted(_)) => self.answer_privately(from, "That line was deleted.", reference),
         }
-        true
+        None
     }
 
     /// The line of a user or bot that has this `ref`, as long as it stands in the ring. A deleted line has no
@@ -108,11 +107,12 @@ impl Server {
 
     /// The connections of a session.
     pub(super) fn connections_of(&self, session: SessionId) -> Vec<ClientId> {
-        let of_session = |id: &&ClientId| {
-            let member = self.clients.get(**id).and_then(Client::membership);
-            member.is_some_and(|member| member.session == session)
-        };
-        self.room.readers().iter().filter(of_session).copied().collect()
+        self.members().filter(|(_, member)| member.session == session).map(|(id, _)| id).collect()
+    }
+
+    /// In no particular order.
+    pub(super) fn members(&self) -> impl Iterator<Item = (ClientId, Membership)> {
+        self.room.readers.ids().iter().filter_map(|&id| Some((id, self.clients.get(id)?.membership()?)))
     }
 }
 

@@ -23,13 +23,9 @@ impl Server {
         match (&client.state, message) {
             (State::Guest(_), ClientMessage::Hello(None)) => self.notify(id, Notice::NoLineEnd),
             (State::Guest(_), ClientMessage::Hello(Some(hello))) => self.hello(id, &hello),
-            (State::Guest(guest), ClientMessage::Auth { code, flow }) => {
-                let own = guest.flow;
-                self.auth(id, own, flow.as_deref(), &code);
-            }
-            (State::Guest(guest), ClientMessage::Resume { token, run, after }) => {
-                let own = guest.flow;
-                self.resume(id, own, &token, (run.as_deref(), after));
+            (State::Guest(_), ClientMessage::Auth { code, flow }) => self.auth(id, flow.as_deref(), &code),
+            (State::Guest(_), ClientMessage::Resume { token, run, after }) => {
+                self.resume(id, &token, run.as_deref(), after);
             }
             (State::Member(member), ClientMessage::Text { text, reference }) => {
                 let session = member.membership.session;

@@ -1,16 +1,45 @@
-//! The server's numbers for monitoring.
+//! The server's numbers for monitoring: what it keeps at a moment, and what has happened in this run.
 
-use super::usage::Census;
+use super::client::State;
 use super::{Output, Server};
 use crate::base::time::Now;
-use crate::limits::LINE_FRAME_BYTES_MAX;
+use crate::limits::{
+    ADDRESSES_MAX, FOLLOWERS_MAX, LINE_FRAME_BYTES_MAX, PRIVATE_UNSENT_BYTES_MAX, READ_SHARE_BYTES,
+    REFUSALS_MAX, UNFINISHED_BYTES_MAX,
+};
 use crate::log_event::LogEvent;
 use crate::message;
 use crate::metrics::ServerMetrics;
+use crate::usage::Usage;
 use crate::websocket::text_of;
 use std::time::Duration;
 
+/// All clients, counted in one pass: with many of them, that takes longer than everything else here.
+#[derive(Debug, Default)]
+struct Census {
+    http: usize,
+    guests: usize,
+    members: usize,
+    closing: usize,
+    /// Most bytes of input that one keeps.
+    kept_bytes: usize,
+    /// Most bytes that are held for one alone.
+    held_bytes: usize,
+}
+
 impl Server {
+    /// Users that are present.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.room.presence.count()
+    }
+
+    /// Lines of the room in this run, including who entered and left.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.room.log.newest_id()
+    }
+
     /// Counts an event, and has it logged.
     pub(super) fn note(&mut self, note: LogEvent) {
         self.counters.count(&note);
@@ -43,6 +72,56 @@ impl Server {
         let said = message::parse_line(text_of(&frame)).map_or(now.wall_ms, |line| line.time);
         Duration::from_millis(now.wall_ms.saturating_sub(said))
     }
+
+    fn census(&self) -> Census {
+        let mut census = Census::default();
+        for client in self.clients.iter() {
+            match client.state {
+                State::Http(_) | State::Streaming(_) => census.http += 1,
+                State::Guest(_) => census.guests += 1,
+                State::Member(_) => census.members += 1,
+                State::Closing(_) => census.closing += 1,
+            }
+            census.kept_bytes = census.kept_bytes.max(client.connection.kept_bytes());
+            census.held_bytes = census.held_bytes.max(client.connection.outbox.held_bytes());
+        }
+        census
+    }
+
+    /// Everything that grows with what peers do, beside its limit; of what each connection has, the most that
+    /// one has. All of it is zero once nobody is connected and everything that is kept for a while has
+    /// expired, except for the rules that moderators have set.
+    #[must_use]
+    pub fn usage(&self) -> Vec<Usage> {
+        self.usage_of(&self.census())
+    }
+
+    fn usage_of(&self, census: &Census) -> Vec<Usage> {
+        let connections_max = self.settings.connections_max;
+        let mut counts = vec![
+            Usage::new("connections", self.clients.admitted(), connections_max),
+            Usage::new("refused connections", self.clients.refused(), REFUSALS_MAX),
+            Usage::new("members", census.members, connections_max),
+            Usage::new("places in the round", self.room.readers.ids().len(), connections_max),
+            Usage::new("streams that follow the room", self.followers.len(), FOLLOWERS_MAX),
+            Usage::new("client addresses", self.addresses.len(), ADDRESSES_MAX),
+            Usage::new("bytes of unfinished messages", self.clients.unfinished_bytes(), UNFINISHED_BYTES_MAX),
+            Usage::new("bytes of one connection that wait to be used", census.kept_bytes, READ_SHARE_BYTES),
+            // What was not fetched yet, and then the longest answer (the built-in page has no longer ones),
+            // or a line, or the rest of one.
+            Usage::new(
+                "bytes held for one connection alone",
+                census.held_bytes,
+                PRIVATE_UNSENT_BYTES_MAX + 2 * LINE_FRAME_BYTES_MAX,
+            ),
+            // They are gone within the grace; the budget for email, where email is really sent, bounds how
+            // many come.
+            Usage::new("people in the room", self.room.presence.count(), usize::MAX),
+        ];
+        counts.extend(self.users.usage());
+        counts.extend(self.usage_of_nodes());
+        counts
+    }
 }
 
 #[cfg(test)]
@@ -51,15 +130,9 @@ mod tests {
     use crate::base::time::Moment;
     use crate::http::assets::Assets;
     use crate::http::site::Site;
-    use crate::ids::ClientId;
     use crate::limits::BACKLOG_BYTES_MIN;
-    use crate::server::Input;
+    use crate::server::tests::House;
     use crate::settings::Settings;
-
-    fn server(connections_max: usize) -> Server {
-        let settings = Settings { connections_max, backlog_bytes: BACKLOG_BYTES_MIN, ..Settings::default() };
-        Server::new(settings, Site::new(Assets::built_in("x"), Vec::new()), [0; 32])
-    }
 
     fn at(seconds: u64) -> Now {
         let ms = seconds * 1_000;
@@ -68,7 +141,8 @@ mod tests {
 
     #[test]
     fn the_oldest_line_ages_and_gives_way_to_a_younger_one() {
-        let mut server = server(8);
+        let settings = Settings { backlog_bytes: BACKLOG_BYTES_MIN, ..Settings::default() };
+        let mut server = Server::new(settings, Site::new(Assets::built_in("x"), Vec::new()), [0; 32]);
         assert_eq!(server.metrics(at(100)).ring_oldest, Duration::ZERO, "there is none");
         server.post_event(at(100), "ada", "entered chat", "enter");
         server.post_event(at(130), "bob", "entered chat", "enter");
@@ -84,20 +158,12 @@ mod tests {
 
     #[test]
     fn connections_have_states_and_each_one_refused_for_want_of_room_counts() {
-        let mut server = server(2);
-        let connect = |server: &mut Server, slot: usize| {
-            let id = ClientId::new(slot, slot as u64);
-            server.handle(at(1), Input::Accepted { id, peer: [203, 0, 113, 1].into() });
-            id
-        };
-        let request = b"GET /connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        let id = connect(&mut server, 0);
-        server.handle(at(1), Input::Received { id, bytes: request });
-        for slot in 1..40 {
-            connect(&mut server, slot);
+        let mut house = House::new(2, 90);
+        house.upgrade("203.0.113.1", None);
+        for _ in 1..40 {
+            house.connect("203.0.113.1");
         }
-        let metrics = server.metrics(at(1));
+        let metrics = house.server.metrics(house.now);
         assert_eq!(metrics.connections, [("http", 1), ("guest", 1), ("member", 0), ("closing", 4)]);
         assert_eq!(metrics.connections_max, 2);
         let full = metrics.counters.refused.counts().find(|(why, _)| *why == "full");

@@ -113,10 +113,9 @@ impl Server {
                 |session| self.users.speaker(session).is_some_and(|(user, _)| users.contains(&user));
             return nodes.connections.networks_of(is_theirs);
         }
-        let clients = self.room.readers().iter().filter_map(|&id| self.clients.get(id));
-        let theirs =
-            clients.filter(|client| client.membership().is_some_and(|own| users.contains(&own.user)));
-        set_of(theirs.filter_map(|client| self.addresses.closable_network(client.address?)))
+        let theirs = self.members().filter(|(_, member)| users.contains(&member.user));
+        let addresses = theirs.filter_map(|(id, _)| self.clients.get(id)?.address);
+        set_of(addresses.filter_map(|address| self.addresses.closable_network(address)))
     }
 
     /// The time of what is being applied: on a node that shares its room with nobody, that of the input.
@@ -180,7 +179,6 @@ impl Server {
         u64::from_str_radix(self.users.run(), 16).unwrap_or_default()
     }
 
-    /// The engine has said something.
     pub(super) fn hear_engine(&mut self, say: &Say) {
         if let Some(nodes) = &mut self.nodes {
             nodes.replica.hear(self.now.moment, say);
@@ -208,10 +206,7 @@ impl Server {
         while let Some(step) = self.nodes.as_mut().and_then(|nodes| nodes.replica.next_step(now)) {
             match step {
                 Step::Ask(ask) => self.outputs.push_back(Output::Engine(ask)),
-                Step::Apply { at, node, command } => {
-                    self.pass(at);
-                    self.apply_command(at, node, &command);
-                }
+                Step::Apply { at, node, command } => self.apply_command(at, node, &command),
                 Step::Passed(at) => self.pass(at),
                 Step::NodeGone { at, node, was_silent } => {
                     self.pass(at);
@@ -238,13 +233,13 @@ impl Server {
                 }
                 Step::Apart => {
                     self.note(LogEvent::NodeApart);
-                    for id in self.members() {
+                    for id in self.members_by_slot() {
                         self.notify(id, Notice::Apart);
                     }
                 }
                 Step::Back => self.note(LogEvent::NodeLive { nodes: self.count_nodes() }),
                 Step::CloseApart => {
-                    for id in self.members() {
+                    for id in self.members_by_slot() {
                         self.close(id, CloseReason::Apart);
                     }
                 }
@@ -283,22 +278,22 @@ impl Server {
             self.disconnect_all(CloseReason::Restarting);
         }
         self.note(LogEvent::NodeGone(node));
-        let connections = self.nodes.as_mut().map(|nodes| nodes.connections.take(Some(node)));
-        self.disconnect_sessions(at, connections.unwrap_or_default(), was_silent);
+        self.disconnect_sessions(at, Some(node), was_silent);
     }
 
     /// All members are disconnected, on all nodes, and come back within the grace.
     fn begin_run(&mut self, at: Now, run: u64) {
         self.disconnect_all(CloseReason::Restarting);
-        let connections = self.nodes.as_mut().map(|nodes| nodes.connections.take(None));
-        self.disconnect_sessions(at, connections.unwrap_or_default(), false);
+        self.disconnect_sessions(at, None, false);
         self.users.begin_run(run);
         self.note(LogEvent::RunBegan);
     }
 
-    /// Sessions have so many connections less. Users without another depart at once, or after the grace.
-    fn disconnect_sessions(&mut self, at: Now, sessions: Vec<(SessionId, u32)>, departs: bool) {
-        for (session, connections) in sessions {
+    /// Ends the connections that sessions have on one node, or on all. Users without another depart at once,
+    /// or after the grace.
+    fn disconnect_sessions(&mut self, at: Now, of: Option<NodeId>, departs: bool) {
+        let Some(nodes) = &mut self.nodes else { return };
+        for (session, connections) in nodes.connections.take(of) {
             for _ in 0..connections {
                 self.disconnect_session(at, session, departs);
             }
@@ -389,7 +384,7 @@ impl Server {
         self.nodes.as_ref().map_or(1, |nodes| nodes.replica.numbers().nodes)
     }
 
-    fn members(&self) -> Vec<ClientId> {
+    fn members_by_slot(&self) -> Vec<ClientId> {
         self.clients.iter().filter(|client| client.membership().is_some()).map(|client| client.id).collect()
     }
 

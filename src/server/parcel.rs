@@ -27,8 +27,8 @@ use super::client::Client;
 use super::client_addresses::ClientAddresses;
 use super::clients::Clients;
 use super::deadlines::Life;
-use super::followers::Followers;
 use super::nodes::{Nodes, are_sound};
+use super::quota::Quota;
 use super::{Output, Server};
 use crate::base::frost::{Frost, Frozen, Refill, frost, refill};
 use crate::base::time::{Moment, Now};
@@ -71,7 +71,7 @@ impl Server {
             frame: TextFrame::default(),
             users,
             clients: Clients::default(),
-            followers: Followers::default(),
+            followers: Quota::default(),
             addresses: ClientAddresses::new(
                 settings.trusted_proxies.clone(),
                 settings.connections_per_address,
@@ -176,7 +176,7 @@ impl Server {
         let is_listed =
             self.followers.len() == followers && self.followers.iter().all(|(id, _)| is_follower(id));
         let readers = clients.iter().filter(|client| is_reader(client)).count();
-        self.room.derive(readers, |id| clients.get(id).is_some_and(is_reader))?;
+        self.room.readers.derive(readers, |id| clients.get(id).is_some_and(is_reader))?;
         is_listed.then_some(())
     }
 
@@ -218,6 +218,7 @@ mod tests {
     use crate::limits::{CONNECTION_TRIES, WRONG_TRY_PAUSE};
     use crate::log_event::LogEvent;
     use crate::server::Input;
+    use crate::server::tests::{House, UPGRADE};
 
     fn site() -> Site {
         let index = ("index.html".to_owned(), "<p>hello".into());
@@ -242,9 +243,8 @@ mod tests {
 
     #[test]
     fn a_parcel_says_who_wrote_it_and_thaws_to_a_server_that_freezes_to_the_same() {
-        let upgrade = b"GET /connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\xfe\x01";
-        let server = server(&[b"", b"\r\n\r", b"GET / HTTP/1.1\r\nHost", b"\0", upgrade]);
+        let guest = [UPGRADE, b"\r\n\x81\xfe\x01"].concat();
+        let server = server(&[b"", b"\r\n\r", b"GET / HTTP/1.1\r\nHost", b"\0", &guest]);
         let parcel = server.freeze();
         assert_eq!(Server::version_of(&parcel).as_deref(), Some(env!("CARGO_PKG_VERSION")));
         let after = thaw(&parcel).expect("it is whole");
@@ -252,54 +252,32 @@ mod tests {
         assert!(after.connections().eq(server.connections()) && after.connections().count() == 5);
     }
 
-    const UPGRADE: &[u8] =
-        b"GET /connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
     /// A message that is shorter than 126 bytes, masked with zeros.
     fn message(text: &str) -> Vec<u8> {
         let length = u8::try_from(text.len()).expect("it is short");
         [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
     }
 
-    /// All outputs; each write is taken whole.
-    fn events(server: &mut Server, now: Now) -> Vec<LogEvent> {
-        let mut events = Vec::new();
-        while let Some(output) = server.poll() {
-            match output {
-                Output::LogEvent(event) => events.push(event),
-                Output::Write(id) => {
-                    let bytes = server.unsent(id).iter().map(|slice| slice.len()).sum();
-                    server.handle(now, Input::Wrote { id, bytes });
-                }
-                _ => {}
-            }
-        }
-        events
-    }
-
     /// What does not show itself at once.
     #[test]
     fn counts_go_on_in_another_process() {
-        let mut server = server(&[UPGRADE]);
-        let id = ClientId::new(0, 0);
-        let mut now = Now { moment: Moment::from_ms(5), wall_ms: 7 };
-        server.handle(now, Input::Received { id, bytes: &message(r#"{"type":99}"#) });
+        let mut house = House::new(9, 9);
+        let id = house.upgrade("203.0.113.1", None);
+        house.tell(Input::Received { id, bytes: &message(r#"{"type":99}"#) });
         for tried in 1..=CONNECTION_TRIES {
-            server = thaw(&server.freeze()).expect("it is whole");
-            now.moment = now.moment.after(2 * WRONG_TRY_PAUSE);
-            server.handle(now, Input::Tick);
-            server.handle(now, Input::Received { id, bytes: &message(r#"{"type":7,"text":"no token"}"#) });
-            let events = events(&mut server, now);
-            assert!(events.contains(&LogEvent::WrongToken(id)), "{tried}: {events:?}");
+            house.server = thaw(&house.server.freeze()).expect("it is whole");
+            house.pass(2 * WRONG_TRY_PAUSE);
+            house.notes.clear();
+            house.tell(Input::Received { id, bytes: &message(r#"{"type":7,"text":"no token"}"#) });
+            assert!(house.notes.contains(&LogEvent::WrongToken(id)), "{tried}: {:?}", house.notes);
         }
         // It answers the close, and all that is left ends.
-        server.handle(now, Input::Received { id, bytes: &[0x88, 0x80, 0, 0, 0, 0] });
-        server.handle(now, Input::PeerEnded(id));
-        server.handle(now, Input::Shutdown);
-        let events = events(&mut server, now);
-        assert!(events.contains(&LogEvent::GuestClosed(id, CloseReason::TooManyTries)), "{events:?}");
-        assert!(events.contains(&LogEvent::Stopped { unknown_messages: 1 }), "{events:?}");
+        house.tell(Input::Received { id, bytes: &[0x88, 0x80, 0, 0, 0, 0] });
+        house.tell(Input::PeerEnded(id));
+        house.tell(Input::Shutdown);
+        let closed = LogEvent::GuestClosed(id, CloseReason::TooManyTries);
+        assert!(house.notes.contains(&closed), "{:?}", house.notes);
+        assert!(house.notes.contains(&LogEvent::Stopped { unknown_messages: 1 }), "{:?}", house.notes);
     }
 
     #[test]

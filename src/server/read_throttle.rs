@@ -8,7 +8,6 @@ use crate::base::time::Moment;
 use crate::base::token_bucket::{Rate, TokenBucket};
 use crate::limits::{BEHIND_MAX, BEHIND_MESSAGES_MIN, FRAMES_BURST, FRAMES_PER_SECOND, PAUSE_MIN};
 
-/// The throttle of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct ReadThrottle {
     frames: TokenBucket,

@@ -421,7 +421,7 @@ impl Replica {
                 if is_due(self.link.entry_given_up()) {
                     self.link.is_late();
                     self.disconnect(now);
-                } else if is_due(self.link.answer_due()) {
+                } else if is_due(self.link.answer_due) {
                     self.disconnect(now);
                 } else {
                     self.tick_connected(now);
@@ -456,7 +456,7 @@ impl Replica {
             Phase::Checking | Phase::Looking | Phase::Joining(_) | Phase::Live => {
                 // Who is apart already waits for the connection to be given up.
                 let apart = self.link.entry_due().filter(|_| self.has_state && self.apart_since.is_none());
-                [self.link.answer_due(), self.link.entry_given_up(), apart]
+                [self.link.answer_due, self.link.entry_given_up(), apart]
             }
         };
         let others = [of_phase, self.apart_due(), self.close_due()];

@@ -10,8 +10,19 @@ use crate::close_reason::CloseReason;
 use crate::ids::ClientId;
 
 impl Server {
-    /// Private bytes and the room's round take turns.
+    /// The next connection that has something to write, and whose socket may take it.
     pub(super) fn next_to_write(&mut self) -> Option<ClientId> {
+        while let Some(id) = self.next_turn() {
+            self.close_if_lapped(id);
+            if self.fill_stream(id) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Private bytes and the room's round take turns.
+    fn next_turn(&mut self) -> Option<ClientId> {
         self.is_rounds_turn = !self.is_rounds_turn;
         if self.is_rounds_turn {
             self.next_in_round().or_else(|| self.clients.pop_ready(&self.room.log))
@@ -21,7 +32,7 @@ impl Server {
     }
 
     fn next_in_round(&mut self) -> Option<ClientId> {
-        while let Some(id) = self.room.next_to_write() {
+        while let Some(id) = self.room.readers.next_in_round() {
             if self.clients.get(id).is_some_and(|client| client.can_write(&self.room.log)) {
                 return Some(id);
             }
@@ -31,7 +42,7 @@ impl Server {
 
     /// Closes a client that the log has lapped. Called when its socket may take bytes: the next are the close
     /// frame.
-    pub(super) fn close_if_lapped(&mut self, id: ClientId) {
+    fn close_if_lapped(&mut self, id: ClientId) {
         let is_lapped = |client: &Client| client.connection.outbox.is_lapped(&self.room.log);
         if self.clients.get(id).is_some_and(is_lapped) {
             self.close(id, CloseReason::Lapped);

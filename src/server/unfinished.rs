@@ -9,7 +9,6 @@ use crate::limits::UNFINISHED_BYTES_MAX;
 use crate::users::names::UserId;
 use std::collections::BTreeMap;
 
-/// All unfinished messages.
 #[derive(Debug, Default)]
 pub(crate) struct Unfinished {
     bytes: usize,
@@ -35,7 +34,6 @@ impl Unfinished {
         self.bytes = self.bytes.saturating_sub(held.bytes()).saturating_add(share.bytes());
     }
 
-    /// Bytes, all told.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

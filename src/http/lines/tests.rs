@@ -94,11 +94,7 @@ fn text_is_for_those_who_ask_for_it() {
 
 #[test]
 fn nothing_in_a_text_controls_a_terminal_or_looks_like_another_line() {
-    let plain = |text: &str, is_event| {
-        let mut out = Vec::new();
-        PlainLine { time: 1_795_725_663_999, name: "ada", text, is_event }.write(&mut out);
-        String::from_utf8(out).unwrap()
-    };
+    let plain = |text: &str, is_event| plain_line(1_795_725_663_999, "ada", text, is_event);
     assert_eq!(
         plain("hello \u{1f44b}\u{200d}", false),
         "2026-11-26T20:41:03Z ada: hello \u{1f44b}\u{200d}\n"

@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::site::Refusal;
 use proptest::prelude::*;
 
 /// Reads chunk after chunk, until the bytes end or an error occurs. Each outcome has the position after its
@@ -27,13 +28,14 @@ fn summary(bytes: &[u8]) -> String {
     let show = |(_, outcome): (usize, Result<Request, RequestError>)| match outcome {
         Ok(Request { method, path, version, keep_alive, host, upgrade, .. }) => {
             let end = if keep_alive { "stay" } else { "end" };
-            let host = host.map_or("-".to_owned(), |host| format!("{}:{}", host.host, host.port_or(0)));
+            let host =
+                host.map_or("-".to_owned(), |host| format!("{}:{}", host.host, host.port.unwrap_or(0)));
             let upgrade = upgrade.map_or_else(String::new, |upgrade| {
                 format!(" {}/{}", upgrade.version.unwrap_or_default(), upgrade.key.unwrap_or_default())
             });
             format!("{method:?} {path} {version:?} {end} {host}{upgrade}")
         }
-        Err(fault) => fault.status().to_string(),
+        Err(fault) => Refusal::from(fault).status().to_string(),
     };
     read_all([bytes].into_iter()).into_iter().map(show).collect::<Vec<_>>().join(" + ")
 }

@@ -3,12 +3,12 @@
 
 use super::grammar::{Command, is_number, take_line_id, take_word};
 use super::{Failure, Outcome};
-use crate::base::time::Now;
 use crate::limits::{DELETE_FRAMES_MAX, DELETED_LINES_MAX};
 use crate::message::{self, Details, Line};
 use crate::room::log::{Found, Mark};
 use crate::server::Server;
-use crate::server::marks::{Speaker, sender_hash};
+use crate::server::marks::{Speaker, mark_of_act, sender_hash};
+use crate::server::member::Sender;
 use crate::users::names::UserId;
 use crate::websocket::text_of;
 
@@ -91,18 +91,13 @@ impl Server {
 
     /// Broadcasts that lines were deleted, in as many lines as it takes. The last one carries the sender's
     /// `ref`.
-    pub(in crate::server) fn post_deletion(
-        &mut self,
-        at: Now,
-        name: &str,
-        deletion: &Deletion,
-        reference: Option<&str>,
-        mark: Mark,
-    ) {
+    pub(in crate::server) fn post_deletion(&mut self, sender: &Sender<'_>, deletion: &Deletion) {
+        let &Sender { at, user, ref name, reference, .. } = sender;
         let mut parts = deletion.ids.chunks(DELETED_LINES_MAX).peekable();
         while let Some(ids) = parts.next() {
             let is_last = parts.peek().is_none();
-            let (reference, mark) = if is_last { (reference, mark) } else { (None, Mark::NONE) };
+            let (reference, mark) =
+                if is_last { (reference, mark_of_act(user, reference)) } else { (None, Mark::NONE) };
             let text = deletion.sentence(ids.len());
             let details = Details { who: Some(&deletion.author), of: Some(ids), ..Details::default() };
             let (time, text, event) = (at.wall_ms, &*text, Some("delete"));

@@ -1,6 +1,6 @@
 //! Why a command or a line is refused: the word for programs, the sentence for people, and the wait.
 
-use super::grammar::{Command, ReasonTooLong, in_words};
+use super::grammar::{Command, in_words};
 use crate::limits::{REASON_BYTES_MAX, REPORTS_PER_PERSON, REPORTS_WINDOW, TOPIC_BYTES_MAX};
 use crate::server::guest::whole_seconds;
 use crate::users::rules::Silence;
@@ -32,28 +32,24 @@ pub(crate) enum Failure {
     Silence(Silence),
 }
 
-impl From<ReasonTooLong> for Failure {
-    fn from(_: ReasonTooLong) -> Self {
-        Self::ReasonTooLong
-    }
-}
-
 impl Failure {
-    pub(super) fn reason(&self) -> &'static str {
+    /// The word for programs, and the seconds to wait where waiting helps.
+    pub(super) fn reason(&self) -> (&'static str, Option<u64>) {
         match self {
-            Self::NoCommand => "no-command",
-            Self::BadCommand(_) => "bad-command",
-            Self::NotModerator => "not-moderator",
-            Self::NoSuchName => "no-such-name",
-            Self::AmbiguousName { .. } => "ambiguous-name",
-            Self::NoSuchLine => "no-such-line",
-            Self::IsModerator => "is-moderator",
-            Self::IsBot => "is-bot",
-            Self::BadTime(_) => "bad-time",
-            Self::TooMany | Self::TooManyReports(_) => "too-many",
-            Self::ReasonTooLong | Self::TopicTooLong => "too-long",
-            Self::Silence(Silence::Muted(_)) => "muted",
-            Self::Silence(Silence::Slow(_)) => "slow",
+            Self::NoCommand => ("no-command", None),
+            Self::BadCommand(_) => ("bad-command", None),
+            Self::NotModerator => ("not-moderator", None),
+            Self::NoSuchName => ("no-such-name", None),
+            Self::AmbiguousName { .. } => ("ambiguous-name", None),
+            Self::NoSuchLine => ("no-such-line", None),
+            Self::IsModerator => ("is-moderator", None),
+            Self::IsBot => ("is-bot", None),
+            Self::BadTime(_) => ("bad-time", None),
+            Self::TooMany => ("too-many", None),
+            Self::TooManyReports(wait) => ("too-many", Some(whole_seconds(*wait))),
+            Self::ReasonTooLong | Self::TopicTooLong => ("too-long", None),
+            Self::Silence(Silence::Muted(wait)) => ("muted", Some(whole_seconds(*wait))),
+            Self::Silence(Silence::Slow(wait)) => ("slow", Some(whole_seconds(*wait))),
         }
     }
 
@@ -105,26 +101,6 @@ impl Failure {
             }
         }
     }
-
-    pub(super) fn retry(&self) -> Option<u64> {
-        match self {
-            Self::Silence(Silence::Muted(wait) | Silence::Slow(wait)) | Self::TooManyReports(wait) => {
-                Some(whole_seconds(*wait))
-            }
-            Self::NoCommand
-            | Self::BadCommand(_)
-            | Self::NotModerator
-            | Self::NoSuchName
-            | Self::AmbiguousName { .. }
-            | Self::NoSuchLine
-            | Self::IsModerator
-            | Self::IsBot
-            | Self::BadTime(_)
-            | Self::TooMany
-            | Self::ReasonTooLong
-            | Self::TopicTooLong => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -167,7 +143,7 @@ mod tests {
             (Failure::Silence(Silence::Slow(time)), "slow", Some(90), "Slow mode is on"),
         ];
         for (failure, reason, retry, begin) in rows {
-            assert_eq!((failure.reason(), failure.retry()), (reason, retry), "{failure:?}");
+            assert_eq!(failure.reason(), (reason, retry), "{failure:?}");
             let sentence = failure.sentence();
             assert!(sentence.starts_with(begin), "{sentence}");
         }

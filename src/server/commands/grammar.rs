@@ -1,8 +1,10 @@
 //! The grammar of commands: which texts are commands, and their parts. Pure functions; know no users and no
 //! rules.
 
+use super::Failure;
 use crate::base::visible::has_visible;
 use crate::limits::{NAME_BYTES_MAX, REASON_BYTES_MAX};
+use std::fmt::Display;
 use std::time::Duration;
 
 /// What a member's text is.
@@ -16,7 +18,6 @@ pub(crate) enum Parsed<'a> {
     Unknown,
 }
 
-/// A command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
     Help,
@@ -41,11 +42,10 @@ pub(crate) enum Command {
 
 /// A command's row in [`COMMANDS`].
 pub(crate) struct Row {
-    pub(crate) word: &'static str,
     pub(crate) command: Command,
     /// Whether all may use it. (`/topic` with a text is for moderators alone.)
     pub(crate) is_for_all: bool,
-    /// How it is written.
+    /// How it is written: a slash, its word, and its arguments.
     pub(crate) usage: &'static str,
     /// What it does.
     pub(crate) effect: &'static str,
@@ -62,14 +62,6 @@ pub(crate) enum NameError<T> {
     },
 }
 
-/// A time that is none, or too long.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadTime;
-
-/// A reason over [`REASON_BYTES_MAX`].
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ReasonTooLong;
-
 impl Command {
     /// Its row in [`COMMANDS`].
     pub(crate) fn row(self) -> Option<&'static Row> {
@@ -78,6 +70,10 @@ impl Command {
 }
 
 impl Row {
+    pub(crate) fn word(&self) -> &'static str {
+        self.usage.trim_start_matches('/').split(' ').next().unwrap_or_default()
+    }
+
     /// Whether it cannot stand alone: its usage begins with an argument that is not in brackets.
     pub(crate) fn needs_argument(&self) -> bool {
         self.usage.split_once(' ').is_some_and(|(_, arguments)| !arguments.starts_with('['))
@@ -96,7 +92,7 @@ pub(crate) fn parse(text: &str) -> Parsed<'_> {
     if !is_word || word == "me" {
         return Parsed::Line(text);
     }
-    let row = COMMANDS.iter().find(|row| row.word == word);
+    let row = COMMANDS.iter().find(|row| row.word() == word);
     row.map_or(Parsed::Unknown, |row| Parsed::Command(row.command, rest.trim()))
 }
 
@@ -170,7 +166,7 @@ pub(crate) fn is_number(text: &str) -> bool {
 ///
 /// # Errors
 /// If the first word begins like a time and is none, or is zero or over `most`.
-pub(crate) fn take_time(text: &str, most: Duration) -> Result<(Option<Duration>, &str), BadTime> {
+pub(crate) fn take_time(text: &str, most: Duration) -> Result<(Option<Duration>, &str), Failure> {
     let (word, rest) = take_word(text);
     let unit = word.trim_start_matches(|char: char| char.is_ascii_digit());
     let digits = word.strip_suffix(unit).unwrap_or_default();
@@ -185,20 +181,20 @@ pub(crate) fn take_time(text: &str, most: Duration) -> Result<(Option<Duration>,
         "m" => 60,
         "h" => 60 * 60,
         "d" => 24 * 60 * 60,
-        _ => return Err(BadTime),
+        _ => return Err(Failure::BadTime(most)),
     };
     let time = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(seconds));
     let time = time.map(Duration::from_secs).filter(|time| !time.is_zero() && *time <= most);
-    time.map(|time| (Some(time), rest)).ok_or(BadTime)
+    time.map(|time| (Some(time), rest)).ok_or(Failure::BadTime(most))
 }
 
 /// The text of a reason, on one line; empty where nothing can be seen.
 ///
 /// # Errors
 /// If it is too long.
-pub(crate) fn reason(text: &str) -> Result<String, ReasonTooLong> {
+pub(crate) fn reason(text: &str) -> Result<String, Failure> {
     let reason = if has_visible(text) { one_line(text) } else { String::new() };
-    if reason.len() > REASON_BYTES_MAX { Err(ReasonTooLong) } else { Ok(reason) }
+    if reason.len() > REASON_BYTES_MAX { Err(Failure::ReasonTooLong) } else { Ok(reason) }
 }
 
 /// The words of a text with single spaces between them. Control characters are spaces.
@@ -222,70 +218,64 @@ pub(crate) fn roughly(time: Duration) -> String {
 
 fn count_of(seconds: u64, unit: Option<&(u64, &str)>) -> String {
     let (length, name) = unit.copied().unwrap_or((1, "second"));
-    let count = seconds.checked_div(length).unwrap_or(seconds);
-    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
+    counted(seconds.checked_div(length).unwrap_or(seconds), name)
+}
+
+/// A count in words, such as `1 ban` or `2 bans`.
+pub(crate) fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    if count == N::from(1) { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 const UNITS: [(u64, &str); 4] = [(24 * 60 * 60, "day"), (60 * 60, "hour"), (60, "minute"), (1, "second")];
 
-const fn all(word: &'static str, command: Command, usage: &'static str, effect: &'static str) -> Row {
-    Row { word, command, is_for_all: true, usage, effect }
+const fn all(command: Command, usage: &'static str, effect: &'static str) -> Row {
+    Row { command, is_for_all: true, usage, effect }
 }
 
-const fn moderator(word: &'static str, command: Command, usage: &'static str, effect: &'static str) -> Row {
-    Row { word, command, is_for_all: false, usage, effect }
+const fn moderator(command: Command, usage: &'static str, effect: &'static str) -> Row {
+    Row { command, is_for_all: false, usage, effect }
 }
 
 /// Every command, in the order of `/help`.
 pub(crate) const COMMANDS: [Row; 18] = [
-    all("help", Command::Help, "/help", "lists the commands"),
+    all(Command::Help, "/help", "lists the commands"),
     all(
-        "topic",
         Command::Topic,
         "/topic",
         "shows the topic; moderators set it with /topic TEXT and remove it with /topic -",
     ),
-    all("who", Command::Who, "/who NAME", "says how long someone has been here"),
+    all(Command::Who, "/who NAME", "says how long someone has been here"),
     all(
-        "delete",
         Command::Delete,
         "/delete [N|#ID] (moderators also: /delete NAME [N|all])",
         "takes back your newest line, the N newest (1 to 200), or the one with that id; moderators delete any",
     ),
     all(
-        "report",
         Command::Report,
         "/report NAME|#ID WHY",
         "tells the moderators of someone or of a line; they see your name",
     ),
-    moderator("kick", Command::Kick, "/kick NAME [WHY]", "logs someone out"),
+    moderator(Command::Kick, "/kick NAME [WHY]", "logs someone out"),
     moderator(
-        "mute",
         Command::Mute,
         "/mute NAME [FOR] [WHY]",
         "refuses someone's lines for 10m or as long as you say: 30s 10m 2h 7d",
     ),
-    moderator("unmute", Command::Unmute, "/unmute NAME", "ends a mute"),
+    moderator(Command::Unmute, "/unmute NAME", "ends a mute"),
     moderator(
-        "ban",
         Command::Ban,
         "/ban NAME|ADDRESS|@domain [FOR] [WHY]",
         "logs someone out and lets them in no more",
     ),
-    moderator("unban", Command::Unban, "/unban NAME|ADDRESS|@domain", "lifts a ban"),
-    moderator("bans", Command::Bans, "/bans", "lists the bans"),
-    moderator("slow", Command::Slow, "/slow SECONDS|off", "allows each person one line in that time"),
-    moderator("lock", Command::Lock, "/lock [FOR]", "lets no newcomers in"),
-    moderator("unlock", Command::Unlock, "/unlock", "lets newcomers in again"),
-    moderator(
-        "invite",
-        Command::Invite,
-        "/invite ADDRESS",
-        "lets an address in that may not come in otherwise",
-    ),
-    moderator("uninvite", Command::Uninvite, "/uninvite ADDRESS", "takes an invitation back"),
-    moderator("invites", Command::Invites, "/invites", "lists the invitations"),
-    moderator("reports", Command::Reports, "/reports", "lists the newest reports"),
+    moderator(Command::Unban, "/unban NAME|ADDRESS|@domain", "lifts a ban"),
+    moderator(Command::Bans, "/bans", "lists the bans"),
+    moderator(Command::Slow, "/slow SECONDS|off", "allows each person one line in that time"),
+    moderator(Command::Lock, "/lock [FOR]", "lets no newcomers in"),
+    moderator(Command::Unlock, "/unlock", "lets newcomers in again"),
+    moderator(Command::Invite, "/invite ADDRESS", "lets an address in that may not come in otherwise"),
+    moderator(Command::Uninvite, "/uninvite ADDRESS", "takes an invitation back"),
+    moderator(Command::Invites, "/invites", "lists the invitations"),
+    moderator(Command::Reports, "/reports", "lists the newest reports"),
 ];
 
 /// Longest word of a command.
@@ -326,11 +316,11 @@ mod tests {
             assert_eq!(parse(text), parsed, "{text:?}");
         }
         for row in &COMMANDS {
-            assert_eq!(parse(&format!("/{}", row.word)), Parsed::Command(row.command, ""));
-            assert!(row.usage.starts_with(&format!("/{}", row.word)), "{}", row.usage);
-            assert_eq!(row.command.row().map(|row| row.word), Some(row.word));
+            assert_eq!(parse(&format!("/{}", row.word())), Parsed::Command(row.command, ""));
+            assert!(row.usage.starts_with(&format!("/{}", row.word())), "{}", row.usage);
+            assert_eq!(row.command.row().map(Row::word), Some(row.word()));
         }
-        let alone = COMMANDS.iter().filter(|row| !row.needs_argument()).map(|row| row.word);
+        let alone = COMMANDS.iter().filter(|row| !row.needs_argument()).map(Row::word);
         let alone = alone.collect::<Vec<_>>().join(" ");
         assert_eq!(alone, "help topic delete bans lock unlock invites reports");
         let long = format!("/kick {}", "x ".repeat(1 << 15));
@@ -422,18 +412,20 @@ mod tests {
     #[test]
     fn what_is_a_time_and_what_begins_a_reason() {
         let seconds = |seconds, rest| Ok((Some(Duration::from_secs(seconds)), rest));
+        let most = Duration::from_hours(7 * 24);
+        let bad = || Err(Failure::BadTime(most));
         let rows = [
             ("30s", seconds(30, "")),
             ("10m  too loud", seconds(600, "too loud")),
             ("2h", seconds(7_200, "")),
             ("7d", seconds(604_800, "")),
-            ("8d", Err(BadTime)),
-            ("0s", Err(BadTime)),
-            ("10", Err(BadTime)),
-            ("5min", Err(BadTime)),
-            ("2H", Err(BadTime)),
-            ("99999999999999999999d", Err(BadTime)),
-            ("999999999999999999d", Err(BadTime)),
+            ("8d", bad()),
+            ("0s", bad()),
+            ("10", bad()),
+            ("5min", bad()),
+            ("2H", bad()),
+            ("99999999999999999999d", bad()),
+            ("999999999999999999d", bad()),
             ("2nd warning", Ok((None, "2nd warning"))),
             ("3: no", Ok((None, "3: no"))),
             ("m", Ok((None, "m"))),
@@ -441,7 +433,7 @@ mod tests {
             ("", Ok((None, ""))),
         ];
         for (text, expected) in rows {
-            assert_eq!(take_time(text, Duration::from_hours(7 * 24)), expected, "{text:?}");
+            assert_eq!(take_time(text, most), expected, "{text:?}");
         }
     }
 
@@ -450,7 +442,7 @@ mod tests {
         assert_eq!(reason(" a\r\n b "), Ok("a b".to_owned()));
         assert_eq!(reason("\u{0}a\u{7}\u{1b}[2Jb\u{9f}c"), Ok("a [2Jb c".to_owned()));
         assert_eq!(reason("\u{200b}"), Ok(String::new()));
-        assert_eq!(reason(&"x".repeat(REASON_BYTES_MAX + 1)), Err(ReasonTooLong));
+        assert_eq!(reason(&"x".repeat(REASON_BYTES_MAX + 1)), Err(Failure::ReasonTooLong));
         assert!(reason(&"x".repeat(REASON_BYTES_MAX)).is_ok());
         for (seconds, exact, rough) in [
             (0, "0 seconds", "0 seconds"),

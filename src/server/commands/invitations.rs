@@ -1,7 +1,7 @@
 //! Invitations: addresses that moderators let in. They are answered privately, for the room sees no
 //! addresses.
 
-use super::grammar::Command;
+use super::grammar::{Command, counted};
 use super::{Failure, Outcome};
 use crate::limits::INVITATIONS_TOLD_MAX;
 use crate::server::Server;
@@ -34,8 +34,7 @@ impl Server {
         let count = invitations.len();
         let head = match count {
             0 => return "Nobody is invited.".to_owned(),
-            1 => "1 invitation:".to_owned(),
-            count => format!("{count} invitations:"),
+            count => counted(count, "invitation") + ":",
         };
         let told = invitations.take(INVITATIONS_TOLD_MAX).map(EmailKey::to_string);
         let more = (count > INVITATIONS_TOLD_MAX).then(|| "...".to_owned());

@@ -1,12 +1,10 @@
 //! Reports: what a member tells the moderators of somebody or of a line, and who is told.
 
-use super::grammar::{Command, one_line, reason, roughly, take_line_id};
+use super::grammar::{Command, counted, one_line, reason, roughly, take_line_id};
 use super::{Failure, Outcome};
-use crate::ids::ClientId;
 use crate::limits::REPORT_QUOTE_BYTES_MAX;
-use crate::message::{self, Answer, ServerMessage};
+use crate::message::{self, ServerMessage};
 use crate::server::Server;
-use crate::server::client::Client;
 use crate::users::names::BOT_NAME;
 use crate::users::reports::Reported;
 use crate::websocket::text_of;
@@ -45,28 +43,12 @@ impl Server {
         Some((format!("line #{id} of @{}, \"{quote}{more}\"", line.name), line.name.into()))
     }
 
-    /// Tells all moderators who are present of a report.
-    pub(in crate::server) fn tell_moderators(&mut self, reporter: &str, report: &str) {
-        self.tell_all_moderators(&format!("@{reporter} reports {report}"));
-    }
-
     /// Says a line to all moderators who are present, and to nobody else.
-    pub(in crate::server) fn tell_all_moderators(&mut self, text: &str) {
-        let is_moderators = |id: &ClientId| {
-            let membership = self.clients.get(*id).and_then(Client::membership);
-            membership.is_some_and(|membership| self.users.is_moderator(membership.user))
-        };
-        let moderators: Vec<ClientId> =
-            self.room.readers().iter().copied().filter(|id| is_moderators(id)).collect();
-        for id in moderators {
+    pub(in crate::server) fn tell_moderators(&mut self, text: &str) {
+        let moderators = self.members().filter(|(_, member)| self.users.is_moderator(member.user));
+        for id in moderators.map(|(id, _)| id).collect::<Vec<_>>() {
             self.send(id, &ServerMessage::aside(self.at().wall_ms, BOT_NAME, text));
         }
-    }
-
-    /// Confirms a report to its sender.
-    pub(in crate::server) fn confirm_report(&mut self, id: ClientId, reference: Option<&str>) {
-        let text = "Your report is with the moderators. They see your name.";
-        self.answer_privately(id, text, Answer { reference, ..Answer::default() });
     }
 
     /// The reports that are kept, the newest last.
@@ -74,8 +56,7 @@ impl Server {
         let reports = self.users.reports().kept();
         let mut text = match reports.len() {
             0 => return "There are no reports.".to_owned(),
-            1 => "1 report:".to_owned(),
-            count => format!("{count} reports:"),
+            count => counted(count, "report") + ":",
         };
         for report in reports {
             let ago = roughly(report.age(self.at().moment));

@@ -100,7 +100,7 @@ impl View {
 }
 
 /// A node that has asked for a state.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Joining {
     pub(super) view: View,
     pub(super) nonce: u64,
@@ -131,19 +131,7 @@ pub(super) struct Joined {
 
 impl Joining {
     pub(super) fn new(view: View) -> Self {
-        Self {
-            view,
-            nonce: 0,
-            attempt: 0,
-            joined: None,
-            waits_since: None,
-            kept: Vec::new(),
-            kept_bytes: 0,
-            look_at: None,
-            is_looking: false,
-            has_offered: false,
-            has_asked_again: false,
-        }
+        Self { view, ..Self::default() }
     }
 
     /// The own request has come back.

@@ -22,7 +22,7 @@ pub(super) struct Link {
     clock: Option<(Moment, u64)>,
     /// Answers that have not come.
     unanswered: usize,
-    answer_due: Option<Moment>,
+    pub(super) answer_due: Option<Moment>,
     /// How long the slowest of those answers may take.
     patience: Duration,
     /// When everything that was sent should have arrived.
@@ -93,10 +93,6 @@ impl Link {
     /// Everything works.
     pub(super) fn works(&mut self) {
         (self.failures, self.late) = (0, 0);
-    }
-
-    pub(super) const fn answer_due(&self) -> Option<Moment> {
-        self.answer_due
     }
 
     /// When the node counts as apart, for an own entry has not come back.

@@ -231,16 +231,11 @@ impl Replica {
         if entry.id <= joining.view.newest {
             return;
         }
-        if let Some(Envelope { node, epoch, stamp, kind: Kind::Base { after, state } }) = &envelope {
+        if let Some(envelope @ Envelope { kind: Kind::Base { after, state }, .. }) = &envelope {
             if joining.view.counts(*after)
                 && let Some((remembered, state)) = Shared::open(state)
             {
-                self.steps.push_back(Step::Adopt { state: state.to_vec() });
-                let (id, digest) = (entry.id, Digest::of(&entry.bytes));
-                let base =
-                    Base { id, entry: digest, author: *node, epoch: *epoch, stamp: *stamp, remembered };
-                self.question = Some(Question::AdoptBase(Box::new(base)));
-                return;
+                return self.ask_to_adopt(&entry, envelope, remembered, state);
             }
             joining.has_offered &= !is_own;
         }
@@ -269,6 +264,15 @@ impl Replica {
         }
     }
 
+    /// Asks the server to adopt a state that counts in the log, which the author of an entry remembers.
+    fn ask_to_adopt(&mut self, entry: &LogEntry, envelope: &Envelope, remembered: Shared, state: &[u8]) {
+        let &Envelope { node: author, epoch, stamp, .. } = envelope;
+        let (id, digest) = (entry.id, Digest::of(&entry.bytes));
+        let base = Base { id, entry: digest, author, epoch, stamp, remembered };
+        self.steps.push_back(Step::Adopt { state: state.to_vec() });
+        self.question = Some(Question::AdoptBase(Box::new(base)));
+    }
+
     /// Takes up an entry behind the state.
     fn take_live(&mut self, entry: &LogEntry) {
         if entry.id <= self.shared.place {
@@ -279,18 +283,13 @@ impl Replica {
         if is_own {
             self.link.returned(self.now, entry.id);
         }
-        let Envelope { node, epoch, stamp, ref kind } = envelope;
-        if let Kind::Base { after, state } = kind
+        if let Kind::Base { after, state } = &envelope.kind
             && *after >= self.shared.last_live
             && let Some((remembered, state)) = Shared::open(state)
         {
-            self.steps.push_back(Step::Adopt { state: state.to_vec() });
-            let digest = Digest::of(&entry.bytes);
-            let base = Base { id: entry.id, entry: digest, author: node, epoch, stamp, remembered };
-            self.question = Some(Question::AdoptBase(Box::new(base)));
-            return;
+            return self.ask_to_adopt(entry, &envelope, remembered, state);
         }
-        let is_leave = matches!(kind, Kind::Leave);
+        let (node, is_leave) = (envelope.node, matches!(envelope.kind, Kind::Leave));
         let taken = self.shared.take(entry, envelope, &mut self.steps);
         self.drop_pending();
         match taken {
