@@ -181,6 +181,7 @@ fn a_token_is_in_no_byte_that_is_sent_or_logged() {
     }
     sent.extend(ada.settle().iter().map(ToString::to_string));
     server.terminate();
+    server.wait_stderr_left();
     let log = server.log();
     let secret = token.strip_prefix("plume_").expect("a token can be known as one");
     let digest = entry.rsplit(':').next().expect("an entry ends with the digest");

@@ -170,6 +170,7 @@ fn a_site_that_is_right_gets_ok_in_every_line_and_exit_code_0() {
     ] {
         assert_line(&report, &format!("ok    {what}:"), part);
     }
+    server.wait_line("event=foreign-origin ");
     let log = server.log();
     let hints: Vec<&str> = log.lines().filter(|line| line.contains("hint=")).collect();
     assert!(matches!(hints[..], [hint] if hint.contains("event=foreign-origin ")), "{log}");

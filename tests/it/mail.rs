@@ -83,6 +83,7 @@ fn nothing_secret_stands_in_the_log() {
     client.log_out();
     let mut server = server;
     assert_eq!(server.terminate().code(), Some(0));
+    server.wait_stderr_left();
     let log = server.log();
     for secret in [&flow, &code, &failed_code, &token, "ecret", "example.org", "WRONG1", "key-of-the-test"] {
         assert!(!log.contains(secret), "{secret} stands in the log:\n{log}");
