@@ -4,20 +4,26 @@
 //! `cargo test --release --test budgets -- --include-ignored`.
 #![cfg(target_os = "linux")]
 
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the harness of the other tests can do more than is asked of it here"
+)]
+#[path = "it/support/mod.rs"]
+mod support;
 #[path = "testkit/mod.rs"]
 #[expect(dead_code, reason = "the simulation uses the rest")]
 mod testkit;
 
 use plume::settings::Settings;
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Lines, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
-use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+use support::{Client, Plume, connect, raise_file_limit};
 use testkit::codec::{PING, TEXT, first_frame, frame, message, upgrade};
 use testkit::driver::{Delivered, Driver};
 
@@ -53,7 +59,7 @@ fn the_binary_is_small() {
 fn the_server_at_rest_is_small() {
     // How much of the file is mapped at a start depends on where the system puts it, and on what the page
     // cache holds of it.
-    let bytes = (0..STARTS).map(|_| Plume::start().rest_bytes()).min().unwrap_or_default();
+    let bytes = (0..STARTS).map(|_| rest_bytes(&start())).min().unwrap_or_default();
     assert!(bytes <= REST_BYTES_MAX, "{bytes} bytes, but the budget is {REST_BYTES_MAX}");
 }
 
@@ -61,13 +67,13 @@ fn the_server_at_rest_is_small() {
 #[ignore = "needs a release build"]
 fn an_idle_member_is_small() {
     raise_file_limit();
-    let mut plume = Plume::start();
-    let (first, token) = plume.log_in();
-    let mut members = vec![first, plume.resume(&token)];
+    let plume = start();
+    let token = Client::login(&plume, "Ada").token();
+    let mut members = vec![resume(&plume, &token), resume(&plume, &token)];
     // The code that serves members, which is not resident before, is no part of what each of them costs.
-    let rest = plume.rest_bytes();
-    members.extend((2..MEMBERS).map(|_| plume.resume(&token)));
-    plume.check_members(rest, "quiet from the start");
+    let rest = rest_bytes(&plume);
+    members.extend((2..MEMBERS).map(|_| resume(&plume, &token)));
+    check_members(&plume, rest, "quiet from the start");
 
     // As long as the longest line, and no line: ten thousand of those for ten thousand members are not for a
     // test.
@@ -76,15 +82,16 @@ fn an_idle_member_is_small() {
         member.write_all(&long).expect("the server reads");
         answer_of(member);
     }
-    plume.check_members(rest, "after a message of 64 KiB each");
+    check_members(&plume, rest, "after a message of 64 KiB each");
 }
 
 #[test]
 #[ignore = "needs a release build"]
 fn a_busy_server_asks_little_of_the_system() {
-    let mut plume = Plume::start();
-    let (mut talker, token) = plume.log_in();
-    let mut members: Vec<TcpStream> = (0..CROWD).map(|_| plume.resume(&token)).collect();
+    let mut plume = start();
+    let token = Client::login(&plume, "Ada").token();
+    let mut talker = resume(&plume, &token);
+    let mut members: Vec<TcpStream> = (0..CROWD).map(|_| resume(&plume, &token)).collect();
     let line = message(&format!(r#"{{"type":1,"text":"{}"}}"#, "-".repeat(100)));
     // The talker stays until all is heard: its end would discard what the server has not read yet.
     let talking = thread::spawn(move || {
@@ -94,7 +101,11 @@ fn a_busy_server_asks_little_of_the_system() {
     hear_lines(&mut members, LINES);
     let talker = talking.join().expect("the talker does not panic");
     drop((talker, members));
-    let calls = plume.stop_and_count_calls();
+    plume.terminate();
+    // How often its loop has called the system.
+    let line = plume.wait_line("event=calls ");
+    let calls: usize =
+        line.split(' ').filter_map(|count| count.split('=').nth(1)?.parse::<usize>().ok()).sum();
     let deliveries = LINES * CROWD;
     let thousandths = calls * 1_000 / deliveries;
     assert!(thousandths <= CALLS_THOUSANDTHS_MAX, "{calls} system calls for {deliveries} deliveries");
@@ -134,106 +145,49 @@ fn a_delivery_allocates_nothing_and_a_line_next_to_nothing() {
     assert!(posting <= LINE_ALLOCATIONS_MAX, "{posting} allocations for one line");
 }
 
-/// The built binary. It is killed when it goes out of scope.
-struct Plume {
-    child: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    address: String,
+fn start() -> Plume {
+    Plume::start(&[("PLUME_RATE", "1000000"), ("PLUME_LOG", "debug")])
 }
 
-impl Plume {
-    fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_plume"))
-            .env_clear()
-            .envs([("PLUME_LISTEN", "127.0.0.1:0"), ("PLUME_RATE", "1000000"), ("PLUME_LOG", "debug")])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let log = BufReader::new(child.stderr.take().expect("stderr is a pipe")).lines();
-        let mut plume = Self { child, log, address: String::new() };
-        plume.address = plume.wait_for("listening on http://");
-        plume
-    }
+fn resident_bytes(plume: &Plume) -> u64 {
+    let path = format!("/proc/{}/smaps_rollup", plume.child.id());
+    let text = fs::read_to_string(path).expect("the system tells");
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("one line is about it");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("it is a number");
+    kib * 1_024
+}
 
-    /// What follows `part` in the next line of the log that has it.
-    fn wait_for(&mut self, part: &str) -> String {
-        let mut lines = self.log.by_ref().map_while(Result::ok);
-        let line = lines.find(|line| line.contains(part)).expect("the log has such a line");
-        line.split(part).last().unwrap_or_default().to_owned()
-    }
-
-    fn resident_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/smaps_rollup", self.child.id());
-        let text = fs::read_to_string(path).expect("the system tells");
-        let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).expect("one line is about it");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("it is a number");
-        kib * 1_024
-    }
-
-    /// Resident memory once it does not change any more: the line that the start is known by comes before the
-    /// first turn of the loop.
-    fn rest_bytes(&self) -> u64 {
-        let mut last = 0;
-        loop {
-            let bytes = self.resident_bytes();
-            if bytes == last {
-                return bytes;
-            }
-            last = bytes;
-            thread::sleep(QUIET);
+/// Resident memory once it does not change any more: the line that the start is known by comes before the
+/// first turn of the loop.
+fn rest_bytes(plume: &Plume) -> u64 {
+    let mut last = 0;
+    loop {
+        let bytes = resident_bytes(plume);
+        if bytes == last {
+            return bytes;
         }
-    }
-
-    fn check_members(&self, rest: u64, when: &str) {
-        let bytes = self.resident_bytes().saturating_sub(rest) / MEMBERS;
-        assert!(
-            bytes <= IDLE_MEMBER_BYTES_MAX,
-            "{bytes} bytes, but the budget is {IDLE_MEMBER_BYTES_MAX}: {when}"
-        );
-    }
-
-    fn upgraded(&self) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).expect("the server listens");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket has the option");
-        stream.write_all(&upgrade("")).expect("the server reads");
-        answer_until(&mut stream, "\r\n\r\n");
-        stream
-    }
-
-    fn log_in(&mut self) -> (TcpStream, String) {
-        let mut stream = self.upgraded();
-        stream.write_all(&message(r#"{"type":0,"text":"ada\nada@example.org"}"#)).expect("the server reads");
-        let code = self.wait_for("login code for @ada: ");
-        stream.write_all(&message(&format!(r#"{{"type":2,"text":"{code}"}}"#))).expect("the server reads");
-        let ack = answer_until(&mut stream, "entered chat");
-        let (_, rest) =
-            ack.split_once(r#"{"type":3,"user":{"name":"ada"},"text":""#).expect("the code is right");
-        (stream, rest.split('"').next().unwrap_or_default().to_owned())
-    }
-
-    fn resume(&self, token: &str) -> TcpStream {
-        let mut stream = self.upgraded();
-        let resume = message(&format!(r#"{{"type":7,"text":"{token}","after":9007199254740991}}"#));
-        stream.write_all(&resume).expect("the server reads");
-        answer_until(&mut stream, r#""last":"#);
-        stream
+        last = bytes;
+        thread::sleep(QUIET);
     }
 }
 
-impl Plume {
-    /// Ends it; gives how often its loop has called the system.
-    fn stop_and_count_calls(&mut self) -> usize {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
-        let calls = self.wait_for("event=calls ");
-        calls.split(' ').filter_map(|count| count.split('=').nth(1)?.parse::<usize>().ok()).sum()
-    }
+fn check_members(plume: &Plume, rest: u64, when: &str) {
+    let bytes = resident_bytes(plume).saturating_sub(rest) / MEMBERS;
+    assert!(
+        bytes <= IDLE_MEMBER_BYTES_MAX,
+        "{bytes} bytes, but the budget is {IDLE_MEMBER_BYTES_MAX}: {when}"
+    );
 }
 
-impl Drop for Plume {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
+/// One more connection of a user, with nothing in front of its bytes: there are ten thousand of them.
+fn resume(plume: &Plume, token: &str) -> TcpStream {
+    let mut stream = connect(plume);
+    stream.write_all(&upgrade("")).expect("the server reads");
+    answer_until(&mut stream, "\r\n\r\n");
+    let resume = message(&format!(r#"{{"type":7,"text":"{token}","after":9007199254740991}}"#));
+    stream.write_all(&resume).expect("the server reads");
+    answer_until(&mut stream, r#""last":"#);
+    stream
 }
 
 /// Waits until the server has read all that was sent: it answers a ping.
@@ -280,10 +234,4 @@ fn answer_until(stream: &mut TcpStream, part: &str) -> String {
         assert!(read > 0, "the server ended: {text}");
         heard.extend_from_slice(&chunk[..read]);
     }
-}
-
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-        .expect("the limit may be raised as far as the system allows");
 }

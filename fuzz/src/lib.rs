@@ -22,13 +22,13 @@ pub mod pieces;
 mod testkit;
 
 use plume::engine::LogEntry;
-use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::limits::BACKLOG_BYTES_MIN;
 use plume::settings::Settings;
 use std::sync::LazyLock;
 use testkit::choices::Choices;
 use testkit::codec::{self, Reader, Received};
+use testkit::driver::small_site;
 use testkit::hostile_log;
 use testkit::parcel;
 use testkit::world::World;
@@ -71,10 +71,7 @@ fn changed(parcel: &[u8], changes: &[u8]) -> Vec<u8> {
     parcel
 }
 
-static SITE: LazyLock<Site> = LazyLock::new(|| {
-    let index = ("index.html".to_owned(), "<p>hello".into());
-    Site::new(Assets::from_files("Plume", vec![index]).expect("there is an index"), Vec::new())
-});
+static SITE: LazyLock<Site> = LazyLock::new(small_site);
 static REAL_LOG: LazyLock<Vec<LogEntry>> = LazyLock::new(|| hostile_log::real_log(&shared_settings(), &SITE));
 static PARCEL: &[u8] = include_bytes!("../../tests/parcels/0.1.0.bin");
 

@@ -1,16 +1,15 @@
 //! What makes the room comfortable: muting, marks, folds, completion, recall, the theme.
 
-use crate::support::{Bot, Chromium, Key, Person, Plume};
+use crate::support::{Bot, FIELD, Key, Person, open};
 use serde_json::json;
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn who_is_muted_is_not_seen_and_stays_muted_in_this_browser() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut troll = Bot::enter(&mut server, "Troll");
-    let mut grace = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut troll = Bot::enter(&server, "Troll");
+    let mut grace = Bot::enter(&server, "Grace");
     let seen =
         "[...document.querySelectorAll('#log .line:not(.event)')].filter((line) => line.offsetHeight > 0)
         .map((line) => line.querySelector('.text').textContent).filter((text) => text.startsWith('line'))";
@@ -35,10 +34,9 @@ fn who_is_muted_is_not_seen_and_stays_muted_in_this_browser() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn marks_become_elements_and_nothing_else_does() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut grace = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut grace = Bot::enter(&server, "Grace");
     let line = "*soft* and **loud** and `x < y`, but 2 * 3 * 4 and <b>not</b>";
     grace.say([line.to_owned(), "```\na *b*\n```".to_owned(), "/me waves".to_owned(), "the end".to_owned()]);
     ada.page.wait_text("#log", "the end");
@@ -60,32 +58,29 @@ fn marks_become_elements_and_nothing_else_does() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn tab_completes_a_name_and_the_up_arrow_brings_back_what_was_said() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let _grace = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let _grace = Bot::enter(&server, "Grace");
     ada.page.wait_text("#people-list", "@Grace");
-    let field = "document.querySelector('#text').value";
     ada.page.fill("#text", "ask @gr");
     ada.page.press(Key::Tab);
-    assert_eq!(ada.page.eval(field), "ask @Grace ");
+    assert_eq!(ada.page.eval(FIELD), "ask @Grace ");
     ada.page.insert("about it");
     ada.page.press(Key::Enter);
     ada.wait_line("ask @Grace about it");
     ada.say("and again");
     ada.page.press(Key::Up);
-    assert_eq!(ada.page.eval(field), "and again");
+    assert_eq!(ada.page.eval(FIELD), "and again");
     ada.page.press(Key::Up);
-    assert_eq!(ada.page.eval(field), "ask @Grace about it");
+    assert_eq!(ada.page.eval(FIELD), "ask @Grace about it");
 }
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn comings_and_goings_in_a_row_are_folded() {
-    let mut server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let _in: Vec<Bot> = ["Bob", "Eve", "Joe", "Kim"].map(|name| Bot::enter(&mut server, name)).into();
+    let (server, chromium) = open(&[("PLUME_LEAVE_GRACE", "0")]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let _in: Vec<Bot> = ["Bob", "Eve", "Joe", "Kim"].map(|name| Bot::enter(&server, name)).into();
     ada.page.wait("document.querySelectorAll('#log .fold .event').length >= 4");
     let summary = ada.page.text("#log .fold summary");
     assert!(summary.contains("came in"), "{summary}");
@@ -97,9 +92,8 @@ fn comings_and_goings_in_a_row_are_folded() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn the_theme_is_chosen_and_kept() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     ada.page.theme("light");
     let ground = "getComputedStyle(document.querySelector('#room')).backgroundColor";
     let light = ada.page.eval(ground);

@@ -1,18 +1,15 @@
 //! A page in the manner of the first Plume's, served from a folder: written against the types 0 to 5 and
 //! nothing else, with its script inline.
 
-use crate::support::{Bot, Chromium, Page, Plume, Tab, TempDir};
-use std::fs;
+use crate::harness::Folder;
+use crate::support::{Bot, Page, Tab, open};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_page_of_the_first_protocol_works_unchanged() {
-    let folder = TempDir::new();
-    fs::write(folder.path().join("index.html"), include_str!("first_page.html")).expect("the folder is ours");
-    let path = folder.path().to_str().expect("its name is plain");
-    let mut server = Plume::start(&[("PLUME_STATIC", path)]);
-    let chromium = Chromium::launch();
-    let mut neo = Bot::enter(&mut server, "Neo");
+    let folder = Folder::with("page", &[("index.html", include_bytes!("first_page.html"))]);
+    let (server, chromium) = open(&[("PLUME_STATIC", folder.setting())]);
+    let mut neo = Bot::enter(&server, "Neo");
     let ada = chromium.page();
     ada.visit(&server.url());
     ada.wait("socket.readyState === WebSocket.OPEN");

@@ -1,14 +1,13 @@
 //! Many lines: a reader who looks at earlier ones is left in peace, and the page stays small.
 
-use crate::support::{Bot, Chromium, Page, Person, Plume, Tab};
+use crate::support::{Bot, Page, Person, Tab, open};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_thousand_lines_do_not_move_the_reader() {
-    let mut server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[("PLUME_RATE", "1000")]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bot = Bot::enter(&server, "Grace");
     bot.say(numbered(0..400));
     ada.wait_line("line 399");
     assert!(distance_to_end(&ada.page) < 2.0, "a reader at the end stays there");
@@ -49,10 +48,9 @@ fn a_thousand_lines_do_not_move_the_reader() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn own_lines_take_the_writer_to_the_end() {
-    let mut server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[("PLUME_RATE", "1000")]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bot = Bot::enter(&server, "Grace");
     bot.say(numbered(0..100));
     ada.wait_line("line 99");
     ada.page.wheel("#log", -900);
@@ -64,10 +62,9 @@ fn own_lines_take_the_writer_to_the_end() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_window_that_changes_keeps_the_end_in_sight() {
-    let mut server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[("PLUME_RATE", "1000")]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bot = Bot::enter(&server, "Grace");
     bot.say(numbered(0..50));
     ada.wait_line("line 49");
     for round in 50..130 {

@@ -1,16 +1,15 @@
 //! Lines made to harm who reads them: piles of marks, endless lines, and texts that look like something else.
 
 use crate::flood::DISTANCE;
-use crate::support::{Bot, Chromium, Page, Person, Plume, Tab};
+use crate::support::{Bot, Page, Person, Tab, open};
 use serde_json::json;
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn piles_of_marks_and_long_lines_do_not_freeze_the_page() {
-    let mut server = Plume::start(&[("PLUME_RATE", "1000"), ("PLUME_BACKLOG", "8388608")]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[("PLUME_RATE", "1000"), ("PLUME_BACKLOG", "8388608")]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bot = Bot::enter(&server, "Grace");
     // Thirteen of each, as long as a line may be.
     let kinds = ["\u{301}", "\u{e38}", "\n", "@Ada ", "\u{1100}"];
     for kind in kinds {
@@ -23,7 +22,7 @@ fn piles_of_marks_and_long_lines_do_not_freeze_the_page() {
     }
     let late = Person::arrive(&chromium, &server.url());
     watch_time(&late.page);
-    late.come_in(&mut server, "Late");
+    late.come_in(&server, "Late");
     late.wait_line(&format!("after {:?}", kinds[kinds.len() - 1]));
     check_time(&late.page, "the history");
 }
@@ -31,10 +30,9 @@ fn piles_of_marks_and_long_lines_do_not_freeze_the_page() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn long_lines_are_shown_shortened_and_whole_on_request() {
-    let mut server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[("PLUME_RATE", "1000")]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bot = Bot::enter(&server, "Grace");
     let ends = format!("first{}last", "\n".repeat(60_000));
     let words = format!("first {}last @Ada", "word ".repeat(6_000));
     for long in [ends, words] {
@@ -75,11 +73,10 @@ fn long_lines_are_shown_shortened_and_whole_on_request() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_text_cannot_look_like_a_head_or_an_event() {
-    let mut server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bob = Bot::enter(&mut server, "Bob");
-    let mut eve = Bot::enter(&mut server, "Eve");
+    let (server, chromium) = open(&[("PLUME_RATE", "1000")]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bob = Bot::enter(&server, "Bob");
+    let mut eve = Bot::enter(&server, "Eve");
     bob.say(["hello".to_owned()]);
     let forged = [
         "hm\n**@Ada** 21:58\nI resign",
@@ -92,7 +89,7 @@ fn a_text_cannot_look_like_a_head_or_an_event() {
     ];
     eve.say(forged.map(str::to_owned));
     ada.wait_line(forged[forged.len() - 1]);
-    Bot::enter(&mut server, "Real").leave();
+    Bot::enter(&server, "Real").leave();
     ada.page.wait("document.querySelector('#log [data-event=enter]')");
     for (width, theme) in [(1120, "light"), (1120, "dark"), (360, "light"), (360, "dark")] {
         ada.page.size(width, 720);
@@ -122,10 +119,9 @@ fn a_text_cannot_look_like_a_head_or_an_event() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn marks_stay_within_their_line() {
-    let mut server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut piled = Bot::enter(&mut server, "Zoe\u{334}\u{335}\u{336}\u{337}\u{338}");
+    let (server, chromium) = open(&[("PLUME_RATE", "1000")]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut piled = Bot::enter(&server, "Zoe\u{334}\u{335}\u{336}\u{337}\u{338}");
     piled.say([format!("a{}", "\u{301}".repeat(32_000)), "next".to_owned()]);
     ada.wait_line("next");
     let drawn = "[...document.querySelectorAll('#log .text')].map((node) => node.textContent).find((text) => text.startsWith('a\u{301}'))";

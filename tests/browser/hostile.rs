@@ -1,12 +1,11 @@
 //! Whatever people write stays text.
 
-use crate::support::{Chromium, Person, Plume};
+use crate::support::{Person, open};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn an_inline_script_would_not_run_either() {
-    let server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let ada = Person::arrive(&chromium, &server.url());
     ada.page.eval(
         "{ const script = document.createElement('script');

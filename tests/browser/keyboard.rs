@@ -1,13 +1,12 @@
 //! The whole page without a mouse.
 
-use crate::support::{Chromium, Key, Page, Person, Plume, Tab};
+use crate::support::{Key, Page, Person, Tab, open};
 use serde_json::Value;
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn everything_can_be_done_by_keyboard() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let ada = Person::arrive(&chromium, &server.url());
     let page = &ada.page;
     assert_eq!(focused(page), "name", "one can begin to write at once");
@@ -36,8 +35,7 @@ fn everything_can_be_done_by_keyboard() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn tab_reaches_everything_in_order_and_shows_where_it_is() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let ada = Person::arrive(&chromium, &server.url());
     for theme in ["light", "dark"] {
         ada.page.theme(theme);

@@ -1,14 +1,13 @@
 //! What can be measured of the looks: every text that can be seen stands out from what is behind it.
 
-use crate::support::{Bot, Chromium, Key, Page, Person, Plume, Tab};
+use crate::support::{Bot, Key, Page, Person, Tab, open};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn every_text_has_contrast_in_both_themes() {
     let variables = [("PLUME_MODERATORS", "ada@example.org"), ("PLUME_TOPIC", "see https://example.org/")];
-    let mut server = Plume::start(&variables);
-    let chromium = Chromium::launch();
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (mut server, chromium) = open(&variables);
+    let mut bot = Bot::enter(&server, "Grace");
     let ada = Person::arrive(&chromium, &server.url());
     ada.page.click("#enter");
     ada.page.wait_text("#enter-error", "name");
@@ -45,10 +44,9 @@ fn every_text_has_contrast_in_both_themes() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn names_have_contrast_in_each_of_their_colours() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let mut bot = Bot::enter(&mut server, "Grace");
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let mut bot = Bot::enter(&server, "Grace");
+    let ada = Person::enter(&chromium, &server, "Ada");
     ada.say("mine");
     bot.say(["hello @Ada".to_owned()]);
     ada.wait_line("hello @Ada");

@@ -1,17 +1,15 @@
 //! Connections that end, devices that are offline, servers that go away: what a person sees, and that no line
 //! is lost or said twice.
 
-use crate::support::{Chromium, Person, Plume, Relay, Way};
+use crate::support::{FIELD, Person, Way, open, open_behind, start_again};
 use serde_json::{Value, json};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_cut_connection_is_taken_up_where_it_was() {
-    let mut server = Plume::start(&[]);
-    let relay = Relay::to(server.address());
-    let chromium = Chromium::launch();
-    let ada = Person::enter_over(&chromium, &relay.url(), &mut server, "Ada");
-    let grace = Person::enter(&chromium, &mut server, "Grace");
+    let (server, relay, chromium) = open_behind(|_| {});
+    let ada = Person::enter_over(&chromium, &relay.url(), &server, "Ada");
+    let grace = Person::enter(&chromium, &server, "Grace");
     grace.say("before");
     ada.wait_line("before");
     relay.cut();
@@ -38,11 +36,9 @@ fn a_cut_connection_is_taken_up_where_it_was() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_line_said_into_a_dying_connection_is_said_once() {
-    let mut server = Plume::start(&[]);
-    let relay = Relay::to(server.address());
-    let chromium = Chromium::launch();
-    let ada = Person::enter_over(&chromium, &relay.url(), &mut server, "Ada");
-    let grace = Person::enter(&chromium, &mut server, "Grace");
+    let (server, relay, chromium) = open_behind(|_| {});
+    let ada = Person::enter_over(&chromium, &relay.url(), &server, "Ada");
+    let grace = Person::enter(&chromium, &server, "Grace");
     let mut said = Vec::new();
     // Lost on its way, or heard by all but its writer, or left to chance.
     let ways = [Some(Way::ToServer), Some(Way::ToBrowser), None, Some(Way::ToServer), None];
@@ -73,11 +69,9 @@ fn a_line_said_into_a_dying_connection_is_said_once() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_device_without_network_says_so_and_comes_back_by_itself() {
-    let mut server = Plume::start(&[]);
-    let relay = Relay::to(server.address());
-    let chromium = Chromium::launch();
-    let ada = Person::enter_over(&chromium, &relay.url(), &mut server, "Ada");
-    let grace = Person::enter(&chromium, &mut server, "Grace");
+    let (server, relay, chromium) = open_behind(|_| {});
+    let ada = Person::enter_over(&chromium, &relay.url(), &server, "Ada");
+    let grace = Person::enter(&chromium, &server, "Grace");
     ada.page.set_offline(true);
     // The emulation leaves a socket alone that is open already; a real device loses it.
     relay.cut();
@@ -97,20 +91,19 @@ fn a_device_without_network_says_so_and_comes_back_by_itself() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_killed_server_is_missed_and_its_successor_asks_to_log_in() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (mut server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     ada.say("before");
     server.kill();
     ada.page.wait_text("#status", "Reconnecting");
     ada.send("not yet said");
     ada.page.wait_text("#log .pending", "not yet said");
-    server.start_again();
+    start_again(&mut server);
     ada.page.wait_visible("#enter-view");
     ada.page.wait_text("#enter-error", "session is over");
     // A new room: nothing of the old one is left, but what was not said waits in the field.
-    ada.come_in(&mut server, "Ada");
-    assert_eq!(ada.page.eval("document.querySelector('#text').value"), "not yet said");
+    ada.come_in(&server, "Ada");
+    assert_eq!(ada.page.eval(FIELD), "not yet said");
     ada.say("after");
     assert_eq!(ada.lines(), ["Ada: after"]);
     chromium.forgive_network();
@@ -121,14 +114,12 @@ fn a_killed_server_is_missed_and_its_successor_asks_to_log_in() {
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_line_said_to_a_node_that_is_apart_waits_and_is_said_once_by_another() {
     const APART: &str = "What you say waits until this server is back.";
-    let mut server = Plume::start(&[]);
-    let relay = Relay::to(server.address());
-    let chromium = Chromium::launch();
+    let (server, relay, chromium) = open_behind(|_| {});
     let page = chromium.page();
     page.run_before_load("window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.socket = this; } };");
     let ada = Person::arrive_on(page, &relay.url());
-    ada.come_in(&mut server, "Ada");
-    let grace = Person::enter(&chromium, &mut server, "Grace");
+    ada.come_in(&server, "Ada");
+    let grace = Person::enter(&chromium, &server, "Grace");
     ada.say("before");
     relay.lose(Way::ToServer);
     let notice = json!({"type": 6, "reason": "apart", "text": APART}).to_string();

@@ -13,6 +13,13 @@
 mod comfort;
 mod first_page;
 mod flood;
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the harness of the other tests can do more than is asked of it here"
+)]
+#[path = "../it/support/mod.rs"]
+mod harness;
 mod heavy;
 mod hostile;
 mod keyboard;

@@ -3,7 +3,7 @@
 //! What depends on no engine, or takes the devtools protocol, is tested in Chromium alone.
 
 use crate::phone::FAULTS;
-use crate::support::{Engine, Key, Page, Person, Plume, WebDriver, address_of};
+use crate::support::{Engine, FIELD, Key, Page, Person, Plume, WebDriver, address_of, start_again};
 use serde_json::json;
 use std::thread;
 
@@ -58,7 +58,7 @@ const PATHS: &[(&str, Path)] = &[
 ];
 
 fn a_code_lets_you_in_and_a_wrong_one_does_not(first: &WebDriver, _: &WebDriver) {
-    let mut server = Plume::start(&[]);
+    let server = Plume::start(&[]);
     let ada = Person::arrive_on(first.page(), &server.url());
     ada.ask_code("Ada");
     ada.page.wait_text("#verify-view", &address_of("Ada"));
@@ -117,13 +117,13 @@ fn a_reload_keeps_you_in_and_shows_each_line_once(first: &WebDriver, second: &We
 fn a_server_that_is_asked_to_stop_says_so(first: &WebDriver, _: &WebDriver) {
     let mut server = Plume::start(&[]);
     let ada = Person::arrive_on(first.page(), &server.url());
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     ada.say("before");
     server.terminate();
     ada.page.wait_text("#status", "restarts");
-    server.start_again();
+    start_again(&mut server);
     ada.page.wait_visible("#enter-view");
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     ada.say("after");
     assert_eq!(ada.lines(), ["Ada: after"]);
 }
@@ -155,11 +155,11 @@ fn script_in_a_name_or_a_text_stays_text(first: &WebDriver, second: &WebDriver) 
         "&lt;b&gt; &amp;amp;",
         "{{name}} ${name} \\u003cb\\u003e",
     ];
-    let mut server = Plume::start(&[("PLUME_NAME", "<i>A & \"B\"</i>")]);
+    let server = Plume::start(&[("PLUME_NAME", "<i>A & \"B\"</i>")]);
     let ada = Person::arrive_on(first.page(), &server.url());
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     let other = Person::arrive_on(second.page(), &server.url());
-    other.come_in(&mut server, NAME);
+    other.come_in(&server, NAME);
     for line in LINES {
         other.say(line);
         ada.wait_line(line);
@@ -206,9 +206,9 @@ fn enter_sends_and_shift_enter_breaks_the_line(first: &WebDriver, second: &WebDr
 
 /// The events as keyboards give rise to them: no protocol but Chromium's can compose.
 fn enter_belongs_to_an_input_method_that_has_it(first: &WebDriver, _: &WebDriver) {
-    let mut server = Plume::start(&[]);
+    let server = Plume::start(&[]);
     let ada = Person::arrive_on(first.page(), &server.url());
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     let rows = [
         // Most browsers: the key comes before the word is committed; Safari: after it. Its code is 229.
         ("new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, isComposing: true", false),
@@ -241,7 +241,7 @@ fn enter_belongs_to_an_input_method_that_has_it(first: &WebDriver, _: &WebDriver
 }
 
 fn every_view_fits_a_narrow_window(first: &WebDriver, _: &WebDriver) {
-    let mut server = Plume::start(&[]);
+    let server = Plume::start(&[]);
     let ada = Person::arrive_on(first.page(), &server.url());
     check_fit(&ada.page, &["#name", "#email", "#enter"]);
     ada.ask_code("Ada");
@@ -274,12 +274,10 @@ fn enter<'a>(
     second: &'a WebDriver,
     variables: &[(&str, &str)],
 ) -> (Plume, Visitor<'a>, Visitor<'a>) {
-    let mut server = Plume::start(variables);
+    let server = Plume::start(variables);
     let ada = Person::arrive_on(first.page(), &server.url());
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     let grace = Person::arrive_on(second.page(), &server.url());
-    grace.come_in(&mut server, "Grace");
+    grace.come_in(&server, "Grace");
     (server, ada, grace)
 }
-
-const FIELD: &str = "document.querySelector('#text').value";

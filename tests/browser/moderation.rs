@@ -1,19 +1,17 @@
 //! Moderation in the page: acts, menus, the topic, refused words, the door, and commands in the field.
 
-use crate::support::{Bot, Chromium, Key, Page, Person, Plume, Tab, address_of};
+use crate::support::{Bot, Chromium, FIELD, Key, Page, Person, Plume, Tab, address_of, open};
 use serde_json::{Value, json};
 
 const MODERATED: [(&str, &str); 2] = [("PLUME_MODERATORS", "ada@example.org"), ("PLUME_RATE", "1000")];
-const FIELD: &str = "document.querySelector('#text').value";
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_moderator_acts_from_a_menu_and_all_see_a_line() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let grace = Person::enter(&chromium, &mut server, "Grace");
-    let mut troll = Bot::enter(&mut server, "Bad Troll");
+    let (server, chromium) = open(&MODERATED);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let grace = Person::enter(&chromium, &server, "Grace");
+    let mut troll = Bot::enter(&server, "Bad Troll");
     troll.say(["buy my boots".to_owned()]);
     ada.wait_line("buy my boots");
     // On a line, with a time and a reason.
@@ -48,14 +46,13 @@ fn a_moderator_acts_from_a_menu_and_all_see_a_line() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn acts_are_not_folded_with_comings_and_goings() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let _before: Vec<Bot> = ["Bob", "Eve", "Joe"].map(|name| Bot::enter(&mut server, name)).into();
+    let (server, chromium) = open(&MODERATED);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let _before: Vec<Bot> = ["Bob", "Eve", "Joe"].map(|name| Bot::enter(&server, name)).into();
     ada.page.wait_visible("#log .fold");
     ada.send("/kick Bob too loud");
     wait_event(&ada, "Bob left chat");
-    let _after: Vec<Bot> = ["Kim", "Lee"].map(|name| Bot::enter(&mut server, name)).into();
+    let _after: Vec<Bot> = ["Kim", "Lee"].map(|name| Bot::enter(&server, name)).into();
     wait_event(&ada, "Lee entered chat");
     ada.page.wait("document.querySelectorAll('#log .fold').length === 2");
     assert!(ada.page.is_visible("#log > [data-event=kick]"), "{:?}", ada.events());
@@ -66,10 +63,9 @@ fn acts_are_not_folded_with_comings_and_goings() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn each_menu_offers_what_its_reader_may_do() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let grace = watched(&chromium, &mut server, "Grace");
-    let mut bob = Bot::enter(&mut server, "Bob");
+    let (server, chromium) = open(&MODERATED);
+    let grace = watched(&chromium, &server, "Grace");
+    let mut bob = Bot::enter(&server, "Bob");
     bob.say(["first".to_owned(), "second".to_owned()]);
     grace.say("mine");
     let id_of = |text: &str| {
@@ -113,10 +109,9 @@ fn each_menu_offers_what_its_reader_may_do() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn menus_are_worked_by_keyboard() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bob = Bot::enter(&mut server, "Bob");
+    let (server, chromium) = open(&MODERATED);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bob = Bot::enter(&server, "Bob");
     bob.say(["one", "two", "three"].map(str::to_owned));
     ada.wait_line("three");
     ada.page.draw();
@@ -159,11 +154,10 @@ fn menus_are_worked_by_keyboard() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn the_topic_stands_above_the_log() {
-    let mut server = Plume::start(&[("PLUME_TOPIC", "tea"), MODERATED[0], MODERATED[1]]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[("PLUME_TOPIC", "tea"), MODERATED[0], MODERATED[1]]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     assert_eq!(ada.page.text("#topic"), "tea");
-    let grace = Person::enter(&chromium, &mut server, "Grace");
+    let grace = Person::enter(&chromium, &server, "Grace");
     ada.send("/topic coffee");
     grace.page.wait_text("#topic", "coffee");
     ada.send("/topic see https://example.org/ <b>and</b> @Grace");
@@ -196,10 +190,9 @@ fn the_topic_stands_above_the_log() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn refused_words_return_to_the_field_with_the_wait() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let bob = Person::enter(&chromium, &mut server, "Bob");
+    let (server, chromium) = open(&MODERATED);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let bob = Person::enter(&chromium, &server, "Bob");
     ada.send("/mute Bob 10m shouting");
     wait_event(&bob, "Ada muted @Bob for 10 minutes: shouting");
     bob.send("but why?");
@@ -240,10 +233,9 @@ fn refused_words_return_to_the_field_with_the_wait() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_slash_shows_what_commands_do_and_tab_completes_them() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let bob = Person::enter(&chromium, &mut server, "Bob");
+    let (server, chromium) = open(&MODERATED);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let bob = Person::enter(&chromium, &server, "Bob");
     let rows =
         "[...document.querySelectorAll('#hints button')].map(({ innerText }) => innerText.split(/[ :]/)[0])";
     ada.page.fill("#text", "/");
@@ -277,9 +269,8 @@ fn a_slash_shows_what_commands_do_and_tab_completes_them() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn what_the_door_says_stands_at_the_email() {
-    let mut server = Plume::start(&[("PLUME_DENY", "eve@example.org"), MODERATED[0], MODERATED[1]]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[("PLUME_DENY", "eve@example.org"), MODERATED[0], MODERATED[1]]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     let guest = Person::arrive(&chromium, &server.url());
     let ask = |name: &str| {
         guest.page.fill("#name", name);
@@ -308,16 +299,15 @@ fn what_the_door_says_stands_at_the_email() {
     guest.page.press(Key::Enter);
     guest.page.wait_text("#enter-error", "That name is taken");
     at("name");
-    guest.come_in(&mut server, "Bob");
+    guest.come_in(&server, "Bob");
 }
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn who_is_banned_is_told_why_and_then_by_the_door() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let bob = Person::enter(&chromium, &mut server, "Bob");
+    let (server, chromium) = open(&MODERATED);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let bob = Person::enter(&chromium, &server, "Bob");
     bob.page.fill("#text", "half a line");
     ada.send("/ban Bob boots");
     bob.page.wait_text("#log", "You were banned by @Ada: boots");
@@ -329,25 +319,23 @@ fn who_is_banned_is_told_why_and_then_by_the_door() {
     bob.page.wait_text("#enter-error", "This chat is not open to that email address.");
     ada.send("/unban Bob");
     wait_event(&ada, "Ada unbanned @Bob");
-    bob.come_in(&mut server, "Bob");
+    bob.come_in(&server, "Bob");
     assert_eq!(bob.page.eval(FIELD), "half a line", "what was written is still there");
 }
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_removed_line_keeps_its_name_and_loses_its_words() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let grace = watched(&chromium, &mut server, "Grace");
-    let mut bob = Bot::enter(&mut server, "Bob");
+    let (server, chromium) = open(&MODERATED);
+    let grace = watched(&chromium, &server, "Grace");
+    let mut bob = Bot::enter(&server, "Bob");
     let long = format!("@Grace, a long one\n{}", "row\n".repeat(60));
     bob.say(["/me waves".to_owned(), long, "stays".to_owned()]);
     grace.wait_line("stays");
     let shown = "[...document.querySelectorAll('#log .line:not(.event)')].slice(-3)
         .map((line) => [line.querySelector('.name').textContent, line.querySelector('.text').textContent,
             line.matches('.act, .mention'), line.querySelectorAll('button').length])";
-    let last = "document.querySelector('#log .line:last-child > .menu').value";
-    let last: u64 = grace.page.eval(last).as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let last = last_id(&grace.page);
     grace.page.eval(&format!("document.querySelector('#log .menu[value=\"{}\"]').focus()", last - 1));
     hear(
         &grace.page,
@@ -364,11 +352,10 @@ fn a_removed_line_keeps_its_name_and_loses_its_words() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn lines_are_deleted_and_reported_from_their_menus() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let grace = Person::enter(&chromium, &mut server, "Grace");
-    let mut troll = Bot::enter(&mut server, "Bad Troll");
+    let (server, chromium) = open(&MODERATED);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let grace = Person::enter(&chromium, &server, "Grace");
+    let mut troll = Bot::enter(&server, "Bad Troll");
     troll.say(["one", "two", "three"].map(str::to_owned));
     grace.wait_line("three");
     grace.page.click("#log .line:last-child > .menu");
@@ -391,7 +378,7 @@ fn lines_are_deleted_and_reported_from_their_menus() {
         person.page.wait("!document.querySelector('#log').innerText.includes('alas')");
     }
     // Whoever comes later finds their places alone.
-    let bob = Person::enter(&chromium, &mut server, "Bob");
+    let bob = Person::enter(&chromium, &server, "Bob");
     wait_event(&bob, "Grace took back a line");
     assert!(!bob.page.text("#log").contains("alas"));
     grace.page.wait("document.querySelectorAll('.pending').length === 0");
@@ -400,8 +387,7 @@ fn lines_are_deleted_and_reported_from_their_menus() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn removed_lines_are_not_unread_and_their_notification_goes() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&MODERATED);
     let page = chromium.page();
     page.run_before_load(WATCH);
     page.run_before_load(
@@ -412,12 +398,12 @@ fn removed_lines_are_not_unread_and_their_notification_goes() {
         }; document.hasFocus = () => false;",
     );
     let grace = Person::arrive_on(page, &server.url());
-    grace.come_in(&mut server, "Grace");
+    grace.come_in(&server, "Grace");
     grace.page.click("#options-button");
     grace.page.click("#notify");
     grace.page.wait_text("#notify", "on");
     grace.page.press(Key::Escape);
-    let mut bob = Bot::enter(&mut server, "Bob");
+    let mut bob = Bot::enter(&server, "Bob");
     bob.say((0..60).map(|number| format!("line {number}")));
     grace.wait_line("line 59");
     grace.page.eval("document.querySelector('#log').scrollTop = 300");
@@ -426,8 +412,7 @@ fn removed_lines_are_not_unread_and_their_notification_goes() {
     bob.say(["hello @Grace, buy boots".to_owned(), "boots!".to_owned(), "sorry".to_owned()]);
     grace.page.wait_text("#newer", "3 new");
     grace.page.wait("document.title.startsWith('(3)') && shown.length === 1");
-    let last = "document.querySelector('#log .line:last-child > .menu').value";
-    let last: u64 = grace.page.eval(last).as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let last = last_id(&grace.page);
     let delete = |id: u64, of: &[u64]| {
         hear(
             &grace.page,
@@ -449,12 +434,10 @@ fn removed_lines_are_not_unread_and_their_notification_goes() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn removed_lines_in_history_are_one_mark_and_what_follows_is_not_missed() {
-    let mut server = Plume::start(&MODERATED);
-    let chromium = Chromium::launch();
-    let grace = watched(&chromium, &mut server, "Grace");
+    let (server, chromium) = open(&MODERATED);
+    let grace = watched(&chromium, &server, "Grace");
     grace.say("before");
-    let last = "document.querySelector('#log .line:last-child > .menu').value";
-    let last: u64 = grace.page.eval(last).as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let last = last_id(&grace.page);
     for id in last + 1..=last + 1_500 {
         hear(&grace.page, &json!({"type": 10, "id": id}));
     }
@@ -474,10 +457,9 @@ fn removed_lines_in_history_are_one_mark_and_what_follows_is_not_missed() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn on_a_phone_all_of_it_fits_and_can_be_touched() {
-    let mut server = Plume::start(&[("PLUME_TOPIC", &"W".repeat(200)), MODERATED[0], MODERATED[1]]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut wide = Bot::enter(&mut server, &"W".repeat(120));
+    let (server, chromium) = open(&[("PLUME_TOPIC", &"W".repeat(200)), MODERATED[0], MODERATED[1]]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut wide = Bot::enter(&server, &"W".repeat(120));
     wide.say(["a".to_owned(), "b".to_owned(), "x".repeat(300)]);
     ada.wait_line("b");
     let small = "[...document.querySelectorAll('button')].filter((node) => node.checkVisibility())
@@ -510,7 +492,7 @@ fn on_a_phone_all_of_it_fits_and_can_be_touched() {
 }
 
 /// Somebody whose texts are written down as they are sent, and whose page can be sent messages.
-fn watched<'a>(chromium: &'a Chromium, server: &mut Plume, name: &str) -> Person<Tab<'a>> {
+fn watched<'a>(chromium: &'a Chromium, server: &Plume, name: &str) -> Person<Tab<'a>> {
     let page = chromium.page();
     page.run_before_load(WATCH);
     let person = Person::arrive_on(page, &server.url());
@@ -521,6 +503,12 @@ fn watched<'a>(chromium: &'a Chromium, server: &mut Plume, name: &str) -> Person
 /// The texts that a watched page has sent, but not the field's question for commands.
 fn sent(page: &Page<Tab<'_>>) -> Vec<String> {
     serde_json::from_value(page.eval("sentTexts.filter((text) => text !== '/help')")).expect("texts")
+}
+
+/// The id of the newest line.
+fn last_id(page: &Page<Tab<'_>>) -> u64 {
+    let id = page.eval("document.querySelector('#log .line:last-child > .menu').value");
+    id.as_str().and_then(|id| id.parse().ok()).expect("an id")
 }
 
 /// Gives the page a message as if the server had sent it.

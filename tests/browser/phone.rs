@@ -1,16 +1,15 @@
 //! Small screens: nothing sticks out, and what one needs is in sight.
 
-use crate::support::{Bot, Chromium, Page, Person, Plume, Tab};
+use crate::support::{Bot, Page, Person, Tab, open};
 use serde_json::json;
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn every_view_fits_a_phone() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     // As wide as names get, and without a place to break.
     let wide = "W".repeat(120);
-    let mut bot = Bot::enter(&mut server, &wide);
+    let mut bot = Bot::enter(&server, &wide);
     let ada = Person::arrive(&chromium, &server.url());
     check_fit(&ada.page, &["#name", "#email", "#enter"]);
     ada.page.click("#enter");
@@ -33,8 +32,7 @@ fn every_view_fits_a_phone() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_name_as_long_as_names_get_fits_a_phone() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let ada = Person::arrive(&chromium, &server.url());
     let wide = "W".repeat(120);
     ada.page.fill("#name", &wide);
@@ -51,9 +49,8 @@ fn a_name_as_long_as_names_get_fits_a_phone() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn on_a_phone_the_people_are_behind_a_button() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     assert!(ada.page.is_visible("#people"), "there is room for it on a desk");
     ada.page.phone(390, 844);
     ada.page.wait("!document.querySelector('#people').checkVisibility()");

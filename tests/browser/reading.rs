@@ -1,16 +1,15 @@
 //! What a line shows is what it is: links lead where they say, each line and all code has its own direction,
 //! and a copy reads as the log does.
 
-use crate::support::{Bot, Chromium, Person, Plume};
+use crate::support::{Bot, Person, open};
 use serde_json::{Value, json};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn links_lead_where_they_say() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bot = Bot::enter(&server, "Grace");
     let rows = [
         (
             "https://bank.example\u{202e}/moc.live//:sptth",
@@ -68,10 +67,9 @@ const DIRECTIONS: &str = "{
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn code_reads_from_left_to_right_and_each_line_has_its_own_direction() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let mut bot = Bot::enter(&server, "Grace");
     bot.say(["שלום `a(1);` לך\nabc (d)\nשלום (x)".to_owned(), "done".to_owned()]);
     ada.wait_line("done");
     ada.page.eval("document.querySelector('#log .line:last-child').remove()");
@@ -86,10 +84,9 @@ fn code_reads_from_left_to_right_and_each_line_has_its_own_direction() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn names_are_compared_as_the_server_compares_them() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "José Straße");
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "José Straße");
+    let mut bot = Bot::enter(&server, "Grace");
     let calls = ["@Jose\u{301} STRASSE hi", "请看@josé\u{a0}straße", "@José Straßeさん"];
     let others = ["@José", "@José Straßen", "me@José Straße", "@José Straße\u{301}"];
     bot.say(calls.into_iter().chain(others).map(str::to_owned));
@@ -101,13 +98,12 @@ fn names_are_compared_as_the_server_compares_them() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_copied_log_reads_as_the_log_does() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     for line in ["one", "two"] {
         ada.say(line);
     }
-    let mut bot = Bot::enter(&mut server, "Grace");
+    let mut bot = Bot::enter(&server, "Grace");
     bot.say(["/me waves".to_owned(), "three".to_owned()]);
     ada.wait_line("three");
     let copied = ada.page.eval(
@@ -122,11 +118,10 @@ fn a_copied_log_reads_as_the_log_does() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn mute_stays_whole_beside_a_long_name() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let _long = Bot::enter(&mut server, &"W".repeat(120));
-    let _short = Bot::enter(&mut server, "Eve");
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let _long = Bot::enter(&server, &"W".repeat(120));
+    let _short = Bot::enter(&server, "Eve");
+    let ada = Person::enter(&chromium, &server, "Ada");
     ada.page.wait("document.querySelectorAll('#people-list .link').length === 2");
     let heights =
         "[...new Set([...document.querySelectorAll('#people-list .link')].map((node) => node.offsetHeight))]";

@@ -1,7 +1,7 @@
 //! The pictures of the README, of a conversation that was made up for them.
 
 use crate::flood::DISTANCE;
-use crate::support::{Bot, Chromium, Person, Plume, Tab};
+use crate::support::{Bot, Person, Plume, Tab, open};
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -13,10 +13,9 @@ fn screenshots() {
     let out_of_the_way = concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots");
     let folder = PathBuf::from(env::var_os("SCREENSHOTS").unwrap_or_else(|| out_of_the_way.into()));
     fs::create_dir_all(&folder).expect("the folder can be made");
-    let mut server = Plume::start(&[("PLUME_TOPIC", "The library has cake: https://example.org/cake")]);
-    let chromium = Chromium::launch();
-    let zoe = Person::enter(&chromium, &mut server, "Zoë");
-    talk(&mut server, &zoe);
+    let (server, chromium) = open(&[("PLUME_TOPIC", "The library has cake: https://example.org/cake")]);
+    let zoe = Person::enter(&chromium, &server, "Zoë");
+    talk(&server, &zoe);
     for device in ["desktop", "phone"] {
         match device {
             "phone" => zoe.page.phone(390, 700),
@@ -34,7 +33,7 @@ fn screenshots() {
 }
 
 /// Has a few people talk with `zoe`.
-fn talk(server: &mut Plume, zoe: &Person<Tab<'_>>) {
+fn talk(server: &Plume, zoe: &Person<Tab<'_>>) {
     let [mut mira, mut jonas, mut tariq] = ["Mira", "Jonas", "Tariq"].map(|name| Bot::enter(server, name));
     let rest = [
         (&mut mira, "Morning! Did anybody see the heron by the bridge?"),

@@ -1,7 +1,7 @@
 //! Where Plume lives and what is around it: below a path, behind a proxy that is set up wrongly, in an old
 //! browser.
 
-use crate::support::{Chromium, Person, Plume, Relay};
+use crate::support::{Person, open, open_behind, start_again};
 use serde_json::json;
 
 /// Passes on what is below `/chat/`, without that, as `proxy_pass http://plume/;` does; the rest is not
@@ -25,11 +25,9 @@ fn drop_upgrade(head: &mut Vec<u8>) {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn the_page_works_below_a_path() {
-    let mut server = Plume::start(&[]);
-    let relay = Relay::rewriting(server.address(), strip_path);
-    let chromium = Chromium::launch();
+    let (server, relay, chromium) = open_behind(strip_path);
     let url = format!("{}chat/", relay.url());
-    let ada = Person::enter_over(&chromium, &url, &mut server, "Ada");
+    let ada = Person::enter_over(&chromium, &url, &server, "Ada");
     ada.say("below a path");
     ada.page.reload();
     ada.wait_in();
@@ -49,9 +47,7 @@ fn the_page_works_below_a_path() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_proxy_that_passes_no_websocket_on_is_named() {
-    let server = Plume::start(&[]);
-    let relay = Relay::rewriting(server.address(), drop_upgrade);
-    let chromium = Chromium::launch();
+    let (_server, relay, chromium) = open_behind(drop_upgrade);
     let ada = Person::arrive(&chromium, &relay.url());
     ada.page.fill("#name", "Ada");
     ada.page.fill("#email", "ada@example.org");
@@ -63,12 +59,11 @@ fn a_proxy_that_passes_no_websocket_on_is_named() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_server_that_is_gone_is_said_to_be_out_of_reach() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (mut server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     server.kill();
     ada.page.wait_text("#status", "The server cannot be reached. Reconnecting");
-    server.start_again();
+    start_again(&mut server);
     ada.page.wait_visible("#enter-view");
     chromium.forgive_network();
 }
@@ -76,8 +71,7 @@ fn a_server_that_is_gone_is_said_to_be_out_of_reach() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn the_page_says_where_the_code_is() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let ada = Person::arrive(&chromium, &server.url());
     ada.ask_code("Ada");
     ada.page.wait_text("#verify-view", "printed in the terminal where Plume was started");
@@ -88,8 +82,7 @@ fn the_page_says_where_the_code_is() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn an_old_browser_is_told_what_the_page_needs() {
-    let server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     for missing in ["delete String.prototype.toWellFormed", "delete HTMLElement.prototype.showPopover"] {
         let page = chromium.page();
         page.run_before_load(missing);

@@ -1,16 +1,13 @@
 //! Typing, with whatever keyboard, and pasting: what is meant is sent, and nothing is cut or lost.
 
-use crate::support::{Bot, Chromium, Key, Person, Plume};
+use crate::support::{Bot, FIELD, Key, Person, open};
 use serde_json::json;
-
-const FIELD: &str = "document.querySelector('#text').value";
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn enter_sends_also_while_a_phone_composes_the_last_word() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     ada.page.click("#text");
     ada.page.compose("hello");
     // Gboard: the key code 13, and still composing.
@@ -29,9 +26,8 @@ fn enter_sends_also_while_a_phone_composes_the_last_word() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn enter_that_an_input_method_has_sends_nothing() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     ada.page.click("#text");
     ada.page.compose("にほん");
     // Most browsers: the key comes before the word is committed.
@@ -51,8 +47,7 @@ fn enter_that_an_input_method_has_sends_nothing() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_pasted_email_is_read_for_its_code_and_a_guess_is_not_sent() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let ada = Person::arrive(&chromium, &server.url());
     ada.ask_code("Ada");
     let code = server.code_for("Ada");
@@ -75,8 +70,7 @@ fn a_pasted_email_is_read_for_its_code_and_a_guess_is_not_sent() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn what_is_too_long_is_kept_and_said_and_not_sent() {
-    let mut server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[("PLUME_RATE", "1000")]);
     let ada = Person::arrive(&chromium, &server.url());
     ada.page.fill("#name", &"ü".repeat(61));
     let address = format!("ada@{}.museum", "m".repeat(113));
@@ -109,9 +103,8 @@ fn what_is_too_long_is_kept_and_said_and_not_sent() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn lines_that_nobody_sees_are_not_sent() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     for line in ["\u{200b}", "\u{ad} \u{2800}", "\u{3164}\u{fe0f}", "\u{202e}\u{2066}", "\u{feff}"] {
         ada.send(line);
     }
@@ -124,13 +117,10 @@ fn lines_that_nobody_sees_are_not_sent() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_draft_survives_a_reload() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     ada.page.fill("#text", "half a line,\nand half of another");
-    let second = Person { page: ada.page.second_tab() };
-    second.page.visit(&server.url());
-    second.wait_in();
+    let second = ada.second_tab(&server.url());
     assert_eq!(second.page.eval(FIELD), "", "each tab has its own");
     ada.page.reload();
     ada.wait_in();
@@ -146,10 +136,9 @@ fn a_draft_survives_a_reload() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn tab_completes_names_and_no_addresses_and_doubles_no_blank() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let _grace = Bot::enter(&mut server, "Example");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let _grace = Bot::enter(&server, "Example");
     ada.page.wait_text("#people-list", "@Example");
     ada.page.fill("#text", "write to me@ex");
     ada.page.press(Key::Tab);
@@ -166,9 +155,8 @@ fn tab_completes_names_and_no_addresses_and_doubles_no_blank() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn in_a_recalled_text_of_several_rows_the_arrows_move_the_caret_first() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     ada.say("first");
     for rows in ["one\ntwo\nthree".to_owned(), "word ".repeat(100).trim_end().to_owned()] {
         ada.say(&rows);
@@ -191,8 +179,7 @@ fn in_a_recalled_text_of_several_rows_the_arrows_move_the_caret_first() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_name_is_what_was_meant() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let grace = Person::arrive(&chromium, &server.url());
     grace.page.fill("#name", "grace@example.org");
     grace.page.fill("#email", "grace@example.org");
@@ -210,9 +197,8 @@ fn a_name_is_what_was_meant() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_dropped_file_does_not_replace_the_page() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
     let is_refused = |kind: &str, data: &str| {
         ada.page.eval(&format!(
             "{{ const dataTransfer = new DataTransfer(); {data}

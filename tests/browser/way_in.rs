@@ -1,13 +1,12 @@
 //! From the first view to the room, and out of it again.
 
-use crate::support::{Bot, Chromium, Key, Person, Plume, Relay};
+use crate::support::{Bot, Key, Person, open, open_behind, start_again};
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn what_is_wrong_is_said_beside_its_field() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let _owner = Bot::enter(&mut server, "Grace");
+    let (server, chromium) = open(&[]);
+    let _owner = Bot::enter(&server, "Grace");
     let ada = Person::arrive(&chromium, &server.url());
     let rows = [
         ("", "ada@example.org", "#name"),
@@ -27,15 +26,13 @@ fn what_is_wrong_is_said_beside_its_field() {
         ));
         assert!(ada.page.is_visible("#enter-view"), "{name:?} {email:?} must not come further");
     }
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
 }
 
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn the_code_is_good_after_the_connection_was_lost() {
-    let mut server = Plume::start(&[]);
-    let relay = Relay::to(server.address());
-    let chromium = Chromium::launch();
+    let (server, relay, chromium) = open_behind(|_| {});
     let ada = Person::arrive(&chromium, &relay.url());
     ada.ask_code("Ada");
     // As a phone does while its owner reads mail.
@@ -49,13 +46,10 @@ fn the_code_is_good_after_the_connection_was_lost() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_second_tab_needs_no_code_and_is_no_second_coming() {
-    let mut server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
-    let chromium = Chromium::launch();
-    let grace = Person::enter(&chromium, &mut server, "Grace");
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let second = Person { page: ada.page.second_tab() };
-    second.page.visit(&server.url());
-    second.wait_in();
+    let (server, chromium) = open(&[("PLUME_LEAVE_GRACE", "0")]);
+    let grace = Person::enter(&chromium, &server, "Grace");
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let second = ada.second_tab(&server.url());
     second.say("from the second tab");
     ada.wait_line("from the second tab");
     second.page.close();
@@ -70,12 +64,10 @@ fn a_second_tab_needs_no_code_and_is_no_second_coming() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn logging_in_and_leaving_happen_in_all_tabs() {
-    let mut server = Plume::start(&[]);
-    let relay = Relay::to(server.address());
-    let chromium = Chromium::launch();
+    let (server, relay, chromium) = open_behind(|_| {});
     let ada = Person::arrive(&chromium, &relay.url());
     let second = Person::arrive_on(ada.page.second_tab(), &relay.url());
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     second.wait_in();
     // Without a connection the server cannot say it: the tabs do.
     relay.cut();
@@ -93,18 +85,12 @@ fn logging_in_and_leaving_happen_in_all_tabs() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn who_wants_it_logs_in_only_in_one_tab() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let ada = Person::arrive(&chromium, &server.url());
     ada.page.click("#alone");
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     let second = Person::arrive_on(ada.page.second_tab(), &server.url());
-    second.page.fill("#name", "Grace");
-    second.page.fill("#email", "grace@example.org");
-    second.page.press(Key::Enter);
-    second.page.wait_visible("#verify-view");
-    second.type_code(&server.code_for("Grace"));
-    second.wait_in();
+    second.come_in(&server, "Grace");
     for _ in 0..2 {
         ada.page.reload();
         ada.wait_in();
@@ -123,18 +109,17 @@ fn who_wants_it_logs_in_only_in_one_tab() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_tab_stays_alone_while_other_tabs_have_a_session() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
+    let (server, chromium) = open(&[]);
     let solo = Person::arrive(&chromium, &server.url());
     solo.page.click("#alone");
-    solo.come_in(&mut server, "Grace");
+    solo.come_in(&server, "Grace");
     let ada = Person::arrive_on(solo.page.second_tab(), &server.url());
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     solo.page.click("#leave");
     solo.page.wait_visible("#enter-view");
     solo.page.click("#alone");
     solo.page.wait_text("#enter-error", "You are logged in in another tab.");
-    solo.come_in(&mut server, "Solo");
+    solo.come_in(&server, "Solo");
     solo.say("I am Solo");
     ada.page.reload();
     ada.wait_in();
@@ -146,18 +131,15 @@ fn a_tab_stays_alone_while_other_tabs_have_a_session() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn a_session_that_ended_in_one_tab_is_taken_up_from_another() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let ada = Person::enter(&chromium, &mut server, "Ada");
-    let second = Person { page: ada.page.second_tab() };
-    second.page.visit(&server.url());
-    second.wait_in();
+    let (mut server, chromium) = open(&[]);
+    let ada = Person::enter(&chromium, &server, "Ada");
+    let second = ada.second_tab(&server.url());
     server.kill();
-    server.start_again();
+    start_again(&mut server);
     for tab in [&ada, &second] {
         tab.page.wait_visible("#enter-view");
     }
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     second.wait_in();
     second.say("one code for both");
     ada.wait_line("one code for both");
@@ -167,10 +149,9 @@ fn a_session_that_ended_in_one_tab_is_taken_up_from_another() {
 #[test]
 #[ignore = "needs Chromium; run by .ci/run"]
 fn leaving_logs_out() {
-    let mut server = Plume::start(&[]);
-    let chromium = Chromium::launch();
-    let grace = Person::enter(&chromium, &mut server, "Grace");
-    let ada = Person::enter(&chromium, &mut server, "Ada");
+    let (server, chromium) = open(&[]);
+    let grace = Person::enter(&chromium, &server, "Grace");
+    let ada = Person::enter(&chromium, &server, "Ada");
     grace.page.wait_text("#people", "2 people");
     ada.page.click("#leave");
     ada.page.wait_visible("#enter-view");
@@ -180,6 +161,6 @@ fn leaving_logs_out() {
     grace.page.wait_text("#people", "1 person");
     ada.page.reload();
     ada.page.wait_visible("#enter-view");
-    ada.come_in(&mut server, "Ada");
+    ada.come_in(&server, "Ada");
     grace.page.wait_text("#people", "2 people");
 }

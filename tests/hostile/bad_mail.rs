@@ -17,19 +17,9 @@ fn whatever_the_provider_does_the_talk_goes_on_and_the_end_does_not_wait() {
     ];
     let mailgun = FakeMailgun::start(&WORST);
     let mut server = mailgun.plume(&[("PLUME_MAIL_BURST", "100")]);
-    let mut member = Client::open(&server);
-    member.ask_code("Onlooker", "onlooker@example.org");
-    member.auth(&mailgun.next().code());
-    member.enter();
-    let onlooker = Onlooker::with(member);
+    let onlooker = Onlooker::with(mailgun.login(&server, "Onlooker"));
     let begun = Instant::now();
-    let mut asking: Vec<Client> = (0..30)
-        .map(|n| {
-            let mut client = Client::open(&server);
-            client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
-            client
-        })
-        .collect();
+    let mut asking: Vec<Client> = (0..30).map(|n| Client::asking(&server, &format!("P{n}"))).collect();
     assert!(begun.elapsed() < Duration::from_secs(5), "asking waits for no mail: {:?}", begun.elapsed());
     // Whose email the provider fails is a matter of chance: several are on their way at once.
     let mut failed = 0;

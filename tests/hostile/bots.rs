@@ -1,19 +1,12 @@
 //! Whoever has no token, and bots with one that behave badly.
 
 use crate::onlooker::{HEARD_WITHIN, Onlooker, hear};
-use crate::raw::{connect, read_to_end};
-use crate::support::{Client, Http, Plume, new_bot};
+use crate::raw::read_to_end;
+use crate::support::{Client, Http, Plume, bot_post, bot_request, connect, new_bot, with_bot};
 use crate::watched::Watched;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
-
-/// A request that says a line, were it read.
-fn hidden(token: &str) -> String {
-    format!(
-        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 6\r\n\r\nhidden"
-    )
-}
 
 /// Sends bytes, says that nothing follows, and gives all that is answered.
 fn everything(server: &Plume, request: &[u8]) -> String {
@@ -30,13 +23,13 @@ fn statuses(answers: &str) -> Vec<&str> {
 /// Behind each of these heads stands a request with a good token; it must not be read.
 #[test]
 fn no_line_is_made_out_of_the_body_of_a_refused_request() {
-    let (token, entry) = new_bot("ci");
-    let server = Plume::start(&[("PLUME_BOTS", &entry)]);
+    let (server, token) = with_bot("ci", &[]);
     let onlooker = Onlooker::join(&server);
     let mut ada = Client::login(&server, "Ada");
     let good = format!("Authorization: Bearer {token}|");
     let wrong = "Authorization: Bearer plume_AAAAAAAAAAAAAAAAAAAAAAAAAA|";
-    let hidden = hidden(&token);
+    // It says a line, were it read.
+    let hidden = bot_request("POST", "", &token, "Content-Length: 6\r\n") + "hidden";
     let length = hidden.len();
     let own = format!("Content-Length: {length}|");
     let rows = [
@@ -69,10 +62,7 @@ fn no_line_is_made_out_of_the_body_of_a_refused_request() {
         assert_eq!(statuses(&everything(&server, request.as_bytes())), [status], "{request}");
     }
     // A shorter body: what is behind it is a request of its own, and is no HTTP. A longer one never ends.
-    let short = format!(
-        "POST /lines HTTP/1.1\r\nHost: x\r\n{}Content-Length: 2\r\n\r\nhi!!",
-        good.replace('|', "\r\n")
-    );
+    let short = bot_request("POST", "", &token, "Content-Length: 2\r\n") + "hi!!";
     assert_eq!(statuses(&everything(&server, format!("{short}\r\n\r\n").as_bytes())), ["201", "400"]);
     ada.expect_line("ci", "hi");
     let long = short.replace("Content-Length: 2", "Content-Length: 5");
@@ -84,14 +74,10 @@ fn no_line_is_made_out_of_the_body_of_a_refused_request() {
 /// On the open port nobody can say or read anything without a token, and all are answered alike.
 #[test]
 fn an_address_has_twenty_wrong_tokens_a_minute_and_a_right_one_is_still_good() {
-    let (token, entry) = new_bot("ci");
-    let server = Plume::start(&[("PLUME_BOTS", &entry), ("PLUME_TRUSTED_PROXIES", "127.0.0.1,192.0.2.0/24")]);
+    let (server, token) = with_bot("ci", &[("PLUME_TRUSTED_PROXIES", "127.0.0.1,192.0.2.0/24")]);
     let ask = |token: &str, forwarded_for: &str| {
-        let request = format!(
-            "GET /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nX-Forwarded-For: {forwarded_for}\r\n\r\n"
-        );
         let mut http = Http::open(&server);
-        http.send(request);
+        http.send(bot_request("GET", "", token, &format!("X-Forwarded-For: {forwarded_for}\r\n")));
         let answer = http.answer_to_head();
         if answer.status == 429 {
             let wait: u64 = answer.must("retry-after").parse().expect("seconds");
@@ -130,9 +116,7 @@ fn followers_that_do_not_read_cost_little_and_delay_nobody() {
     let followers: Vec<TcpStream> = (0..65)
         .map(|n| {
             let mut stream = connect(&server);
-            let token = tokens[n / 4];
-            let request =
-                format!("GET /lines?follow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+            let request = bot_request("GET", "?follow", tokens[n / 4], "");
             stream.write_all(request.as_bytes()).expect("the server takes the bytes");
             stream
         })
@@ -142,11 +126,7 @@ fn followers_that_do_not_read_cost_little_and_delay_nobody() {
     // No faster than a member reads, which the ring would lap.
     let mut say = || {
         let begun = Instant::now();
-        let head = format!(
-            "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 40001\r\n\r\n",
-            tokens[0]
-        );
-        talker.send(head + &text);
+        talker.send(bot_post(tokens[0], "text/plain", &text));
         assert_eq!(talker.answer().status, 201);
         hear(&mut member, &text);
         let took = begun.elapsed();
@@ -201,6 +181,7 @@ fn a_token_is_in_no_byte_that_is_sent_or_logged() {
     }
     sent.extend(ada.settle().iter().map(ToString::to_string));
     server.terminate();
+    server.wait_stderr_left();
     let log = server.log();
     let secret = token.strip_prefix("plume_").expect("a token can be known as one");
     let digest = entry.rsplit(':').next().expect("an entry ends with the digest");

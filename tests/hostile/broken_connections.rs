@@ -1,8 +1,8 @@
 //! Connections that break, half-close, or never finish their end: each leaves nothing behind.
 
 use crate::onlooker::Onlooker;
-use crate::raw::{connect, handshake, read_to_end, reset};
-use crate::support::{Client, Plume, frame};
+use crate::raw::{handshake, read_to_end, reset};
+use crate::support::{Client, Plume, connect, frame};
 use crate::watched::{Watched, assert_grown_by};
 use serde_json::json;
 use std::io::{Read, Write};

@@ -1,8 +1,8 @@
 //! Crowds that come and go: no descriptor and no memory stays behind.
 
 use crate::onlooker::{Onlooker, hear_close};
-use crate::raw::{connect, handshake, read_to_end, reset};
-use crate::support::{Client, Plume};
+use crate::raw::{handshake, read_to_end, reset};
+use crate::support::{Client, Plume, connect};
 use crate::watched::{Watched, assert_grown_by};
 use std::io::{Read, Write};
 use std::thread;
@@ -111,13 +111,7 @@ fn five_hundred_who_come_at_once_and_go_at_once_leave_nothing_behind() {
     let onlooker = Onlooker::join(&server);
     let files = server.files();
     let wave = || {
-        let clients: Vec<Client> = (0..500)
-            .map(|_| {
-                let mut client = Client::open(&server);
-                client.resume(&ada.token(), None, None);
-                client
-            })
-            .collect();
+        let clients: Vec<Client> = (0..500).map(|_| Client::with_token(&server, &ada.token())).collect();
         drop(clients);
         server.wait_for_files(files);
         server.memory_kib()

@@ -2,9 +2,7 @@
 //! connections.
 
 use crate::onlooker::{Onlooker, hear};
-use crate::raw::connect;
-use crate::support::{Client, Event, Plume, frame};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use crate::support::{Client, Event, Plume, connect, connect_narrow, frame};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -154,8 +152,7 @@ fn heard_within(listener: &mut Client, time: Duration) -> Vec<String> {
 fn the_connections_of_a_user_share_one_rate_and_take_turns() {
     const CONNECTIONS: usize = 40;
     let server = Plume::start(&[]);
-    let mut listener = Client::login(&server, "Listener");
-    let eve = Client::login(&server, "Eve");
+    let [mut listener, eve] = Client::login_all(&server, ["Listener", "Eve"]);
     let mut tabs: Vec<Client> = (0..CONNECTIONS).map(|_| Client::resume_of(&server, &eve, None)).collect();
     let begun = Instant::now();
     for n in 0..20 {
@@ -181,19 +178,9 @@ fn the_connections_of_a_user_share_one_rate_and_take_turns() {
 fn a_client_address_has_a_rate_of_its_own() {
     const USERS: usize = 20;
     let server = Plume::start(&[("PLUME_TRUSTED_PROXIES", "127.0.0.1")]);
-    let mut listener = Client::open_for(&server, "203.0.113.1");
-    listener.ask_code("Listener", "listener@example.org");
-    listener.auth(&server.code_for("Listener"));
-    listener.enter();
-    let mut users: Vec<Client> = (0..USERS)
-        .map(|n| {
-            let mut client = Client::open_for(&server, "203.0.113.5");
-            client.ask_code(&format!("user{n}x"), &format!("user{n}@example.org"));
-            client.auth(&server.code_for(&format!("user{n}x")));
-            client.enter();
-            client
-        })
-        .collect();
+    let mut listener = Client::login_for(&server, "203.0.113.1", "Listener");
+    let mut users: Vec<Client> =
+        (0..USERS).map(|n| Client::login_for(&server, "203.0.113.5", &format!("user{n}x"))).collect();
     let begun = Instant::now();
     for n in 0..50 {
         for user in &mut users {
@@ -211,12 +198,8 @@ fn a_client_address_has_a_rate_of_its_own() {
 fn a_member_in_the_middle_of_a_long_line_is_heard() {
     let server = Plume::start(&[("PLUME_RATE", "100000"), ("PLUME_BACKLOG", "64 MiB")]);
     let mut ada = Client::login(&server, "Ada");
-    let stream = connect(&server);
-    set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
-    let mut slow = Client::over(stream, &server);
-    slow.ask_code("Slow", "slow@example.org");
-    slow.auth(&server.code_for("Slow"));
-    slow.enter();
+    let mut slow =
+        Client::over(connect_narrow(&server, 4 << 10), &server).log_in(&server, "Slow", "slow@example.org");
     // More than its socket takes: it stands in the middle of a line, and reads none.
     let long = "x".repeat(65_000);
     for _ in 0..40 {

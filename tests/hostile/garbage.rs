@@ -1,8 +1,8 @@
 //! Heads that are far too large, bodies that nobody wants, and bytes that are no HTTP at all.
 
 use crate::onlooker::Onlooker;
-use crate::raw::{connect, read_to_end, shown, statuses};
-use crate::support::Plume;
+use crate::raw::{read_to_end, shown, statuses};
+use crate::support::{Plume, connect};
 use crate::watched::{Watched, assert_grown_by};
 use rand::rngs::ChaCha20Rng;
 use rand::{Rng, RngExt, SeedableRng};

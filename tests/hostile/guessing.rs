@@ -2,26 +2,17 @@
 //! anybody.
 
 use crate::onlooker::Onlooker;
-use crate::support::{Client, Event, Plume};
+use crate::support::{Client, Event, Plume, other_than};
 use std::time::{Duration, Instant};
 
 /// Somebody who has asked for a code and not used it.
 struct Asker {
     client: Client,
-    flow: String,
     code: String,
 }
 
 fn ask(server: &Plume, name: &str) -> Asker {
-    let mut client = Client::open(server);
-    let flow = client.ask_code(name, &format!("{}@example.org", name.to_lowercase()));
-    Asker { client, flow, code: server.code_for(name) }
-}
-
-/// Another code than this one.
-fn other_than(code: &str) -> String {
-    let last = if code.ends_with('7') { '8' } else { '7' };
-    format!("{}{last}", &code[..5])
+    Asker { client: Client::asking(server, name), code: server.code_for(name) }
 }
 
 #[test]
@@ -29,7 +20,7 @@ fn guesses_without_the_flow_token_void_nobodys_code() {
     let server = Plume::start(&[]);
     let onlooker = Onlooker::join(&server);
     let mut asker = ask(&server, "Ada");
-    let flow = &asker.flow;
+    let flow = &asker.client.flow;
     let begin = &flow[..flow.len() - 1];
     let last = if flow.ends_with('A') { 'B' } else { 'A' };
     let forged = [
@@ -48,9 +39,7 @@ fn guesses_without_the_flow_token_void_nobodys_code() {
     // With the right code and with a wrong one, on many connections.
     for flow in &forged {
         for code in [asker.code.clone(), other_than(&asker.code)] {
-            let mut client = Client::open(&server);
-            client.auth_in(flow, &code);
-            client.expect_rejected(0);
+            Client::with_code(&server, flow, &code).expect_rejected(0);
         }
     }
     // Whoever names no flow has none.
@@ -71,10 +60,8 @@ fn a_code_is_good_in_its_own_flow_alone() {
     let (mut ada, mut bob) = (ask(&server, "Ada"), ask(&server, "Bob"));
     // Bob's code in Ada's flow and the other way round, from elsewhere: it costs a try of the flow that it is
     // tried in.
-    for (flow, code) in [(&ada.flow, &bob.code), (&bob.flow, &ada.code)] {
-        let mut client = Client::open(&server);
-        client.auth_in(flow, code);
-        client.expect_rejected(4);
+    for (flow, code) in [(&ada.client.flow, &bob.code), (&bob.client.flow, &ada.code)] {
+        Client::with_code(&server, flow, code).expect_rejected(4);
     }
     // On the connection of another flow, too.
     ada.client.auth(&bob.code);
@@ -91,13 +78,10 @@ fn a_flow_token_is_no_session_token_and_the_other_way_round() {
     let server = Plume::start(&[]);
     let bob = Client::login(&server, "Bob");
     let mut ada = ask(&server, "Ada");
-    for token in [&ada.flow, &ada.code, &bob.run()] {
-        let mut client = Client::open(&server);
-        client.resume(token, None, None);
-        client.expect_rejected(0);
+    for token in [&ada.client.flow, &ada.code, &bob.run()] {
+        Client::with_token(&server, token).expect_rejected(0);
     }
-    let mut client = Client::open(&server);
-    client.auth_in(&bob.token(), &ada.code);
+    let mut client = Client::with_code(&server, &bob.token(), &ada.code);
     client.expect_rejected(0);
     ada.client.auth(&ada.code);
     ada.client.expect(3);
@@ -112,7 +96,7 @@ fn a_flow_bears_five_guesses_of_however_many_at_once() {
     let mut guessers: Vec<Client> = (0..40).map(|_| Client::open(&server)).collect();
     for (n, guesser) in guessers.iter_mut().enumerate() {
         let victim = &victims[n % victims.len()];
-        guesser.auth_in(&victim.flow, &other_than(&victim.code));
+        guesser.auth_in(&victim.client.flow, &other_than(&victim.code));
     }
     let mut left: Vec<u64> = guessers
         .iter_mut()
@@ -171,8 +155,7 @@ fn of_what_is_said_before_the_code_nothing_is_heard_and_after_it_nothing_counts_
     ada.client.resume("x", None, None);
     let answers = ada.client.settle();
     assert!(answers.iter().all(|message| message["user"]["name"] == "Onlooker"), "{answers:?}");
-    let mut again = Client::open(&server);
-    again.auth_in(&ada.flow, &ada.code);
+    let mut again = Client::with_code(&server, &ada.client.flow, &ada.code);
     again.expect_rejected(0);
     assert!(matches!(again.settle()[..], []), "a stranger hears nothing");
     let mut member = onlooker.finish();

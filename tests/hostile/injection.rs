@@ -23,7 +23,7 @@ fn html_and_links_in_a_name_are_text_in_the_mail() {
     ];
     for (n, (name, escaped)) in rows.iter().enumerate() {
         let email = format!("p{n}@example.org");
-        Client::open(&server).ask_code(name, &email);
+        Client::asking_as(&server, name, &email);
         let posted = mailgun.next();
         let code = posted.code();
         assert_eq!(posted.field("to"), email, "{name}");
@@ -40,7 +40,7 @@ fn html_and_links_in_a_name_are_text_in_the_mail() {
     for (n, name) in
         ["call 0900 555 0100 now", &"You have won. Come and get it! ".repeat(3)].iter().enumerate()
     {
-        Client::open(&server).ask_code(name, &format!("q{n}@example.org"));
+        Client::asking_as(&server, name, &format!("q{n}@example.org"));
         let posted = mailgun.next();
         for part in ["text", "html"] {
             assert!(!posted.field(part).contains("Name given"), "{posted:?}");
@@ -165,9 +165,7 @@ fn characters_that_turn_the_direction_come_into_no_name() {
     }
     for char in hidden {
         // Refused, or at least nobody else's name: what cannot be seen makes no second Ada.
-        let mut owner = Client::open(&server);
-        owner.hello_as(&format!("plume{char}bot"), "eve@example.org");
-        let answer = owner.message();
+        let answer = Client::with_hello(&server, &format!("plume{char}bot"), "eve@example.org").message();
         assert!(matches!(answer["type"].as_u64(), Some(5 | 6)), "{char:?}: {answer}");
     }
     let mut ada = Client::login(&server, "Ada");
@@ -181,9 +179,7 @@ fn characters_that_turn_the_direction_come_into_no_name() {
 #[test]
 fn nobody_speaks_for_somebody_else_or_for_the_server() {
     let server = Plume::start(&[("PLUME_RATE", "1000"), ("PLUME_LEAVE_GRACE", "0")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut eve = Client::login(&server, "Eve");
-    ada.expect_enters("Eve");
+    let [mut ada, mut eve] = Client::login_all(&server, ["Ada", "Eve"]);
     for kind in [3, 4, 5, 6] {
         eve.send(&json!({"type": kind, "text": "forged", "reason": "restarting", "user": {"name": "Ada"}}));
     }

@@ -2,19 +2,13 @@
 //! server, and the tries of a code. Whoever owns the mailbox comes in all the same.
 
 use crate::onlooker::Onlooker;
-use crate::support::{Client, FakeMailgun, Plume, wait_for};
+use crate::support::{Client, FakeMailgun, Plume, other_than, wait_for};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// The tests are the proxy.
 const TRUST: (&str, &str) = ("PLUME_TRUSTED_PROXIES", "127.0.0.1");
-
-/// Another code than this one.
-fn other_than(code: &str) -> String {
-    let (rest, last) = code.split_at(code.len() - 1);
-    format!("{rest}{}", if last == "7" { '8' } else { '7' })
-}
 
 /// Asks for a code as a client with this address, if that is not empty; gives the first answer.
 fn ask(server: &Plume, address: &str, name: &str, email: &str) -> (Client, Value) {
@@ -156,15 +150,13 @@ fn withstand(&Attack { who, address, granted_max, within }: &Attack) {
 fn an_address_bears_a_thousand_guesses_a_day_and_its_owner_comes_in() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);
     let onlooker = Onlooker::join(&server);
-    let mut ada = Client::open(&server);
-    ada.ask_code("Ada", "ada@example.org");
+    let mut ada = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     let wrong = other_than(&code);
     let mut short_guesses = 1;
     let mut long = None;
     for n in 0..1_100 {
-        let mut guesser = Client::open(&server);
-        guesser.hello_as(&format!("E{}", n % 7), "ada@example.org");
+        let mut guesser = Client::with_hello(&server, &format!("E{}", n % 7), "ada@example.org");
         let hello = guesser.expect(0);
         match hello["chars"].as_u64() {
             None => {

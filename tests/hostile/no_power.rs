@@ -80,8 +80,7 @@ fn a_member_tries_every_command_of_moderators_and_changes_nothing() {
     onlooker.finish();
     // Nobody was kicked or muted, nothing is locked, and the topic stands.
     bob.settle();
-    bob.say("still here");
-    bob.expect_line("Bob", "still here");
+    bob.talk("still here");
     let newcomer = Client::login(&server, "Newcomer");
     assert_eq!(newcomer.ack["topic"], "Tea", "{}", newcomer.ack);
     assert!(newcomer.ack["slow"].is_null() && newcomer.ack["moderator"].is_null(), "{}", newcomer.ack);
@@ -126,8 +125,7 @@ fn the_name_of_a_moderator_gives_no_power() {
 #[test]
 fn commands_of_any_bytes_are_answered_and_not_said() {
     let server = Plume::start(&SETTINGS);
-    let mut countess = Client::login(&server, "Countess");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut countess, mut bob] = Client::login_all(&server, ["Countess", "Bob"]);
     let onlooker = Onlooker::join(&server);
     bob.settle();
     let long = "x".repeat(65_000);

@@ -1,19 +1,10 @@
 //! Connections below HTTP and WebSocket: bytes as they are, resets, and buffers that are hardly there.
 
-use crate::support::{Client, PATIENCE, Plume};
+use crate::support::{Client, Plume, connect};
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
-
-/// A connection on which nothing has been said.
-pub(crate) fn connect(server: &Plume) -> TcpStream {
-    let stream = TcpStream::connect(server.address()).expect("the server listens");
-    stream.set_nodelay(true).expect("a TCP socket has the option");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a socket has the option");
-    stream
-}
 
 /// Ends a connection with a reset instead of a farewell.
 pub(crate) fn reset(stream: TcpStream) {

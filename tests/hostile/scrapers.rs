@@ -3,7 +3,7 @@
 
 use crate::onlooker::Onlooker;
 use crate::raw::{read_to_end, shown};
-use crate::support::{Http, Metrics, PATIENCE, Plume, wait_for};
+use crate::support::{Http, Metrics, PATIENCE, Plume, assert_took, wait_for};
 use crate::watched::Watched;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -46,8 +46,7 @@ fn sixteen_connections_at_most_and_each_has_ten_seconds() {
     for stream in silent {
         assert_eq!(shown(&read_to_end(stream)), "", "silence ends without a word");
     }
-    let took = begun.elapsed();
-    assert!(took > Duration::from_secs(9) && took < Duration::from_secs(14), "{took:?}");
+    assert_took(begun, 9_000..14_000);
     drop(held);
     server.wait_for_files(files);
     Metrics::of(&server);

@@ -2,8 +2,8 @@
 //! seconds.
 
 use crate::onlooker::{Onlooker, hear};
-use crate::raw::{Stalled, connect};
-use crate::support::{Client, Event, Http, StderrMode};
+use crate::raw::Stalled;
+use crate::support::{Client, Event, Http, StderrMode, connect};
 use crate::watched::Watched;
 use rustix::process::Signal;
 use std::io::Write;

@@ -1,7 +1,8 @@
 //! Requests that take their time, or come in the smallest of pieces.
 
 use crate::onlooker::Onlooker;
-use crate::raw::{connect, handshake, read_to_end, shown};
+use crate::raw::{handshake, read_to_end, shown};
+use crate::support::connect;
 use crate::watched::Watched;
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,10 +1,9 @@
 //! Readers that never read: the room does not wait for them, and does not grow for them.
 
 use crate::onlooker::{Onlooker, hear, hear_close};
-use crate::raw::{Stalled, connect};
-use crate::support::{Client, wait_for};
+use crate::raw::Stalled;
+use crate::support::{Client, connect_narrow, wait_for};
 use crate::watched::{Watched, assert_grown_by};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -98,7 +97,9 @@ fn thirty_who_never_wake_up_are_cut_after_half_a_minute() {
         assert!(Instant::now() < deadline, "{} descriptors", room.server.files());
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(room.server.log().matches("reason=stalled").count(), READERS, "{}", room.server.log());
+    wait_for("word of each", || {
+        (room.server.log().matches("reason=stalled").count() == READERS).then_some(())
+    });
     room.finish();
 }
 
@@ -110,8 +111,7 @@ fn who_is_closed_in_the_middle_of_a_line_and_talks_on_fills_no_memory() {
     let onlooker = Onlooker::join(&server);
     let streams: Vec<TcpStream> = (0..TALKERS)
         .map(|_| {
-            let stream = connect(&server);
-            set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
+            let stream = connect_narrow(&server, 4 << 10);
             let talker = stream.try_clone().expect("a socket can be cloned");
             Client::over(stream, &server).resume(&ada.token(), None, Some(ada.last()));
             talker
@@ -139,8 +139,7 @@ fn who_asks_for_the_page_again_and_again_and_never_reads_it_costs_nothing() {
     let before = server.memory_kib();
     let mut greedy: Vec<_> = (0..READERS)
         .map(|_| {
-            let mut stream = connect(&server);
-            set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
+            let mut stream = connect_narrow(&server, 4 << 10);
             stream.set_nonblocking(true).expect("a socket has the option");
             // As many requests as the socket takes: the server stops to read them, so it is full at some
             // time.

@@ -2,13 +2,11 @@
 //! them.
 
 use crate::onlooker::Onlooker;
-use crate::raw::{connect, read_to_end};
-use crate::support::{Plume, wait_for};
+use crate::raw::read_to_end;
+use crate::support::{Folder, Plume, connect, wait_for};
 use crate::watched::{Watched, assert_grown_by};
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 
 const FILE_BYTES: usize = 2 << 20;
 /// Who asks and does not read.
@@ -16,28 +14,9 @@ const CLIENTS: usize = 64;
 /// What all of them may cost beside the file, in KiB: a sixth of one copy for each.
 const GROWTH_KIB: u64 = 20 << 10;
 
-/// A folder with a page and a large file, which is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("plume-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder");
-        fs::write(path.join("index.html"), "<!doctype html>").expect("a file");
-        fs::write(path.join("large.bin"), large()).expect("a file");
-        Self(path)
-    }
-
-    fn setting(&self) -> (&str, &str) {
-        ("PLUME_STATIC", self.0.to_str().expect("a plain name"))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed stays in the folder for such things.
-        let _left = fs::remove_dir_all(&self.0);
-    }
+/// A folder with a page and a large file.
+fn folder(name: &str) -> Folder {
+    Folder::with(name, &[("index.html", b"<!doctype html>"), ("large.bin", &large())])
 }
 
 /// Bytes of which no two parts are alike.
@@ -57,8 +36,8 @@ const LAST: &str = "GET /static/large.bin HTTP/1.1\r\nHost: x\r\nConnection: clo
 
 #[test]
 fn a_large_file_is_not_copied_for_those_who_ask_and_do_not_read() {
-    let folder = Folder::create("unread");
-    let server = Watched::start(&[folder.setting()]);
+    let folder = folder("unread");
+    let server = Watched::start(&[("PLUME_STATIC", folder.setting())]);
     let onlooker = Onlooker::join(&server);
     let before = server.memory_kib();
     let asking: Vec<TcpStream> = (0..CLIENTS).map(|_| ask(&server, &[GET; 20])).collect();
@@ -76,8 +55,8 @@ fn a_large_file_is_not_copied_for_those_who_ask_and_do_not_read() {
 
 #[test]
 fn answers_to_pipelined_requests_are_whole_and_in_order() {
-    let folder = Folder::create("pipelined");
-    let server = Watched::start(&[folder.setting()]);
+    let folder = folder("pipelined");
+    let server = Watched::start(&[("PLUME_STATIC", folder.setting())]);
     let onlooker = Onlooker::join(&server);
     let mut stream = ask(&server, &[GET, HEAD, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", GET, LAST]);
     let received = read_to_end(&mut stream);

@@ -2,9 +2,7 @@
 //! write, the server lives on, and no stream is garbled.
 
 use crate::onlooker::{Onlooker, hear};
-use crate::raw::connect;
-use crate::support::{Client, Event, Plume};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use crate::support::{Client, Event, Plume, connect_narrow};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::thread;
@@ -47,12 +45,8 @@ fn who_leaves_while_throttled_ends_no_server() {
 fn a_reader_that_is_lapped_during_a_stop_is_told_so_after_whole_lines() {
     let server = Plume::start(&[("PLUME_RATE", "100000"), ("PLUME_BACKLOG", "1600000")]);
     let mut ada = Client::login(&server, "Ada");
-    let stream = connect(&server);
-    set_socket_recv_buffer_size(&stream, 16 << 10).expect("a socket has the option");
-    let mut slow = Client::over(stream, &server);
-    slow.ask_code("Slow", "slow@example.org");
-    slow.auth(&server.code_for("Slow"));
-    slow.enter();
+    let mut slow =
+        Client::over(connect_narrow(&server, 16 << 10), &server).log_in(&server, "Slow", "slow@example.org");
     let text = "x".repeat(60_000);
     let talk = |ada: &mut Client, lines: usize| {
         for n in 0..lines {

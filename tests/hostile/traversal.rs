@@ -3,9 +3,7 @@
 
 use crate::onlooker::Onlooker;
 use crate::raw::answers;
-use crate::support::Plume;
-use std::fs;
-use std::path::PathBuf;
+use crate::support::{Folder, Plume};
 
 /// Each leads to `secret.txt` beside the folder, to a file of the system, or to one that is hidden, for some
 /// reader of paths.
@@ -50,32 +48,6 @@ const SPELLINGS: [&str; 38] = [
     "/static/sub/",
 ];
 
-/// A folder with a page and, beside it, what nobody may see. It is removed when it goes out of scope.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> Self {
-        let folder = std::env::temp_dir().join(format!("plume-traversal-{}", std::process::id()));
-        fs::create_dir_all(folder.join("page/sub")).expect("a folder can be made");
-        for (path, content) in [
-            ("secret.txt", "SECRET"),
-            ("page/index.html", "the page"),
-            ("page/.hidden", "SECRET"),
-            ("page/sub/deep.css", "deep"),
-        ] {
-            fs::write(folder.join(path), content).expect("a file can be written");
-        }
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed lies in the folder for temporary files.
-        let _left = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Asks for each spelling and sees nothing.
 fn assert_closed(server: &Plume) {
     for spelling in SPELLINGS {
@@ -99,9 +71,15 @@ fn no_spelling_leads_out_of_the_page() {
 
 #[test]
 fn no_spelling_leads_out_of_a_folder_that_is_served() {
-    let folder = Folder::make();
-    let page = folder.0.join("page");
-    let server = Plume::start(&[("PLUME_STATIC", page.to_str().expect("the path is UTF-8"))]);
+    // What nobody may see is beside the page and hidden in it.
+    let files: [(&str, &[u8]); 4] = [
+        ("secret.txt", b"SECRET"),
+        ("page/index.html", b"the page"),
+        ("page/.hidden", b"SECRET"),
+        ("page/sub/deep.css", b"deep"),
+    ];
+    let folder = Folder::with("traversal", &files);
+    let server = Plume::start(&[("PLUME_STATIC", &format!("{}/page", folder.setting()))]);
     for (target, content) in [("/", "the page"), ("/static/sub/deep.css", "deep")] {
         let answers = answers(&server, format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
         assert_eq!(answers, [(200, content.as_bytes().to_vec())], "{target}");

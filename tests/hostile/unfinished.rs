@@ -2,10 +2,8 @@
 //! server.
 
 use crate::onlooker::{Onlooker, hear, hear_close};
-use crate::raw::connect;
-use crate::support::{Client, Event, Plume, frame};
+use crate::support::{Client, Event, Plume, connect_narrow, frame};
 use crate::watched::{Watched, assert_grown_by};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::time::Duration;
 
 /// The header of a frame that announces `bytes` and brings none.
@@ -70,8 +68,7 @@ fn who_holds_most_of_too_many_unfinished_messages_gives_way() {
     /// Half messages that fit into the 32 MiB for all.
     const FIT: usize = 163;
     let server = Watched::start(&[]);
-    let mut ada = Client::login(&server, "Ada");
-    let eve = Client::login(&server, "Eve");
+    let [mut ada, eve] = Client::login_all(&server, ["Ada", "Eve"]);
     let onlooker = Onlooker::join(&server);
     let before = server.memory_kib();
     // An honest long line, begun before all others.
@@ -126,9 +123,7 @@ fn five_thousand_pings_by_a_client_that_does_not_read_hold_a_bounded_number_of_p
     let server = Watched::start(&[]);
     let onlooker = Onlooker::join(&server);
     let before = server.memory_kib();
-    let stream = connect(&server);
-    set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
-    let mut client = Client::over(stream, &server);
+    let mut client = Client::over(connect_narrow(&server, 4 << 10), &server);
     let mut all: Vec<u8> = (0..4_999_u32).flat_map(|n| frame(0x89, &n.to_be_bytes().repeat(31))).collect();
     all.extend(frame(0x89, b"the last"));
     client.send_raw(&all);
@@ -165,8 +160,7 @@ fn lines_of_one_who_never_reads_do_not_pile_up() {
 
 /// Sends as many messages as the server takes, up to ten megabytes, and never reads an answer.
 fn spam(server: &Plume, message: &str) {
-    let stream = connect(server);
-    set_socket_recv_buffer_size(&stream, 4 << 10).expect("a socket has the option");
+    let stream = connect_narrow(server, 4 << 10);
     stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a socket has the option");
     let mut writer = stream.try_clone().expect("a socket can be cloned");
     let client = Client::over(stream, server);

@@ -1,8 +1,7 @@
 //! Urgent data of TCP (`MSG_OOB`): at its mark a read ends early, although more is there.
 
 use crate::onlooker::Onlooker;
-use crate::raw::connect;
-use crate::support::Plume;
+use crate::support::{Plume, connect};
 use rustix::net::{SendFlags, send};
 use rustix::process::Signal;
 use std::io::{Read, Write};

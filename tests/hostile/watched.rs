@@ -1,34 +1,28 @@
 //! A server whose memory, descriptors and processor time are watched from outside, by way of /proc.
 
-use crate::support::{PATIENCE, Plume, wait_for};
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use crate::support::{PATIENCE, Plume, raise_file_limit, wait_for};
 use std::fs;
 use std::ops::Deref;
 use std::time::Duration;
 
-/// A running server, and the number of its process.
-pub(crate) struct Watched {
-    plume: Plume,
-    process: i32,
-}
+/// A running server.
+pub(crate) struct Watched(Plume);
 
 impl Watched {
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         Self::start_after(":", variables)
     }
 
-    /// The same after `preparation` in a shell, which tells its own number and then becomes the server.
+    /// The same after `preparation` in a shell, which then becomes the server.
     pub(crate) fn start_after(preparation: &str, variables: &[(&str, &str)]) -> Self {
-        raise_own_limit();
-        let plume = Plume::start_after(&format!("{preparation}; echo \"process=$$\" >&2"), variables);
-        let line = plume.wait_line("process=");
-        let process = line.trim_start_matches("process=").parse().expect("a process has a number");
-        Self { plume, process }
+        // The tests open many connections at once, and all of them in one process.
+        raise_file_limit();
+        Self(Plume::start_after(preparation, variables))
     }
 
     /// Its open descriptors.
     pub(crate) fn files(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.process)).expect("the process is ours").count()
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the process is ours").count()
     }
 
     /// Waits until it has no more descriptors than so many: nobody has left one behind.
@@ -59,7 +53,8 @@ impl Watched {
 
     /// The processor time that it has used, in steps of 10 ms.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process)).expect("the process is ours");
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process is ours");
         // The name of the program stands in parentheses; proc(5) counts from it: utime is field 14, stime
         // field 15.
         let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
@@ -73,17 +68,9 @@ impl Watched {
         self.cpu().saturating_sub(before)
     }
 
-    /// Leaves it room for so many descriptors and no more; `None`: for as many as it may have.
-    pub(crate) fn limit_files(&self, files: Option<usize>) {
-        let pid = Pid::from_raw(self.process);
-        let maximum = getrlimit(Resource::Nofile).maximum;
-        let current = files.map(|files| files as u64).or(maximum);
-        prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).expect("the process is ours");
-    }
-
     fn status(&self, name: &str) -> u64 {
         let status =
-            fs::read_to_string(format!("/proc/{}/status", self.process)).expect("the process is ours");
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process is ours");
         let value = status.lines().find_map(|line| line.strip_prefix(name)).expect("the line is there");
         value.trim().trim_end_matches(" kB").parse().expect("a number")
     }
@@ -93,13 +80,13 @@ impl Deref for Watched {
     type Target = Plume;
 
     fn deref(&self) -> &Plume {
-        &self.plume
+        &self.0
     }
 }
 
 impl std::ops::DerefMut for Watched {
     fn deref_mut(&mut self) -> &mut Plume {
-        &mut self.plume
+        &mut self.0
     }
 }
 
@@ -111,12 +98,5 @@ pub(crate) fn assert_grown_by(before: u64, after: u64, most: u64) {
 
 /// The state of a socket that listens, in proc(5).
 const LISTENING: &str = "0A";
-
-/// The tests open many connections at once, and all of them in one process.
-fn raise_own_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    // Where it cannot be raised, the tests run with what there is.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-}
 
 const _: () = assert!(PATIENCE.as_secs() > 7, "the server waits up to five seconds for a peer to end");

@@ -1,7 +1,7 @@
 //! Limits for each client address, which a trusted proxy tells; an address of this machine has none of its
 //! own.
 
-use crate::support::{Client, FakeMailgun, Plume, wait_for};
+use crate::support::{Client, FakeMailgun, Plume, address_of, wait_for};
 
 /// What a trusted proxy is here: the tests themselves, and one more on the way.
 const TRUST: (&str, &str) = ("PLUME_TRUSTED_PROXIES", "127.0.0.0/8, 192.0.2.1");
@@ -48,7 +48,8 @@ fn an_address_may_ask_for_ten_mails() {
     let server = mailgun.plume(&[TRUST, ("PLUME_MAIL_BURST", "100")]);
     for n in 0..10 {
         let mut client = Client::open_for(&server, "203.0.113.5");
-        client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
+        let name = format!("P{n}");
+        client.ask_code(&name, &address_of(&name));
         mailgun.next();
     }
     let mut client = Client::open_for(&server, "203.0.113.5");

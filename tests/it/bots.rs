@@ -1,29 +1,6 @@
 //! Bots as the settings name them: `plume --new-bot` and `PLUME_BOTS`.
 
-use crate::support::{Client, Http, Plume, new_bot, refused};
-use serde_json::{Value, json};
-
-/// Says a line as a bot. Gives its id.
-pub(crate) fn say_as_bot(server: &Plume, token: &str, text: &str, reference: Option<&str>) -> u64 {
-    let body = json!({"text": text, "ref": reference}).to_string();
-    let head = format!("POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}");
-    let length = body.len();
-    let rest = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
-    let answer = Http::ask(server, format!("{head}\r\n{rest}"));
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    let answer: Value = serde_json::from_str(&answer.text()).expect("JSON");
-    answer["id"].as_u64().expect("an id")
-}
-
-/// What a bot reads at once, as it is written.
-pub(crate) fn read_as_bot(server: &Plume, token: &str, query: &str, accept: &str) -> String {
-    let mut http = Http::open(server);
-    http.send(format!(
-        "GET /lines?{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nAccept: {accept}\r\n\r\n"
-    ));
-    assert_eq!(http.answer_to_head().status, 200, "{query}");
-    http.chunks()
-}
+use crate::support::{Client, Ended, Plume, new_bot, refused};
 
 #[test]
 fn a_new_bot_is_a_token_and_an_entry_for_the_setting() {
@@ -43,9 +20,8 @@ fn a_new_bot_is_a_token_and_an_entry_for_the_setting() {
         (&["--new-bot", "ci", "more"], "argument 3"),
         (&["--log", "info", "--new-bot", "ci"], "argument 1"),
     ] {
-        let output = refused(&[], flags);
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{flags:?}: {stderr}");
+        let Ended { code, stdout, stderr } = refused(&[], flags);
+        assert_eq!((code, stdout.len()), (Some(2), 0), "{flags:?}: {stderr}");
         assert!(stderr.contains(culprit) && stderr.lines().count() == 1, "{flags:?}: {stderr}");
     }
 }
@@ -58,9 +34,8 @@ fn a_wrong_entry_is_one_line_that_does_not_show_it() {
         (format!("{entry},ci2:say:{token}"), "in number 2 the SHA-256 must be 64 hexadecimal digits"),
         (format!("{entry},C1:say:{:064}", 0), "in number 2 the name looks like that of number 1"),
     ] {
-        let output = refused(&[("PLUME_BOTS", &value)], &[]);
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        let Ended { code, stderr, .. } = refused(&[("PLUME_BOTS", &value)], &[]);
+        assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.contains(culprit) && stderr.lines().count() == 1, "{stderr}");
         assert!(!stderr.contains(&token), "{stderr}");
     }

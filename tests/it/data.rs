@@ -1,50 +1,54 @@
 //! What outlives the process: the folder of `PLUME_DATA` under crashes, faults and by the commands for it.
 
 use crate::moderation::{acted, ask, told, turned_away};
-use crate::support::{Client, Plume, refused, wait_for};
+use crate::support::{Client, Ended, Folder, Plume, refused, wait_for};
 use plume::data_dir::DataDir;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
-use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use rustix::process::Resource;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Output;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// A folder for a server, removed at the end.
-struct Folder(PathBuf);
+/// The folder of a server, which makes it.
+struct Kept(Folder);
 
-impl Folder {
+impl Kept {
     fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(std::env::temp_dir().join(format!("plume-it-data-{}-{number}", std::process::id())))
+        Self(Folder::new("data"))
     }
 
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a path in ASCII")
+    fn folder(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    fn path(&self) -> String {
+        self.folder().display().to_string()
     }
 
     fn start(&self) -> Plume {
         Plume::start(&[
-            ("PLUME_DATA", self.path()),
+            ("PLUME_DATA", &self.path()),
             ("PLUME_MODERATORS", "Ada@example.org"),
             ("PLUME_RATE", "1000000"),
         ])
     }
 
     /// Runs the binary where it must end by itself.
-    fn run(&self, flags: &[&str]) -> Output {
-        refused(&[("PLUME_DATA", self.path())], flags)
+    fn run(&self, flags: &[&str]) -> Ended {
+        refused(&[("PLUME_DATA", &self.path())], flags)
     }
 
     /// The state that a process has left for the next one, removed.
     fn take_left(&self) -> Vec<u8> {
-        let path = self.0.join("handover");
+        let path = self.file("handover");
         let left = fs::read(&path).expect("a state that was left");
         fs::remove_file(path).expect("it is ours");
         left
@@ -52,7 +56,7 @@ impl Folder {
 
     /// Entries in the log at the moment.
     fn count(&self) -> usize {
-        DataDir::check(&self.0).expect("a good folder").expect("a folder")
+        DataDir::check(&self.folder()).expect("a good folder").expect("a folder")
     }
 
     /// Waits until this is in the log, or is not.
@@ -61,13 +65,13 @@ impl Folder {
     }
 
     fn has(&self, part: &str) -> bool {
-        let log = fs::read(self.0.join("rules")).expect("a log");
+        let log = fs::read(self.file("rules")).expect("a log");
         log.windows(part.len()).any(|bytes| bytes == part.as_bytes())
     }
 
     /// The domains `@dN.example.org` that are banned, by their numbers, from the folder of a dead server.
     fn banned(&self) -> BTreeSet<usize> {
-        let data = DataDir::open(&self.0, [0; 32]).expect("a folder that no process uses");
+        let data = DataDir::open(&self.folder(), [0; 32]).expect("a folder that no process uses");
         let keys = data.entries().keys().map(|key| String::from_utf8_lossy(key).into_owned());
         let numbers =
             keys.filter_map(|key| key.split_once('d')?.1.strip_suffix(".example.org")?.parse().ok());
@@ -75,40 +79,20 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn kill(mut server: Plume) {
-    kill_in_place(&mut server);
-}
-
-fn kill_in_place(server: &mut Plume) {
-    server.signal(Signal::KILL);
-    server.wait_exit();
-}
-
 #[test]
 fn names_sessions_and_rules_outlive_a_crash_and_no_line_or_address_is_on_disk() {
-    let folder = Folder::new();
+    let folder = Kept::new();
     let server = folder.start();
     let mut ada = Client::login(&server, "Ada");
     let bob = Client::login_as(&server, "Bob", "bob+room@elsewhere.example");
     acted(&mut ada, "/topic The topic of today", &json!({"event": "topic"}));
     ask(&mut ada, "/ban @evil.example.org");
-    ada.say("a line that nobody keeps");
-    ada.expect_line("Ada", "a line that nobody keeps");
+    ada.talk("a line that nobody keeps");
     folder.wait_saved("evil.example.org", true);
     let (ada_token, bob_token) = (ada.token(), bob.token());
-    kill(server);
+    drop(server);
     for file in ["key", "rules"] {
-        let bytes = fs::read(folder.0.join(file)).expect("a file");
+        let bytes = fs::read(folder.file(file)).expect("a file");
         for secret in ["nobody keeps", "elsewhere", "bob+", "Ada@", "ada@", &ada_token, &bob_token] {
             let is_there = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
             assert!(!is_there, "{secret} is in {file}");
@@ -118,18 +102,14 @@ fn names_sessions_and_rules_outlive_a_crash_and_no_line_or_address_is_on_disk() 
     let server = folder.start();
     // Two names, two sessions, the topic and a ban.
     server.wait_line("event=data-read entries=6 dropped=0 cut_bytes=0");
-    let mut back = Client::open(&server);
-    back.resume(&bob_token, None, None);
-    assert_eq!(back.expect(3)["topic"], "The topic of today");
+    assert_eq!(Client::with_token(&server, &bob_token).expect(3)["topic"], "The topic of today");
     turned_away(&server, "Mallory", "mallory@evil.example.org");
-    let mut thief = Client::open(&server);
-    thief.hello_as("Bob", "thief@example.org");
-    assert_eq!(thief.expect(5)["reason"], "name-taken");
+    assert_eq!(Client::with_hello(&server, "Bob", "thief@example.org").expect(5)["reason"], "name-taken");
 }
 
 #[test]
 fn a_server_that_has_moved_keeps_what_comes_after_and_what_was_there_before() {
-    let folder = Folder::new();
+    let folder = Kept::new();
     let server = folder.start();
     let mut ada = Client::login(&server, "Ada");
     let bob = Client::login_as(&server, "Bob", "bob@elsewhere.example");
@@ -141,18 +121,15 @@ fn a_server_that_has_moved_keeps_what_comes_after_and_what_was_there_before() {
     ada.expect_line("Carl", "entered chat");
     server.move_on();
     folder.wait_saved("after.example.org", true);
-    ada.say("still here");
-    ada.expect_line("Ada", "still here");
+    ada.talk("still here");
     let tokens = [ada.token(), bob.token(), carl.token()];
-    kill(server);
+    drop(server);
 
     let server = folder.start();
     // Three names, three sessions, two bans.
     server.wait_line("event=data-read entries=8 dropped=0 cut_bytes=0");
     for token in tokens {
-        let mut back = Client::open(&server);
-        back.resume(&token, None, None);
-        back.expect(3);
+        Client::with_token(&server, &token).expect(3);
     }
     turned_away(&server, "Mallory", "mallory@before.example.org");
     turned_away(&server, "Mallory", "mallory@after.example.org");
@@ -161,7 +138,7 @@ fn a_server_that_has_moved_keeps_what_comes_after_and_what_was_there_before() {
 #[test]
 fn nothing_that_was_written_is_lost_when_the_process_is_killed_at_any_time() {
     let mut random = ChaCha8Rng::seed_from_u64(15);
-    let folder = Folder::new();
+    let folder = Kept::new();
     let (mut acts, mut rounds) = (0, 0);
     while acts < ACTS {
         rounds += 1;
@@ -181,7 +158,7 @@ fn nothing_that_was_written_is_lost_when_the_process_is_killed_at_any_time() {
             ada.say(&format!("/ban @d{number}.example.org 30d"));
         }
         thread::sleep(Duration::from_micros(random.random_range(0..20_000)));
-        kill(server);
+        drop(server);
         let banned = folder.banned();
         let expected: BTreeSet<usize> = (0..banned.len()).collect();
         assert_eq!(banned, expected, "acts are there in their order, with none left out");
@@ -200,28 +177,28 @@ const BURST: usize = 20;
 
 #[test]
 fn a_second_process_is_kept_out_and_the_first_goes_on() {
-    let folder = Folder::new();
+    let folder = Kept::new();
     let server = folder.start();
     for flags in [&[][..], &["--forget", "ada@example.org"]] {
         let output = folder.run(flags);
-        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(output.code, Some(2), "{output:?}");
         let line = format!(
             "plume: cannot use the folder {} (PLUME_DATA): another process uses it; stop that one first\n",
             folder.path()
         );
-        assert_eq!(stderr(&output), line);
+        assert_eq!(output.stderr, line);
     }
-    assert_eq!(folder.run(&["--check"]).status.code(), Some(0), "a check needs no lock");
+    assert_eq!(folder.run(&["--check"]).code, Some(0), "a check needs no lock");
     let mut ada = Client::login(&server, "Ada");
     acted(&mut ada, "/topic Still here", &json!({"event": "topic"}));
     folder.wait_saved("Still here", true);
-    kill(server);
+    drop(server);
     drop(folder.start());
 }
 
 #[test]
 fn a_folder_that_cannot_be_used_ends_the_start_with_what_to_do() {
-    type Spoil = fn(&Folder);
+    type Spoil = fn(&Kept);
     let rows: [(Spoil, &str); 7] = [
         (
             |folder| mode(folder, "", 0o755),
@@ -231,71 +208,70 @@ fn a_folder_that_cannot_be_used_ends_the_start_with_what_to_do() {
             |folder| mode(folder, "key", 0o640),
             "the mode of key in it is 0640, so that other users could read it",
         ),
-        (|folder| fs::remove_file(folder.0.join("key")).unwrap(), "key in it is missing"),
-        (|folder| fs::write(folder.0.join("key"), "x").unwrap(), "key in it has 1 bytes instead of 32"),
+        (|folder| fs::remove_file(folder.file("key")).unwrap(), "key in it is missing"),
+        (|folder| fs::write(folder.file("key"), "x").unwrap(), "key in it has 1 bytes instead of 32"),
         (|folder| edit(folder, |log| log[8] = 9), "rules in it has format version 9, which a newer Plume"),
         (
             |folder| edit(folder, |log| log[60] ^= 1),
             "rules in it is damaged in record 1, at byte 32; restore",
         ),
-        (|folder| fs::write(folder.0.join("rules"), "x").unwrap(), "rules in it was not written by Plume"),
+        (|folder| fs::write(folder.file("rules"), "x").unwrap(), "rules in it was not written by Plume"),
     ];
     for (spoil, expected) in rows {
-        let folder = Folder::new();
+        let folder = Kept::new();
         let mut server = folder.start();
         for name in ["Ada", "Bob", "Carol"] {
             Client::login(&server, name);
         }
         server.terminate();
         spoil(&folder);
-        let before = fs::read(folder.0.join("rules")).unwrap();
+        let before = fs::read(folder.file("rules")).unwrap();
         for flags in [&[][..], &["--check"], &["--forget", "ada@example.org"]] {
             let output = folder.run(flags);
-            assert_eq!(output.status.code(), Some(2), "{expected}: {output:?}");
-            let line = stderr(&output);
+            assert_eq!(output.code, Some(2), "{expected}: {output:?}");
+            let line = output.stderr;
             assert!(line.contains(expected) && line.lines().count() == 1, "{expected}: {line}");
         }
-        assert_eq!(fs::read(folder.0.join("rules")).unwrap(), before, "{expected}");
+        assert_eq!(fs::read(folder.file("rules")).unwrap(), before, "{expected}");
     }
     let output = refused(&[("PLUME_DATA", "/nowhere/at/all")], &[]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("it does not exist, nor does the folder above it"), "{output:?}");
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("it does not exist, nor does the folder above it"), "{output:?}");
 }
 
-fn mode(folder: &Folder, name: &str, mode: u32) {
-    fs::set_permissions(folder.0.join(name), Permissions::from_mode(mode)).expect("a file of ours");
+fn mode(folder: &Kept, name: &str, mode: u32) {
+    fs::set_permissions(folder.file(name), Permissions::from_mode(mode)).expect("a file of ours");
 }
 
-fn edit(folder: &Folder, edit: impl Fn(&mut Vec<u8>)) {
-    let mut bytes = fs::read(folder.0.join("rules")).expect("a log");
+fn edit(folder: &Kept, edit: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = fs::read(folder.file("rules")).expect("a log");
     edit(&mut bytes);
-    fs::write(folder.0.join("rules"), bytes).expect("a file of ours");
+    fs::write(folder.file("rules"), bytes).expect("a file of ours");
 }
 
 #[test]
 fn a_torn_end_is_cut_off_and_said_in_the_log() {
-    let folder = Folder::new();
+    let folder = Kept::new();
     let mut server = folder.start();
     Client::login(&server, "Ada");
     server.terminate();
     folder.take_left();
-    let whole = fs::read(folder.0.join("rules")).unwrap();
-    fs::write(folder.0.join("rules"), [&whole[..], &[0; 40]].concat()).unwrap();
+    let whole = fs::read(folder.file("rules")).unwrap();
+    fs::write(folder.file("rules"), [&whole[..], &[0; 40]].concat()).unwrap();
     let server = folder.start();
     server.wait_line("event=data-read entries=2 dropped=0 cut_bytes=40");
-    assert_eq!(fs::read(folder.0.join("rules")).unwrap(), whole);
+    assert_eq!(fs::read(folder.file("rules")).unwrap(), whole);
 }
 
 #[test]
 fn rules_are_in_force_while_the_disk_takes_nothing_and_are_saved_at_the_end() {
-    let folder = Folder::new();
+    let folder = Kept::new();
     let mut server = folder.start();
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     folder.wait_saved("Bob", true);
-    let size = fs::metadata(folder.0.join("rules")).unwrap().len();
+    let size = fs::metadata(folder.file("rules")).unwrap().len();
     // As a full disk: part of a record is still written.
-    limit_files(&server, Some(size + 10));
+    server.limit(Resource::Fsize, Some(size + 10), None);
     ask(&mut ada, "/ban @evil.example.org");
     let line = server.wait_line("event=data-failed ");
     assert!(line.contains(" errno=27 reason=file-limit hint="), "{line}");
@@ -308,7 +284,7 @@ fn rules_are_in_force_while_the_disk_takes_nothing_and_are_saved_at_the_end() {
     acted(&mut ada, "/topic Said meanwhile", &json!({"event": "topic"}));
     assert!(!folder.has("Said meanwhile"));
     assert_eq!(server.log().matches("event=data-failed").count(), 1, "said once");
-    limit_files(&server, None);
+    server.limit(Resource::Fsize, None, None);
     server.terminate();
     folder.take_left();
     let server = folder.start();
@@ -317,15 +293,9 @@ fn rules_are_in_force_while_the_disk_takes_nothing_and_are_saved_at_the_end() {
     told(&mut ada, "/topic", "Said meanwhile");
 }
 
-/// Lets the server write no file beyond this length (setrlimit(2)).
-fn limit_files(server: &Plume, bytes: Option<u64>) {
-    let pid = i32::try_from(server.id()).ok().and_then(Pid::from_raw);
-    prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("the process is ours");
-}
-
 #[test]
 fn a_person_can_be_removed_while_no_server_runs() {
-    let folder = Folder::new();
+    let folder = Kept::new();
     let mut server = folder.start();
     let mut ada = Client::login(&server, "Ada");
     Client::login_as(&server, "Zacharias", "zach+chat@example.org");
@@ -334,7 +304,7 @@ fn a_person_can_be_removed_while_no_server_runs() {
     ask(&mut dora, "/report Ada is too kind");
     server.terminate();
     let before = folder.count();
-    assert!(folder.0.join("handover").exists());
+    assert!(folder.file("handover").exists());
     assert!(folder.has("Zacharias") && folder.has("too kind"));
     for (address, expected) in [
         ("nobody@example.org", "0 entries removed, 0 bans left without a name\n"),
@@ -345,11 +315,11 @@ fn a_person_can_be_removed_while_no_server_runs() {
         ("dora@example.org", "3 entries removed, 0 bans left without a name\n"),
     ] {
         let output = folder.run(&["--forget", address]);
-        assert_eq!(output.status.code(), Some(0), "{address}: {output:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{address}");
+        assert_eq!(output.code, Some(0), "{address}: {output:?}");
+        assert_eq!(output.stdout, expected, "{address}");
     }
     assert!(!folder.has("Zacharias") && !folder.has("too kind") && folder.has("Ada"));
-    assert!(!folder.0.join("handover").exists(), "addresses are in clear there");
+    assert!(!folder.file("handover").exists(), "addresses are in clear there");
     assert_eq!(folder.count(), before - 4);
     let server = folder.start();
     turned_away(&server, "Another", "zach@example.org");
@@ -358,18 +328,15 @@ fn a_person_can_be_removed_while_no_server_runs() {
 
 #[test]
 fn the_room_goes_on_after_an_orderly_stop_without_a_service_manager() {
-    let folder = Folder::new();
+    let folder = Kept::new();
     let mut server = folder.start();
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_line("Bob", "entered chat");
-    ada.say("said before");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
+    let seen = ada.talk("said before")["id"].as_u64();
     bob.expect_line("Ada", "said before");
-    let seen = ada.expect_line("Ada", "said before")["id"].as_u64();
     bob.say("said last");
     ada.expect_line("Bob", "said last");
     assert_eq!(server.terminate().code(), Some(0));
-    let path = folder.0.join("handover");
+    let path = folder.file("handover");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
     let mut server = folder.start();
@@ -398,24 +365,25 @@ fn the_room_goes_on_after_an_orderly_stop_without_a_service_manager() {
     let mut again = Client::open(&server);
     again.resume(&ada.token(), Some(&ada.run()), seen);
     assert_ne!(again.expect(3)["run"], ada.run());
-    kill_in_place(&mut server);
+    server.kill();
     assert!(!path.exists(), "a crash leaves nothing");
 }
 
 #[test]
 fn forgetting_needs_an_address_and_a_folder() {
-    let folder = Folder::new();
+    let folder = Kept::new();
+    let path = folder.path();
+    let data = [("PLUME_DATA", path.as_str())];
     for (variables, flags, expected) in [
         (&[][..], &["--forget", "ada@example.org"][..], "PLUME_DATA is not set, so nothing is on disk"),
-        (&[("PLUME_DATA", folder.path())], &["--forget"], "--forget: needs a value"),
-        (&[("PLUME_DATA", folder.path())], &["--forget", "S3CRET"], "--forget must be an email address"),
-        (&[("PLUME_DATA", folder.path())], &["--forget=ada@example.org"], "there is nothing to forget"),
-        (&[], &["--forget", "ada@example.org", "--data", folder.path(), "--nope"], "--nope: "),
+        (&data, &["--forget"], "--forget: needs a value"),
+        (&data, &["--forget", "S3CRET"], "--forget must be an email address"),
+        (&data, &["--forget=ada@example.org"], "there is nothing to forget"),
+        (&[], &["--forget", "ada@example.org", "--data", &path, "--nope"], "--nope: "),
     ] {
-        let output = refused(variables, flags);
-        let line = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{flags:?}: {line}");
-        assert!(line.contains(expected) && !line.contains("S3CRET"), "{flags:?}: {line}");
+        let Ended { code, stderr, .. } = refused(variables, flags);
+        assert_eq!(code, Some(2), "{flags:?}: {stderr}");
+        assert!(stderr.contains(expected) && !stderr.contains("S3CRET"), "{flags:?}: {stderr}");
     }
-    assert!(!folder.0.exists(), "nothing was made");
+    assert!(!folder.folder().exists(), "nothing was made");
 }

@@ -1,7 +1,6 @@
 //! Lines that are taken back: by whom, how many, and what anybody receives in their place.
 
-use crate::bots::{read_as_bot, say_as_bot};
-use crate::support::{Client, Plume, new_bot};
+use crate::support::{Client, Plume, read_as_bot, say_as_bot, with_bot};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,10 +56,7 @@ fn history(server: &Plume, name: &str) -> Vec<String> {
 #[test]
 fn nobody_gets_the_words_of_a_deleted_line_any_more() {
     let server = Plume::start(&[]);
-    let mut bob = Client::login(&server, "Bob");
-    let mut eve = Client::login(&server, "Eve");
-    let away = Client::login(&server, "Joe");
-    bob.settle();
+    let [mut bob, mut eve, away] = Client::login_all(&server, ["Bob", "Eve", "Joe"]);
     let before = say(&mut bob, "before");
     let id = say(&mut bob, "my secret: \"\u{1f511}\"");
     deleted(&mut bob, "/delete", "Bob", &[id], "took back a line");
@@ -88,8 +84,7 @@ fn nobody_gets_the_words_of_a_deleted_line_any_more() {
 #[test]
 fn a_member_takes_back_the_newest_of_their_own_lines() {
     let server = Plume::start(&MODERATED);
-    let mut bob = Client::login(&server, "Bob");
-    let mut eve = Client::login(&server, "Eve");
+    let [mut bob, mut eve] = Client::login_all(&server, ["Bob", "Eve"]);
     refused(&mut bob, "/delete", "no-such-line");
     let ids: Vec<u64> = (0..6).map(|n| say(&mut bob, &n.to_string())).collect();
     say(&mut eve, "of another");
@@ -105,8 +100,7 @@ fn a_member_takes_back_the_newest_of_their_own_lines() {
 #[test]
 fn a_line_is_deleted_by_its_id_by_its_author_and_by_moderators() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let own = say(&mut bob, "one");
     let other = say(&mut ada, "two");
     let third = say(&mut bob, "three");
@@ -127,10 +121,8 @@ fn a_line_is_deleted_by_its_id_by_its_author_and_by_moderators() {
 #[test]
 fn a_moderator_deletes_the_lines_of_anybody() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut zoe = Client::login(&server, "Zoe");
-    let mut bob = Client::login(&server, "Bob 2 Smith");
-    let mut eve = Client::login(&server, "Bob");
+    let [mut ada, mut zoe, mut bob, mut eve] =
+        Client::login_all(&server, ["Ada", "Zoe", "Bob 2 Smith", "Bob"]);
     refused(&mut ada, "/delete Bob", "no-such-line");
     let of_bob: Vec<u64> = (0..5).map(|n| say(&mut bob, &n.to_string())).collect();
     let of_eve = say(&mut eve, "five");
@@ -146,8 +138,7 @@ fn a_moderator_deletes_the_lines_of_anybody() {
         "deleted 2 lines of @Bob 2 Smith",
     );
     bob.settle();
-    bob.leave();
-    bob.expect_close(1000);
+    bob.log_out();
     deleted(
         &mut ada,
         "/delete bob 2 smith all",
@@ -165,8 +156,7 @@ fn a_moderator_deletes_the_lines_of_anybody() {
 #[test]
 fn a_delete_that_means_nothing_deletes_nothing() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     for client in [&mut ada, &mut bob] {
         let id = say(client, "stays");
         for arguments in ["0", "201", "-1", "+1", "1x", "1 2", "1.5", "all", "5 lines", "all now"] {
@@ -192,8 +182,7 @@ fn a_delete_that_means_nothing_deletes_nothing() {
 #[test]
 fn a_deleted_flood_leaves_a_newcomer_the_lines_from_before_it() {
     let server = Plume::start(&[("PLUME_HISTORY", "10"), MODERATED[0], MODERATED[1]]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     for n in 0..20 {
         say(&mut ada, &format!("before {n}"));
     }
@@ -219,8 +208,7 @@ fn a_deleted_flood_leaves_a_newcomer_the_lines_from_before_it() {
 #[test]
 fn a_deleted_line_does_not_come_back_with_its_ref() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let mut tab = Client::resume_of(&server, &bob, None);
     let line = json!({"type": 1, "text": "secret", "ref": "once"});
     bob.send(&line);
@@ -261,8 +249,7 @@ fn a_delete_that_is_sent_again_with_its_ref_is_not_done_again() {
 #[test]
 fn who_is_muted_can_take_back_lines_and_slow_mode_does_not_count_it() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     ask(&mut ada, "/slow 1h");
     let id = say(&mut bob, "one");
     ask(&mut ada, "/mute Bob");
@@ -273,10 +260,8 @@ fn who_is_muted_can_take_back_lines_and_slow_mode_does_not_count_it() {
 /// A bot is no user, but its lines are lines like those of anybody.
 #[test]
 fn moderators_delete_the_lines_of_a_bot_and_its_ref_brings_none_back() {
-    let (token, entry) = new_bot("ci-bot");
-    let server = Plume::start(&[&MODERATED[..], &[("PLUME_BOTS", &entry)]].concat());
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let (server, token) = with_bot("ci-bot", &MODERATED[..1]);
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let ids: Vec<u64> =
         (0..5).map(|n| say_as_bot(&server, &token, &format!("build {n}"), Some(&format!("b{n}")))).collect();
     say(&mut bob, "of another");
@@ -294,15 +279,14 @@ fn moderators_delete_the_lines_of_a_bot_and_its_ref_brings_none_back() {
 /// Who reads over HTTP gets no place of a deleted line, but the line that says so.
 #[test]
 fn a_bot_reads_that_lines_were_deleted_and_not_their_places() {
-    let (token, entry) = new_bot("log");
-    let server = Plume::start(&[&MODERATED[..], &[("PLUME_BOTS", &entry)]].concat());
+    let (server, token) = with_bot("log", &MODERATED[..1]);
     let mut bob = Client::login(&server, "Bob");
     say(&mut bob, "one");
     let ids: Vec<u64> = ["a secret", "another secret"].map(|text| say(&mut bob, text)).into();
     deleted(&mut bob, "/delete 2", "Bob", &ids, "took back 2 lines");
     say(&mut bob, "two");
     for (query, first) in
-        [("limit=4", "entered chat"), ("limit=3", "one"), ("after=0&limit=3", "entered chat")]
+        [("?limit=4", "entered chat"), ("?limit=3", "one"), ("?after=0&limit=3", "entered chat")]
     {
         let read = read_as_bot(&server, &token, query, "*/*");
         let lines: Vec<Value> =

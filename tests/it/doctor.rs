@@ -1,20 +1,20 @@
 //! `plume doctor`, `plume health` and `plume --check`: what they find, what they say, and how they end.
 
-use crate::support::{Plume, refused};
-use std::fs;
+use crate::support::{
+    Behaviour, Ended, FakeMailgun, Folder, Plume, authorization, free_address, listen, mailgun_variables,
+    refused,
+};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 /// Runs a command to its end; gives its exit code and what it wrote to stdout.
 fn run(variables: &[(&str, &str)], args: &[&str]) -> (i32, String) {
-    let output = refused(variables, args);
-    let stdout = String::from_utf8(output.stdout).expect("it writes text");
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().expect("it ends by itself"), stdout + &stderr)
+    let Ended { code, stdout, stderr } = refused(variables, args);
+    (code.expect("it ends by itself"), stdout + &stderr)
 }
 
 /// Examines a site, with no settings but the harness's own.
@@ -25,6 +25,13 @@ fn examine(site: &str, args: &[&str]) -> (i32, String) {
 fn assert_line(report: &str, start: &str, part: &str) {
     let found = report.lines().any(|line| line.starts_with(start) && line.contains(part));
     assert!(found, "no line {start:?} with {part:?} in:\n{report}");
+}
+
+/// An examination that ended with this code, and has said this; gives all that it said.
+fn assert_finds((found, report): (i32, String), code: i32, start: &str, part: &str) -> String {
+    assert_eq!(found, code, "{start}: {report}");
+    assert_line(&report, start, part);
+    report
 }
 
 /// What a relay does with a request.
@@ -51,8 +58,7 @@ impl Relay {
         idle: Duration,
         react: impl Fn(&str) -> Reaction + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-        let address = listener.local_addr().expect("it is bound");
+        let (listener, address) = listen();
         let (upstream, react) = (server.address(), Arc::new(react));
         // It ends with the process of the tests.
         thread::spawn(move || {
@@ -164,6 +170,7 @@ fn a_site_that_is_right_gets_ok_in_every_line_and_exit_code_0() {
     ] {
         assert_line(&report, &format!("ok    {what}:"), part);
     }
+    server.wait_line("event=foreign-origin ");
     let log = server.log();
     let hints: Vec<&str> = log.lines().filter(|line| line.contains("hint=")).collect();
     assert!(matches!(hints[..], [hint] if hint.contains("event=foreign-origin ")), "{log}");
@@ -226,9 +233,7 @@ fn what_a_proxy_does_wrong_is_named_with_what_to_do() {
     ];
     for (react, start, part) in rows {
         let relay = Relay::start(&server, react);
-        let (code, report) = examine(&relay.site(), &[]);
-        assert_eq!(code, 2, "{start}: {report}");
-        assert_line(&report, start, part);
+        assert_finds(examine(&relay.site(), &[]), 2, start, part);
     }
 }
 
@@ -257,9 +262,7 @@ fn a_site_that_takes_a_foreign_origin_is_a_failure() {
     ];
     for (react, expected, start, part) in rows {
         let relay = Relay::start(&server, react);
-        let (code, report) = examine(&relay.site(), &[]);
-        assert_eq!(code, expected, "{report}");
-        assert_line(&report, start, part);
+        assert_finds(examine(&relay.site(), &[]), expected, start, part);
     }
 }
 
@@ -267,9 +270,8 @@ fn a_site_that_takes_a_foreign_origin_is_a_failure() {
 fn a_proxy_that_ends_silent_connections_is_found_by_waiting() {
     let server = Plume::start(&[]);
     let relay = Relay::start_with(&server, Duration::from_millis(1_200), pass);
-    let (code, report) = examine(&relay.site(), &["--wait", "4"]);
-    assert_eq!(code, 2, "{report}");
-    assert_line(&report, "FAIL  idle: closed after 1 s of silence", "proxy_read_timeout");
+    let ended = examine(&relay.site(), &["--wait", "4"]);
+    assert_finds(ended, 2, "FAIL  idle: closed after 1 s of silence", "proxy_read_timeout");
 }
 
 #[test]
@@ -289,36 +291,30 @@ fn chunks_and_answers_without_a_length_are_read() {
             _ => Reaction::Pass(appending(head)),
         }
     });
-    let (code, report) = examine(&relay.site(), &[]);
-    assert_eq!(code, 0, "{report}");
-    assert_line(&report, "ok    page:", "it and 1 files");
+    assert_finds(examine(&relay.site(), &[]), 0, "ok    page:", "it and 1 files");
 }
 
 #[test]
 fn a_site_that_is_not_there_is_told_apart() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("there are ports").local_addr().expect("it is bound");
+    let free = free_address();
     for (site, start) in [
         (format!("http://{free}"), "FAIL  connect: nothing listens on 127.0.0.1:"),
         ("https://nowhere.invalid".to_owned(), "FAIL  connect: the name nowhere.invalid is not known"),
     ] {
-        let (code, report) = examine(&site, &[]);
-        assert_eq!(code, 2, "{report}");
-        assert_line(&report, start, "");
+        assert_finds(examine(&site, &[]), 2, start, "");
     }
     let server = Plume::start(&[]);
-    let (code, report) = examine(&format!("https://{}", server.address()), &[]);
-    assert_eq!(code, 2, "{report}");
-    assert_line(&report, "FAIL  tls: no TLS is spoken there", "http://");
+    let ended = examine(&format!("https://{}", server.address()), &[]);
+    assert_finds(ended, 2, "FAIL  tls: no TLS is spoken there", "http://");
 }
 
 #[test]
 fn settings_are_checked_where_they_are_given() {
     let server = Plume::start(&[]);
     let listen = server.address().to_string();
-    let (code, report) =
-        run(&[("PLUME_LISTEN", &listen), ("PLUME_TRUSTED_PROXIES", "10.0.0.0/8")], &["doctor"]);
-    assert_eq!(code, 1, "{report}");
-    assert_line(&report, "warn  settings: 1 trusted networks are so wide", "PLUME_TRUSTED_PROXIES");
+    let ended = run(&[("PLUME_LISTEN", &listen), ("PLUME_TRUSTED_PROXIES", "10.0.0.0/8")], &["doctor"]);
+    let report =
+        assert_finds(ended, 1, "warn  settings: 1 trusted networks are so wide", "PLUME_TRUSTED_PROXIES");
     assert_line(&report, "warn  site: checked without a proxy", "plume doctor https://");
     assert_line(&report, "ok    ping:", "ms");
     for (variables, args, start) in [
@@ -331,94 +327,57 @@ fn settings_are_checked_where_they_are_given() {
         ),
         (&[], &["doctor", "--max-connections=16000000"], "FAIL  settings: PLUME_MAX_CONNECTIONS is 16000000"),
     ] {
-        let (code, report) = run(variables, args);
-        assert_eq!(code, 2, "{report}");
-        assert_line(&report, start, "");
+        assert_finds(run(variables, args), 2, start, "");
     }
     let (code, report) = run(&[], &["doctor", "https://user:SECRET@chat.example"]);
     assert!(code == 2 && !report.contains("SECRET"), "{report}");
-}
-
-/// An API of Mailgun that answers each request like this, and what it was asked.
-fn mailgun(status: &'static str, body: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let address = listener.local_addr().expect("it is bound");
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let heads = Arc::clone(&asked);
-    thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-                head.push(byte[0]);
-            }
-            heads.lock().expect("nobody panics").push(String::from_utf8_lossy(&head).into_owned());
-            let length = body.len();
-            let _gone = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
-        }
-    });
-    (format!("http://{address}"), asked)
 }
 
 #[test]
 fn the_email_provider_is_asked_without_sending_anything_and_the_key_stays_secret() {
     for (status, body, code, start) in [
         (
-            "200 OK",
+            200,
             r#"{"domain":{"state": "active"}}"#,
             0,
-            "ok    email: Mailgun knows the key and mg.example",
+            "ok    email: Mailgun knows the key and mail.plume.chat",
         ),
         (
-            "200 OK",
+            200,
             r#"{"domain":{"state": "unverified"}}"#,
             1,
-            "warn  email: Mailgun has not verified mg.example",
+            "warn  email: Mailgun has not verified mail.plume.chat",
         ),
-        ("200 OK", r#"{"domain":{"state":"disabled"}}"#, 2, "FAIL  email: Mailgun has disabled mg.example"),
-        ("401 Unauthorized", "Forbidden", 2, "FAIL  email: Mailgun does not accept MAILGUN_APIKEY (401)"),
-        ("404 Not Found", "{}", 2, "FAIL  email: Mailgun does not know mg.example"),
-        ("400 Bad Request", "", 2, "FAIL  email: Mailgun answers 400: check MAILGUN_API_BASE"),
-        ("429 Too Many Requests", "", 2, "FAIL  email: Mailgun answers 429: it is busy or down: try again"),
-        ("500 Oops", "", 2, "FAIL  email: Mailgun answers 500: it is busy or down: try again"),
+        (200, r#"{"domain":{"state":"disabled"}}"#, 2, "FAIL  email: Mailgun has disabled mail.plume.chat"),
+        (401, "Forbidden", 2, "FAIL  email: Mailgun does not accept MAILGUN_APIKEY (401)"),
+        (404, "{}", 2, "FAIL  email: Mailgun does not know mail.plume.chat"),
+        (400, "", 2, "FAIL  email: Mailgun answers 400: check MAILGUN_API_BASE"),
+        (429, "", 2, "FAIL  email: Mailgun answers 429: it is busy or down: try again"),
+        (500, "", 2, "FAIL  email: Mailgun answers 500: it is busy or down: try again"),
     ] {
         let server = Plume::start(&[TRUST, ("PLUME_MAX_PER_ADDRESS", "10")]);
         let relay = Relay::start(&server, |head| Reaction::Pass(appending(head)));
-        let (api, asked) = mailgun(status, body);
-        let variables = [
-            ("ENV", "production"),
-            ("MAILGUN_APIKEY", "SECRET-key"),
-            ("MAILGUN_DOMAIN", "mg.example"),
-            ("MAILGUN_API_BASE", api.as_str()),
-        ];
-        let (found, report) = run(&variables, &["doctor", &relay.site()]);
-        assert_eq!(found, code, "{report}");
-        assert_line(&report, start, "");
-        let asked = asked.lock().expect("nobody panics");
-        assert_eq!(asked.len(), 1, "{asked:?}");
-        // "api:SECRET-key" in base64.
-        let key = "\r\nAuthorization: Basic YXBpOlNFQ1JFVC1rZXk=\r\n";
-        assert!(asked[0].starts_with("GET /v3/domains/mg.example HTTP/1.1\r\n") && asked[0].contains(key));
-        assert!(!report.contains("SECRET") && !report.contains("YXBp"), "{report}");
+        let mailgun = FakeMailgun::start(&[Behaviour::Answer(status, body)]);
+        let ended = run(&mailgun_variables(&mailgun.url()), &["doctor", &relay.site()]);
+        let report = assert_finds(ended, code, start, "");
+        assert_eq!(mailgun.count(), 1);
+        let asked = mailgun.next();
+        assert_eq!(asked.request, "GET /v3/domains/mail.plume.chat");
+        assert_eq!(asked.authorization, authorization());
+        assert!(!report.contains("key-of-the-test") && !report.contains("YXBp"), "{report}");
     }
 }
 
 #[test]
 fn a_provider_that_cannot_be_asked_gets_no_hint_for_a_site() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("there are ports").local_addr().expect("it is bound");
+    let free = free_address();
     let server = Plume::start(&[]);
     for (api, cause) in [
         (format!("http://{free}"), "does not answer"),
         ("http://nowhere.invalid".to_owned(), "the name nowhere.invalid is not known"),
         (format!("https://{}", server.address()), "no TLS connection"),
     ] {
-        let variables = [
-            ("ENV", "production"),
-            ("MAILGUN_APIKEY", "SECRET-key"),
-            ("MAILGUN_DOMAIN", "mg.example"),
-            ("MAILGUN_API_BASE", api.as_str()),
-        ];
-        let (code, report) = run(&variables, &["doctor"]);
+        let (code, report) = run(&mailgun_variables(&api), &["doctor"]);
         assert_eq!(code, 2, "{report}");
         let end = ": check MAILGUN_API_BASE and this machine's way out";
         let found = report.lines().any(|line| {
@@ -430,8 +389,7 @@ fn a_provider_that_cannot_be_asked_gets_no_hint_for_a_site() {
 
 #[test]
 fn a_smtp_server_without_tls_is_told_apart_from_a_bad_certificate() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listen();
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let _gone = stream.write_all(b"220 mail.example\r\n250 mail.example\r\n");
@@ -441,10 +399,10 @@ fn a_smtp_server_without_tls_is_told_apart_from_a_bad_certificate() {
     for url in [format!("smtp://{address}?tls=required"), format!("smtps://{address}")] {
         let variables =
             [("ENV", "production"), ("PLUME_SMTP", url.as_str()), ("PLUME_MAIL_FROM", "hi@example.org")];
-        let (code, report) = run(&variables, &["doctor"]);
-        assert_eq!(code, 2, "{report}");
-        assert_line(
-            &report,
+        let ended = run(&variables, &["doctor"]);
+        assert_finds(
+            ended,
+            2,
             "FAIL  email: SMTP: tls: it offers no TLS in this way",
             "smtps:// is for port 465",
         );
@@ -453,7 +411,7 @@ fn a_smtp_server_without_tls_is_told_apart_from_a_bad_certificate() {
 
 #[test]
 fn a_misspelt_variable_is_named_by_the_doctor() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("there are ports").local_addr().expect("it is bound");
+    let free = free_address();
     // No other setting is given.
     let output = Command::new(env!("CARGO_BIN_EXE_plume"))
         .env_clear()
@@ -476,24 +434,21 @@ fn an_authority_without_https_is_a_mistake() {
 #[test]
 fn an_email_is_sent_only_if_asked_for() {
     for (status, code, start) in [
-        ("200 OK", 0, "ok    email: the provider has accepted an email"),
-        ("400 Bad Request", 2, "FAIL  email: the provider did not accept an email: refused-400"),
+        (200, 0, "ok    email: the provider has accepted an email"),
+        (400, 2, "FAIL  email: the provider did not accept an email: refused-400"),
     ] {
         let server = Plume::start(&[]);
-        let (api, asked) = mailgun(status, "{}");
-        let variables = [
-            ("ENV", "production"),
-            ("MAILGUN_APIKEY", "SECRET-key"),
-            ("MAILGUN_DOMAIN", "mg.example"),
-            ("MAILGUN_API_BASE", api.as_str()),
-            ("PLUME_LISTEN", &server.address().to_string()),
-        ];
-        let (found, report) = run(&variables, &["doctor", "--mail-to=ada@example.org"]);
+        let mailgun = FakeMailgun::start(&[Behaviour::Answer(status, "{}"); 2]);
+        let (api, listen) = (mailgun.url(), server.address().to_string());
+        let variables = [&mailgun_variables(&api)[..], &[("PLUME_LISTEN", &listen)]].concat();
+        let ended = run(&variables, &["doctor", "--mail-to=ada@example.org"]);
         // Without an address of the site, that is a warning.
-        assert_eq!(found, code.max(1), "{report}");
-        assert_line(&report, start, "");
-        let asked = asked.lock().expect("nobody panics");
-        assert!(asked.len() == 2 && asked[1].starts_with("POST /v3/mg.example/messages "), "{asked:?}");
+        assert_finds(ended, code.max(1), start, "");
+        assert_eq!(
+            (mailgun.next().request, mailgun.count()),
+            ("GET /v3/domains/mail.plume.chat".to_owned(), 2)
+        );
+        assert_eq!(mailgun.next().request, "POST /v3/mail.plume.chat/messages");
     }
     let (_, report) = run(&[], &["doctor", "--mail-to=ada@example.org"]);
     assert_line(&report, "warn  email: nothing is sent in development", "ENV=production");
@@ -513,13 +468,12 @@ fn health_is_an_exit_code() {
     assert!(code == 1 && line.starts_with("plume: not healthy: nothing listens on "), "{line}");
     let (code, line) = run(&[], &["health"]);
     assert!(code == 2 && line.starts_with("plume: the server listens on any free port"), "{line}");
-    let path = std::env::temp_dir().join(format!("plume-it-health-{}.sock", std::process::id()));
-    let unix = format!("unix:{}", path.display());
+    let folder = Folder::new("health");
+    let unix = format!("unix:{}/sock", folder.setting());
     let over_unix = Plume::start(&[("PLUME_LISTEN", &unix)]);
     assert_eq!(run(&[("PLUME_LISTEN", &unix)], &["health"]), (0, String::new()));
     drop(over_unix);
     assert_eq!(run(&[("PLUME_LISTEN", &unix)], &["health"]).0, 1);
-    let _gone = fs::remove_file(path);
 }
 
 #[test]

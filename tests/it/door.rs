@@ -6,15 +6,6 @@ use crate::support::{Client, Plume};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// Comes in from a client address, by way of a trusted proxy.
-fn login_from(server: &Plume, address: &str, name: &str, email: &str) -> Client {
-    let mut client = Client::open_for(server, address);
-    client.ask_code(name, email);
-    client.auth(&server.code_for(name));
-    client.enter();
-    client
-}
-
 /// What becomes of a request for a code from a client address: `code`, or why there is none.
 fn asked_from(server: &Plume, address: &str, email: &str) -> String {
     let mut client = Client::open_for(server, address);
@@ -49,14 +40,12 @@ fn where_nobody_may_come_in_moderators_let_addresses_in_and_the_room_sees_none_o
     told(&mut ada, "/invites", "2 invitations:\nbob@example.org\neve@xn--bcher-kva.example");
     turned_away(&server, "Bob", "bob+x@example.org");
     let mut bob = Client::login(&server, "Bob");
-    let mut asked = Client::open(&server);
-    asked.ask_code("Bob", "bob@example.org");
+    let mut asked = Client::asking(&server, "Bob");
     ada.expect_enters("Bob");
     told(&mut ada, "/uninvite BOB@example.org", "bob@example.org is not invited any more.");
     told(&mut ada, "/uninvite bob@example.org", "is not invited; see /invites.");
     // Who is in stays in, and comes back; but codes let nobody in any more.
-    bob.say("still here");
-    let before = bob.expect_line("Bob", "still here")["id"].as_u64().expect("an id");
+    let before = bob.talk("still here")["id"].as_u64().expect("an id");
     Client::resume_of(&server, &bob, None);
     asked.auth(&server.code_for("Bob"));
     assert_eq!(asked.expect(5)["reason"], "not-admitted", "the door is asked at auth, too");
@@ -74,8 +63,7 @@ fn where_nobody_may_come_in_moderators_let_addresses_in_and_the_room_sees_none_o
         refused(&mut ada, text, "bad-command");
         refused(&mut bob, text, "not-moderator");
     }
-    bob.say("and nothing was said");
-    let after = bob.expect_line("Bob", "and nothing was said")["id"].as_u64().expect("an id");
+    let after = bob.talk("and nothing was said")["id"].as_u64().expect("an id");
     assert_eq!(after, before + 1, "invitations are no lines of the room");
 }
 
@@ -116,9 +104,7 @@ fn the_door_is_asked_again_at_resume() {
         told(&mut ada, &format!("/invite {email}"), "is invited.");
         let client = Client::login_as(&server, name, email);
         told(&mut ada, &format!("/uninvite {email}"), "not invited any more.");
-        let mut again = Client::open(&server);
-        again.resume(&client.token(), None, None);
-        let refusal = again.expect(5);
+        let refusal = Client::with_token(&server, &client.token()).expect(5);
         assert_eq!((&refusal["reason"], &refusal["user"]["name"]), (&json!("not-admitted"), &json!(name)));
         sessions.push(client);
     }
@@ -137,25 +123,24 @@ fn a_ban_closes_the_client_network_for_new_codes_and_for_nobody_who_was_here() {
         ("PLUME_TRUSTED_PROXIES", "127.0.0.1"),
         ("PLUME_RATE", "1000"),
     ]);
-    let mut ada = login_from(&server, "198.51.100.1", "Ada", "ada@example.org");
+    let mut ada = Client::login_for(&server, "198.51.100.1", "Ada");
     for (own, same, other) in [
         ("203.0.113.5", "::ffff:203.0.113.5", "203.0.113.6"),
         ("2001:db8:1:2::5", "2001:db8:1:2:3::6", "2001:db8:1:3::5"),
     ] {
-        let mut neighbour = login_from(&server, same, "Neo", "neo@example.org");
-        login_from(&server, own, "Bob", "bob@example.org");
+        let mut neighbour = Client::login_for(&server, same, "Neo");
+        Client::login_for(&server, own, "Bob");
         acted(&mut ada, &format!("/ban Bob 2h {own}"), &json!({"who": "Bob"}));
         assert_eq!(asked_from(&server, same, "new@example.org"), "not-admitted", "{own}");
         assert_eq!(asked_from(&server, own, "bob@example.net"), "not-admitted", "{own}");
         assert_eq!(asked_from(&server, other, "other@example.org"), "code", "{own}");
         // The neighbour stays, comes back, gets a code, and so does an address that is invited.
         neighbour.settle();
-        neighbour.say("still here");
-        neighbour.expect_line("Neo", "still here");
+        neighbour.talk("still here");
         let mut again = Client::open_for(&server, same);
         again.resume(&neighbour.token(), None, None);
         again.enter();
-        login_from(&server, same, "Neo", "neo@example.org");
+        Client::login_for(&server, same, "Neo");
         told(&mut ada, "/invite guest@example.org", "is invited.");
         assert_eq!(asked_from(&server, same, "guest@example.org"), "code", "{own}");
         ask(&mut ada, "/uninvite guest@example.org");
@@ -171,7 +156,7 @@ fn a_ban_of_one_who_has_left_closes_the_network_and_no_private_one_or_a_proxys()
         ("PLUME_TRUSTED_PROXIES", "127.0.0.1,203.0.113.9"),
         ("PLUME_RATE", "1000"),
     ]);
-    let mut ada = login_from(&server, "198.51.100.1", "Ada", "ada@example.org");
+    let mut ada = Client::login_for(&server, "198.51.100.1", "Ada");
     let rows = [
         ("203.0.113.5", "not-admitted"),
         ("10.1.2.3", "code"),
@@ -181,9 +166,8 @@ fn a_ban_of_one_who_has_left_closes_the_network_and_no_private_one_or_a_proxys()
         ("203.0.113.9", "code"),
     ];
     for (number, (address, expected)) in rows.into_iter().enumerate() {
-        let mut bob = login_from(&server, address, "Bob", "bob@example.org");
-        bob.leave();
-        bob.expect_close(1000);
+        let mut bob = Client::login_for(&server, address, "Bob");
+        bob.log_out();
         acted(&mut ada, &format!("/ban Bob {address}"), &json!({"who": "Bob"}));
         let refusal = asked_from(&server, address, &format!("new{number}@example.org"));
         assert_eq!(refusal, expected, "{address}");
@@ -211,9 +195,9 @@ fn a_refusal_at_resume_counts_like_one_at_hello() {
         ("PLUME_DENY", "@example.net"),
         ("PLUME_TRUSTED_PROXIES", "127.0.0.1"),
     ]);
-    let mut ada = login_from(&server, "198.51.100.1", "Ada", "ada@example.org");
+    let mut ada = Client::login_for(&server, "198.51.100.1", "Ada");
     told(&mut ada, "/invite nat@example.net", "is invited.");
-    let nat = login_from(&server, "203.0.113.5", "Nat", "nat@example.net");
+    let nat = Client::open_for(&server, "203.0.113.5").log_in(&server, "Nat", "nat@example.net");
     told(&mut ada, "/uninvite nat@example.net", "not invited any more.");
     let mut clients: Vec<Client> = (0..3).map(|_| Client::open_for(&server, "203.0.113.5")).collect();
     for client in &mut clients {

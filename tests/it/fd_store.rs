@@ -1,60 +1,25 @@
 //! A restart that keeps all connections: a service manager stores the parcel of the process that ends, and
 //! passes it to the next one, as systemd does on `systemctl restart`.
 
-use crate::support::{Client, Http, PATIENCE, Plume, new_bot, wait_for};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg,
-    socketpair,
+use crate::support::{
+    Client, Http, Manager, Plume, assert_took, bot_request, free_address, listen, new_bot, wait_for,
 };
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Signal;
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// A service manager with an FD store.
-struct Manager {
-    socket: UnixDatagram,
-    name: String,
-}
-
+/// With an FD store.
 impl Manager {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("plume-it-store-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let address = SocketAddr::from_abstract_name(&name).expect("it is a name");
-        let socket = UnixDatagram::bind_addr(&address).expect("nobody has that name");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
-        Self { socket, name: format!("@{name}") }
-    }
-
     /// What the unit sets for the process.
     fn variables(&self) -> Vec<(&str, &str)> {
         vec![("NOTIFY_SOCKET", self.name.as_str()), ("FDSTORE", "1"), ("PLUME_RATE", "1000000")]
     }
 
-    /// The next message, and the descriptor that is with it.
-    fn next(&self) -> (String, Option<OwnedFd>) {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut buffer = [0; 1024];
-        let parts = &mut [IoSliceMut::new(&mut buffer)];
-        let received = recvmsg(&self.socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC);
-        let bytes = received.expect("a message comes").bytes;
-        let file = control.drain().find_map(|item| match item {
-            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
-            _ => None,
-        });
-        (String::from_utf8_lossy(&buffer[..bytes]).into_owned(), file)
-    }
-
-    /// The next message that says this, and the descriptor that is with it.
+    /// The next report that says this, and the descriptor that is with it.
     fn expect(&self, part: &str) -> (String, Option<OwnedFd>) {
-        wait_for(part, || Some(self.next()).filter(|(message, _)| message.contains(part)))
+        wait_for(part, || Some(self.next_with_file()).filter(|(message, _)| message.contains(part)))
     }
 
     /// Takes the parcel into the store, and answers the barrier behind it, by closing it.
@@ -90,8 +55,7 @@ fn members_stay_over_restarts_by_a_service_manager() {
     let (ready, _) = manager.expect("READY=1");
     assert!(!ready.contains("FDSTOREREMOVE"), "{ready}");
     let mut ada = Client::login(&server, "Ada");
-    let mut guest = Client::open(&server);
-    guest.ask_code("Bob", "bob@example.org");
+    let mut guest = Client::asking(&server, "Bob");
     let code = server.code_for("Bob");
     let mut request = Http::open(&server);
     request.send("GET /healthz HTTP/1.1\r\n");
@@ -100,8 +64,7 @@ fn members_stay_over_restarts_by_a_service_manager() {
         ada.say(&format!("before {n}"));
         server = manager.restart(server);
         ada.expect_line("Ada", &format!("before {n}"));
-        ada.say(&format!("after {n}"));
-        ada.expect_line("Ada", &format!("after {n}"));
+        ada.talk(&format!("after {n}"));
         assert_eq!(server.address(), address, "also where the setting says any free port");
     }
     request.send("Host: x\r\n\r\n");
@@ -127,8 +90,7 @@ fn who_comes_during_a_restart_waits_in_the_parcel() {
 #[test]
 fn a_passed_socket_and_a_parcel_come_together() {
     let manager = Manager::new();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listen();
     let second = listener.try_clone().expect("it has a second handle");
     let server = Plume::start_with_socket(listener, &manager.variables());
     let mut ada = Client::login(&server, "Ada");
@@ -144,8 +106,7 @@ fn a_passed_socket_and_a_parcel_come_together() {
     let server = Plume::start_with_parcel(parcel, None, &manager.variables());
     assert!(!server.log().contains("socket=passed"), "{}", server.log());
     assert_ne!(server.address(), address);
-    ada.say("still here");
-    ada.expect_line("Ada", "still here");
+    ada.talk("still here");
 }
 
 #[test]
@@ -155,8 +116,7 @@ fn settings_that_have_changed_apply_and_members_stay() {
     let mut ada = Client::login(&server, "Ada");
     let former = server.address();
     let parcel = manager.stop(server);
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let address = free.expect("there are ports").to_string();
+    let address = free_address().to_string();
     let mut variables = manager.variables();
     variables.extend([("PLUME_LISTEN", address.as_str()), ("PLUME_NAME", "Moved & Renamed")]);
     let server = Plume::start_with_parcel(parcel, None, &variables);
@@ -183,16 +143,11 @@ fn what_a_bot_that_was_removed_has_begun_ends() {
     let [mut follower, mut poster, mut kept_follower, mut kept_poster] =
         [&removed, &removed, &kept, &kept].map(|token| (token, Http::open(&server)));
     for (token, http) in [&mut follower, &mut kept_follower] {
-        http.send(format!(
-            "GET /lines?follow&limit=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
-        ));
+        http.send(bot_request("GET", "?follow&limit=0", token, ""));
         assert_eq!(http.answer_to_head().status, 200);
     }
     for (token, http) in [&mut poster, &mut kept_poster] {
-        http.send(format!(
-            "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\n\
-             Content-Length: 10\r\n\r\n"
-        ));
+        http.send(bot_request("POST", "", token, "Expect: 100-continue\r\nContent-Length: 10\r\n"));
         assert_eq!(http.answer_to_head().status, 100);
         http.send("half ");
     }
@@ -216,9 +171,8 @@ fn an_address_that_cannot_be_bound_drops_nobody() {
     let mut server = Plume::start(&variables);
     let mut ada = Client::login(&server, "Ada");
     let former = server.address();
-    let taken = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").expect("there are ports"));
-    let [for_chat, for_metrics] =
-        [&taken[0], &taken[1]].map(|taken| taken.local_addr().expect("it is bound").to_string());
+    let [(_chat, for_chat), (_metrics, for_metrics)] = [listen(), listen()];
+    let [for_chat, for_metrics] = [for_chat, for_metrics].map(|address| address.to_string());
     // Somebody else's; and one that no machine has, with the port that it listens on itself.
     let foreign = format!("192.0.2.1:{}", former.port());
     for (address, errno) in [(&for_chat, 98), (&foreign, 99)] {
@@ -245,8 +199,7 @@ fn an_address_that_cannot_be_bound_drops_nobody() {
     server.wait_line("event=moved ");
     assert!(!server.log().contains("event=listen-failed"), "{}", server.log());
     assert_eq!(server.address().to_string(), everywhere);
-    ada.say("and now");
-    ada.expect_line("Ada", "and now");
+    ada.talk("and now");
 }
 
 /// Without `FileDescriptorStoreMax=` systemd closes what it is sent.
@@ -259,8 +212,7 @@ fn a_service_manager_without_a_store_gets_a_restart_as_ever() {
     // Thrown away before the barrier is answered, as systemd does.
     drop(manager.expect("FDSTORE=1"));
     drop(manager.expect("BARRIER=1"));
-    ada.expect_notice("restarting");
-    ada.expect_close(1012);
+    ada.expect_restart();
     assert_eq!(server.wait_line("event=move-failed"), "event=move-failed reason=not-stored");
     assert_eq!(server.wait_exit().code(), Some(0), "the service manager waits for that");
 }
@@ -272,12 +224,10 @@ fn a_service_manager_that_does_not_answer_gets_a_restart_as_ever() {
     let mut ada = Client::login(&server, "Ada");
     let begun = Instant::now();
     server.signal(Signal::USR2);
-    ada.expect_notice("restarting");
-    ada.expect_close(1012);
+    ada.expect_restart();
     assert_eq!(server.wait_line("event=move-failed"), "event=move-failed reason=not-stored");
     assert_eq!(server.wait_exit().code(), Some(0));
-    let took = begun.elapsed();
-    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
+    assert_took(begun, 900..5_000);
 }
 
 #[test]
@@ -298,8 +248,7 @@ fn a_parcel_that_is_empty_or_none_is_thrown_away() {
         Client::login(&server, "Ada");
     }
     // What only bears the name is no parcel at all.
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let server = Plume::start_with_parcel(listener.into(), None, &manager.variables());
+    let server = Plume::start_with_parcel(listen().0.into(), None, &manager.variables());
     Client::login(&server, "Ada");
 }
 

@@ -2,47 +2,37 @@
 //! fails, as a restart without it.
 
 use crate::support::{
-    Behaviour, Client, FakeMailgun, Http, Metrics, Plume, frame, new_bot, refused, wait_for,
+    Behaviour, Client, FakeMailgun, Folder, Http, Metrics, Plume, connect_narrow, follow, frame, listen,
+    other_than, refused, wait_for, with_bot,
 };
-use crate::unix_socket::{SocketPath, get, next, open_for, send};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use crate::unix_socket::SocketPath;
 use rustix::process::Signal;
 use serde_json::json;
 use std::fs;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A copy of the binary, which a test replaces by another program.
-struct Program(PathBuf);
+struct Program(Folder);
 
 impl Program {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("plume-it-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("the folder for temporary files is ours");
-        let program = Self(folder.join("plume"));
-        fs::copy(env!("CARGO_BIN_EXE_plume"), &program.0).expect("there is room for a copy");
+        let program = Self(Folder::new(name));
+        fs::copy(env!("CARGO_BIN_EXE_plume"), program.path()).expect("there is room for a copy");
         program
     }
 
-    fn path(&self) -> &Path {
-        &self.0
+    fn path(&self) -> PathBuf {
+        self.0.path().join("plume")
     }
 
     /// Replaces it, as a package manager does.
     fn replace(&self, script: &str) {
-        let next = self.0.with_extension("next");
+        let next = self.path().with_extension("next");
         fs::write(&next, format!("#!/bin/sh\n{script}\n")).expect("it is ours");
         fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        fs::rename(&next, &self.0).expect("it is ours");
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let folder = self.0.parent().expect("it is in a folder of its own");
-        let _left = fs::remove_dir_all(folder);
+        fs::rename(&next, self.path()).expect("it is ours");
     }
 }
 
@@ -65,9 +55,7 @@ fn members_stay_over_ten_moves_and_no_line_is_lost_doubled_or_reordered() {
     const MOVES: usize = 10;
     const LINES: usize = 20;
     let server = Plume::start(&[("PLUME_RATE", "1000000")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     for turn in 0..MOVES {
         let range = turn * LINES..(turn + 1) * LINES;
         for text in numbered(range.clone()) {
@@ -156,18 +144,13 @@ fn what_was_sent_or_read_by_half_is_finished() {
 #[test]
 fn a_member_that_reads_slowly_gets_every_line_whole() {
     let server = Plume::start(&[("PLUME_RATE", "1000000")]);
-    let stream = TcpStream::connect(server.address()).expect("the server listens");
-    set_socket_recv_buffer_size(&stream, 64 << 10).expect("a socket has the option");
-    let mut slow = Client::over(stream, &server);
-    slow.ask_code("Bob", "bob@example.org");
-    slow.auth(&server.code_for("Bob"));
-    slow.enter();
+    let mut slow =
+        Client::over(connect_narrow(&server, 64 << 10), &server).log_in(&server, "Bob", "bob@example.org");
     let mut ada = Client::login(&server, "Ada");
     slow.expect_enters("Ada");
     let texts: Vec<String> = (0..20).map(|n| format!("{n} {}", "x".repeat(60_000))).collect();
     for (n, text) in texts.iter().enumerate() {
-        ada.say(text);
-        ada.expect_line("Ada", text);
+        ada.talk(text);
         if n % 5 == 3 {
             server.move_on();
         }
@@ -185,15 +168,14 @@ fn a_member_that_reads_slowly_gets_every_line_whole() {
 #[test]
 fn a_code_that_was_sent_before_works_after_and_its_tries_count_on() {
     let server = Plume::start(&[]);
-    let mut guest = Client::open(&server);
-    guest.ask_code("Ada", "ada@example.org");
+    let mut guest = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     server.move_on();
-    let wrong = if code.starts_with('A') { "BBBBBB" } else { "AAAAAA" };
-    guest.auth(wrong);
+    let wrong = other_than(&code);
+    guest.auth(&wrong);
     let left = guest.expect(4)["left"].as_u64().expect("tries are counted");
     server.move_on();
-    guest.auth(wrong);
+    guest.auth(&wrong);
     guest.expect_rejected(left - 1);
     server.move_on();
     guest.auth(&code);
@@ -206,17 +188,13 @@ fn a_code_that_was_sent_before_works_after_and_its_tries_count_on() {
 
 #[test]
 fn a_follower_of_lines_follows_on() {
-    let (token, entry) = new_bot("ci");
-    let server = Plume::start(&[("PLUME_BOTS", &entry), ("PLUME_RATE", "1000000")]);
-    let mut follower = Http::open(&server);
-    follower.send(format!("GET /lines?follow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"));
-    assert_eq!(follower.answer_to_head().status, 200);
+    let (server, token) = with_bot("ci", &[]);
+    let mut follower = follow(&server, &token, "?follow");
     let mut ada = Client::login(&server, "Ada");
     assert!(follower.chunk().expect("goes on").contains("entered chat"));
     for text in ["one", "two", "three"] {
         server.move_on();
-        ada.say(text);
-        ada.expect_line("Ada", text);
+        ada.talk(text);
         let line = follower.chunk().expect("goes on");
         assert!(line.contains(&format!("\"{text}\"")) && line.lines().count() == 1, "{line}");
     }
@@ -227,15 +205,13 @@ fn an_email_that_is_sent_within_a_second_is_sent_once_and_a_slower_one_again() {
     let slow = Behaviour::Slow(Duration::from_millis(300));
     let mailgun = FakeMailgun::start(&[slow, Behaviour::Slow(Duration::from_mins(1))]);
     let server = mailgun.plume(&[]);
-    let mut ada = Client::open(&server);
-    ada.ask_code("Ada", "ada@example.org");
+    let mut ada = Client::asking(&server, "Ada");
     let first = mailgun.next();
     server.move_on();
     assert_eq!(mailgun.count(), 1);
     ada.auth(&first.code());
     ada.enter();
-    let mut bob = Client::open(&server);
-    bob.ask_code("Bob", "bob@example.org");
+    let mut bob = Client::asking(&server, "Bob");
     let lost = mailgun.next();
     ada.expect_nothing();
     server.move_on();
@@ -256,13 +232,11 @@ fn signals_in_quick_succession_harm_nothing() {
     }
     server.signal(Signal::HUP);
     server.move_on();
-    ada.say("still here");
-    ada.expect_line("Ada", "still here");
+    ada.talk("still here");
     // One that ends, while it moves.
     server.signal(Signal::USR2);
     server.signal(Signal::TERM);
-    ada.expect_notice("restarting");
-    ada.expect_close(1012);
+    ada.expect_restart();
     assert_eq!(server.wait_exit().code(), Some(0));
 }
 
@@ -281,15 +255,14 @@ fn a_move_during_the_end_does_not_happen() {
 #[test]
 fn a_signal_to_stop_in_the_middle_of_a_move_stops() {
     let program = Program::new("stopped");
-    let mut server = Plume::start_program(program.path(), &[]);
+    let mut server = Plume::start_program(&program.path(), &[]);
     let mut ada = Client::login(&server, "Ada");
     let asked = program.path().with_extension("asked");
     program.replace(&format!("touch {}; sleep 1; exit 0", asked.display()));
     server.signal(Signal::USR2);
     wait_for("check of the next program", || asked.exists().then_some(()));
     server.signal(Signal::TERM);
-    ada.expect_notice("restarting");
-    ada.expect_close(1012);
+    ada.expect_restart();
     assert_eq!(server.wait_exit().code(), Some(0));
     assert!(!server.log().contains("event=move"), "{}", server.log());
 }
@@ -306,7 +279,7 @@ fn a_next_program_that_cannot_go_on_is_not_moved_to() {
     ];
     for (n, (script, reason)) in rows.into_iter().enumerate() {
         let program = Program::new(&format!("bad-{n}"));
-        let mut server = Plume::start_program(program.path(), &[]);
+        let mut server = Plume::start_program(&program.path(), &[]);
         let mut ada = Client::login(&server, "Ada");
         let mut guest = Client::open(&server);
         server.move_on();
@@ -315,30 +288,24 @@ fn a_next_program_that_cannot_go_on_is_not_moved_to() {
         server.signal(Signal::USR2);
         ada.expect_line("Ada", "last words");
         for client in [&mut ada, &mut guest] {
-            client.expect_notice("restarting");
-            client.expect_close(1012);
+            client.expect_restart();
         }
         let line = server.wait_line("event=move-failed");
         assert_eq!(line, format!("event=move-failed reason={reason}"), "{script}");
         // Whoever restarts what has failed starts it again.
         assert_eq!(server.wait_exit().code(), Some(1), "{script}");
-        let log = server.log();
-        assert!(
-            log.contains(&format!("plume: cannot move to the next process ({reason})")),
-            "{script}: {log}"
-        );
+        server.wait_line(&format!("plume: cannot move to the next process ({reason})"));
     }
 }
 
 #[test]
 fn a_program_that_is_gone_is_not_moved_to() {
     let program = Program::new("gone");
-    let mut server = Plume::start_program(program.path(), &[]);
+    let mut server = Plume::start_program(&program.path(), &[]);
     let mut ada = Client::login(&server, "Ada");
     fs::remove_file(program.path()).expect("it is ours");
     server.signal(Signal::USR2);
-    ada.expect_notice("restarting");
-    ada.expect_close(1012);
+    ada.expect_restart();
     server.wait_line("event=move-failed reason=not-started");
     server.wait_exit();
 }
@@ -366,10 +333,9 @@ fn a_full_server_has_descriptors_left_to_move() {
 fn a_process_without_a_descriptor_to_spare_ends_as_by_any_restart() {
     let mut server = Plume::start(&[]);
     let mut ada = Client::login(&server, "Ada");
-    server.limit_files(3);
+    server.limit_files(Some(3));
     server.signal(Signal::USR2);
-    ada.expect_notice("restarting");
-    ada.expect_close(1012);
+    ada.expect_restart();
     // EMFILE.
     assert_eq!(server.wait_line("event=move-failed"), "event=move-failed reason=errno-24");
     assert_eq!(server.wait_exit().code(), Some(1));
@@ -378,17 +344,15 @@ fn a_process_without_a_descriptor_to_spare_ends_as_by_any_restart() {
 /// The settings are those of the environment, but what they name can have changed.
 #[test]
 fn settings_that_are_wrong_by_now_are_found_before_the_move() {
-    let folder = std::env::temp_dir().join(format!("plume-it-page-{}", std::process::id()));
-    let _former = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("the folder for temporary files is ours");
+    let folder = Folder::new("page");
     for file in fs::read_dir("static").expect("it is there") {
         let file = file.expect("it is there").path();
-        fs::copy(&file, folder.join(file.file_name().expect("it has a name"))).expect("there is room");
+        fs::copy(&file, folder.path().join(file.file_name().expect("it has a name"))).expect("there is room");
     }
-    let mut server = Plume::start(&[("PLUME_STATIC", folder.to_str().expect("a path in UTF-8"))]);
+    let mut server = Plume::start(&[("PLUME_STATIC", folder.setting())]);
     let mut ada = Client::login(&server, "Ada");
     server.move_on();
-    fs::remove_dir_all(&folder).expect("it is ours");
+    drop(folder);
     server.signal(Signal::USR2);
     ada.expect_notice("restarting");
     server.wait_line("plume: cannot serve the folder ");
@@ -404,31 +368,24 @@ fn a_process_without_a_parcel_starts_as_ever() {
     server.wait_line("event=move-failed reason=unreadable");
     let mut ada = Client::login(&server, "Ada");
     server.move_on();
-    ada.say("moved");
-    ada.expect_line("Ada", "moved");
+    ada.talk("moved");
     // And a check without a state says no, and does nothing else.
-    let output = refused(&[("HANDOVER", "check"), ("PLUME_LISTEN", &server.address().to_string())], &[]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(output.stdout.is_empty());
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(stderr, "plume: cannot go on from the state of the running server\n");
+    let ended = refused(&[("HANDOVER", "check"), ("PLUME_LISTEN", &server.address().to_string())], &[]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert_eq!(ended.stderr, "plume: cannot go on from the state of the running server\n");
 }
 
 #[test]
 fn a_unix_socket_and_its_file_move_too() {
     let path = SocketPath::new("moved");
     let mut server = Plume::start(&[("PLUME_LISTEN", &path.setting())]);
-    server.wait_line("listening on ");
-    let mut ada = open_for(&path.0, "203.0.113.5");
-    send(&mut ada, &json!({"type": 0, "text": "Ada\nada@example.org"}));
-    assert_eq!(next(&mut ada)["type"], 0);
+    let mut ada = Client::asking(&server, "Ada");
     server.move_on();
-    send(&mut ada, &json!({"type": 2, "text": server.code_for("Ada")}));
-    while next(&mut ada)["event"] != "enter" {}
+    ada.auth(&server.code_for("Ada"));
+    ada.enter();
     server.move_on();
-    send(&mut ada, &json!({"type": 1, "text": "moved"}));
-    assert_eq!(next(&mut ada)["text"], "moved");
-    assert!(get(&path.0, "/healthz").ends_with("ok"), "it is the same file, and works");
+    ada.talk("moved");
+    assert_eq!(Http::get(&server, "/healthz").text(), "ok", "it is the same file, and works");
     drop(ada);
     assert_eq!(server.terminate().code(), Some(0));
     assert!(!path.0.exists(), "the file goes with the last process");
@@ -436,8 +393,7 @@ fn a_unix_socket_and_its_file_move_too() {
 
 #[test]
 fn a_passed_socket_moves_by_exec_though_nobody_passes_it_again() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let server = Plume::start_with_socket(listener, &[("LISTEN_FDNAMES", "plume.socket")]);
+    let server = Plume::start_with_socket(listen().0, &[("LISTEN_FDNAMES", "plume.socket")]);
     let mut ada = Client::login(&server, "Ada");
     server.move_on();
     server.move_on();
@@ -453,8 +409,7 @@ fn a_passed_socket_moves_by_exec_though_nobody_passes_it_again() {
 #[test]
 fn metrics_say_how_long_the_move_took_and_stay_where_they_were() {
     let server = Plume::start(&[("PLUME_METRICS", "127.0.0.1:0")]);
-    let _ada = Client::login(&server, "Ada");
-    let _bob = Client::login(&server, "Bob");
+    let [_ada, _bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let metrics = Metrics::of(&server);
     assert_eq!(
         (metrics.text_of("plume_move_connections"), metrics.text_of("plume_move_seconds")),

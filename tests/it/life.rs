@@ -1,6 +1,6 @@
 //! Pings, pongs, and the ways to go.
 
-use crate::support::{Client, Event, Plume, frame};
+use crate::support::{Client, Event, Plume, assert_took, connect, frame};
 use serde_json::json;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -17,10 +17,8 @@ fn a_silent_member_is_pinged_and_stays_when_it_answers() {
             assert_eq!(client.next(), Event::Ping);
         }
     }
-    let took = begun.elapsed();
-    assert!(took > Duration::from_millis(1_500) && took < Duration::from_secs(6), "{took:?}");
-    ada.say("here");
-    ada.expect_line("Ada", "here");
+    assert_took(begun, 1_500..6_000);
+    ada.talk("here");
 }
 
 #[test]
@@ -94,9 +92,7 @@ fn a_close_is_answered_with_a_close() {
 #[test]
 fn who_is_gone_without_a_word_is_gone() {
     let server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut half = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut half] = Client::login_all(&server, ["Ada", "Bob"]);
     half.finish();
     ada.expect_leaves("Bob");
     half.expect_end();
@@ -107,8 +103,7 @@ fn who_is_gone_without_a_word_is_gone() {
     // Unread lines at the moment of going make the kernel send a reset.
     let deaf = Client::login(&server, "Dan");
     ada.expect_enters("Dan");
-    ada.say("unheard");
-    ada.expect_line("Ada", "unheard");
+    ada.talk("unheard");
     drop(deaf);
     ada.expect_leaves("Dan");
     ada.expect_nothing();
@@ -117,9 +112,7 @@ fn who_is_gone_without_a_word_is_gone() {
 #[test]
 fn what_was_said_before_a_close_is_heard() {
     let server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let line = frame(0x81, br#"{"type":1,"text":"goodbye"}"#);
     let close = frame(0x88, &1000_u16.to_be_bytes());
     let after = frame(0x81, br#"{"type":1,"text":"beyond the grave"}"#);
@@ -132,11 +125,10 @@ fn what_was_said_before_a_close_is_heard() {
 #[test]
 fn connections_that_never_say_a_thing_disturb_nobody() {
     let server = Plume::start(&[]);
-    let silent: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    let silent: Vec<TcpStream> = (0..100).map(|_| connect(&server)).collect();
     let mut ada = Client::login(&server, "Ada");
     drop(silent);
-    ada.say("anyone?");
-    ada.expect_line("Ada", "anyone?");
+    ada.talk("anyone?");
 }
 
 #[test]

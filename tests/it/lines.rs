@@ -1,30 +1,11 @@
 //! `/lines`: what bots say and read, byte by byte.
 
-use crate::support::{Answer, Client, Http, Plume, new_bot};
+use crate::support::{Answer, Client, Http, Plume, bot_post, bot_request, new_bot, with_bot};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A server with one bot that may do everything, and its token.
-fn server(more: &[(&str, &str)]) -> (Plume, String) {
-    let (token, entry) = new_bot("ci");
-    let mut variables = vec![("PLUME_BOTS", entry.as_str()), ("PLUME_RATE", "1000")];
-    variables.extend(more);
-    (Plume::start(&variables), token)
-}
-
-/// A request with a token and further fields, each with its line end.
-fn request(method: &str, query: &str, token: &str, fields: &str) -> String {
-    format!("{method} /lines{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{fields}\r\n")
-}
-
-fn post(token: &str, content_type: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-    let body = body.as_ref();
-    let fields = format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len());
-    [request("POST", "", token, &fields).as_bytes(), body].concat()
-}
-
 fn say(server: &Plume, token: &str, text: &str) -> u64 {
-    let answer = Http::ask(server, post(token, "text/plain", text));
+    let answer = Http::ask(server, bot_post(token, "text/plain", text));
     assert_eq!(answer.status, 201, "{}", answer.text());
     json_of(&answer)["id"].as_u64().expect("a line has an id")
 }
@@ -37,7 +18,7 @@ fn json_of(answer: &Answer) -> Value {
 /// The lines that a bot reads.
 fn read(server: &Plume, token: &str, query: &str) -> Vec<Value> {
     let mut http = Http::open(server);
-    http.send(request("GET", query, token, ""));
+    http.send(bot_request("GET", query, token, ""));
     let head = http.answer_to_head();
     assert_eq!((head.status, head.must("content-type")), (200, "application/x-ndjson"), "{query}");
     http.chunks().lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
@@ -50,7 +31,7 @@ fn texts(lines: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_bot_says_a_line_that_everybody_sees_and_is_not_in_the_room() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     let mut ada = Client::login(&server, "Ada");
     let rows: [(&str, &[u8], &str); 10] = [
         ("text/plain", b"plain", "plain"),
@@ -67,7 +48,7 @@ fn a_bot_says_a_line_that_everybody_sees_and_is_not_in_the_room() {
         ("text/plain", b"/kick Ada", "/kick Ada"),
     ];
     for (content_type, body, text) in rows {
-        let answer = Http::ask(&server, post(&token, content_type, body));
+        let answer = Http::ask(&server, bot_post(&token, content_type, body));
         assert_eq!(answer.status, 201, "{text}: {}", answer.text());
         let line = ada.expect_line("ci", text);
         assert_eq!((&line["bot"], &line["event"]), (&json!(true), &Value::Null), "{line}");
@@ -79,11 +60,11 @@ fn a_bot_says_a_line_that_everybody_sees_and_is_not_in_the_room() {
 
 #[test]
 fn a_text_that_is_too_long_is_cut_and_the_answer_says_so() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     let mut ada = Client::login(&server, "Ada");
     let text = "\u{e4}".repeat(32_768);
     for (text, is_cut) in [(text.clone(), false), (format!("{text}\n"), false), (format!("x{text}"), true)] {
-        let answer = json_of(&Http::ask(&server, post(&token, "text/plain", &text)));
+        let answer = json_of(&Http::ask(&server, bot_post(&token, "text/plain", &text)));
         assert_eq!(answer.get("cut"), is_cut.then_some(&json!(true)), "{} bytes", text.len());
         let line = ada.expect(1);
         let said = line["text"].as_str().expect("a text");
@@ -93,10 +74,11 @@ fn a_text_that_is_too_long_is_cut_and_the_answer_says_so() {
 
 #[test]
 fn a_ref_is_said_once_and_answered_alike() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     let mut ada = Client::login(&server, "Ada");
     let body = |reference: &str| json!({"text": format!("by {reference:.3}"), "ref": reference}).to_string();
-    let ask = |reference: &str| Http::ask(&server, post(&token, "application/json", body(reference))).text();
+    let ask =
+        |reference: &str| Http::ask(&server, bot_post(&token, "application/json", body(reference))).text();
     let first = ask("r1");
     let between = ask("r2");
     assert_eq!((ask("r1"), ask("r2")), (first.clone(), between.clone()));
@@ -118,34 +100,35 @@ fn every_refusal_has_its_status_and_says_nothing() {
     let mut ada = Client::login(&server, "Ada");
     let wrong = "plume_AAAAAAAAAAAAAAAAAAAAAAAAAA";
     let length = "Content-Length: 2\r\n";
-    let text = |token: &str, body: &str| String::from_utf8(post(token, "text/plain", body)).expect("text");
+    let text =
+        |token: &str, body: &str| String::from_utf8(bot_post(token, "text/plain", body)).expect("text");
     let in_json =
-        |token: &str, body: &str| String::from_utf8(post(token, "application/json", body)).expect("text");
+        |token: &str, body: &str| String::from_utf8(bot_post(token, "application/json", body)).expect("text");
     let too_long = "x".repeat(96 * 1024 + 1);
     let rows = [
-        (request("POST", "", wrong, length) + "hi", 401),
-        (request("GET", "", wrong, ""), 401),
+        (bot_request("POST", "", wrong, length) + "hi", 401),
+        (bot_request("GET", "", wrong, ""), 401),
         (format!("POST /lines HTTP/1.1\r\nHost: x\r\n{length}\r\nhi"), 401),
         ("GET /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Digest x\r\n\r\n".to_owned(), 401),
-        (request("GET", "", &read, "Authorization: Bearer x\r\n"), 401),
-        (request("POST", "", &read, length) + "hi", 403),
-        (request("GET", "", &say, ""), 403),
-        (request("POST", "", &say, &format!("Origin: https://evil.example\r\n{length}")) + "hi", 403),
-        (request("GET", "", &read, "Origin: null\r\n"), 403),
-        (request("GET", &format!("?token={read}"), &read, ""), 400),
+        (bot_request("GET", "", &read, "Authorization: Bearer x\r\n"), 401),
+        (bot_request("POST", "", &read, length) + "hi", 403),
+        (bot_request("GET", "", &say, ""), 403),
+        (bot_request("POST", "", &say, &format!("Origin: https://evil.example\r\n{length}")) + "hi", 403),
+        (bot_request("GET", "", &read, "Origin: null\r\n"), 403),
+        (bot_request("GET", &format!("?token={read}"), &read, ""), 400),
         (format!("GET /lines?access_token={read} HTTP/1.1\r\nHost: x\r\n\r\n"), 400),
-        (request("POST", &format!("?{say}"), &say, length) + "hi", 400),
-        (request("POST", "?wait=1", &say, length) + "hi", 400),
-        (request("GET", "?after=x", &read, ""), 400),
-        (request("GET", "?folow", &read, ""), 400),
-        (request("GET", "", &read, length) + "hi", 400),
-        (request("PUT", "", &say, length) + "hi", 405),
-        (request("DELETE", "", &read, ""), 405),
-        (request("POST", "", &say, ""), 411),
-        (request("POST", "", &say, "Transfer-Encoding: chunked\r\n") + "2\r\nhi\r\n0\r\n\r\n", 400),
-        (request("POST", "", &say, "Content-Length: 2\r\nContent-Length: 2\r\n") + "hi", 400),
+        (bot_request("POST", &format!("?{say}"), &say, length) + "hi", 400),
+        (bot_request("POST", "?wait=1", &say, length) + "hi", 400),
+        (bot_request("GET", "?after=x", &read, ""), 400),
+        (bot_request("GET", "?folow", &read, ""), 400),
+        (bot_request("GET", "", &read, length) + "hi", 400),
+        (bot_request("PUT", "", &say, length) + "hi", 405),
+        (bot_request("DELETE", "", &read, ""), 405),
+        (bot_request("POST", "", &say, ""), 411),
+        (bot_request("POST", "", &say, "Transfer-Encoding: chunked\r\n") + "2\r\nhi\r\n0\r\n\r\n", 400),
+        (bot_request("POST", "", &say, "Content-Length: 2\r\nContent-Length: 2\r\n") + "hi", 400),
         (text(&say, &too_long), 413),
-        (request("POST", "", &say, "Content-Length: 99999999999999999999999\r\n"), 413),
+        (bot_request("POST", "", &say, "Content-Length: 99999999999999999999999\r\n"), 413),
         (text(&say, ""), 422),
         (text(&say, " \n\u{200b}"), 422),
         (in_json(&say, r#"{"text":""}"#), 422),
@@ -167,14 +150,14 @@ fn every_refusal_has_its_status_and_says_nothing() {
         );
         assert!(answer.text().len() > 5, "a sentence for a person: {answer:?}");
     }
-    let not_utf8 = Http::ask(&server, post(&say, "text/plain", b"\xff"));
+    let not_utf8 = Http::ask(&server, bot_post(&say, "text/plain", b"\xff"));
     assert_eq!(not_utf8.status, 400);
     let options = Http::ask(&server, "OPTIONS /lines HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!((options.status, options.must("allow")), (204, "GET, HEAD, POST, OPTIONS"));
     ada.expect_nothing();
 
     // A page of the site itself may use it, and Basic has the token as its password.
-    let own = request("POST", "", &say, &format!("Origin: http://x\r\n{length}")) + "hi";
+    let own = bot_request("POST", "", &say, &format!("Origin: http://x\r\n{length}")) + "hi";
     assert_eq!(Http::ask(&server, own).status, 201);
     ada.expect_line("talker", "hi");
 }
@@ -184,11 +167,11 @@ fn without_bots_there_are_no_lines() {
     let server = Plume::start(&[]);
     let token = "plume_AAAAAAAAAAAAAAAAAAAAAAAAAA";
     for request in [
-        request("GET", "", token, ""),
-        request("GET", "?follow", token, ""),
-        request("DELETE", "", token, ""),
-        request("OPTIONS", "", token, ""),
-        String::from_utf8(post(token, "text/plain", "hi")).expect("text"),
+        bot_request("GET", "", token, ""),
+        bot_request("GET", "?follow", token, ""),
+        bot_request("DELETE", "", token, ""),
+        bot_request("OPTIONS", "", token, ""),
+        String::from_utf8(bot_post(token, "text/plain", "hi")).expect("text"),
     ] {
         assert_eq!(Http::ask(&server, &request).status, 404, "{request}");
     }
@@ -196,52 +179,54 @@ fn without_bots_there_are_no_lines() {
 
 #[test]
 fn a_body_comes_in_any_pieces_and_more_requests_may_follow_it() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     let mut ada = Client::login(&server, "Ada");
     let mut http = Http::open(&server);
     // Three requests at once, two of which have bodies.
     let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".as_bytes();
     let body = "GET / HTTP/1.1\r\n\r\nX";
-    http.send([&post(&token, "text/plain", body)[..], get, &post(&token, "text/plain", "two")].concat());
+    http.send(
+        [&bot_post(&token, "text/plain", body)[..], get, &bot_post(&token, "text/plain", "two")].concat(),
+    );
     let statuses: Vec<u16> = (0..3).map(|_| http.answer().status).collect();
     assert_eq!(statuses, [201, 200, 201]);
     ada.expect_line("ci", body);
     ada.expect_line("ci", "two");
     // Byte for byte.
-    for byte in post(&token, "text/plain", "three") {
+    for byte in bot_post(&token, "text/plain", "three") {
         http.send([byte]);
     }
     assert_eq!(http.answer().status, 201);
     ada.expect_line("ci", "three");
     // A refused line whose body was read keeps the connection.
-    http.send([&post(&token, "text/plain", " ")[..], get].concat());
+    http.send([&bot_post(&token, "text/plain", " ")[..], get].concat());
     assert_eq!((http.answer().status, http.answer().status), (422, 200));
 }
 
 #[test]
 fn who_waits_for_a_100_gets_it_or_the_refusal() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     let mut http = Http::open(&server);
     let expect = "Expect: 100-continue\r\nContent-Length: 2\r\n";
-    http.send(request("POST", "", &token, expect));
+    http.send(bot_request("POST", "", &token, expect));
     assert_eq!(http.answer_to_head().status, 100);
     http.send("hi");
     assert_eq!(http.answer().status, 201);
-    http.send(request("POST", "", "plume_WRONG", expect));
+    http.send(bot_request("POST", "", "plume_WRONG", expect));
     assert_eq!(http.answer().status, 401);
     http.expect_end();
     let mut http = Http::open(&server);
-    http.send(request("POST", "", &token, "Expect: 100-continue\r\nContent-Length: 98305\r\n"));
+    http.send(bot_request("POST", "", &token, "Expect: 100-continue\r\nContent-Length: 98305\r\n"));
     assert_eq!(http.answer().status, 413);
     http.expect_end();
 }
 
 #[test]
 fn a_body_that_does_not_come_whole_within_ten_seconds_is_a_408() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     let mut http = Http::open(&server);
     let started = std::time::Instant::now();
-    http.send(request("POST", "", &token, "Content-Length: 3\r\n"));
+    http.send(bot_request("POST", "", &token, "Content-Length: 3\r\n"));
     http.send("h");
     std::thread::sleep(Duration::from_secs(5));
     http.send("i");
@@ -260,7 +245,7 @@ fn each_token_has_the_rate_of_a_user() {
     let mut http = Http::open(&server);
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        http.send(post(&one, "text/plain", "hi"));
+        http.send(bot_post(&one, "text/plain", "hi"));
         let answer = http.answer();
         if answer.status == 429 {
             assert_eq!(answer.must("retry-after"), "1");
@@ -268,12 +253,12 @@ fn each_token_has_the_rate_of_a_user() {
         statuses.push(answer.status);
     }
     assert_eq!(statuses, [201, 201, 429, 429]);
-    assert_eq!(Http::ask(&server, post(&two, "text/plain", "hi")).status, 201);
+    assert_eq!(Http::ask(&server, bot_post(&two, "text/plain", "hi")).status, 201);
 }
 
 #[test]
 fn a_moderator_mutes_a_bot_and_a_lock_and_slow_mode_do_not_concern_it() {
-    let (server, token) = server(&[("PLUME_MODERATORS", "ada@example.org")]);
+    let (server, token) = with_bot("ci", &[("PLUME_MODERATORS", "ada@example.org")]);
     let mut ada = Client::login(&server, "Ada");
     let mut command = |text: &str, event: &str| {
         ada.say(text);
@@ -292,7 +277,7 @@ fn a_moderator_mutes_a_bot_and_a_lock_and_slow_mode_do_not_concern_it() {
     say(&server, &token, "two");
     let line = command("/mute @C1 5m", "mute");
     assert_eq!((&line["who"], &line["text"]), (&json!("ci"), &json!("muted @ci for 5 minutes")));
-    let muted = Http::ask(&server, post(&token, "text/plain", "three"));
+    let muted = Http::ask(&server, bot_post(&token, "text/plain", "three"));
     let wait: u64 = muted.must("retry-after").parse().expect("seconds");
     assert!(muted.status == 403 && (295..=300).contains(&wait), "{muted:?}");
     assert!(!texts(&read(&server, &token, "")).contains(&"three"), "and reads on");
@@ -302,7 +287,7 @@ fn a_moderator_mutes_a_bot_and_a_lock_and_slow_mode_do_not_concern_it() {
 
 #[test]
 fn a_bot_reads_the_newest_lines_or_those_after_one() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     assert!(read(&server, &token, "").is_empty());
     let mut ada = Client::login(&server, "Ada");
     ada.say("by a person");
@@ -341,7 +326,7 @@ fn a_bot_reads_the_newest_lines_or_those_after_one() {
 
 #[test]
 fn lines_that_the_ring_has_lost_are_a_gap() {
-    let (server, token) = server(&[("PLUME_BACKLOG", "1600000"), ("PLUME_RATE", "1000000")]);
+    let (server, token) = with_bot("ci", &[("PLUME_BACKLOG", "1600000")]);
     let long = "x".repeat(60_000);
     for _ in 0..40 {
         say(&server, &token, &long);
@@ -356,13 +341,13 @@ fn lines_that_the_ring_has_lost_are_a_gap() {
 
 #[test]
 fn text_for_a_terminal_is_harmless_and_each_line_begins_with_its_time() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     let mut ada = Client::login(&server, "Ada");
     let evil = "red \u{1b}[31m\u{9b}2J\u{7}\u{7f}\r\u{202e}desrever\u{2028}\n2026-11-26T20:41:03Z Bob: I did it\ttab";
     ada.say(evil);
     ada.expect(1);
     let mut http = Http::open(&server);
-    http.send(request("GET", "", &token, "Accept: text/plain\r\n"));
+    http.send(bot_request("GET", "", &token, "Accept: text/plain\r\n"));
     let head = http.answer_to_head();
     assert_eq!(head.must("content-type"), "text/plain; charset=utf-8");
     let text = http.chunks();
@@ -379,17 +364,17 @@ fn text_for_a_terminal_is_harmless_and_each_line_begins_with_its_time() {
 
 #[test]
 fn a_head_tells_the_form_and_a_client_of_http_1_0_reads_to_the_end() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     say(&server, &token, "hello");
     let mut http = Http::open(&server);
     for query in ["", "?follow"] {
-        http.send(request("HEAD", query, &token, ""));
+        http.send(bot_request("HEAD", query, &token, ""));
         let head = http.answer_to_head();
         assert_eq!((head.status, head.must("content-type")), (200, "application/x-ndjson"), "{query}");
         assert_eq!((head.must("cache-control"), head.must("plume-run").len()), ("no-store", 16));
     }
     // The same connection goes on, also behind a body without a length.
-    let get = request("GET", "", &token, "");
+    let get = bot_request("GET", "", &token, "");
     http.send(get.repeat(2));
     for _ in 0..2 {
         http.answer_to_head();

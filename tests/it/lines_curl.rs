@@ -1,9 +1,8 @@
 //! `/lines` as the README uses it: with curl.
 
-use crate::support::{Client, PATIENCE, Plume, new_bot, wait_for};
+use crate::support::{Client, PATIENCE, listen, wait_for, with_bot};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 fn curl(arguments: &[&str]) -> String {
@@ -19,11 +18,10 @@ fn curl(arguments: &[&str]) -> String {
 
 #[test]
 fn one_line_of_curl_says_a_line_and_one_reads_it() {
-    let (token, entry) = new_bot("ci");
-    let server = Plume::start(&[("PLUME_BOTS", &entry), ("PLUME_RATE", "1000")]);
+    let (server, token) = with_bot("ci", &[]);
     let mut ada = Client::login(&server, "Ada");
     let bearer = format!("Authorization: Bearer {token}");
-    let (address, url) = (server.address(), format!("http://{}/lines", server.address()));
+    let (address, url) = (server.address(), format!("{}lines", server.url()));
     let said: Value = serde_json::from_str(&curl(&["-H", &bearer, "-d", "hello, all", &url])).expect("JSON");
     assert_eq!(ada.expect_line("ci", "hello, all")["id"], said["id"]);
     curl(&["-d", "by the address", &format!("http://bot:{token}@{address}/lines")]);
@@ -56,11 +54,10 @@ fn one_line_of_curl_says_a_line_and_one_reads_it() {
 
 #[test]
 fn curl_follows_until_the_server_ends_it() {
-    let (token, entry) = new_bot("ci");
-    let mut server = Plume::start(&[("PLUME_BOTS", &entry)]);
+    let (mut server, token) = with_bot("ci", &[]);
     let mut child = Command::new("curl")
         .args(["--silent", "--no-buffer", "-H", "Accept: text/plain", "-u", &format!("bot:{token}")])
-        .arg(format!("http://{}/lines?follow", server.address()))
+        .arg(format!("{}lines?follow", server.url()))
         .stdout(Stdio::piped())
         .spawn()
         .expect("curl is installed");
@@ -78,15 +75,14 @@ fn curl_follows_until_the_server_ends_it() {
 /// The loop of the README, as it stands there but for its addresses.
 #[test]
 fn the_loop_of_the_readme_passes_each_line_on_to_a_webhook() {
-    let (token, entry) = new_bot("ci");
-    let server = Plume::start(&[("PLUME_BOTS", &entry), ("PLUME_RATE", "1000")]);
-    let hook = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (server, token) = with_bot("ci", &[]);
+    let (hook, hook_address) = listen();
     hook.set_nonblocking(true).expect("a socket has the option");
     let readme = include_str!("../../README.md");
     let recipe = readme.split("```\n").find(|block| block.starts_with("while sleep 1")).expect("a loop");
     let recipe = recipe
         .replace("https://chat.example", &format!("http://{}", server.address()))
-        .replace("https://hooks.example", &format!("http://{}", hook.local_addr().expect("it is bound")));
+        .replace("https://hooks.example", &format!("http://{hook_address}"));
     assert!(!recipe.contains("https:"), "{recipe}");
     let mut shell = Command::new("sh").arg("-c").arg(recipe).env("TOKEN", &token).spawn().expect("a shell");
     let mut ada = Client::login(&server, "Ada");

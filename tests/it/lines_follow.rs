@@ -1,39 +1,13 @@
 //! `GET /lines?follow`: a stream of lines that does not end by itself.
 
-use crate::support::{Client, Http, Plume, new_bot};
+use crate::support::{
+    Client, Http, Plume, assert_took, bot_request, follow, new_bot, say_as_bot, wait_for, with_bot,
+};
 use serde_json::Value;
-use std::time::{Duration, Instant};
-
-fn server(more: &[(&str, &str)]) -> (Plume, String) {
-    let (token, entry) = new_bot("ci");
-    let mut variables = vec![("PLUME_BOTS", entry.as_str()), ("PLUME_RATE", "1000000")];
-    variables.extend(more);
-    (Plume::start(&variables), token)
-}
-
-fn get(query: &str, token: &str, version: &str) -> String {
-    format!("GET /lines?{query} HTTP/{version}\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n")
-}
-
-/// Begins to follow.
-fn follow(server: &Plume, token: &str, query: &str) -> Http {
-    let mut http = Http::open(server);
-    http.send(get(query, token, "1.1"));
-    let head = http.answer_to_head();
-    assert_eq!((head.status, head.must("x-accel-buffering")), (200, "no"), "{query}");
-    assert_eq!((head.must("transfer-encoding"), head.header("content-length")), ("chunked", None));
-    http
-}
+use std::time::Instant;
 
 fn say(server: &Plume, token: &str, text: &str) {
-    let length = text.len();
-    let answer = Http::ask(
-        server,
-        format!(
-            "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{text}"
-        ),
-    );
-    assert_eq!(answer.status, 201, "{}", answer.text());
+    say_as_bot(server, token, text, None);
 }
 
 /// The objects of whole lines.
@@ -43,12 +17,12 @@ fn objects(text: &str) -> Vec<Value> {
 
 #[test]
 fn a_follower_gets_each_line_when_it_is_said() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     say(&server, &token, "one");
     say(&server, &token, "two");
-    let mut all = follow(&server, &token, "follow&after=0");
-    let mut newest = follow(&server, &token, "follow=1&limit=1");
-    let mut none = follow(&server, &token, "limit=0&follow");
+    let mut all = follow(&server, &token, "?follow&after=0");
+    let mut newest = follow(&server, &token, "?follow=1&limit=1");
+    let mut none = follow(&server, &token, "?limit=0&follow");
     for text in ["one", "two"] {
         assert!(all.chunk().expect("goes on").contains(text), "each line is a chunk");
     }
@@ -73,33 +47,29 @@ fn a_follower_gets_each_line_when_it_is_said() {
 
 #[test]
 fn silence_is_broken_by_an_empty_line() {
-    let (server, token) = server(&[("PLUME_PING", "1")]);
-    let mut follower = follow(&server, &token, "follow");
+    let (server, token) = with_bot("ci", &[("PLUME_PING", "1")]);
+    let mut follower = follow(&server, &token, "?follow");
     let started = Instant::now();
     for _ in 0..2 {
         assert_eq!(follower.chunk().as_deref(), Some("\n"));
     }
-    let waited = started.elapsed();
-    assert!(waited > Duration::from_millis(1_800) && waited < Duration::from_secs(4), "{waited:?}");
+    assert_took(started, 1_800..4_000);
     say(&server, &token, "hello");
     assert!(follower.chunk().expect("goes on").contains("hello"));
 }
 
 #[test]
 fn a_restart_is_a_notice_behind_the_last_line_and_a_whole_end() {
-    let (mut server, token) = server(&[]);
+    let (mut server, token) = with_bot("ci", &[]);
     say(&server, &token, "hello");
-    let mut follower = follow(&server, &token, "follow");
+    let mut follower = follow(&server, &token, "?follow");
     let mut old = Http::open(&server);
-    old.send(get("follow", &token, "1.0"));
+    old.send(bot_request("GET", "?follow", &token, "").replace("HTTP/1.1", "HTTP/1.0"));
     assert_eq!(old.answer_to_head().header("transfer-encoding"), None);
-    let mut quiet = follow(&server, &token, "follow&limit=0");
+    let mut quiet = follow(&server, &token, "?follow&limit=0");
     // A body that has begun is answered, too.
     let mut poster = Http::open(&server);
-    poster.send(format!(
-        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\n\
-         Content-Length: 9\r\n\r\n"
-    ));
+    poster.send(bot_request("POST", "", &token, "Expect: 100-continue\r\nContent-Length: 9\r\n"));
     assert_eq!(poster.answer_to_head().status, 100);
     poster.send("half");
     assert_eq!(server.terminate().code(), Some(0));
@@ -118,9 +88,9 @@ fn a_restart_is_a_notice_behind_the_last_line_and_a_whole_end() {
 
 #[test]
 fn who_is_lapped_gets_what_it_had_begun_and_a_gap_and_no_end() {
-    let (server, token) = server(&[("PLUME_BACKLOG", "1600000")]);
-    let mut follower = follow(&server, &token, "follow");
-    let mut text = follow(&server, &token, "follow&limit=0");
+    let (server, token) = with_bot("ci", &[("PLUME_BACKLOG", "1600000")]);
+    let mut follower = follow(&server, &token, "?follow");
+    let mut text = follow(&server, &token, "?follow&limit=0");
     let long = "x".repeat(60_000);
     // More than the sockets and the ring hold.
     for _ in 0..300 {
@@ -142,22 +112,22 @@ fn who_is_lapped_gets_what_it_had_begun_and_a_gap_and_no_end() {
 
 #[test]
 fn a_token_has_four_followers_and_one_that_leaves_makes_room_at_once() {
-    let (server, token) = server(&[]);
-    let mut followers: Vec<Http> = (0..4).map(|_| follow(&server, &token, "follow")).collect();
-    let refused = Http::ask(&server, get("follow", &token, "1.1"));
+    let (server, token) = with_bot("ci", &[]);
+    let mut followers: Vec<Http> = (0..4).map(|_| follow(&server, &token, "?follow")).collect();
+    let refused = Http::ask(&server, bot_request("GET", "?follow", &token, ""));
     assert_eq!(refused.status, 429);
     refused.must("retry-after");
     // Nothing else is refused.
     let mut http = Http::open(&server);
-    http.send(get("limit=5", &token, "1.1"));
+    http.send(bot_request("GET", "?limit=5", &token, ""));
     assert_eq!(http.answer_to_head().status, 200);
     assert_eq!(http.chunks(), "");
-    http.send(get("follow", &token, "1.1").replace("GET", "HEAD"));
+    http.send(bot_request("HEAD", "?follow", &token, ""));
     assert_eq!(http.answer_to_head().status, 200);
     followers.pop();
-    crate::support::wait_for("place for a follower", || {
+    wait_for("place for a follower", || {
         let mut http = Http::open(&server);
-        http.send(get("follow", &token, "1.1"));
+        http.send(bot_request("GET", "?follow", &token, ""));
         (http.answer_to_head().status == 200).then_some(())
     });
 }
@@ -171,9 +141,9 @@ fn there_are_sixty_four_followers_at_most() {
     let _followers: Vec<Http> = bots[..16]
         .iter()
         .flat_map(|(token, _)| [token; 4])
-        .map(|token| follow(&server, token, "follow"))
+        .map(|token| follow(&server, token, "?follow"))
         .collect();
-    let refused = Http::ask(&server, get("follow", &bots[16].0, "1.1"));
+    let refused = Http::ask(&server, bot_request("GET", "?follow", &bots[16].0, ""));
     assert_eq!(refused.status, 503);
     refused.must("retry-after");
 }
@@ -181,10 +151,10 @@ fn there_are_sixty_four_followers_at_most() {
 /// What follows the request of a follower is no request, however much it is.
 #[test]
 fn nothing_is_answered_behind_a_follow() {
-    let (server, token) = server(&[]);
+    let (server, token) = with_bot("ci", &[]);
     let mut http = Http::open(&server);
     let more = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
-    http.send(get("follow&limit=0", &token, "1.1") + &more);
+    http.send(bot_request("GET", "?follow&limit=0", &token, "") + &more);
     assert_eq!(http.answer_to_head().must("connection"), "close");
     http.send(&more);
     say(&server, &token, "hello");

@@ -1,14 +1,8 @@
 //! Who may come in, and under which name.
 
-use crate::support::{Client, Plume};
+use crate::support::{Client, Plume, other_than};
 use std::thread;
 use std::time::Duration;
-
-/// Another code than this one.
-fn other_than(code: &str) -> String {
-    let last = if code.ends_with('7') { '8' } else { '7' };
-    format!("{}{last}", &code[..5])
-}
 
 #[test]
 fn a_code_is_read_kindly() {
@@ -24,8 +18,7 @@ fn a_code_is_read_kindly() {
     ];
     for (n, way) in ways.into_iter().enumerate() {
         let name = format!("P{n}");
-        let mut client = Client::open(&server);
-        client.ask_code(&name, &format!("{name}@example.org"));
+        let mut client = Client::asking(&server, &name);
         let written = way(&server.code_for(&name));
         client.auth(&written);
         let ack = client.message();
@@ -42,9 +35,7 @@ fn look_alikes_in_a_code_are_read_as_what_they_look_like() {
         .map(|n| (asker.ask_code("Ada", &format!("p{n}@example.org")), server.code_for("Ada")))
         .find(|(_, code)| code.contains('0') && code.contains('1'))
         .expect("codes have zeros and ones");
-    let mut client = Client::open(&server);
-    client.auth_in(&flow, &code.replace('0', "o").replace('1', "l"));
-    client.expect(3);
+    Client::with_code(&server, &flow, &code.replace('0', "o").replace('1', "l")).expect(3);
 }
 
 #[test]
@@ -55,9 +46,7 @@ fn the_newest_flow_of_a_connection_is_the_good_one() {
     let code = server.code_for("Ada");
     let new_flow = client.ask_code("Ada", "ada@example.org");
     assert_eq!(server.code_for("Ada"), code, "the code belongs to the address");
-    let mut elsewhere = Client::open(&server);
-    elsewhere.auth_in(&old_flow, &code);
-    elsewhere.expect_rejected(0);
+    Client::with_code(&server, &old_flow, &code).expect_rejected(0);
     client.auth_in(&new_flow, &code);
     client.expect(3);
 }
@@ -65,8 +54,7 @@ fn the_newest_flow_of_a_connection_is_the_good_one() {
 #[test]
 fn all_flows_of_an_address_wait_for_one_code_each_with_its_own_tries() {
     let server = Plume::start(&[]);
-    let mut owner = Client::open(&server);
-    owner.ask_code("Ada", "ada@example.org");
+    let mut owner = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     let mut strangers: Vec<Client> = (0..4).map(|_| Client::open(&server)).collect();
     for (n, stranger) in strangers.iter_mut().enumerate() {
@@ -74,9 +62,7 @@ fn all_flows_of_an_address_wait_for_one_code_each_with_its_own_tries() {
         let flow = stranger.ask_code(&name, "ADA@example.org");
         assert_eq!(server.code_for(&name), code);
         for left in [4, 3, 2, 1, 0] {
-            let mut elsewhere = Client::open(&server);
-            elsewhere.auth_in(&flow, &other_than(&code));
-            elsewhere.expect_rejected(left);
+            Client::with_code(&server, &flow, &other_than(&code)).expect_rejected(left);
         }
     }
     owner.auth(&other_than(&code));
@@ -88,15 +74,13 @@ fn all_flows_of_an_address_wait_for_one_code_each_with_its_own_tries() {
 #[test]
 fn a_sub_address_has_a_code_of_its_own() {
     let server = Plume::start(&[]);
-    let mut ada = Client::open(&server);
-    let flow = ada.ask_code("Ada", "ada@example.org");
+    let mut ada = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     // At some providers this is another person.
-    let mut eve = Client::open(&server);
-    eve.ask_code("Eve", "ada+eve@example.org");
+    let mut eve = Client::asking_as(&server, "Eve", "ada+eve@example.org");
     let eves_code = server.code_for("Eve");
     assert_ne!(eves_code, code);
-    eve.auth_in(&flow, &eves_code);
+    eve.auth_in(&ada.flow, &eves_code);
     eve.expect_rejected(4);
     ada.auth(&code);
     ada.expect(3);
@@ -105,8 +89,7 @@ fn a_sub_address_has_a_code_of_its_own() {
 #[test]
 fn a_second_hello_may_change_the_name() {
     let server = Plume::start(&[]);
-    let mut client = Client::open(&server);
-    client.ask_code("Ada", "ada@example.org");
+    let mut client = Client::asking(&server, "Ada");
     client.ask_code("Augusta", "ada@example.org");
     client.auth(&server.code_for("Augusta"));
     let ack = client.expect(3);
@@ -116,19 +99,16 @@ fn a_second_hello_may_change_the_name() {
 #[test]
 fn a_hello_from_elsewhere_voids_nothing() {
     let server = Plume::start(&[]);
-    let mut ada = Client::open(&server);
-    ada.ask_code("Ada", "ada@example.org");
+    let mut ada = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
-    let mut other = Client::open(&server);
-    other.ask_code("Ada", "ada@example.org");
+    let mut other = Client::asking(&server, "Ada");
     assert_eq!(server.code_for("Ada"), code);
     ada.auth(&code);
     ada.expect(3);
     // It is good once for each flow that waited for it; the next hello brings another one.
     other.auth(&code);
     other.expect(3);
-    let mut late = Client::open(&server);
-    late.ask_code("Ada", "ada@example.org");
+    let mut late = Client::asking(&server, "Ada");
     let next = server.code_for("Ada");
     assert_ne!(next, code);
     late.auth(&code);
@@ -141,14 +121,11 @@ fn a_hello_from_elsewhere_voids_nothing() {
 #[test]
 fn a_code_is_good_once() {
     let server = Plume::start(&[]);
-    let mut client = Client::open(&server);
-    let flow = client.ask_code("Ada", "ada@example.org");
+    let mut client = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     client.auth(&code);
     client.expect(3);
-    let mut again = Client::open(&server);
-    again.auth_in(&flow, &code);
-    again.expect_rejected(0);
+    Client::with_code(&server, &client.flow, &code).expect_rejected(0);
 }
 
 #[test]
@@ -158,31 +135,25 @@ fn a_flow_token_makes_the_code_good_on_another_connection() {
     let flow = first.ask_code("Ada", "ada@example.org");
     drop(first);
     let code = server.code_for("Ada");
-    let mut second = Client::open(&server);
-    second.auth_in(&flow, &code);
-    let ack = second.expect(3);
+    let ack = Client::with_code(&server, &flow, &code).expect(3);
     assert_eq!(ack["user"]["name"], "Ada");
 }
 
 #[test]
 fn a_code_is_no_good_without_its_flow() {
     let server = Plume::start(&[]);
-    let mut ada = Client::open(&server);
-    let flow = ada.ask_code("Ada", "ada@example.org");
+    let mut ada = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     let mut none = Client::open(&server);
     none.auth(&code);
     none.expect_rejected(0);
-    let mut bob = Client::open(&server);
-    let bobs_flow = bob.ask_code("Bob", "bob@example.org");
+    let mut bob = Client::asking(&server, "Bob");
     bob.auth(&code);
     bob.expect_rejected(4);
     // An altered, a cut, an empty and a long token are as good as none.
-    let altered = format!("{}{}", &flow[1..], &flow[..1]);
-    for wrong in [&bobs_flow, &altered, &flow[1..], "", "x", &"x".repeat(3_000), "ä"] {
-        let mut client = Client::open(&server);
-        client.auth_in(wrong, &code);
-        let answer = client.message();
+    let altered = format!("{}{}", &ada.flow[1..], &ada.flow[..1]);
+    for wrong in [&bob.flow, &altered, &ada.flow[1..], "", "x", &"x".repeat(3_000), "ä"] {
+        let answer = Client::with_code(&server, wrong, &code).message();
         assert_eq!(answer["type"], 4, "{wrong}: {answer}");
     }
     ada.auth(&code);
@@ -192,13 +163,10 @@ fn a_code_is_no_good_without_its_flow() {
 #[test]
 fn a_code_expires() {
     let server = Plume::start(&[("PLUME_CODE_TTL", "1")]);
-    let mut client = Client::open(&server);
-    let flow = client.ask_code("Ada", "ada@example.org");
+    let mut client = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     thread::sleep(Duration::from_millis(1_100));
-    let mut elsewhere = Client::open(&server);
-    elsewhere.auth_in(&flow, &code);
-    elsewhere.expect_rejected(0);
+    Client::with_code(&server, &client.flow, &code).expect_rejected(0);
     client.auth(&code);
     client.expect_rejected(0);
     client.ask_code("Ada", "ada@example.org");
@@ -213,8 +181,7 @@ fn a_name_belongs_to_its_address() {
     let rows = ["Ada King", "ada king", "ADA KING", "  Ada   King  ", "Ada\u{a0}King"];
     let refuse_all = || {
         for name in rows {
-            let mut other = Client::open(&server);
-            other.hello_as(name, "eve@example.org");
+            let mut other = Client::with_hello(&server, name, "eve@example.org");
             let refused = other.message();
             assert_eq!(refused["type"], 5, "{name:?}: {refused}");
             other.hello("Eve");
@@ -222,8 +189,7 @@ fn a_name_belongs_to_its_address() {
         }
     };
     refuse_all();
-    ada.leave();
-    ada.expect_close(1000);
+    ada.log_out();
     refuse_all();
     let codes = server.log().to_lowercase().matches("login code for @ada").count();
     assert_eq!(codes, 1, "a name that is not given needs no code");
@@ -237,9 +203,7 @@ fn names_are_compared_without_case_in_every_script() {
         [("Зоя", "ЗОЯ"), ("Élodie", "éLODIE"), ("ΟΔΥΣΣΕΥΣ", "οδυσσευσ"), ("Straße", "STRASSE")]
     {
         Client::login_as(&server, name, &format!("owner-of-{}@example.org", name.len()));
-        let mut client = Client::open(&server);
-        client.hello_as(other, "eve@example.org");
-        let refused = client.message();
+        let refused = Client::with_hello(&server, other, "eve@example.org").message();
         assert_eq!(refused["type"], 5, "{name} {other}: {refused}");
     }
 }
@@ -248,8 +212,7 @@ fn names_are_compared_without_case_in_every_script() {
 fn addresses_are_compared_without_case() {
     let server = Plume::start(&[]);
     Client::login_as(&server, "Ada", "Ada@Example.ORG");
-    let mut again = Client::open(&server);
-    again.ask_code("Ada", "ada@example.org");
+    let mut again = Client::asking(&server, "Ada");
     again.auth(&server.code_for("Ada"));
     let ack = again.expect(3);
     assert_eq!(ack["count"], 1, "one person: {ack}");
@@ -283,9 +246,7 @@ fn reserved_names_and_what_looks_like_them_are_nobodys() {
         "adm\u{a1}n",
         "root\u{301}",
     ] {
-        let mut client = Client::open(&server);
-        client.hello_as(name, "eve@example.org");
-        let refused = client.message();
+        let refused = Client::with_hello(&server, name, "eve@example.org").message();
         assert_eq!(refused["type"], 5, "{name}: {refused}");
     }
 }
@@ -318,9 +279,7 @@ fn capitals_of_another_script_that_look_like_a_taken_name_are_refused() {
             .enumerate()
     {
         Client::login_as(&server, name, &format!("owner{n}@example.org"));
-        let mut eve = Client::open(&server);
-        eve.hello_as(other, "eve@example.org");
-        let refused = eve.message();
+        let refused = Client::with_hello(&server, other, "eve@example.org").message();
         assert_eq!(
             (&refused["type"], &refused["reason"]),
             (&5.into(), &"name-taken".into()),
@@ -416,29 +375,25 @@ fn an_address_has_one_owner_in_each_spelling_of_its_domain() {
     for email in
         ["ada@münchen.de", "ADA@MÜNCHEN.DE", "\u{a0}ada@mu\u{308}nchen.de\u{200b}", "ａｄａ＠münchen。de"]
     {
-        let mut client = Client::open(&server);
-        client.hello_as("Ada", email);
-        assert_eq!(client.expect(0)["user"]["name"], "Ada", "{email:?}");
+        assert_eq!(Client::with_hello(&server, "Ada", email).expect(0)["user"]["name"], "Ada", "{email:?}");
     }
-    let mut eve = Client::open(&server);
-    eve.hello_as("Ada", "ada@munchen.de");
-    assert_eq!(eve.expect(5)["reason"], "name-taken");
+    assert_eq!(Client::with_hello(&server, "Ada", "ada@munchen.de").expect(5)["reason"], "name-taken");
 }
 
 #[test]
 fn a_mailbox_owns_at_most_three_names() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let mut late = Client::open(&server);
-    late.ask_code("Fourth", "ada+late@example.org");
+    let mut late = Client::asking_as(&server, "Fourth", "ada+late@example.org");
     let late_code = server.code_for("Fourth");
     for (name, email) in
         [("First", "ada@example.org"), ("Second", "ada+work@example.org"), ("Third", "ADA+a+b@Example.org")]
     {
         Client::login_as(&server, name, email);
     }
-    let mut other = Client::open(&server);
-    other.hello_as("Fifth", "ada+5@example.org");
-    assert_eq!(other.expect(5)["reason"], "too-many-names");
+    assert_eq!(
+        Client::with_hello(&server, "Fifth", "ada+5@example.org").expect(5)["reason"],
+        "too-many-names"
+    );
     // A code that was sent while there was room is no way around it.
     late.auth(&late_code);
     assert_eq!(late.expect(5)["reason"], "too-many-names");
@@ -450,8 +405,7 @@ fn a_mailbox_owns_at_most_three_names() {
 fn of_two_with_codes_for_one_free_name_the_first_gets_it() {
     let server = Plume::start(&[]);
     let mut first = Client::open(&server);
-    let mut second = Client::open(&server);
-    second.ask_code("Sam", "second@example.org");
+    let mut second = Client::asking_as(&server, "Sam", "second@example.org");
     let seconds_code = server.code_for("Sam");
     first.ask_code("Sam", "first@example.org");
     let firsts_code = server.code_for("Sam");
@@ -493,8 +447,7 @@ fn a_stranger_hears_nothing_and_says_nothing() {
     stranger.say("can you hear me?");
     stranger.leave();
     stranger.expect_nothing();
-    ada.say("psst");
-    ada.expect_line("Ada", "psst");
+    ada.talk("psst");
     stranger.ask_code("Bob", "bob@example.org");
     stranger.say("and now?");
     stranger.auth(&other_than(&server.code_for("Bob")));
@@ -514,7 +467,6 @@ fn who_is_in_cannot_come_in_again() {
     ada.resume(&token, None, None);
     ada.resume("wrong", None, None);
     ada.expect_nothing();
-    ada.say("still Ada");
-    ada.expect_line("Ada", "still Ada");
+    ada.talk("still Ada");
     assert!(!server.log().contains("@Bob"), "no code for one who is in");
 }

@@ -8,21 +8,11 @@ fn retry(notice: &Value) -> u64 {
     notice["retry"].as_u64().unwrap_or_else(|| panic!("waiting would help: {notice}"))
 }
 
-/// Comes in by a code from the mail.
-fn login(server: &Plume, mailgun: &FakeMailgun, name: &str, email: &str) -> Client {
-    let mut client = Client::open(server);
-    client.ask_code(name, email);
-    client.auth(&mailgun.next().code());
-    client.enter();
-    client
-}
-
 #[test]
 fn the_code_comes_by_mail() {
     let mailgun = FakeMailgun::start(&[]);
     let server = mailgun.plume(&[]);
-    let mut client = Client::open(&server);
-    client.hello_as("Ada & <Co>", "Ada@Example.org");
+    let mut client = Client::with_hello(&server, "Ada & <Co>", "Ada@Example.org");
     client.expect(0);
     let posted = mailgun.next();
     assert_eq!(posted.request, "POST /v3/mail.plume.chat/messages");
@@ -50,9 +40,7 @@ fn who_sends_and_from_where_can_be_set() {
         ("PLUME_NAME", "The Quiet & Small"),
         ("PLUME_MAIL_FROM", "Door, the quiet one <door@quiet.example>"),
     ]);
-    let mut client = Client::open(&server);
-    client.hello("Ada");
-    client.expect(0);
+    let _client = Client::asking(&server, "Ada");
     let posted = mailgun.next();
     assert_eq!(posted.request, "POST /v3/mg.quiet.example/messages");
     assert_eq!(posted.field("from"), "\"Door, the quiet one\" <door@quiet.example>");
@@ -60,7 +48,7 @@ fn who_sends_and_from_where_can_be_set() {
     assert!(posted.field("html").contains("The Quiet &amp; Small"), "{posted:?}");
 
     let server = mailgun.plume(&[("MAILGUN_DOMAIN", "mg.quiet.example")]);
-    Client::open(&server).ask_code("Ada", "ada@example.org");
+    Client::asking(&server, "Ada");
     assert_eq!(mailgun.next().field("from"), "Plume Chat <hi@mg.quiet.example>");
 }
 
@@ -70,7 +58,7 @@ fn no_proxy_is_taken_from_the_environment() {
     let dead = "http://127.0.0.1:9";
     let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     let server = mailgun.plume(&names.map(|name| (name, dead)));
-    login(&server, &mailgun, "Ada", "ada@example.org");
+    mailgun.login(&server, "Ada");
 }
 
 #[test]
@@ -84,22 +72,18 @@ fn nothing_secret_stands_in_the_log() {
     client.expect(4);
     client.auth(&code);
     client.enter();
-    client.say("secret words");
-    client.expect_line("Secretname", "secret words");
+    client.talk("secret words");
     let token = client.token();
-    let mut other = Client::open(&server);
-    other.resume("secret but wrong", None, None);
+    let mut other = Client::with_token(&server, "secret but wrong");
     other.expect(4);
     other.resume(&token, None, None);
     other.enter();
-    let mut third = Client::open(&server);
-    third.ask_code("Secretname", "secret.address@example.org");
-    third.expect_notice("mail-failed");
+    Client::asking_as(&server, "Secretname", "secret.address@example.org").expect_notice("mail-failed");
     let failed_code = mailgun.next().code();
-    client.leave();
-    client.expect_close(1000);
+    client.log_out();
     let mut server = server;
     assert_eq!(server.terminate().code(), Some(0));
+    server.wait_stderr_left();
     let log = server.log();
     for secret in [&flow, &code, &failed_code, &token, "ecret", "example.org", "WRONG1", "key-of-the-test"] {
         assert!(!log.contains(secret), "{secret} stands in the log:\n{log}");
@@ -123,10 +107,7 @@ fn one_connection_may_ask_for_three_mails() {
     client.hello("P3");
     client.expect_notice("mail-limited");
     client.expect_nothing();
-    let mut other = Client::open(&server);
-    other.ask_code("P3", "p3@example.org");
-    other.auth(&mailgun.next().code());
-    other.expect(3);
+    mailgun.login(&server, "P3");
     assert_eq!(mailgun.count(), 4);
 }
 
@@ -136,24 +117,19 @@ fn one_address_is_sent_three_mails() {
     let server = mailgun.plume(&[]);
     // The last address is the first one in another case.
     let codes = ["ada@example.org", "ada@example.org", "ADA@example.org"].map(|email| {
-        Client::open(&server).ask_code("Ada", email);
+        Client::asking_as(&server, "Ada", email);
         mailgun.next().code()
     });
     assert_eq!(codes[1..], codes[..2], "the same code each time");
     for email in ["ada@example.org", "Ada@EXAMPLE.org"] {
-        let mut client = Client::open(&server);
-        client.ask_code("Ada", email);
-        let notice = client.expect_notice("mail-limited");
+        let notice = Client::asking_as(&server, "Ada", email).expect_notice("mail-limited");
         assert!((500..=600).contains(&retry(&notice)), "{notice}");
         assert_eq!(notice["text"], "A code was sent to this address recently and is still valid.");
-        let mut bob = Client::open(&server);
-        bob.hello("Bob");
-        bob.expect(0);
+        let _bob = Client::asking(&server, "Bob");
         mailgun.next();
     }
     assert_eq!(mailgun.count(), 5);
-    let mut owner = Client::open(&server);
-    owner.ask_code("Ada", "ada@example.org");
+    let mut owner = Client::asking(&server, "Ada");
     owner.expect_notice("mail-limited");
     owner.auth(&codes[0]);
     owner.expect(3);
@@ -165,18 +141,17 @@ fn sub_addresses_count_for_one_mailbox_and_leave_its_owner_a_code() {
     let mailgun = FakeMailgun::start(&[]);
     let server = mailgun.plume(&[]);
     for tag in 0..3 {
-        Client::open(&server).ask_code(&format!("P{tag}"), &format!("ada+{tag}@example.org"));
+        Client::asking_as(&server, &format!("P{tag}"), &format!("ada+{tag}@example.org"));
         mailgun.next();
     }
     for tag in 3..9 {
-        let mut client = Client::open(&server);
-        client.hello_as(&format!("P{tag}"), &format!("Ada+{tag}@example.org"));
+        let mut client = Client::with_hello(&server, &format!("P{tag}"), &format!("Ada+{tag}@example.org"));
         let wait = retry(&client.expect_notice("mail-limited"));
         assert!((500..=600).contains(&wait), "{wait}");
         client.expect_nothing();
     }
     assert_eq!(mailgun.count(), 3);
-    login(&server, &mailgun, "Ada", "ada@example.org");
+    mailgun.login(&server, "Ada");
 }
 
 #[test]
@@ -184,7 +159,7 @@ fn the_whole_server_has_a_budget() {
     let mailgun = FakeMailgun::start(&[]);
     let server = mailgun.plume(&[("PLUME_MAIL_BURST", "2"), ("PLUME_MAIL_EVERY", "2")]);
     for name in ["Ada", "Bob"] {
-        Client::open(&server).ask_code(name, &format!("{name}@example.org"));
+        Client::asking(&server, name);
         mailgun.next();
     }
     let mut client = Client::open(&server);
@@ -214,7 +189,7 @@ fn outside_production_codes_are_not_counted() {
 fn a_hello_that_may_not_enter_costs_no_mail() {
     let mailgun = FakeMailgun::start(&[]);
     let server = mailgun.plume(&[]);
-    login(&server, &mailgun, "Ada", "ada@example.org");
+    mailgun.login(&server, "Ada");
     let mut eve = Client::open(&server);
     for _ in 0..5 {
         eve.hello_as("Ada", "eve@example.org");

@@ -1,13 +1,11 @@
 //! A mail provider on a bad day: it refuses, hangs up, lies or takes its time, and the chat goes on.
 
-use crate::support::{Behaviour, Client, FakeMailgun, Plume, production};
-use std::net::TcpListener;
+use crate::support::{Behaviour, Client, FakeMailgun, Plume, assert_took, free_address, production};
 use std::time::{Duration, Instant};
 
 /// Asks for a code with a new connection, and sees the mail fail.
 fn fails(server: &Plume, name: &str, email: &str) -> Client {
-    let mut client = Client::open(server);
-    client.ask_code(name, email);
+    let mut client = Client::asking_as(server, name, email);
     client.expect_notice("mail-failed");
     client
 }
@@ -28,8 +26,7 @@ fn what_goes_wrong_at_once_is_told_at_once() {
     let server = mailgun.plume(&[]);
     for (n, row) in rows.iter().enumerate() {
         let begun = Instant::now();
-        let mut client = Client::open(&server);
-        client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
+        let mut client = Client::asking(&server, &format!("P{n}"));
         let notice = client.message();
         assert_eq!(notice["reason"], "mail-failed", "{row:?}: {notice}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{row:?}");
@@ -43,10 +40,7 @@ fn what_goes_wrong_at_once_is_told_at_once() {
 
 #[test]
 fn a_provider_that_nobody_reaches_is_a_failure() {
-    let port = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let port = free_address().port();
     let server = production(&format!("http://127.0.0.1:{port}"), &[]);
     let mut client = fails(&server, "Ada", "ada@example.org");
     client.expect_nothing();
@@ -61,10 +55,7 @@ fn a_failure_gives_the_address_its_budget_back() {
         mailgun.next();
     }
     for _ in 0..3 {
-        let mut client = Client::open(&server);
-        client.ask_code("Ada", "ada@example.org");
-        client.auth(&mailgun.next().code());
-        client.expect(3);
+        mailgun.login(&server, "Ada");
     }
     let mut client = Client::open(&server);
     client.hello("Ada");
@@ -80,9 +71,7 @@ fn a_mail_that_may_have_arrived_is_not_given_back() {
         fails(&server, "Ada", email);
         mailgun.next();
     }
-    let mut client = Client::open(&server);
-    client.hello_as("Ada", "ada+4@example.org");
-    client.expect_notice("mail-limited");
+    Client::with_hello(&server, "Ada", "ada+4@example.org").expect_notice("mail-limited");
     assert_eq!(mailgun.count(), 3);
 }
 
@@ -90,8 +79,7 @@ fn a_mail_that_may_have_arrived_is_not_given_back() {
 fn a_failure_voids_no_code_that_another_mail_has_brought() {
     let mailgun = FakeMailgun::start(&[Behaviour::Accept, Behaviour::Status(500)]);
     let server = mailgun.plume(&[]);
-    let mut good = Client::open(&server);
-    good.ask_code("Ada", "ada@example.org");
+    let mut good = Client::asking(&server, "Ada");
     let code = mailgun.next().code();
     let mut failed = fails(&server, "Augusta", "ada@example.org");
     failed.auth(&code);
@@ -109,7 +97,7 @@ fn all_who_wait_for_a_code_that_never_arrives_are_told() {
     let mailgun = FakeMailgun::start(&[slow, slow, slow, slow, fails, fails]);
     let server = mailgun.plume(&[]);
     for n in 0..4 {
-        Client::open(&server).ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
+        Client::asking(&server, &format!("P{n}"));
         mailgun.next();
     }
     let mut waiting: Vec<Client> = (0..2).map(|_| Client::open(&server)).collect();
@@ -153,31 +141,22 @@ fn a_slow_answer_delays_nobody_and_has_fifteen_seconds() {
     let slow = Behaviour::Slow(Duration::from_mins(1));
     let mailgun = FakeMailgun::start(&[Behaviour::Accept, slow]);
     let server = mailgun.plume(&[]);
-    let mut bob = Client::open(&server);
-    bob.ask_code("Bob", "bob@example.org");
-    bob.auth(&mailgun.next().code());
-    bob.enter();
+    let mut bob = mailgun.login(&server, "Bob");
 
     let begun = Instant::now();
-    let mut ada = Client::open(&server);
-    ada.ask_code("Ada", "ada@example.org");
+    let mut ada = Client::asking(&server, "Ada");
     let slow_code = mailgun.next().code();
     // Neither the next emails nor the room wait for it.
     for name in ["Cyd", "Dan"] {
-        let mut client = Client::open(&server);
-        client.ask_code(name, &format!("{name}@example.org"));
-        client.auth(&mailgun.next().code());
-        client.expect(3);
+        let _client = mailgun.login(&server, name);
         bob.expect_enters(name);
-        bob.say(name);
-        bob.expect_line("Bob", name);
+        bob.talk(name);
     }
     assert!(begun.elapsed() < Duration::from_secs(3), "the slow email held up others: {:?}", begun.elapsed());
     // Half of the patience of a client is spent before the other half begins.
     std::thread::sleep(Duration::from_secs(9).saturating_sub(begun.elapsed()));
     ada.expect_notice("mail-failed");
-    let took = begun.elapsed();
-    assert!(took > Duration::from_secs(13) && took < Duration::from_secs(17), "{took:?}");
+    assert_took(begun, 13_000..17_000);
     ada.auth(&slow_code);
     ada.expect_rejected(0);
     server.wait_line("event=mail-failed mail=1 reason=late");
@@ -189,17 +168,11 @@ fn an_email_that_waited_too_long_is_not_sent() {
     let mailgun = FakeMailgun::start(&[slow; 4]);
     let server = mailgun.plume(&[]);
     let begun = Instant::now();
-    let mut waiting: Vec<Client> = Vec::new();
-    for n in 0..6 {
-        let mut client = Client::open(&server);
-        client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
-        waiting.push(client);
-    }
+    let mut waiting: Vec<Client> = (0..6).map(|n| Client::asking(&server, &format!("P{n}"))).collect();
     std::thread::sleep(Duration::from_secs(9).saturating_sub(begun.elapsed()));
     for client in &mut waiting {
         client.expect_notice("mail-failed");
-        let took = begun.elapsed();
-        assert!(took > Duration::from_secs(13) && took < Duration::from_secs(17), "{took:?}");
+        assert_took(begun, 13_000..17_000);
     }
     for _ in 0..4 {
         mailgun.next();
@@ -215,12 +188,10 @@ fn a_provider_that_dribbles_has_fifteen_seconds_in_all() {
     let mailgun = FakeMailgun::start(&[Behaviour::Dribble]);
     let server = mailgun.plume(&[]);
     let begun = Instant::now();
-    let mut client = Client::open(&server);
-    client.ask_code("Ada", "ada@example.org");
+    let mut client = Client::asking(&server, "Ada");
     std::thread::sleep(Duration::from_secs(9));
     client.expect_notice("mail-failed");
-    let took = begun.elapsed();
-    assert!(took > Duration::from_secs(13) && took < Duration::from_secs(17), "{took:?}");
+    assert_took(begun, 13_000..17_000);
 }
 
 #[test]
@@ -231,8 +202,7 @@ fn a_full_queue_is_told() {
     let mut told = 0;
     let mut clients = Vec::new();
     for n in 0..80 {
-        let mut client = Client::open(&server);
-        client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
+        let client = Client::asking(&server, &format!("P{n}"));
         clients.push(client);
     }
     for client in &mut clients {
@@ -246,12 +216,10 @@ fn a_full_queue_is_told() {
 fn the_end_of_the_server_does_not_wait_for_a_mail() {
     let mailgun = FakeMailgun::start(&[Behaviour::Slow(Duration::from_mins(1))]);
     let mut server = mailgun.plume(&[]);
-    let mut client = Client::open(&server);
-    client.ask_code("Ada", "ada@example.org");
+    let mut client = Client::asking(&server, "Ada");
     mailgun.next();
     let begun = Instant::now();
     assert_eq!(server.terminate().code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    client.expect_notice("restarting");
-    client.expect_close(1012);
+    client.expect_restart();
 }

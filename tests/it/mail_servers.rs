@@ -4,10 +4,10 @@
 //! Ignored, because they are not on every machine: Debian's python3-aiosmtpd, and its opensmtpd unpacked into
 //! the folder `OPENSMTPD_PACKAGE`, to be run as root.
 
-use crate::support::{Client, FakeSmtp, Offer, Plume, SENDER, fixture, wait_for};
+use crate::support::{Client, FakeSmtp, Offer, Plume, SENDER, fixture, free_address, wait_for};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Lines};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -66,8 +66,7 @@ fn aiosmtpd_takes_codes_over_tls_with_a_password() {
             ),
         ] {
             let server = plume(&url("pass%20word%25:\u{e9}"), sender, ca);
-            let mut client = Client::open(&server);
-            client.ask_code("Zo\u{eb} <b>", "zoe@example.org");
+            let mut client = Client::asking_as(&server, "Zo\u{eb} <b>", "zoe@example.org");
             let line = lines.next().expect("aiosmtpd runs").expect("it prints text");
             let email: Value = serde_json::from_str(&line).expect("it prints JSON");
             let is = |field: &str, want: Value| assert_eq!(email[field], want, "{kind}: {field} of {email}");
@@ -96,12 +95,12 @@ fn aiosmtpd_takes_codes_over_tls_with_a_password() {
             (url("pass%20word%25:\u{e9}").replace("localhost", "127.0.0.1"), ca, "tls"),
         ] {
             let server = plume(&url, SENDER, ca);
-            Client::open(&server).ask_code("Ada", "ada@example.org");
+            Client::asking(&server, "Ada");
             server.wait_line(&format!("reason={reason}"));
         }
         // Without a user, which this server wants.
         let server = plume(&format!("{scheme}://localhost:{port}"), SENDER, ca);
-        Client::open(&server).ask_code("Ada", "ada@example.org");
+        Client::asking(&server, "Ada");
         server.wait_line("reason=refused-530");
     }
 }
@@ -112,10 +111,7 @@ fn opensmtpd_passes_codes_on_and_refuses_other_domains() {
     let package =
         std::env::var_os("OPENSMTPD_PACKAGE").expect("OPENSMTPD_PACKAGE is the folder of the package");
     let next = FakeSmtp::start(Offer::default(), &[]);
-    let port = {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        listener.local_addr().expect("it is bound").port()
-    };
+    let port = free_address().port();
     // All of it ends when the first process does.
     let child = Command::new("unshare")
         .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"])
@@ -130,13 +126,12 @@ fn opensmtpd_passes_codes_on_and_refuses_other_domains() {
     let _server = Server(child);
     wait_for("OpenSMTPD", || TcpStream::connect(("127.0.0.1", port)).ok());
     let server = plume(&format!("smtp://localhost:{port}"), "Smith, John <hi@chat.example.org>", "");
-    let mut client = Client::open(&server);
-    client.ask_code("Ada", "ada@example.org");
+    let mut client = Client::asking(&server, "Ada");
     let received = next.next();
     assert_eq!(received.header("from"), "\"Smith, John\" <hi@chat.example.org>");
     assert!(received.header("received").contains("chat.example.org"), "{received:?}");
     client.auth(&received.code());
     client.expect(3);
-    Client::open(&server).ask_code("Bob", "bob@example.com");
+    Client::asking_as(&server, "Bob", "bob@example.com");
     server.wait_line("reason=refused-550");
 }

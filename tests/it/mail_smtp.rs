@@ -2,13 +2,12 @@
 //! the log.
 
 use crate::support::{
-    Act, Client, FakeSmtp, Offer, Plume, Received, SENDER, Tls, fixture, production, wait_for,
+    Act, Client, FakeSmtp, Offer, Plume, Received, SENDER, Tls, fixture, free_address, production, wait_for,
 };
 use plume::config::{self, Command, MailSettings};
 use plume::login_email::MailError;
 use plume::mail::check_smtp;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,9 +19,7 @@ const FAILED: &str = "event=mail-failed mail=";
 
 /// Comes in by a code from an email.
 fn login(server: &Plume, smtp: &FakeSmtp, name: &str) -> Received {
-    let mut client = Client::open(server);
-    client.hello(name);
-    client.expect(0);
+    let mut client = Client::asking(server, name);
     let received = smtp.next();
     client.auth(&received.code());
     client.expect(3);
@@ -32,9 +29,7 @@ fn login(server: &Plume, smtp: &FakeSmtp, name: &str) -> Received {
 /// Asks for a code, sees the email fail, and gives the reason in the log.
 fn reason(server: &Plume, name: &str) -> String {
     let before = server.log().matches(FAILED).count();
-    let mut client = Client::open(server);
-    client.ask_code(name, &format!("{name}@example.org"));
-    client.expect_notice("mail-failed");
+    Client::asking(server, name).expect_notice("mail-failed");
     wait_for("line in the log", || {
         let log = server.log();
         let line = log.lines().filter(|line| line.contains(FAILED)).nth(before)?;
@@ -209,10 +204,7 @@ fn each_fault_has_its_name() {
 
 #[test]
 fn a_server_that_is_not_there_is_told_apart() {
-    let port = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let port = free_address().port();
     for (url, want) in [
         ("smtp://plume.invalid".to_owned(), "no-host"),
         ("smtps://plume.invalid".to_owned(), "no-host"),
@@ -253,12 +245,8 @@ fn silent_and_dripping_servers_have_fifteen_seconds_and_hold_up_nobody() {
                 let smtp = FakeSmtp::start(offer, &[(at, act); 3]);
                 let server = smtp.plume(&[("PLUME_MAIL_BURST", "100")]);
                 let begun = Instant::now();
-                let mut waiting: Vec<Client> = Vec::new();
-                for n in 0..3 {
-                    let mut client = Client::open(&server);
-                    client.ask_code(&format!("P{n}"), &format!("p{n}@example.org"));
-                    waiting.push(client);
-                }
+                let mut waiting: Vec<Client> =
+                    (0..3).map(|n| Client::asking(&server, &format!("P{n}"))).collect();
                 smtp.expect_faults(3);
                 if at == "." {
                     (0..3).for_each(|_| drop(smtp.next()));
@@ -304,9 +292,7 @@ fn a_goodbye_that_never_comes_fails_no_email() {
     let server = smtp.plume(&[]);
     login(&server, &smtp, "Ada");
     login(&server, &smtp, "Bob");
-    let mut client = Client::open(&server);
-    client.hello("Cyd");
-    client.expect(0);
+    let mut client = Client::asking(&server, "Cyd");
     smtp.next();
     std::thread::sleep(Duration::from_secs(2));
     client.expect_nothing();
@@ -318,8 +304,7 @@ fn letters_outside_ascii_before_the_at_need_smtputf8() {
     let address = "zo\u{eb}@example.org";
     let smtp = FakeSmtp::start(Offer { smtp_utf8: true, ..PLAIN }, &[]);
     let server = smtp.plume(&[]);
-    let mut client = Client::open(&server);
-    client.ask_code("Zoe", address);
+    let mut client = Client::asking_as(&server, "Zoe", address);
     let received = smtp.next();
     assert_eq!(received.commands[1], "MAIL FROM:<hi@chat.example.org> BODY=8BITMIME SMTPUTF8");
     assert_eq!(received.commands[2], format!("RCPT TO:<{address}>"));
@@ -329,9 +314,7 @@ fn letters_outside_ascii_before_the_at_need_smtputf8() {
 
     let smtp = FakeSmtp::start(PLAIN, &[]);
     let server = smtp.plume(&[]);
-    let mut client = Client::open(&server);
-    client.ask_code("Zoe", address);
-    client.expect_notice("mail-failed");
+    Client::asking_as(&server, "Zoe", address).expect_notice("mail-failed");
     server.wait_line("reason=bad-address");
     assert_eq!(smtp.counts().1, 0);
 }
@@ -396,8 +379,7 @@ fn a_server_can_be_checked_without_an_email() {
 fn the_end_of_the_server_does_not_wait_for_a_silent_one() {
     let smtp = FakeSmtp::start(PLAIN, &[("CONNECT", Act::Silent)]);
     let mut server = smtp.plume(&[]);
-    let mut client = Client::open(&server);
-    client.ask_code("Ada", "ada@example.org");
+    let _client = Client::asking(&server, "Ada");
     smtp.expect_faults(1);
     let begun = Instant::now();
     assert_eq!(server.terminate().code(), Some(0));

@@ -63,9 +63,7 @@ fn a_text_that_is_no_message_is_told_so_and_closed() {
 #[test]
 fn of_a_malformed_message_the_room_notices_the_leaving_only() {
     let server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     bob.send_text("hello");
     bob.expect_notice("malformed");
     bob.expect_close(1008);

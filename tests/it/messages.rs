@@ -15,8 +15,7 @@ fn fields(message: &Value) -> Vec<&str> {
 #[test]
 fn a_hello_comes_back_with_the_name_and_a_flow_token() {
     let server = Plume::start(&[]);
-    let mut client = Client::open(&server);
-    client.hello_as("  Ada   King ", "ada@example.org");
+    let mut client = Client::with_hello(&server, "  Ada   King ", "ada@example.org");
     let hello = client.expect(0);
     assert_eq!(fields(&hello), ["text", "type", "user"]);
     assert_eq!(hello["user"], json!({"name": "Ada King"}));
@@ -56,8 +55,7 @@ fn who_is_in_is_told_all_about_it() {
     assert_eq!(own_enter["event"], "enter");
     assert!(own_enter["id"].as_u64().unwrap() <= ada.last(), "last includes you: {own_enter}, {ack}");
 
-    let bob = Client::login(&server, "Bob");
-    let cyd = Client::login(&server, "Cyd");
+    let [bob, cyd] = Client::login_all(&server, ["Bob", "Cyd"]);
     assert_eq!((&bob.ack["count"], &bob.ack["names"]), (&json!(2), &json!(["Ada", "Bob"])));
     assert_eq!((&cyd.ack["count"], &cyd.ack["names"]), (&json!(3), &json!(["Ada", "Bob", "Cyd"])));
     assert_eq!(cyd.run(), ada.run());
@@ -95,8 +93,7 @@ fn a_line_has_a_rising_id_and_the_time() {
     let mut ada = Client::login(&server, "Ada");
     let mut before = (ada.last(), now() - 1_000);
     for text in ["one", "two", "three"] {
-        ada.say(text);
-        let line = ada.expect_line("Ada", text);
+        let line = ada.talk(text);
         assert_eq!(fields(&line), ["id", "text", "time", "type", "user"]);
         assert_eq!(line["user"], json!({"name": "Ada"}));
         let (id, time) = (line["id"].as_u64().unwrap(), line["time"].as_u64().unwrap());
@@ -109,8 +106,7 @@ fn a_line_has_a_rising_id_and_the_time() {
 #[test]
 fn entering_and_leaving_are_lines_with_an_event() {
     let server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let (mut ada, mut bob) = (Client::login(&server, "Ada"), Client::login(&server, "Bob"));
     let enter = ada.expect_enters("Bob");
     bob.leave();
     let leave = ada.expect_leaves("Bob");

@@ -1,12 +1,11 @@
 //! Metrics for Prometheus, on a listener of their own.
 
-use crate::bots::say_as_bot;
 use crate::support::{
-    Behaviour, Client, FakeMailgun, Http, Metrics, Plume, StderrMode, new_bot, refused, wait_for,
+    Behaviour, Client, Ended, FakeMailgun, Http, Metrics, Plume, StderrMode, bot_request, connect_to_metrics,
+    follow, listen, refused, say_as_bot, wait_for, with_bot,
 };
 use serde_json::json;
 use std::io::Write;
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,15 +37,6 @@ const NAMES: [(&str, &str); 23] = [
     ("plume_move_connections", ""),
     ("plume_log_lines_dropped_total", ""),
 ];
-
-/// Comes in by way of the proxy, for a client with this address.
-fn login_for(server: &Plume, name: &str, address: &str) -> Client {
-    let mut client = Client::open_for(server, address);
-    client.ask_code(name, &format!("{name}@example.org"));
-    client.auth(&server.code_for(name));
-    client.enter();
-    client
-}
 
 /// Waits until a sample has this value.
 fn wait_for_count(server: &Plume, sample: &str, count: u64) {
@@ -129,7 +119,7 @@ fn there_are_two_resources_which_can_only_be_read() {
     let long = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(17 << 10));
     assert_eq!(Metrics::ask(&server, &long).status, 431);
     // A peer that sends nothing more after its request gets its answer, too.
-    let mut http = Http::open_at(server.metrics_address());
+    let mut http = Http::over(connect_to_metrics(&server));
     http.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     http.finish();
     assert_eq!(http.answer().text(), "ok");
@@ -164,8 +154,8 @@ fn every_metric_moves_with_what_it_counts() {
     assert_eq!(first.count("plume_users"), 0);
     assert_eq!(first.count("plume_connections_max"), 10);
 
-    let mut ada = login_for(&server, "Ada", "203.0.113.1");
-    let mut bob = login_for(&server, "Bob", "203.0.113.2");
+    let mut ada = Client::login_for(&server, "203.0.113.1", "Ada");
+    let mut bob = Client::login_for(&server, "203.0.113.2", "Bob");
     let mut again = Client::open_for(&server, "203.0.113.1");
     again.resume(&ada.token(), None, None);
     again.enter();
@@ -230,8 +220,7 @@ fn every_metric_moves_with_what_it_counts() {
     wait_for_count(&server, "plume_closed_total{reason=\"http-done\"}", 1);
     // What the others said stands before the close.
     bob.settle();
-    bob.leave();
-    bob.expect_close(1000);
+    bob.log_out();
     wait_for_count(&server, "plume_closed_total{reason=\"left\"}", 1);
     drop((guest, idle));
     wait_for_count(&server, "plume_users", 1);
@@ -274,11 +263,7 @@ fn emails_that_fail_are_counted_by_why() {
     let rows = [Behaviour::Status(500), Behaviour::Status(401), Behaviour::HangUp, Behaviour::Status(400)];
     let mailgun = FakeMailgun::start(&rows);
     let server = mailgun.plume(&[METRICS]);
-    let ask = |name: &str| {
-        let mut client = Client::open(&server);
-        client.ask_code(name, &format!("{name}@example.org"));
-        client
-    };
+    let ask = |name: &str| Client::asking(&server, name);
     for name in ["Ada", "Bob", "Cyd", "Dan"] {
         ask(name).expect_notice("mail-failed");
     }
@@ -323,32 +308,31 @@ fn a_flood_of_one_kind_is_counted_to_the_last_although_the_log_leaves_most_out()
         let foreign = "GET /connect HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere.example\r\n\r\n";
         assert_eq!(Http::ask(&server, foreign).status, 403);
     }
-    assert_eq!(server.log().matches("event=foreign-origin").count(), 1);
     assert_eq!(Metrics::of(&server).count("plume_refused_total{why=\"origin\"}"), 60);
+    server.wait_line("event=foreign-origin");
+    assert_eq!(server.log().matches("event=foreign-origin").count(), 1);
 }
 
 #[test]
 fn an_address_that_cannot_be_bound_ends_the_start_with_1_and_the_chats_own_with_2() {
-    let holder = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let taken = holder.local_addr().expect("it is bound").to_string();
+    let (_holder, taken) = listen();
+    let taken = taken.to_string();
     // TEST-NET-1 (RFC 5737) is nobody's.
     for address in [taken.as_str(), "192.0.2.1:9484"] {
-        let output = refused(&[("PLUME_METRICS", address)], &[]);
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let Ended { code, stderr, .. } = refused(&[("PLUME_METRICS", address)], &[]);
+        assert_eq!(code, Some(1), "{stderr}");
         assert!(stderr.starts_with(&format!("plume: cannot listen on {address} for metrics: ")), "{stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
-    let output = refused(&[("PLUME_LISTEN", "127.0.0.1:4884"), ("PLUME_METRICS", "127.0.0.1:4884")], &[]);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let both = [("PLUME_LISTEN", "127.0.0.1:4884"), ("PLUME_METRICS", "127.0.0.1:4884")];
+    let Ended { code, stderr, .. } = refused(&both, &[]);
+    assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("PLUME_METRICS and PLUME_LISTEN are the same address"), "{stderr}");
 }
 
 #[test]
 fn a_passed_socket_is_for_the_chat_and_metrics_have_their_own() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listen();
     let server = Plume::start_with_socket(listener, &[METRICS]);
     assert_eq!(server.address(), address);
     assert_ne!(server.metrics_address(), address);
@@ -358,15 +342,12 @@ fn a_passed_socket_is_for_the_chat_and_metrics_have_their_own() {
 
 #[test]
 fn metrics_that_other_machines_may_read_are_a_warning() {
-    let output = refused(&[("PLUME_METRICS", "0.0.0.0:9484")], &["--check"]);
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(0));
+    let Ended { code, stdout, .. } = refused(&[("PLUME_METRICS", "0.0.0.0:9484")], &["--check"]);
+    assert_eq!(code, Some(0));
     assert!(stdout.contains(" metrics=0.0.0.0:9484;"), "{stdout}");
-    let output = refused(&[("PLUME_METRICS", "0.0.0.0:9484")], &["doctor"]);
-    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report = refused(&[("PLUME_METRICS", "0.0.0.0:9484")], &["doctor"]).stdout;
     assert!(report.contains("warn  metrics: PLUME_METRICS is no loopback address"), "{report}");
-    let output = refused(&[METRICS], &["doctor"]);
-    assert!(!String::from_utf8_lossy(&output.stdout).contains("warn  metrics"), "on loopback");
+    assert!(!refused(&[METRICS], &["doctor"]).stdout.contains("warn  metrics"), "on loopback");
     // A network of its own, where nobody else is. Where the system grants none, this shows nothing.
     let script = "ip link set lo up; exec \"$0\"";
     let mut command = Command::new("unshare");
@@ -386,17 +367,13 @@ fn metrics_that_other_machines_may_read_are_a_warning() {
 /// What bots do counts among the rest.
 #[test]
 fn bots_count_as_connections_lines_and_wrong_tries() {
-    let (token, entry) = new_bot("ci");
-    let server = Plume::start(&[METRICS, ("PLUME_BOTS", &entry)]);
+    let (server, token) = with_bot("ci", &[METRICS]);
     say_as_bot(&server, &token, "hello", None);
     wait_for_count(&server, "plume_lines_total", 1);
-    let mut follower = Http::open(&server);
-    follower.send(format!("GET /lines?follow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"));
-    assert_eq!(follower.answer_to_head().status, 200);
+    let _follower = follow(&server, &token, "?follow");
     wait_for_count(&server, "plume_connections{state=\"http\"}", 1);
     wait_for_count(&server, "plume_usage{table=\"streams_that_follow_the_room\"}", 1);
-    let wrong = "GET /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer plume_X\r\n\r\n";
-    assert_eq!(Http::ask(&server, wrong).status, 401);
+    assert_eq!(Http::ask(&server, bot_request("GET", "", "plume_X", "")).status, 401);
     wait_for_count(&server, "plume_wrong_tries_total", 1);
     assert!(!Metrics::ask(&server, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").text().contains(&token));
 }

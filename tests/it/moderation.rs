@@ -1,6 +1,6 @@
 //! Moderation: commands, what they do to others, and the door.
 
-use crate::support::{Client, Plume, new_bot};
+use crate::support::{Client, Plume, with_bot};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
@@ -57,9 +57,7 @@ fn wait_event(client: &mut Client, event: &str) -> Value {
 
 /// Asks for a code at a closed door.
 pub(crate) fn turned_away(server: &Plume, name: &str, email: &str) {
-    let mut client = Client::open(server);
-    client.hello_as(name, email);
-    let refusal = client.expect(5);
+    let refusal = Client::with_hello(server, name, email).expect(5);
     assert_eq!(refusal["reason"], "not-admitted", "{email}: {refusal}");
     assert_eq!(refusal["text"], "This chat is not open to that email address. Ask its moderators.");
 }
@@ -72,9 +70,7 @@ fn milliseconds_from_now(until: &Value) -> i128 {
 #[test]
 fn an_unknown_command_is_never_said_and_a_path_or_an_action_is_a_line() {
     let server = Plume::start(&[]);
-    let mut bob = Client::login(&server, "Bob");
-    let mut eve = Client::login(&server, "Eve");
-    bob.settle();
+    let [mut bob, mut eve] = Client::login_all(&server, ["Bob", "Eve"]);
     for text in ["/hunter2secret/x", "/me waves", "/usr/bin", "a /kick", "/", "/Kick Eve"] {
         bob.say(text);
         eve.expect_line("Bob", text);
@@ -91,8 +87,7 @@ fn an_unknown_command_is_never_said_and_a_path_or_an_action_is_a_line() {
 #[test]
 fn each_command_of_a_member_is_answered_privately() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob the Great");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob the Great"]);
     assert_eq!((&ada.ack["moderator"], &bob.ack["moderator"]), (&json!(true), &Value::Null));
     ada.settle();
     bob.settle();
@@ -106,8 +101,7 @@ fn each_command_of_a_member_is_answered_privately() {
     told(&mut ada, "/who @bob the great", "@Bob the Great (bobthegreat@example.org) has been here for");
     told(&mut ada, "/who BOB THE GREAT", "bobthegreat@example.org");
     refused(&mut bob, "/who plumebot", "no-such-name");
-    bob.leave();
-    bob.expect_close(1000);
+    bob.log_out();
     told(&mut ada, "/who bob\nthe great", "is not here.");
 }
 
@@ -144,10 +138,7 @@ fn who_is_no_moderator_is_refused_every_act_and_nothing_happens() {
 fn each_failure_of_a_moderator_has_its_reason_and_nothing_happens() {
     let variables = [("PLUME_MODERATORS", "ada@example.org,zoe@example.org"), ("PLUME_RATE", "1000")];
     let server = Plume::start(&variables);
-    let mut bob = Client::login(&server, "Bob");
-    let _zoe = Client::login(&server, "Zoe");
-    let mut ada = Client::login(&server, "Ada");
-    bob.settle();
+    let [mut bob, _zoe, mut ada] = Client::login_all(&server, ["Bob", "Zoe", "Ada"]);
     let long = "x".repeat(201);
     let long_topic = "x".repeat(501);
     let rows = [
@@ -208,8 +199,7 @@ fn each_failure_of_a_moderator_has_its_reason_and_nothing_happens() {
 #[test]
 fn a_kick_ends_all_connections_at_once_and_voids_the_session() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let mut tab = Client::resume_of(&server, &bob, None);
     let mut second = Client::login_as(&server, "Bob", "bob@example.org");
     ada.settle();
@@ -221,8 +211,7 @@ fn a_kick_ends_all_connections_at_once_and_voids_the_session() {
         while !client.message()["id"].is_null() {}
         client.expect_close(1008);
     }
-    let mut again = Client::open(&server);
-    again.resume(&bob.token(), None, None);
+    let mut again = Client::with_token(&server, &bob.token());
     again.expect_rejected(0);
     again.resume(&second.token(), None, None);
     again.expect_rejected(0);
@@ -256,8 +245,7 @@ fn who_is_removed_is_told_why_and_closed_with_1008() {
 #[test]
 fn a_mute_refuses_the_lines_of_an_address_and_ends() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let mut second = Client::login_as(&server, "Second", "bob+x@example.org");
     let mut eve = Client::login(&server, "Eve");
     let line = acted(&mut ada, "/mute Bob 1h too loud", &json!({"event": "mute", "who": "Bob"}));
@@ -270,13 +258,11 @@ fn a_mute_refuses_the_lines_of_an_address_and_ends() {
     }
     let tab = Client::resume_of(&server, &bob, None);
     assert!((3_590..=3_600).contains(&tab.ack["muted"].as_u64().expect("a wait")), "{}", tab.ack);
-    eve.say("hello");
-    eve.expect_line("Eve", "hello");
+    eve.talk("hello");
     assert_eq!(bob.expect_line("Eve", "hello")["user"]["name"], "Eve", "reading goes on");
     acted(&mut ada, "/unmute Bob", &json!({"event": "unmute", "who": "Bob", "text": "unmuted @Bob"}));
     bob.settle();
-    bob.say("thanks");
-    bob.expect_line("Bob", "thanks");
+    bob.talk("thanks");
     let line = acted(&mut ada, "/mute Bob", &json!({"text": "muted @Bob for 10 minutes"}));
     assert!((590_000..=601_000).contains(&milliseconds_from_now(&line["until"])), "{line}");
     acted(&mut ada, "/mute Bob 1s", &json!({"event": "mute"}));
@@ -284,18 +270,15 @@ fn a_mute_refuses_the_lines_of_an_address_and_ends() {
     let answer = refused(&mut bob, "hello again", "muted");
     assert_eq!(answer["retry"], 1);
     std::thread::sleep(Duration::from_secs(1));
-    bob.say("now");
-    bob.expect_line("Bob", "now");
+    bob.talk("now");
 }
 
 #[test]
 fn a_ban_is_for_all_names_and_tags_of_an_address_and_not_for_its_neighbour() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let second = Client::login_as(&server, "Second", "bob+x@example.org");
-    let mut waiting = Client::open(&server);
-    waiting.ask_code("Third", "bob+y@example.org");
+    let mut waiting = Client::asking_as(&server, "Third", "bob+y@example.org");
     let mut eve = Client::login(&server, "Eve");
     ada.settle();
     let line = acted(&mut ada, "/ban @bob spam", &json!({"event": "ban", "who": "Bob"}));
@@ -303,12 +286,9 @@ fn a_ban_is_for_all_names_and_tags_of_an_address_and_not_for_its_neighbour() {
     ada.expect_leaves("Bob");
     ada.expect_leaves("Second");
     eve.settle();
-    eve.say("still here");
-    eve.expect_line("Eve", "still here");
+    eve.talk("still here");
     for session in [&bob, &second] {
-        let mut again = Client::open(&server);
-        again.resume(&session.token(), None, None);
-        again.expect_rejected(0);
+        Client::with_token(&server, &session.token()).expect_rejected(0);
     }
     // The code that was on its way is void.
     waiting.auth(&server.code_for("Third"));
@@ -330,8 +310,7 @@ fn a_ban_is_for_all_names_and_tags_of_an_address_and_not_for_its_neighbour() {
 #[test]
 fn an_address_or_a_domain_is_banned_and_an_address_is_not_shown() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let _bob = Client::login(&server, "Bob");
+    let [mut ada, _bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let _carl = Client::login_as(&server, "Carl", "carl@mail.example.com");
     // A troll who is called like a domain gets nobody else banned.
     let _troll = Client::login_as(&server, "example.net", "troll@example.com");
@@ -380,15 +359,13 @@ fn a_full_table_refuses_the_next_ban_and_keeps_all_others() {
     }
     refused(&mut ada, "/ban more@example.com", "too-many");
     turned_away(&server, "First", "p0@example.com");
-    let mut more = Client::open(&server);
-    more.ask_code("More", "more@example.com");
+    Client::asking_as(&server, "More", "more@example.com");
 }
 
 #[test]
 fn names_are_found_however_they_are_typed_and_a_slip_in_an_address_is_no_name() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let mut band = Client::login_as(&server, "Example Org", "band@example.net");
     ada.settle();
     for typed in ["Bob", " @bob", "BOB\r\n", "b0b", "b\u{43e}b", "\u{ff22}ob", "bob,", "\u{200b}"] {
@@ -437,12 +414,7 @@ fn names_are_found_however_they_are_typed_and_a_slip_in_an_address_is_no_name() 
 #[test]
 fn a_name_that_begins_with_another_is_refused_before_a_reason_unless_it_is_in_quotes() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    let mut smith = Client::login(&server, "Bob Smith");
-    ada.settle();
-    bob.settle();
-    smith.settle();
+    let [mut ada, mut bob, mut smith] = Client::login_all(&server, ["Ada", "Bob", "Bob Smith"]);
     for text in [
         "/kick Bob Smith being rude",
         "/kick @b0b smith\nbeing rude",
@@ -481,12 +453,8 @@ fn a_name_that_begins_with_another_is_refused_before_a_reason_unless_it_is_in_qu
 
 #[test]
 fn a_bot_is_muted_and_not_kicked_or_banned_and_the_answer_says_so() {
-    let (_, entry) = new_bot("ci-bot");
-    let server = Plume::start(&[&MODERATED[..], &[("PLUME_BOTS", &entry)]].concat());
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.settle();
-    bob.settle();
+    let (server, _) = with_bot("ci-bot", &MODERATED[..1]);
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     for text in ["/kick ci-bot", "/kick @Ci Bot too loud", "/ban ci-bot 1d", "/unban ci-bot"] {
         let answer = refused(&mut ada, text, "is-bot");
         let sentence =
@@ -502,14 +470,12 @@ fn a_bot_is_muted_and_not_kicked_or_banned_and_the_answer_says_so() {
 #[test]
 fn slow_mode_counts_all_connections_of_a_person_together() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let mut tab = Client::resume_of(&server, &bob, None);
     let line = acted(&mut ada, "/slow 30", &json!({"event": "slow", "slow": 30, "who": null}));
     assert_eq!(line["text"], "turned slow mode on: one line per person every 30 seconds");
     bob.settle();
-    bob.say("one");
-    bob.expect_line("Bob", "one");
+    bob.talk("one");
     for client in [&mut bob, &mut tab] {
         let answer = refused(client, "two", "slow");
         assert!((25..=30).contains(&answer["retry"].as_u64().expect("a wait")), "{answer}");
@@ -521,14 +487,12 @@ fn slow_mode_counts_all_connections_of_a_person_together() {
     refused(&mut second, "three", "slow");
     for n in 0..3 {
         ada.settle();
-        ada.say(&n.to_string());
-        ada.expect_line("Ada", &n.to_string());
+        ada.talk(&n.to_string());
     }
     acted(&mut ada, "/slow off", &json!({"event": "slow", "slow": 0, "text": "turned slow mode off"}));
     bob.settle();
     for text in ["three", "four"] {
-        bob.say(text);
-        bob.expect_line("Bob", text);
+        bob.talk(text);
     }
 }
 
@@ -536,8 +500,7 @@ fn slow_mode_counts_all_connections_of_a_person_together() {
 fn a_lock_keeps_newcomers_out_and_nobody_who_is_known() {
     let server = Plume::start(&MODERATED);
     let bob = Client::login(&server, "Bob");
-    let mut asked = Client::open(&server);
-    asked.ask_code("Eve", "eve@example.org");
+    let mut asked = Client::asking(&server, "Eve");
     let mut ada = Client::login(&server, "Ada");
     let line = acted(&mut ada, "/lock 1h", &json!({"event": "lock", "text": "locked the room for 1 hour"}));
     assert!((3_590_000..=3_601_000).contains(&milliseconds_from_now(&line["until"])), "{line}");
@@ -551,8 +514,7 @@ fn a_lock_keeps_newcomers_out_and_nobody_who_is_known() {
     locked(&mut asked);
     for (name, email) in [("New", "new@example.org"), ("New", "bob@example.org"), ("Bob", "new@example.org")]
     {
-        let mut newcomer = Client::open(&server);
-        newcomer.hello_as(name, email);
+        let mut newcomer = Client::with_hello(&server, name, email);
         locked(&mut newcomer);
     }
     Client::resume_of(&server, &bob, None);
@@ -592,15 +554,13 @@ fn the_topic_is_told_to_newcomers_and_changed_by_moderators() {
 #[test]
 fn an_act_that_is_sent_again_with_its_ref_is_not_done_again() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let line = acted(&mut ada, "/mute Bob 5m", &json!({"event": "mute"}));
     acted(&mut ada, "/unmute Bob", &json!({"event": "unmute"}));
     ada.settle();
     ada.send(&json!({"type": 1, "text": "/mute Bob 5m", "ref": "/mute Bob 5m"}));
     bob.settle();
-    bob.say("hello");
-    bob.expect_line("Bob", "hello");
+    bob.talk("hello");
     assert_eq!(ada.expect_line("Bob", "hello")["id"].as_u64(), line["id"].as_u64().map(|id| id + 2));
 }
 

@@ -1,8 +1,7 @@
 //! Reports: who learns of them, what is kept, and how many one person may make.
 
-use crate::bots::say_as_bot;
 use crate::moderation::{MODERATED, ask, refused, told};
-use crate::support::{Client, Plume, new_bot};
+use crate::support::{Client, Plume, say_as_bot, with_bot};
 use serde_json::{Value, json};
 
 /// The next private line, which must be this one.
@@ -24,8 +23,7 @@ fn a_report_goes_to_all_moderators_present_and_is_kept_for_the_absent() {
     let server = Plume::start(&variables);
     let mut ada = Client::login(&server, "Ada");
     let mut tab = Client::resume_of(&server, &ada, None);
-    let mut bob = Client::login(&server, "Bob the Great");
-    let mut eve = Client::login(&server, "Eve");
+    let [mut bob, mut eve] = Client::login_all(&server, ["Bob the Great", "Eve"]);
     told(&mut ada, "/reports", "There are no reports.");
     for client in [&mut ada, &mut tab, &mut bob] {
         client.settle();
@@ -39,8 +37,7 @@ fn a_report_goes_to_all_moderators_present_and_is_kept_for_the_absent() {
     let id = bob.message()["id"].as_u64().expect("a line has an id");
     told(&mut eve, &format!("/report #{id} spam"), CONFIRMED);
     expect_aside(&mut ada, &format!("@Eve reports line #{id} of @Bob the Great, \"buy \"this\" now\": spam"));
-    bob.leave();
-    bob.expect_close(1000);
+    bob.log_out();
     told(&mut eve, "/report b\u{43e}b the great again", CONFIRMED);
     let mut zoe = Client::login(&server, "Zoe");
     let list = ask(&mut zoe, "/reports")["text"].as_str().expect("a text").to_owned();
@@ -55,8 +52,7 @@ fn a_report_goes_to_all_moderators_present_and_is_kept_for_the_absent() {
 #[test]
 fn a_person_makes_three_reports_in_ten_minutes_over_all_names_and_tabs() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let mut tab = Client::resume_of(&server, &bob, None);
     let mut second = Client::login_as(&server, "Second", "bob+x@example.org");
     ada.settle();
@@ -79,9 +75,7 @@ fn a_person_makes_three_reports_in_ten_minutes_over_all_names_and_tabs() {
 #[test]
 fn a_report_needs_somebody_or_a_line_and_a_reason() {
     let server = Plume::start(&MODERATED);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.settle();
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     bob.say("hello");
     let id = bob.message()["id"].as_u64().expect("a line has an id");
     ada.expect_line("Bob", "hello");
@@ -119,10 +113,8 @@ fn where_there_are_no_moderators_a_reporter_is_told_so() {
 
 #[test]
 fn bots_and_their_lines_are_reported_like_anybodys() {
-    let (token, entry) = new_bot("ci-bot");
-    let server = Plume::start(&[&MODERATED[..], &[("PLUME_BOTS", &entry)]].concat());
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
+    let (server, token) = with_bot("ci-bot", &MODERATED[..1]);
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let id = say_as_bot(&server, &token, "buy this", None);
     bob.settle();
     told(&mut bob, "/report ci bot is too loud", CONFIRMED);

@@ -21,9 +21,7 @@ fn say_all(client: &mut Client, texts: &[&str]) -> u64 {
 #[test]
 fn what_was_missed_comes_once_and_in_order() {
     let server = Plume::start(&[("PLUME_HISTORY", "2")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     say_all(&mut ada, &["one", "two"]);
     bob.expect_line("Ada", "one");
     let seen = bob.expect_line("Ada", "two")["id"].as_u64().unwrap();
@@ -55,9 +53,7 @@ fn who_missed_nothing_gets_nothing() {
 #[test]
 fn the_missed_entering_of_oneself_is_told_after_the_rest() {
     let server = Plume::start(&[("PLUME_LEAVE_GRACE", "0")]);
-    let mut ada = Client::login(&server, "Ada");
-    let bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let seen = say_all(&mut ada, &["one"]);
     drop(Client::resume_of(&server, &bob, None));
     let (token, run) = (bob.token(), bob.run());
@@ -97,9 +93,7 @@ fn a_session_resumes_from_its_own_beginning_at_most() {
 #[test]
 fn a_line_said_again_with_its_ref_is_said_once() {
     let server = Plume::start(&[]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let say = |client: &mut Client, text: &str| client.send(&json!({"type": 1, "text": text, "ref": "r1"}));
     say(&mut ada, "hello");
     let first = bob.expect_line("Ada", "hello");
@@ -189,8 +183,7 @@ fn a_token_is_good_on_many_connections() {
     for tab in &tabs {
         assert_eq!((tab.token(), &tab.ack["count"]), (ada.token(), &json!(1)));
     }
-    ada.say("to all");
-    let line = ada.expect_line("Ada", "to all");
+    let line = ada.talk("to all");
     for tab in &mut tabs {
         assert_eq!(tab.expect(1), line);
     }
@@ -203,8 +196,7 @@ fn a_token_is_good_on_many_connections() {
 fn a_wrong_token_is_rejected() {
     let server = Plume::start(&[]);
     let ada = Client::login(&server, "Ada");
-    let mut bob = Client::open(&server);
-    let flow = bob.ask_code("Bob", "bob@example.org");
+    let bob = Client::asking(&server, "Bob");
     let token = ada.token();
     let mut altered: Vec<char> = token.chars().collect();
     let last = altered.len() - 1;
@@ -224,21 +216,17 @@ fn a_wrong_token_is_rejected() {
         &token.repeat(2),
         &token.to_lowercase(),
         &foreign,
-        &flow,
+        &bob.flow,
         &"A".repeat(4_000),
         &"0".repeat(token.len()),
         "ключ 🔑",
         "\u{0}",
     ];
     for row in rows {
-        let mut client = Client::open(&server);
-        client.resume(row, None, None);
-        let answer = client.message();
+        let answer = Client::with_token(&server, row).message();
         assert_eq!(answer["type"], 4, "{row:?}: {answer}");
     }
-    let mut client = Client::open(&server);
-    client.resume(&token, None, None);
-    client.expect(3);
+    Client::with_token(&server, &token).expect(3);
 }
 
 #[test]
@@ -255,8 +243,7 @@ fn fields_of_resume_that_make_no_sense_harm_nobody() {
         let mut client = Client::open(&server);
         client.send(&json!({"type": 7, "text": ada.token(), "run": run, "after": after}));
         client.enter();
-        ada.say("on");
-        let line = ada.expect_line("Ada", "on");
+        let line = ada.talk("on");
         assert_eq!(client.expect(1), line, "{run} {after}");
     }
 }
@@ -265,8 +252,7 @@ fn fields_of_resume_that_make_no_sense_harm_nobody() {
 fn who_comes_back_may_use_the_connection_that_a_wrong_token_was_on() {
     let server = Plume::start(&[]);
     let ada = Client::login(&server, "Ada");
-    let mut client = Client::open(&server);
-    client.resume("wrong", None, None);
+    let mut client = Client::with_token(&server, "wrong");
     client.expect(4);
     client.resume(&ada.token(), None, None);
     client.expect(3);

@@ -1,6 +1,6 @@
 //! What is said: one order for all, unchanged, cut where it is too long, slowed where it is too much.
 
-use crate::support::{Client, Event, Plume};
+use crate::support::{Client, Event, Plume, assert_took};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -41,9 +41,7 @@ fn all_see_the_same_lines_in_the_same_order() {
 #[test]
 fn a_text_is_passed_on_unchanged() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     for text in [
         "hello",
         "  white space around\t",
@@ -53,8 +51,7 @@ fn a_text_is_passed_on_unchanged() {
         "\u{0}\u{1}\u{8}\u{c}\u{1f}\u{7f}\u{80}\u{2028}\u{2029}\u{feff}\u{ffff}\u{10ffff}",
         "{\"type\":1}",
     ] {
-        ada.say(text);
-        ada.expect_line("Ada", text);
+        ada.talk(text);
         bob.expect_line("Ada", text);
     }
     // The same written with escapes, as some encoders do.
@@ -102,8 +99,7 @@ fn a_text_that_nobody_sees_is_no_line() {
     ] {
         ada.say(text);
     }
-    ada.say("\u{feff}seen\u{200b}");
-    ada.expect_line("Ada", "\u{feff}seen\u{200b}");
+    ada.talk("\u{feff}seen\u{200b}");
 }
 
 #[test]
@@ -113,17 +109,14 @@ fn an_empty_text_is_no_line() {
     ada.say("");
     ada.send(&json!({"type": 1}));
     ada.send(&json!({"type": 1, "user": {"name": "Ada"}}));
-    ada.say("a line");
-    let line = ada.expect_line("Ada", "a line");
+    let line = ada.talk("a line");
     assert_eq!(line["id"].as_u64(), Some(ada.last() + 1), "ids are consecutive: {line}");
 }
 
 #[test]
 fn a_text_that_is_too_long_is_cut_at_a_character() {
     let server = Plume::start(&[("PLUME_RATE", "1000")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let whole = "a".repeat(TEXT_BYTES);
     let almost = &whole[1..];
     let half = "é".repeat(TEXT_BYTES / 2);
@@ -185,8 +178,7 @@ fn a_newcomer_is_shown_the_last_lines() {
         let server = Plume::start(&[("PLUME_HISTORY", shown)]);
         let mut ada = Client::login(&server, "Ada");
         for text in ["one", "two", "three", "four", "five"] {
-            ada.say(text);
-            ada.expect_line("Ada", text);
+            ada.talk(text);
         }
         let bob = Client::login(&server, "Bob");
         let mut all = expected.clone();
@@ -215,9 +207,7 @@ fn fifty_lines_are_shown_by_default() {
 #[test]
 fn who_talks_too_fast_is_slowed_and_not_lost() {
     let server = Plume::start(&[]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let begun = Instant::now();
     for n in 0..30 {
         ada.say(&format!("line {n}"));
@@ -237,8 +227,7 @@ fn who_talks_too_fast_is_slowed_and_not_lost() {
         }
     }
     assert_eq!(lines, (5..30).map(|n| format!("line {n}")).collect::<Vec<_>>());
-    let took = begun.elapsed();
-    assert!(took > Duration::from_millis(1_800) && took < Duration::from_secs(8), "{took:?}");
+    assert_took(begun, 1_800..8_000);
 }
 
 #[test]
@@ -251,16 +240,13 @@ fn a_long_line_costs_as_many_as_it_is_long() {
     ada.say("short");
     ada.expect(1);
     ada.expect_line("Ada", "short");
-    let took = begun.elapsed();
-    assert!(took > Duration::from_millis(1_500) && took < Duration::from_secs(6), "{took:?}");
+    assert_took(begun, 1_500..6_000);
 }
 
 #[test]
 fn lines_of_all_lengths_stay_whole_however_often_the_backlog_wraps() {
     let server = Plume::start(&[("PLUME_BACKLOG", "1600000"), ("PLUME_RATE", "100000")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let alphabet: String = ('!'..='~').collect();
     let long = alphabet.repeat(700);
     // Lengths that are no multiples of each other, some 9 MB in all: five times around.
@@ -277,14 +263,11 @@ fn lines_of_all_lengths_stay_whole_however_often_the_backlog_wraps() {
 fn who_reads_too_slowly_is_lapped_and_may_resume() {
     let server =
         Plume::start(&[("PLUME_BACKLOG", "2000000"), ("PLUME_RATE", "100000"), ("PLUME_HISTORY", "2")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut slow = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut slow] = Client::login_all(&server, ["Ada", "Bob"]);
     let text = "x".repeat(65_000);
     // More than the buffers of two sockets and the backlog hold together.
     for _ in 0..300 {
-        ada.say(&text);
-        ada.expect_line("Ada", &text);
+        ada.talk(&text);
     }
     let mut seen = slow.last();
     loop {
@@ -314,11 +297,9 @@ fn the_history_is_bounded_in_bytes() {
     let mut ada = Client::login(&server, "Ada");
     let long = "x".repeat(65_000);
     for _ in 0..25 {
-        ada.say(&long);
-        ada.expect_line("Ada", &long);
+        ada.talk(&long);
     }
-    ada.say("short");
-    ada.expect_line("Ada", "short");
+    ada.talk("short");
     let bob = Client::login(&server, "Bob");
     let lines: Vec<_> = bob.welcome.iter().filter(|message| message.get("id").is_some()).collect();
     assert_eq!(lines.iter().filter(|line| line["text"] == long).count(), 19, "as many as 1.25 MB hold");

@@ -1,39 +1,17 @@
 //! What a service manager such as systemd does for the server and learns from it: a passed socket, readiness,
 //! status, watchdog.
 
-use crate::support::{Client, Http, PATIENCE, Plume, refused_with_sockets, wait_for};
+use crate::support::{
+    Client, Ended, Folder, Http, Manager, PATIENCE, Plume, assert_took, free_address, listen,
+    refused_with_sockets, wait_for,
+};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A notify socket without a file.
-struct Manager {
-    socket: UnixDatagram,
-    address: SocketAddr,
-    name: String,
-}
-
 impl Manager {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("plume-it-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let address = SocketAddr::from_abstract_name(&name).expect("it is a name");
-        let socket = UnixDatagram::bind_addr(&address).expect("nobody has that name");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
-        Self { socket, address, name: format!("@{name}") }
-    }
-
-    /// The next report.
-    fn next(&self) -> String {
-        let mut buffer = [0; 1024];
-        let bytes = self.socket.recv(&mut buffer).expect("a report comes");
-        String::from_utf8(buffer[..bytes].to_vec()).expect("a report is text")
-    }
-
     /// Sends to itself until no more fits, and gives how many did.
     fn fill(&self) -> usize {
         let sender = UnixDatagram::unbound().expect("there are sockets");
@@ -48,8 +26,7 @@ fn a_service_manager_is_told_when_it_is_ready_what_goes_on_and_when_it_stops() {
     let mut server = Plume::start(&[("NOTIFY_SOCKET", &manager.name), ("WATCHDOG_USEC", "1000000")]);
     assert_eq!(manager.next(), "READY=1\nWATCHDOG=1\nSTATUS=0 people, 0 lines a minute");
     let mut ada = Client::login(&server, "Ada");
-    ada.say("hello");
-    ada.expect_line("Ada", "hello");
+    ada.talk("hello");
     // Who has entered is a line, too.
     let status = "WATCHDOG=1\nSTATUS=1 person, 2 lines a minute";
     wait_for("status with Ada", || (manager.next() == status).then_some(()));
@@ -57,8 +34,7 @@ fn a_service_manager_is_told_when_it_is_ready_what_goes_on_and_when_it_stops() {
     for _ in 0..3 {
         assert_eq!(manager.next(), status);
     }
-    let took = begun.elapsed();
-    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(3), "twice in its time: {took:?}");
+    assert_took(begun, 1_000..3_000);
     server.terminate();
     let last = wait_for("word of the end", || Some(manager.next()).filter(|it| it.contains("STOPPING")));
     assert!(last.starts_with("STOPPING=1\nWATCHDOG=1\n"), "{last}");
@@ -100,8 +76,7 @@ fn a_notify_socket_that_nobody_reads_stalls_nothing() {
     let mut slowest = Duration::ZERO;
     for n in 0.. {
         let said = Instant::now();
-        ada.say(&format!("line {n}"));
-        ada.expect_line("Ada", &format!("line {n}"));
+        ada.talk(&format!("line {n}"));
         slowest = slowest.max(said.elapsed());
         // Several reports are due in this time.
         if begun.elapsed() > Duration::from_secs(3) {
@@ -124,8 +99,7 @@ fn a_notify_socket_that_nobody_reads_stalls_nothing() {
 
 #[test]
 fn a_passed_socket_takes_the_place_of_the_address_and_the_start_line_says_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listen();
     // An address that nobody has: it is not used.
     let server = Plume::start_with_socket(listener, &[("PLUME_LISTEN", "192.0.2.1:1")]);
     assert_eq!(server.address(), address);
@@ -137,8 +111,7 @@ fn a_passed_socket_takes_the_place_of_the_address_and_the_start_line_says_so() {
 /// What a restart without a passed socket would refuse.
 #[test]
 fn who_comes_during_a_restart_waits_in_the_passed_socket() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listen();
     let mut first = Plume::start_with_socket(listener.try_clone().expect("it has a second handle"), &[]);
     // Does not answer the close, and delays the end by that.
     let stuck = Client::login(&first, "Ada");
@@ -160,9 +133,7 @@ fn who_comes_during_a_restart_waits_in_the_passed_socket() {
 #[test]
 #[ignore = "needs systemd-socket-activate"]
 fn systemd_passes_its_socket() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let address = listener.local_addr().expect("it is bound").to_string();
-    drop(listener);
+    let address = free_address().to_string();
     let mut child = Command::new("systemd-socket-activate")
         .args(["-l", &address, env!("CARGO_BIN_EXE_plume")])
         .stderr(Stdio::piped())
@@ -182,31 +153,27 @@ fn systemd_passes_its_socket() {
 
 #[test]
 fn what_cannot_be_listened_on_is_refused() {
-    let listener = || TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    let output = refused_with_sockets(listener(), 2, &[]);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let Ended { code, stderr, .. } = refused_with_sockets(listen().0, 2, &[]);
+    assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.starts_with("plume: 2 sockets were passed") && stderr.lines().count() == 1, "{stderr}");
     let datagrams = UdpSocket::bind("127.0.0.1:0").expect("there are ports");
-    let output = refused_with_sockets(datagrams, 1, &[]);
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(refused_with_sockets(datagrams, 1, &[]).code, Some(2));
     // Accept=yes passes connections.
-    let connection = TcpStream::connect(listener().local_addr().expect("it is bound"));
-    let output = refused_with_sockets(connection.expect("it listened a moment ago"), 1, &[]);
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Accept=no"), "{output:?}");
+    let connection = TcpStream::connect(listen().1);
+    let ended = refused_with_sockets(connection.expect("it listened a moment ago"), 1, &[]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("Accept=no"), "{ended:?}");
 }
 
 #[test]
 fn a_passed_unix_socket_brings_proxies() {
-    let path = std::env::temp_dir().join(format!("plume-it-passed-{}.sock", std::process::id()));
+    let folder = Folder::new("passed");
+    let path = folder.path().join("sock");
     let listener = UnixListener::bind(&path).expect("the folder for temporary files is ours");
     let mut server = Plume::start_with_socket(listener, &[]);
     server.wait_line(&format!("socket=passed; listening on unix:{}", path.display()));
-    assert!(crate::unix_socket::get(&path, "/healthz").ends_with("\r\n\r\nok"));
+    assert_eq!(Http::get(&server, "/healthz").text(), "ok");
     assert_eq!(server.terminate().code(), Some(0));
     assert!(path.exists(), "its file belongs to the service manager");
-    std::fs::remove_file(path).expect("it is ours");
 }
 
 #[test]

@@ -1,51 +1,23 @@
 //! Variables and flags: what may be set, and what is said of what may not.
 
-use crate::support::{Client, Http, Plume, refused};
+use crate::support::{Client, Ended, Folder, Http, Plume, refused};
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::process::Command;
 
-/// A wrong setting is one clear line on stderr, which names the culprit, and exit code 2.
-fn assert_refused(variables: &[(&str, &str)], flags: &[&str], culprit: &str) {
-    assert_fails(2, variables, flags, culprit);
+/// A wrong setting is one clear line on stderr, which names the culprit, and exit code 2. Gives the line.
+fn assert_refused(variables: &[(&str, &str)], flags: &[&str], culprit: &str) -> String {
+    assert_fails(2, variables, flags, culprit)
 }
 
 /// A start that fails is one clear line on stderr, which names the culprit, and this exit code.
-fn assert_fails(code: i32, variables: &[(&str, &str)], flags: &[&str], culprit: &str) {
+fn assert_fails(expected: i32, variables: &[(&str, &str)], flags: &[&str], culprit: &str) -> String {
     let row = format!("{variables:?} {flags:?}");
-    let output = refused(variables, flags);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{row}: {stderr}");
+    let Ended { code, stdout, stderr } = refused(variables, flags);
+    assert_eq!((code, stdout.as_str()), (Some(expected), ""), "{row}: {stderr}");
     assert!(stderr.ends_with('\n') && stderr.lines().count() == 1, "{row}: {stderr:?}");
     assert!(stderr.contains(culprit), "{row}: {stderr:?} does not name {culprit}");
-    assert!(output.stdout.is_empty(), "{row}: {:?}", output.stdout);
-}
-
-/// A folder with files for one test, gone when it goes out of scope.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str, files: &[(&str, &str)]) -> Self {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        // What an earlier run left.
-        let _nothing_there = fs::remove_dir_all(&folder);
-        for (path, text) in files {
-            let path = folder.join(path);
-            fs::create_dir_all(path.parent().expect("it is in the folder"))
-                .expect("the build's folder is ours");
-            fs::write(path, text).expect("the build's folder is ours");
-        }
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // It is in the build's own folder: no harm if it stays.
-        let _left = fs::remove_dir_all(&self.0);
-    }
+    stderr
 }
 
 #[test]
@@ -111,10 +83,10 @@ fn wrong_values_for_email_are_refused() {
     ] {
         assert_refused(&[production, key, domain, (name, value)], &[], name);
     }
-    let output = refused(&[production, key, ("PLUME_PING", "x")], &[]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("secret-key"), "the key stays secret");
-    let output = refused(&[production, ("PLUME_SMTP", "smtp://ada:secret%@mail.example.org")], &[]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"), "the password stays secret");
+    let line = assert_refused(&[production, key, ("PLUME_PING", "x")], &[], "PLUME_PING");
+    assert!(!line.contains("secret-key"), "the key stays secret");
+    let smtp = ("PLUME_SMTP", "smtp://ada:secret%@mail.example.org");
+    assert!(!assert_refused(&[production, smtp], &[], "PLUME_SMTP").contains("secret"), "so does a password");
 }
 
 #[test]
@@ -136,16 +108,16 @@ fn production_needs_exactly_one_way_to_send_email() {
 
 #[test]
 fn a_secret_can_be_in_a_file() {
-    let folder = Folder::new(
-        "a_secret_can_be_in_a_file",
+    let folder = Folder::with(
+        "secrets",
         &[
-            ("key", "key-1\n"),
-            ("wrong", "secret key\n"),
-            ("smtp", "smtp://ada:secret@127.0.0.1\n"),
-            ("empty", ""),
+            ("key", b"key-1\n"),
+            ("wrong", b"secret key\n"),
+            ("smtp", b"smtp://ada:secret@127.0.0.1\n"),
+            ("empty", b""),
         ],
     );
-    let path = |name: &str| folder.0.join(name).to_str().expect("a path in UTF-8").to_owned();
+    let path = |name: &str| format!("{}/{name}", folder.setting());
     let (production, domain) = (("ENV", "production"), ("MAILGUN_DOMAIN", "mail.example.org"));
     let from = ("PLUME_MAIL_FROM", "hi@example.org");
     Plume::start(&[production, domain, ("MAILGUN_APIKEY_FILE", &path("key"))]);
@@ -153,10 +125,8 @@ fn a_secret_can_be_in_a_file() {
     for (variable, other) in [("MAILGUN_APIKEY_FILE", "MAILGUN_APIKEY"), ("PLUME_SMTP_FILE", "PLUME_SMTP")] {
         for wrong in ["wrong", "empty", "missing", ""] {
             let path = path(wrong);
-            assert_refused(&[production, domain, from, (variable, &path)], &[], variable);
-            let output = refused(&[production, domain, from, (variable, &path)], &[]);
-            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!stderr.contains("secret"), "{variable}={path}: {stderr}");
+            let line = assert_refused(&[production, domain, from, (variable, &path)], &[], variable);
+            assert!(!line.contains("secret"), "{variable}={path}: {line}");
         }
         let (value, file) =
             if other == "PLUME_SMTP" { ("smtp://127.0.0.1", path("smtp")) } else { ("key-1", path("key")) };
@@ -197,9 +167,8 @@ fn other_variables_are_not_its_business() {
 
 #[test]
 fn help_tells_every_setting_with_its_default() {
-    let output = refused(&[], &["--help"]);
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
-    let help = String::from_utf8(output.stdout).unwrap();
+    let Ended { code, stdout: help, stderr } = refused(&[], &["--help"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let find = |part: &str| help.lines().any(|line| line.contains(part));
     for part in [
         "ENV",
@@ -250,16 +219,15 @@ fn help_tells_every_setting_with_its_default() {
 #[test]
 fn help_and_version_need_no_good_settings() {
     for flag in ["--help", "--version"] {
-        let output = refused(&[("PLUME_NONSENSE", "1"), ("PLUME_PING", "x")], &[flag]);
-        assert_eq!(output.status.code(), Some(0), "{flag}");
+        let ended = refused(&[("PLUME_NONSENSE", "1"), ("PLUME_PING", "x")], &[flag]);
+        assert_eq!(ended.code, Some(0), "{flag}");
     }
 }
 
 #[test]
 fn the_version_is_told() {
-    let output = refused(&[], &["--version"]);
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), concat!("plume ", env!("CARGO_PKG_VERSION"), "\n"));
+    let Ended { code, stdout, .. } = refused(&[], &["--version"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), concat!("plume ", env!("CARGO_PKG_VERSION"), "\n")));
 }
 
 #[test]
@@ -287,8 +255,8 @@ fn two_servers_cannot_have_one_address() {
 fn an_address_that_is_not_there_yet_exits_with_1_and_one_that_is_not_allowed_with_2() {
     // TEST-NET-1 (RFC 5737) is nobody's.
     assert_fails(1, &[("PLUME_LISTEN", "192.0.2.1:4884")], &[], "192.0.2.1:4884");
-    let folder = Folder::new("an_address_that_is_not_there_yet", &[("file", "")]);
-    let path = |name: &str| format!("unix:{}/{name}", folder.0.display());
+    let folder = Folder::with("sockets", &[("file", b"")]);
+    let path = |name: &str| format!("unix:{}/{name}", folder.setting());
     assert_fails(1, &[("PLUME_LISTEN", &path("missing/plume.sock"))], &[], "missing/plume.sock");
     assert_refused(&[("PLUME_LISTEN", &path("file"))], &[], "not a socket");
 }
@@ -330,27 +298,24 @@ fn an_address_that_was_just_left_is_free() {
     // The session was in the memory of the first.
     let token = member.token();
     member.expect_notice("restarting");
-    let mut back = Client::open(&second);
-    back.resume(&token, None, None);
-    back.expect(4);
+    Client::with_token(&second, &token).expect(4);
 }
 
 #[test]
 fn a_folder_can_be_served_instead_of_the_page() {
-    let folder = Folder::new(
-        "a_folder_can_be_served",
+    let folder = Folder::with(
+        "served",
         &[
-            ("index.html", "<!doctype html><title>Mine</title>"),
-            ("css/main.css", "body { color: red }"),
-            ("app.mjs", "export {}"),
-            ("app.js", "1"),
-            ("pic.svg", "<svg/>"),
-            ("note.txt", "text"),
+            ("page/index.html", b"<!doctype html><title>Mine</title>"),
+            ("page/css/main.css", b"body { color: red }"),
+            ("page/app.mjs", b"export {}"),
+            ("page/app.js", b"1"),
+            ("page/pic.svg", b"<svg/>"),
+            ("page/note.txt", b"text"),
+            ("secret", b"not for everyone"),
         ],
     );
-    let secret = folder.0.with_extension("secret");
-    fs::write(&secret, "not for everyone").unwrap();
-    let server = Plume::start(&[("PLUME_STATIC", folder.0.to_str().unwrap())]);
+    let server = Plume::start(&[("PLUME_STATIC", &format!("{}/page", folder.setting()))]);
     for (target, body, kind) in [
         ("/", "<!doctype html><title>Mine</title>", "text/html"),
         ("/static/css/main.css", "body { color: red }", "text/css"),
@@ -364,12 +329,11 @@ fn a_folder_can_be_served_instead_of_the_page() {
         assert!(answer.must("content-type").starts_with(kind), "{target}: {answer:?}");
         assert_eq!(answer.must("x-content-type-options"), "nosniff", "{target}");
     }
-    let secret_name = secret.file_name().unwrap().to_str().unwrap();
     for target in [
-        format!("/static/../{secret_name}"),
-        format!("/static/%2e%2e/{secret_name}"),
-        format!("/static/..%2f{secret_name}"),
-        format!("/static//{}", secret.display()),
+        "/static/../secret".to_owned(),
+        "/static/%2e%2e/secret".to_owned(),
+        "/static/..%2fsecret".to_owned(),
+        format!("/static//{}/secret", folder.setting()),
         "/static/".to_owned(),
         "/static".to_owned(),
         "/static/css".to_owned(),
@@ -380,13 +344,12 @@ fn a_folder_can_be_served_instead_of_the_page() {
         assert_eq!(answer.status, 404, "{target}: {answer:?}");
         assert!(!answer.text().contains("not for everyone"), "{target}");
     }
-    fs::remove_file(secret).unwrap();
 }
 
 #[test]
 fn a_folder_without_a_page_is_refused() {
-    let folder = Folder::new("a_folder_without_a_page", &[("main.css", "")]);
-    let path = folder.0.to_str().unwrap();
+    let folder = Folder::with("no-page", &[("main.css", b"")]);
+    let path = folder.setting();
     for wrong in [path, &format!("{path}/main.css"), &format!("{path}/missing")] {
         assert_refused(&[("PLUME_STATIC", wrong)], &[], wrong);
     }
@@ -411,8 +374,8 @@ fn a_path_in_an_error_is_one_line_without_escapes() {
         (&[("PLUME_LISTEN", "unix:/nowhere\n\u{1b}[2J/a.sock")], &["health"]),
         (&[("PLUME_LISTEN", "unix:/nowhere\n\u{1b}[2J/a.sock")], &["--check"]),
     ] {
-        let output = refused(variables, flags);
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("it writes text");
+        let Ended { stdout, stderr, .. } = refused(variables, flags);
+        let text = stdout + &stderr;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         assert!(line.contains(r"/nowhere\n\u{1b}[2J") && !line.contains(char::is_control), "{line:?}");
     }

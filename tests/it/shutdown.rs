@@ -1,7 +1,6 @@
 //! The end, and what must not be one.
 
-use crate::support::{Client, Http, Plume, StderrMode, wait_for};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use crate::support::{Client, Http, Plume, StderrMode, assert_took, connect_narrow, wait_for};
 use rustix::process::Signal;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -13,11 +12,8 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 fn everybody_is_told_of_the_end() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Plume::start(&[]);
-        let mut ada = Client::login(&server, "Ada");
-        let mut bob = Client::login(&server, "Bob");
-        ada.expect_enters("Bob");
-        ada.say("last words");
-        ada.expect_line("Ada", "last words");
+        let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
+        ada.talk("last words");
         let mut stranger = Client::open(&server);
         let mut kept = Http::open(&server);
         kept.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -26,8 +22,7 @@ fn everybody_is_told_of_the_end() {
         server.signal(signal);
         bob.expect_line("Ada", "last words");
         for client in [&mut ada, &mut bob, &mut stranger] {
-            client.expect_notice("restarting");
-            client.expect_close(1012);
+            client.expect_restart();
         }
         kept.expect_end();
         assert_eq!(server.wait_exit().code(), Some(0), "{signal:?}");
@@ -47,24 +42,20 @@ fn an_empty_server_ends_at_once() {
 #[test]
 fn those_who_do_not_read_do_not_delay_the_end() {
     let mut server = Plume::start(&[("PLUME_RATE", "100000")]);
-    let stream = TcpStream::connect(server.address()).unwrap();
-    set_socket_recv_buffer_size(&stream, 4 << 10).unwrap();
-    let mut stalled = Client::over(stream, &server);
+    let mut stalled = Client::over(connect_narrow(&server, 4 << 10), &server);
     stalled.ask_code("Bob", "bob@example.org");
     stalled.auth(&server.code_for("Bob"));
     let mut ada = Client::login(&server, "Ada");
     let text = "x".repeat(60_000);
     for _ in 0..50 {
-        ada.say(&text);
-        ada.expect_line("Ada", &text);
+        ada.talk(&text);
     }
     let mut head = Http::open(&server);
     head.send("GET / HTTP/1.1\r\n");
     let _silent = Http::open(&server);
     let begun = Instant::now();
     server.signal(Signal::TERM);
-    ada.expect_notice("restarting");
-    ada.expect_close(1012);
+    ada.expect_restart();
     assert!(begun.elapsed() < Duration::from_secs(2), "those who read wait for nobody");
     assert_eq!(server.wait_exit().code(), Some(0));
     assert!(begun.elapsed() < END_WITHIN, "{:?}", begun.elapsed());
@@ -73,22 +64,18 @@ fn those_who_do_not_read_do_not_delay_the_end() {
 #[test]
 fn the_end_finishes_what_is_on_its_way() {
     let mut server = Plume::start(&[("PLUME_RATE", "100000")]);
-    let mut ada = Client::login(&server, "Ada");
-    let mut bob = Client::login(&server, "Bob");
-    ada.expect_enters("Bob");
+    let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
     let text = "x".repeat(60_000);
     // Less than the backlog, more than the buffers of a socket that nobody reads.
     for _ in 0..60 {
-        ada.say(&text);
-        ada.expect_line("Ada", &text);
+        ada.talk(&text);
     }
     server.signal(Signal::TERM);
     server.wait_line("stopping");
     for _ in 0..60 {
         bob.expect_line("Ada", &text);
     }
-    bob.expect_notice("restarting");
-    bob.expect_close(1012);
+    bob.expect_restart();
     assert_eq!(server.wait_exit().code(), Some(0));
 }
 
@@ -104,12 +91,10 @@ fn who_has_all_bytes_and_does_not_answer_delays_the_end_by_a_second_only() {
     assert_eq!(kept.answer().status, 200);
     let begun = Instant::now();
     assert_eq!(server.terminate().code(), Some(0));
-    let took = begun.elapsed();
-    assert!(took > Duration::from_millis(900), "they have a second: {took:?}");
-    assert!(took < Duration::from_millis(2_500), "{took:?}");
+    // They have a second.
+    assert_took(begun, 900..2_500);
     for client in [&mut member, &mut guest] {
-        client.expect_notice("restarting");
-        client.expect_close(1012);
+        client.expect_restart();
     }
 }
 
@@ -119,8 +104,7 @@ fn other_signals_harm_nothing() {
     let mut ada = Client::login(&server, "Ada");
     for signal in [Signal::HUP, Signal::PIPE] {
         server.signal(signal);
-        ada.say("still here");
-        ada.expect_line("Ada", "still here");
+        ada.talk("still here");
         assert_eq!(Http::get(&server, "/healthz").status, 200, "{signal:?}");
     }
     assert_eq!(server.terminate().code(), Some(0));
@@ -138,8 +122,7 @@ fn a_closed_stderr_does_not_stop_the_chat() {
     }
     let bob = Client::resume_of(&server, &ada, None);
     drop(bob);
-    ada.say("still here");
-    ada.expect_line("Ada", "still here");
+    ada.talk("still here");
     assert_eq!(server.terminate().code(), Some(0));
 }
 
@@ -165,7 +148,6 @@ fn a_full_stderr_does_not_stop_the_chat() {
             assert_eq!(http.answer().status, 404);
         }
     }
-    ada.say("still here");
-    ada.expect_line("Ada", "still here");
+    ada.talk("still here");
     assert_eq!(server.terminate().code(), Some(0));
 }

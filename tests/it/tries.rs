@@ -1,24 +1,15 @@
 //! Wrong codes and tokens: how many, how fast, and what becomes of the code.
 
-use crate::support::{Client, Event, Plume};
+use crate::support::{Client, Event, Plume, other_than};
 use std::time::{Duration, Instant};
-
-/// Another code than this one.
-fn other_than(code: &str) -> String {
-    let last = if code.ends_with('7') { '8' } else { '7' };
-    format!("{}{last}", &code[..5])
-}
 
 #[test]
 fn a_code_bears_five_wrong_tries_wherever_they_come_from() {
     let server = Plume::start(&[]);
-    let mut asker = Client::open(&server);
-    let flow = asker.ask_code("Ada", "ada@example.org");
+    let mut asker = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     for left in [4, 3, 2, 1, 0] {
-        let mut client = Client::open(&server);
-        client.auth_in(&flow, &other_than(&code));
-        client.expect_rejected(left);
+        Client::with_code(&server, &asker.flow, &other_than(&code)).expect_rejected(left);
     }
     asker.auth(&code);
     asker.expect_rejected(0);
@@ -30,15 +21,12 @@ fn a_code_bears_five_wrong_tries_wherever_they_come_from() {
 #[test]
 fn four_wrong_tries_leave_the_code_good() {
     let server = Plume::start(&[]);
-    let mut asker = Client::open(&server);
-    let flow = asker.ask_code("Ada", "ada@example.org");
+    let mut asker = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     for (left, wrong) in
         [(4, other_than(&code)), (3, String::new()), (2, code.repeat(2)), (1, "??????".to_owned())]
     {
-        let mut client = Client::open(&server);
-        client.auth_in(&flow, &wrong);
-        client.expect_rejected(left);
+        Client::with_code(&server, &asker.flow, &wrong).expect_rejected(left);
     }
     asker.auth(&code);
     asker.expect(3);
@@ -47,8 +35,7 @@ fn four_wrong_tries_leave_the_code_good() {
 #[test]
 fn the_tenth_wrong_try_on_one_connection_ends_it() {
     let server = Plume::start(&[]);
-    let mut client = Client::open(&server);
-    client.ask_code("Ada", "ada@example.org");
+    let mut client = Client::asking(&server, "Ada");
     let wrong = other_than(&server.code_for("Ada"));
     let begun = Instant::now();
     // All at once: the server reads them one a second.
@@ -78,16 +65,14 @@ fn the_tenth_wrong_try_on_one_connection_ends_it() {
 #[test]
 fn after_a_wrong_try_a_connection_waits_and_others_do_not() {
     let server = Plume::start(&[]);
-    let mut client = Client::open(&server);
-    client.ask_code("Ada", "ada@example.org");
+    let mut client = Client::asking(&server, "Ada");
     let code = server.code_for("Ada");
     let mut other = Client::login(&server, "Bob");
     let begun = Instant::now();
     client.auth(&other_than(&code));
     client.auth(&code);
     client.expect_rejected(4);
-    other.say("hello");
-    other.expect_line("Bob", "hello");
+    other.talk("hello");
     assert!(begun.elapsed() < Duration::from_millis(900), "Bob waited for Ada: {:?}", begun.elapsed());
     let ack = loop {
         if let Event::Json(message) = client.next() {

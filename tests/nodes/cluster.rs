@@ -2,7 +2,7 @@
 
 use crate::redis_server::RedisServer;
 use crate::relay::Relay;
-use crate::support::{Http, Plume};
+use crate::support::{Http, Plume, wait_for};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,37 @@ impl Cluster {
     /// Kills a node as the system would.
     pub(crate) fn kill(&mut self, node: usize) {
         drop(self.nodes.remove(node));
+    }
+}
+
+/// Two nodes at an engine with a replica, each behind a relay that can lead it there.
+pub(crate) struct Failover {
+    pub(crate) primary: RedisServer,
+    pub(crate) replica: RedisServer,
+    pub(crate) relays: [Relay; 2],
+    pub(crate) nodes: Vec<Plume>,
+}
+
+impl Failover {
+    pub(crate) fn start() -> Self {
+        let (primary, port) = RedisServer::start_on_tcp(&[]);
+        let replica = RedisServer::start();
+        assert_eq!(replica.command(&["REPLICAOF", "127.0.0.1", &port.to_string()]), "+OK");
+        let follows = || replica.command(&["INFO", "replication"]).contains("master_link_status:up");
+        wait_for("replica that follows", || follows().then_some(()));
+        let relays = [Relay::to(&primary.socket()), Relay::to(&primary.socket())];
+        let nodes = start_nodes(&[relays[0].url(), relays[1].url()]);
+        Self { primary, replica, relays, nodes }
+    }
+
+    /// The replica leads from now on.
+    pub(crate) fn promote(&self) {
+        assert_eq!(self.replica.command(&["REPLICAOF", "NO", "ONE"]), "+OK");
+    }
+
+    /// Leads a node to the replica.
+    pub(crate) fn lead(&self, node: usize) {
+        self.relays[node].lead_to(&self.replica.socket());
     }
 }
 

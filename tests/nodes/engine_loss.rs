@@ -1,26 +1,20 @@
 //! Engines that die, forget, are replaced, or hold what no node has written: the room goes on from the memory
 //! of the nodes.
 
-use crate::cluster::{Cluster, is_serving, start_node_with, start_nodes, wait_health, wait_serving};
+use crate::cluster::{Cluster, Failover, is_serving, start_node_with, wait_health, wait_serving};
 use crate::member::{
     APART_SOON, Member, SOON, all_come_back, all_talk, assert_agree, enter_all, go_on_until,
 };
 use crate::redis_server::RedisServer;
 use crate::relay::Relay;
-use crate::support::{Client, Http, Plume, new_bot};
-use std::thread;
-use std::time::{Duration, Instant};
+use crate::support::{Client, Http, Plume, bot_post, new_bot};
 
 /// Asserts that a name still belongs to its owner, and a ban still holds, on all nodes.
 fn assert_kept(nodes: &[Plume], name: &str, banned: &str) {
     for node in nodes {
-        let mut thief = Client::open(node);
-        thief.hello_as(name, "thief@example.org");
-        let refused = thief.expect(5);
+        let refused = Client::with_hello(node, name, "thief@example.org").expect(5);
         assert_eq!(refused["reason"], "name-taken", "{refused}");
-        let mut guest = Client::open(node);
-        guest.hello_as("Somebody", banned);
-        let refused = guest.expect(5);
+        let refused = Client::with_hello(node, "Somebody", banned).expect(5);
         assert_eq!(refused["reason"], "not-admitted", "{refused}");
     }
 }
@@ -84,28 +78,18 @@ fn an_engine_that_is_flushed_while_people_talk_costs_no_line() {
 #[test]
 #[ignore = "needs redis-server"]
 fn a_failover_to_a_replica_keeps_the_room() {
-    let (mut primary, port) = RedisServer::start_on_tcp(&[]);
-    let replica = RedisServer::start();
-    assert_eq!(replica.command(&["REPLICAOF", "127.0.0.1", &port.to_string()]), "+OK");
-    let begun = Instant::now();
-    while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
-        assert!(begun.elapsed() < SOON, "the replica does not follow");
-        thread::sleep(Duration::from_millis(20));
-    }
-    let relays = [Relay::to(&primary.socket()), Relay::to(&primary.socket())];
-    let nodes = start_nodes(&[relays[0].url(), relays[1].url()]);
-    let mut members = enter_all(&nodes, &["Ada", "Bob"]);
+    let mut failover = Failover::start();
+    let mut members = enter_all(&failover.nodes, &["Ada", "Bob"]);
     all_talk(&mut members, "before");
     for n in 0..20 {
         members[0].say(&format!("line {n}"));
     }
     // What is on its way to the replica by now is lost there, but no node has forgotten it.
-    primary.kill();
-    assert_eq!(replica.command(&["REPLICAOF", "NO", "ONE"]), "+OK");
-    for relay in &relays {
-        relay.lead_to(&replica.socket());
-    }
-    all_come_back(&mut members, &nodes);
+    failover.primary.kill();
+    failover.promote();
+    failover.lead(0);
+    failover.lead(1);
+    all_come_back(&mut members, &failover.nodes);
     members[0].wait("own lines", APART_SOON, |member| member.unheard() == 0);
     all_talk(&mut members, "after");
     for member in &members {
@@ -121,27 +105,23 @@ fn a_failover_to_a_replica_keeps_the_room() {
 #[test]
 #[ignore = "needs redis-server"]
 fn nodes_that_were_at_two_primaries_have_one_room_again() {
-    let (primary, port) = RedisServer::start_on_tcp(&[]);
-    let replica = RedisServer::start();
-    assert_eq!(replica.command(&["REPLICAOF", "127.0.0.1", &port.to_string()]), "+OK");
-    let relays = [Relay::to(&primary.socket()), Relay::to(&primary.socket())];
-    let nodes = start_nodes(&[relays[0].url(), relays[1].url()]);
-    let mut members = enter_all(&nodes, &["Ada", "Bob"]);
+    let failover = Failover::start();
+    let nodes = &failover.nodes;
+    let mut members = enter_all(nodes, &["Ada", "Bob"]);
     all_talk(&mut members, "before");
     // One node follows the new primary, and the other stays with the old.
-    assert_eq!(replica.command(&["REPLICAOF", "NO", "ONE"]), "+OK");
-    relays[1].lead_to(&replica.socket());
+    failover.promote();
+    failover.lead(1);
     all_come_back(&mut members[1..], &nodes[1..]);
     members[0].talk("on the old side");
     members[1].talk("on the new side");
     assert!(!members[0].has_heard("Bob", "on the new side"));
-    relays[0].lead_to(&replica.socket());
+    failover.lead(0);
     // Nobody has the lines of the side that was given up, but for those who had heard them.
     all_come_back(&mut members[..1], &nodes[..1]);
     members[0].wait_notice(SOON, "gap");
     all_talk(&mut members, "after");
     assert!(members[0].has_heard("Bob", "on the new side"));
-    drop(primary);
 }
 
 #[test]
@@ -192,10 +172,7 @@ fn a_bot_whose_line_is_dropped_by_a_new_run_is_answered_and_may_ask_on() {
     let relay = Relay::to(&redis.socket());
     let node = start_node_with(&relay.url(), &[("PLUME_BOTS", &entry)]);
     wait_serving(&node);
-    let say = format!(
-        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: text/plain\r\n\
-         Content-Length: 2\r\n\r\nup"
-    );
+    let say = bot_post(&token, "text/plain", "up");
     let mut bot = Http::open(&node);
     // On its way when the engine forgets everything.
     relay.black_hole();

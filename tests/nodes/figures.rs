@@ -3,13 +3,11 @@
 
 #![expect(clippy::print_stdout, reason = "figures are for a person to read")]
 
-use crate::cluster::{Cluster, start_nodes};
+use crate::cluster::{Cluster, Failover};
 use crate::member::{Member, SOON};
-use crate::redis_server::RedisServer;
-use crate::relay::Relay;
 use hdrhistogram::Histogram;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Lines of the length that the benches use.
 const LINE_BYTES: usize = 100;
@@ -90,25 +88,17 @@ fn print_throughput(cluster: &Cluster, ada: &mut Member, bob: &mut Member) {
 fn print_failover() {
     let mut pauses = Vec::new();
     for _ in 0..FAILOVERS {
-        let (mut primary, port) = RedisServer::start_on_tcp(&[]);
-        let replica = RedisServer::start();
-        replica.command(&["REPLICAOF", "127.0.0.1", &port.to_string()]);
-        while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
-            thread::sleep(Duration::from_millis(20));
-        }
-        let relays = [Relay::to(&primary.socket()), Relay::to(&primary.socket())];
-        let nodes = start_nodes(&[relays[0].url(), relays[1].url()]);
-        let mut ada = Member::enter(&nodes[0], "Ada");
-        let mut bob = Member::enter(&nodes[1], "Bob");
+        let mut failover = Failover::start();
+        let mut ada = Member::enter(&failover.nodes[0], "Ada");
+        let mut bob = Member::enter(&failover.nodes[1], "Bob");
         ada.talk("before");
         bob.hear("Ada", "before");
-        primary.kill();
+        failover.primary.kill();
         let begun = Instant::now();
-        replica.command(&["REPLICAOF", "NO", "ONE"]);
-        for relay in &relays {
-            relay.lead_to(&replica.socket());
-        }
-        for (member, node) in [(&mut ada, &nodes[0]), (&mut bob, &nodes[1])] {
+        failover.promote();
+        failover.lead(0);
+        failover.lead(1);
+        for (member, node) in [&mut ada, &mut bob].into_iter().zip(&failover.nodes) {
             member.wait_close(SOON);
             member.resume_on(node);
         }

@@ -1,10 +1,9 @@
 //! What one of several nodes keeps on disk.
 
 use crate::cluster::{start_node_with, url_of, wait_health};
-use crate::folder::Folder;
 use crate::member::{Member, SOON};
 use crate::redis_server::RedisServer;
-use crate::support::{Client, Plume};
+use crate::support::{Client, Folder, Plume, address_of};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -27,9 +26,7 @@ fn start_keeper(redis: &RedisServer, folder: &Path) -> Plume {
 }
 
 fn is_banned(node: &Plume, name: &str) -> bool {
-    let mut guest = Client::open(node);
-    guest.hello_as(name, &format!("{}@example.org", name.to_lowercase()));
-    guest.message()["reason"] == "not-admitted"
+    Client::with_hello(node, name, &address_of(name)).message()["reason"] == "not-admitted"
 }
 
 #[test]
@@ -53,9 +50,7 @@ fn what_one_node_keeps_outlives_all_nodes_and_the_engine() {
 
     let [mut keeper, other] = start_both(&redis, &kept);
     assert!(is_banned(&other, "Bob") && is_banned(&keeper, "Bob") && !is_banned(&other, "Cleo"));
-    let mut back = Client::open(&other);
-    back.resume(moderator.token(), None, None);
-    back.expect(3);
+    Client::with_token(&other, moderator.token()).expect(3);
 
     // Other nodes begin another room while this one is away: it does not take theirs for what it has kept.
     assert!(keeper.terminate().success());
@@ -77,10 +72,6 @@ fn what_one_node_keeps_outlives_all_nodes_and_the_engine() {
     redis.restart();
     let [keeper, other] = start_both(&redis, &kept);
     assert!(is_banned(&keeper, "Bob") && is_banned(&other, "Bob"));
-    let mut back = Client::open(&other);
-    back.resume(moderator.token(), None, None);
-    back.expect(3);
-    let mut back = Client::open(&keeper);
-    back.resume(cleo.token(), None, None);
-    back.expect(4);
+    Client::with_token(&other, moderator.token()).expect(3);
+    Client::with_token(&keeper, cleo.token()).expect(4);
 }

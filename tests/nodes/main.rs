@@ -11,7 +11,6 @@ mod cluster;
 mod engine;
 mod engine_loss;
 mod figures;
-mod folder;
 mod kept;
 mod member;
 mod node_loss;

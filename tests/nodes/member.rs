@@ -43,9 +43,7 @@ pub(crate) struct Line {
 impl Member {
     /// Logs in with a code, and waits until the room has heard of it.
     pub(crate) fn enter(node: &Plume, name: &str) -> Self {
-        let mut client = Client::open(node);
-        let local = name.to_lowercase();
-        client.ask_code(name, &format!("{local}@example.org"));
+        let mut client = Client::asking(node, name);
         client.auth(&node.code_for(name));
         let mut member = Self {
             name: name.to_owned(),
@@ -233,6 +231,14 @@ impl Member {
         self.lines.iter().filter(|line| line.name == name).map(|line| line.text.as_str()).collect()
     }
 
+    /// Asserts that it has heard so many numbered lines of somebody, each once and in order.
+    pub(crate) fn assert_numbered(&self, name: &str, count: usize) {
+        let mut said = self.lines_of(name);
+        said.retain(|text| text.starts_with("line "));
+        let expected: Vec<String> = (0..count).map(|n| format!("line {n}")).collect();
+        assert_eq!(said, expected, "{name} as {} hears it", self.name);
+    }
+
     pub(crate) fn closed(&self) -> Option<u16> {
         self.closed
     }
@@ -319,7 +325,14 @@ pub(crate) fn go_on_until(members: &mut [Member], nodes: &[Plume], is_so: impl F
     }
 }
 
-/// One on each node.
+/// One on each node; all have heard all enter.
 pub(crate) fn enter_all(nodes: &[Plume], names: &[&str]) -> Vec<Member> {
-    nodes.iter().zip(names).map(|(node, name)| Member::enter(node, name)).collect()
+    let mut members: Vec<Member> =
+        nodes.iter().zip(names).map(|(node, name)| Member::enter(node, name)).collect();
+    for member in &mut members {
+        for name in names {
+            member.hear(name, "entered chat");
+        }
+    }
+    members
 }

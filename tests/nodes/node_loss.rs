@@ -1,7 +1,7 @@
 //! Nodes that die, stop, or are upgraded, while people talk.
 
 use crate::cluster::Cluster;
-use crate::member::{Member, SOON, assert_agree};
+use crate::member::{Member, SOON, assert_agree, enter_all};
 use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -65,11 +65,7 @@ fn people_of_a_node_that_stops_in_order_leave_at_once_or_stay_if_they_come_back_
 fn a_rolling_upgrade_of_all_nodes_closes_nobody_and_loses_doubles_or_reorders_no_line() {
     let cluster = Cluster::start(3);
     let names = ["Ada", "Bob", "Cleo"];
-    let mut members: Vec<Member> =
-        cluster.nodes.iter().zip(names).map(|(node, name)| Member::enter(node, name)).collect();
-    for member in &mut members {
-        member.hear("Cleo", "entered chat");
-    }
+    let mut members = enter_all(&cluster.nodes, &names);
     let is_over = AtomicBool::new(false);
     let counts: Vec<usize> = thread::scope(|scope| {
         let is_over = &is_over;
@@ -105,10 +101,7 @@ fn a_rolling_upgrade_of_all_nodes_closes_nobody_and_loses_doubles_or_reorders_no
     for member in &members {
         assert_eq!((member.closed(), member.notices()), (None, &[][..]), "{}", member.name());
         for (name, count) in names.iter().zip(&counts) {
-            let said: Vec<&str> =
-                member.lines_of(name).into_iter().filter(|text| text.starts_with("line ")).collect();
-            let expected: Vec<String> = (0..*count).map(|n| format!("line {n}")).collect();
-            assert_eq!(said, expected, "{name} as {} hears it", member.name());
+            member.assert_numbered(name, *count);
         }
         assert_agree(&members[0], member);
     }

@@ -1,9 +1,9 @@
 //! An engine as a child process, in a folder of its own that is removed with it.
 
-use crate::folder::Folder;
+use crate::support::{Folder, free_address};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -45,7 +45,7 @@ impl RedisServer {
     pub(crate) fn start_on_tcp(options: &[&str]) -> (Self, u16) {
         // Another process may take a port that was free a moment before.
         for _ in 0..STARTS_MAX {
-            let port = free_port();
+            let port = free_address().port();
             let folder = Folder::new("redis");
             let mut all: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
             all.extend(["--port", &port.to_string(), "--bind", "127.0.0.1"].map(str::to_owned));
@@ -66,6 +66,10 @@ impl RedisServer {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process is ours");
     }
 
     /// Kills it, as `kill -9` does: everything that it held is lost.
@@ -161,12 +165,6 @@ fn spawn(program: &str, options: &[String], folder: &Path) -> Child {
 fn is_installed(program: &str) -> bool {
     let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     version.is_ok_and(|status| status.success())
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
-    listener.local_addr().expect("it is bound").port()
 }
 
 /// How often a server is started until it finds its port free.

@@ -1,7 +1,7 @@
 //! A line between a node and the engine that a test can slow down, cut, or make a black hole: two Unix
 //! sockets with a pair of threads for each connection.
 
-use crate::folder::Folder;
+use crate::support::Folder;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,9 +1,9 @@
 //! One room on several nodes: what is said, who is there, and who may be.
 
 use crate::cluster::{Cluster, start_nodes, url_of};
-use crate::member::{Member, SOON, assert_agree};
+use crate::member::{Member, SOON, assert_agree, enter_all};
 use crate::redis_server::RedisServer;
-use crate::support::{Client, Event, Http, Plume, new_bot, wait_for};
+use crate::support::{Client, Event, Http, Plume, bot_post, new_bot, other_than, read_as_bot, wait_for};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,11 +13,7 @@ fn what_is_said_on_one_node_is_heard_on_all_in_the_same_order() {
     const LINES: usize = 200;
     let cluster = Cluster::start(3);
     let names = ["Ada", "Bob", "Cleo"];
-    let mut members: Vec<Member> =
-        cluster.nodes.iter().zip(names).map(|(node, name)| Member::enter(node, name)).collect();
-    for member in &mut members {
-        member.hear("Cleo", "entered chat");
-    }
+    let mut members = enter_all(&cluster.nodes, &names);
     // All talk at once, so that the order is the log's alone.
     for n in 0..LINES {
         for member in &mut members {
@@ -29,12 +25,9 @@ fn what_is_said_on_one_node_is_heard_on_all_in_the_same_order() {
             member.hear(name, &format!("line {}", LINES - 1));
         }
     }
-    let expected: Vec<String> = (0..LINES).map(|n| format!("line {n}")).collect();
     for member in &members {
         for name in names {
-            let said: Vec<&str> =
-                member.lines_of(name).into_iter().filter(|text| text.starts_with("line ")).collect();
-            assert_eq!(said, expected, "{name} as {} hears it", member.name());
+            member.assert_numbered(name, LINES);
         }
         assert_agree(&members[0], member);
     }
@@ -71,8 +64,7 @@ fn history_and_resume_are_the_same_on_every_node() {
     assert_agree(&ada, &bob);
     assert_eq!(bob.notices(), [""; 0]);
     // Two connections to two nodes are one user, who enters and leaves once.
-    let mut second = Client::open(here);
-    second.resume(bob.token(), None, None);
+    let mut second = Client::with_token(here, bob.token());
     second.expect(3);
     second.leave();
     ada.hear("Bob", "left chat");
@@ -88,8 +80,7 @@ fn of_two_who_race_for_a_name_on_two_nodes_one_gets_it_a_hundred_times() {
         let name = format!("Sam{round}");
         let mut pair: Vec<(Client, String)> = Vec::new();
         for (n, node) in cluster.nodes.iter().enumerate() {
-            let mut client = Client::open(node);
-            client.ask_code(&name, &format!("{n}-of-{round}@example.org"));
+            let client = Client::asking_as(node, &name, &format!("{n}-of-{round}@example.org"));
             pair.push((client, node.code_for(&name)));
         }
         for (client, code) in &mut pair {
@@ -107,17 +98,15 @@ fn of_two_who_race_for_a_name_on_two_nodes_one_gets_it_a_hundred_times() {
 fn a_code_that_was_asked_for_on_one_node_works_on_another_with_the_tries_that_are_left() {
     let cluster = Cluster::start(2);
     let [here, there] = &cluster.nodes[..] else { panic!("two nodes") };
-    let mut ada = Client::open(here);
-    let flow = ada.ask_code("Ada", "ada@example.org");
+    let mut ada = Client::asking(here, "Ada");
     let code = here.code_for("Ada");
     assert!(!there.log().contains("login code"), "one node alone sends the email");
-    let wrong = if code.starts_with('A') { "BBBBBB" } else { "AAAAAA" };
-    ada.auth(wrong);
+    let wrong = other_than(&code);
+    ada.auth(&wrong);
     ada.expect_rejected(4);
-    let mut elsewhere = Client::open(there);
-    elsewhere.auth_in(&flow, wrong);
+    let mut elsewhere = Client::with_code(there, &ada.flow, &wrong);
     elsewhere.expect_rejected(3);
-    elsewhere.auth_in(&flow, &code);
+    elsewhere.auth_in(&ada.flow, &code);
     elsewhere.expect(3);
     // It is good once, on all nodes.
     ada.auth(&code);
@@ -130,8 +119,7 @@ fn a_ban_on_one_node_closes_and_keeps_out_on_all() {
     let cluster = Cluster::start(3);
     let mut moderator = Member::enter(&cluster.nodes[0], "Mod");
     let mut bob = Member::enter(&cluster.nodes[1], "Bob");
-    let mut second = Client::open(&cluster.nodes[2]);
-    second.resume(bob.token(), None, None);
+    let mut second = Client::with_token(&cluster.nodes[2], bob.token());
     second.expect(3);
     moderator.hear("Bob", "entered chat");
     moderator.say("/ban Bob for the test");
@@ -145,12 +133,8 @@ fn a_ban_on_one_node_closes_and_keeps_out_on_all() {
     };
     assert_eq!(code, Some(1008));
     for node in &cluster.nodes {
-        let mut again = Client::open(node);
-        again.hello_as("Bob", "bob@example.org");
-        assert_eq!(again.expect(5)["reason"], "not-admitted");
-        let mut back = Client::open(node);
-        back.resume(bob.token(), None, None);
-        let answer = back.message();
+        assert_eq!(Client::with_hello(node, "Bob", "bob@example.org").expect(5)["reason"], "not-admitted");
+        let answer = Client::with_token(node, bob.token()).message();
         assert!([4, 5].contains(&answer["type"].as_u64().unwrap_or_default()), "{answer}");
     }
 }
@@ -161,10 +145,7 @@ fn a_ban_closes_all_client_networks_of_the_banned_on_all_nodes() {
     let cluster = Cluster::start_with(3, &[("PLUME_TRUSTED_PROXIES", "127.0.0.1")]);
     let mut moderator = Member::enter(&cluster.nodes[2], "Mod");
     // One session from two networks, each over a node of its own.
-    let mut bob = Client::open_for(&cluster.nodes[0], "203.0.113.7");
-    bob.ask_code("Bob", "bob@example.org");
-    bob.auth(&cluster.nodes[0].code_for("Bob"));
-    bob.enter();
+    let bob = Client::login_for(&cluster.nodes[0], "203.0.113.7", "Bob");
     let mut second = Client::open_for(&cluster.nodes[1], "203.0.113.8");
     second.resume(&bob.token(), None, None);
     second.expect(3);
@@ -210,11 +191,8 @@ fn a_node_that_joins_while_people_talk_has_the_same_room() {
         assert_agree(&ada, other);
     }
     assert_eq!((bob.notices(), ada.notices()), (&[][..], &[][..]), "nobody has missed anything");
-    let expected: Vec<String> = (0..400).map(|n| format!("line {n}")).collect();
     for name in ["Ada", "Bob"] {
-        let said: Vec<&str> =
-            ada.lines_of(name).into_iter().filter(|text| text.starts_with("line ")).collect();
-        assert_eq!(said, expected, "{name}");
+        ada.assert_numbered(name, 400);
     }
 }
 
@@ -235,13 +213,7 @@ fn two_nodes_that_start_at_once_at_an_empty_engine_have_one_room() {
 
 /// What a bot is answered that says a line.
 fn say_as_bot(node: &Plume, token: &str, line: &Value) -> (u16, Value) {
-    let body = line.to_string();
-    let head = format!(
-        "POST /lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let answer = Http::ask(node, head + &body);
+    let answer = Http::ask(node, bot_post(token, "application/json", line.to_string()));
     (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
 }
 
@@ -262,15 +234,8 @@ fn a_bot_says_a_line_once_whichever_node_it_asks_and_reads_it_on_all() {
     assert_eq!(ada.count_of("ci", "the build is green"), 1);
     let heard = ada.lines().iter().find(|line| line.name == "ci").expect("it was heard");
     assert_eq!((json!(heard.id), json!(heard.run)), (said.1["id"].clone(), said.1["run"].clone()));
-    let request = format!(
-        "GET /lines?limit=10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
-    );
-    let read = |node| {
-        let mut http = Http::open(node);
-        http.send(&request);
-        assert_eq!(http.answer_to_head().status, 200);
-        Some(http.chunks()).filter(|text| text.contains("\"after\""))
-    };
+    let read =
+        |node| Some(read_as_bot(node, &token, "?limit=10", "*/*")).filter(|text| text.contains("\"after\""));
     let [one, other] = [here, there].map(|node| wait_for("last line", || read(node)));
     assert_eq!(one, other);
     assert!(one.contains("the build is green"), "{one}");

@@ -15,11 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// A guest who asks for a code while there is no room gets it when there is one.
 fn ask_before(node: &Plume, repair: impl FnOnce()) {
     assert!(!is_serving(node), "a node without a room is no place for newcomers");
-    let ask = || {
-        let mut guest = Client::open(node);
-        guest.hello_as("Ada", "ada@example.org");
-        guest
-    };
+    let ask = || Client::with_hello(node, "Ada", "ada@example.org");
     let mut guest = ask();
     assert_eq!(guest.next_within(Duration::from_millis(300)), None);
     repair();

@@ -4,7 +4,7 @@
 use crate::cluster::{Cluster, is_serving, wait_health, wait_serving};
 use crate::member::{APART_SOON, Member, SOON, all_talk, assert_agree, enter_all};
 use crate::support::Client;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,7 @@ fn a_black_hole_is_said_and_waited_out_and_no_line_is_lost() {
     wait_health(here, false, SOON);
     assert!(is_serving(there), "the other has what it needs");
     // A login waits; nothing refuses it.
-    let mut guest = Client::open(here);
-    guest.hello_as("Cleo", "cleo@example.org");
+    let mut guest = Client::with_hello(here, "Cleo", "cleo@example.org");
     bob.talk("meanwhile");
     assert_eq!(bob.count_of("Ada", "into the hole"), 0);
     assert!(!ada.has_heard("Bob", "meanwhile"));
@@ -47,7 +46,6 @@ fn a_black_hole_is_said_and_waited_out_and_no_line_is_lost() {
 fn a_wire_that_breaks_again_and_again_or_is_slow_loses_doubles_and_reorders_no_line() {
     let (cluster, relays) = Cluster::start_relayed(2);
     let mut members = enter_all(&cluster.nodes, &["Ada", "Bob"]);
-    members[0].hear("Bob", "entered chat");
     let mut said = 0;
     for round in 0..12 {
         for member in &mut members {
@@ -65,13 +63,10 @@ fn a_wire_that_breaks_again_and_again_or_is_slow_loses_doubles_and_reorders_no_l
         relay.mend();
     }
     let last = format!("line {}", said - 1);
-    let expected: Vec<String> = (0..said).map(|n| format!("line {n}")).collect();
     for member in &mut members {
         for name in ["Ada", "Bob"] {
             member.hear_within(APART_SOON, name, &last);
-            let lines: Vec<&str> =
-                member.lines_of(name).into_iter().filter(|text| text.starts_with("line ")).collect();
-            assert_eq!(lines, expected, "{name} as {} hears it", member.name());
+            member.assert_numbered(name, said);
         }
         assert_eq!((member.closed(), member.notices()), (None, &[][..]), "{}", member.name());
     }
@@ -141,11 +136,10 @@ fn an_engine_that_is_stopped_and_goes_on_is_waited_for() {
     let mut members = enter_all(&cluster.nodes, &["Ada", "Bob"]);
     all_talk(&mut members, "before");
     // As a script or a slow disk does it: longer than a reply may take, and shorter than the time of a node.
-    let id = i32::try_from(cluster.redis.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
-    kill_process(id, Signal::STOP).expect("the process is ours");
+    cluster.redis.signal(Signal::STOP);
     members[0].say("while it sleeps");
     members[0].wait_notice(APART_SOON, "apart");
-    kill_process(id, Signal::CONT).expect("the process is ours");
+    cluster.redis.signal(Signal::CONT);
     for member in &mut members {
         member.hear_within(APART_SOON, "Ada", "while it sleeps");
         assert_eq!(member.count_of("Ada", "while it sleeps"), 1, "{}", member.name());

@@ -7,27 +7,16 @@ use crate::support::{Plume, refused};
 fn examine(proxy: &Proxy) -> (Option<i32>, String) {
     let site = format!("https://localhost:{}", proxy.port);
     let authority = proxy.authority();
-    let output = refused(&[], &["doctor", &site, "--ca", authority.to_str().expect("a plain name")]);
-    (output.status.code(), String::from_utf8(output.stdout).expect("it writes text"))
+    let ended = refused(&[], &["doctor", &site, "--ca", authority.to_str().expect("a plain name")]);
+    (ended.code, ended.stdout)
 }
 
 #[test]
 #[ignore = "needs nginx, Caddy and HAProxy"]
 fn the_doctor_finds_nothing_wrong_with_the_examples() {
     for kind in KINDS {
-        let path = std::env::temp_dir().join(format!("plume-doctor-{}-{kind:?}.sock", std::process::id()));
-        let path = path.to_str().expect("a plain name");
         // Over a Unix socket the loopback addresses are clients, and have limits like others.
-        let plume =
-            Plume::start(&[("PLUME_LISTEN", &format!("unix:{path}")), ("PLUME_MAX_PER_ADDRESS", "10")]);
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666))
-            .expect("it is ours");
-        let (upstream, edits) = match kind {
-            Kind::Nginx => (format!("unix:{path}"), &[][..]),
-            Kind::Caddy => (format!("unix/{path}"), &[("chat.example {", "localhost {")][..]),
-            Kind::Haproxy => (format!("unix@{path}"), &[][..]),
-        };
-        let proxy = Proxy::start_for("localhost", kind, &upstream, edits);
+        let (_plume, proxy) = Proxy::over_unix("localhost", kind, "10");
         let (code, report) = examine(&proxy);
         assert_eq!(code, Some(0), "{kind:?}: {report}");
         for line in [
@@ -39,7 +28,6 @@ fn the_doctor_finds_nothing_wrong_with_the_examples() {
         ] {
             assert!(report.contains(line), "{kind:?}, {line}: {report}");
         }
-        drop((proxy, plume));
     }
 }
 

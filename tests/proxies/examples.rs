@@ -3,7 +3,6 @@
 use crate::proxy::{KINDS, Kind, Proxy};
 use crate::support::Plume;
 use crate::visitor::{Visitor, get};
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -84,18 +83,7 @@ fn each_example_says_whose_connection_it_is() {
 #[ignore = "needs nginx, Caddy and HAProxy"]
 fn each_example_works_over_a_unix_socket_without_a_trusted_address() {
     for kind in KINDS {
-        let path = std::env::temp_dir().join(format!("plume-{}-{kind:?}.sock", std::process::id()));
-        let path = path.to_str().expect("a plain name");
-        let plume =
-            Plume::start(&[("PLUME_LISTEN", &format!("unix:{path}")), ("PLUME_MAX_PER_ADDRESS", "1")]);
-        // The proxy's workers may run as another user, which is in no group of ours.
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("it is ours");
-        let (upstream, edits) = match kind {
-            Kind::Nginx => (format!("unix:{path}"), &[][..]),
-            Kind::Caddy => (format!("unix/{path}"), &[][..]),
-            Kind::Haproxy => (format!("unix@{path}"), &[][..]),
-        };
-        let proxy = Proxy::start_with(kind, &upstream, edits);
+        let (plume, proxy) = Proxy::over_unix("chat.example", kind, "1");
         check(kind, &proxy, &plume, "");
         // The forwarded address counts: one has a place, and the next one has none.
         let _first = Visitor::open(&proxy, "/connect").expect("there is room");

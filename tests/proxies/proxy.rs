@@ -1,13 +1,13 @@
 //! A proxy as a child process, in a folder of its own that is removed with it.
 
-use crate::support::wait_for;
+use crate::support::{Folder, Plume, listen, wait_for};
 use crate::visitor::is_ready;
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::fs::{self, File, Permissions};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The proxies that have an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,6 @@ pub(crate) struct Proxy {
 /// How often a proxy is started until it finds its ports free.
 const STARTS_MAX: usize = 3;
 
-struct Folder(PathBuf);
-
 impl Proxy {
     /// Starts the example of `docs/` in front of a server, and waits until it listens.
     pub(crate) fn start(kind: Kind, upstream: &str) -> Self {
@@ -55,16 +53,33 @@ impl Proxy {
         tries.next().unwrap_or_else(|| panic!("{kind:?} found no port"))
     }
 
+    /// A server on a Unix socket, with so many places for an address, and the example in front of it.
+    pub(crate) fn over_unix(name: &'static str, kind: Kind, places: &str) -> (Plume, Self) {
+        let path = std::env::temp_dir().join(format!("plume-{}-{name}-{kind:?}.sock", std::process::id()));
+        let path = path.to_str().expect("a plain name");
+        let listen = format!("unix:{path}");
+        let plume = Plume::start(&[("PLUME_LISTEN", &listen), ("PLUME_MAX_PER_ADDRESS", places)]);
+        // The proxy's workers may run as another user, which is in no group of ours.
+        fs::set_permissions(path, Permissions::from_mode(0o666)).expect("it is ours");
+        let site = format!("{name} {{");
+        let (upstream, edits) = match kind {
+            Kind::Nginx => (listen, &[][..]),
+            Kind::Caddy => (format!("unix/{path}"), &[("chat.example {", site.as_str())][..]),
+            Kind::Haproxy => (format!("unix@{path}"), &[][..]),
+        };
+        (plume, Self::start_for(name, kind, &upstream, edits))
+    }
+
     /// `None`: its port is in use by now.
     fn try_start(name: &'static str, kind: Kind, upstream: &str, edits: &[(&str, &str)]) -> Option<Self> {
-        let folder = Folder::new(kind);
+        let folder = Folder::new(&format!("{kind:?}"));
         let (port, plain_port) = free_ports();
-        let path = write_config(kind, &folder.0, (port, plain_port), upstream, edits);
-        let log = File::create(folder.0.join("log")).expect("the folder is ours");
+        let path = write_config(kind, folder.path(), (port, plain_port), upstream, edits);
+        let log = File::create(folder.path().join("log")).expect("the folder is ours");
         let mut command = match kind {
             Kind::Nginx => {
                 let mut nginx = Command::new("nginx");
-                nginx.args(["-e", "stderr", "-c"]).arg(&path).arg("-p").arg(&folder.0);
+                nginx.args(["-e", "stderr", "-c"]).arg(&path).arg("-p").arg(folder.path());
                 nginx
             }
             Kind::Caddy => {
@@ -79,9 +94,9 @@ impl Proxy {
             }
         };
         let child = command
-            .env("HOME", &folder.0)
-            .env("XDG_DATA_HOME", &folder.0)
-            .env("XDG_CONFIG_HOME", &folder.0)
+            .env("HOME", folder.path())
+            .env("XDG_DATA_HOME", folder.path())
+            .env("XDG_CONFIG_HOME", folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file has a second handle"))
             .stderr(log)
@@ -104,16 +119,15 @@ impl Proxy {
     pub(crate) fn reload(&self) {
         match self.kind {
             Kind::Nginx => {
-                let id = i32::try_from(self.child.id()).expect("a process id");
-                kill_process(Pid::from_raw(id).expect("not zero"), Signal::HUP).expect("the child is ours");
+                kill_process(Pid::from_child(&self.child), Signal::HUP).expect("the child is ours");
             }
             Kind::Caddy => {
                 let status = Command::new("caddy")
                     .args(["reload", "--force", "--adapter", "caddyfile", "--config"])
-                    .arg(self.folder.0.join("config"))
+                    .arg(self.folder.path().join("config"))
                     .arg("--address")
-                    .arg(format!("unix/{}", self.folder.0.join("admin").display()))
-                    .env("HOME", &self.folder.0)
+                    .arg(format!("unix/{}", self.folder.path().join("admin").display()))
+                    .env("HOME", self.folder.path())
                     .stderr(Stdio::null())
                     .status();
                 assert!(status.is_ok_and(|status| status.success()), "{}", self.log());
@@ -126,7 +140,7 @@ impl Proxy {
     pub(crate) fn authority(&self) -> PathBuf {
         match self.kind {
             Kind::Nginx | Kind::Haproxy => certificate("ca.pem"),
-            Kind::Caddy => self.folder.0.join("caddy/pki/authorities/local/root.crt"),
+            Kind::Caddy => self.folder.path().join("caddy/pki/authorities/local/root.crt"),
         }
     }
 
@@ -138,7 +152,7 @@ impl Proxy {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
 
@@ -146,8 +160,7 @@ impl Drop for Proxy {
     #[expect(clippy::print_stderr, reason = "the test harness shows it beside the panic")]
     fn drop(&mut self) {
         // nginx ends its workers only if it is asked to.
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let _gone = id.map(|id| kill_process(id, Signal::TERM));
+        let _gone = kill_process(Pid::from_child(&self.child), Signal::TERM);
         wait_for_end(&mut self.child);
         if std::thread::panicking() {
             eprintln!("--- log of {:?} ---\n{}---", self.kind, self.log());
@@ -167,29 +180,10 @@ fn wait_for_end(child: &mut Child) {
     let _status = child.wait();
 }
 
-impl Folder {
-    fn new(kind: Kind) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        // Short: it holds a Unix socket, whose path has at most 107 bytes.
-        let folder = std::env::temp_dir().join(format!("plume-{kind:?}-{}-{count}", std::process::id()));
-        fs::create_dir(&folder).expect("the folder for temporary files is ours");
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _left = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Two ports that were free a moment ago.
 fn free_ports() -> (u16, u16) {
-    let bind = || TcpListener::bind("127.0.0.1:0").expect("there are free ports");
-    let (first, second) = (bind(), bind());
-    let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
-    (port(&first), port(&second))
+    let (first, second) = (listen(), listen());
+    (first.1.port(), second.1.port())
 }
 
 /// A file of `tests/certificates`.

@@ -1,17 +1,15 @@
 //! What anybody could write into the log who reaches the engine.
 
 use crate::testkit::choices::Choices;
+use crate::testkit::driver::small_site;
 use crate::testkit::hostile_log::{live, real_log};
-use plume::http::assets::Assets;
-use plume::http::site::Site;
 use plume::limits::BACKLOG_BYTES_MIN;
 use plume::settings::Settings;
 
 #[test]
 fn no_bytes_in_the_log_end_a_server() {
     let settings = Settings { backlog_bytes: BACKLOG_BYTES_MIN, mail_budget: None, ..Settings::default() };
-    let index = ("index.html".to_owned(), "<p>hello".into());
-    let site = Site::new(Assets::from_files("x", vec![index]).expect("there is an index"), Vec::new());
+    let site = small_site();
     let real = real_log(&settings, &site);
     assert!(live(&[], &real, &settings, &site), "a real state is taken");
     let mut taken = 0;

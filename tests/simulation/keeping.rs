@@ -1,21 +1,14 @@
 //! What outlives the process, as a client and a moderator see it.
 
 use crate::testkit::codec::message;
-use crate::testkit::driver::Driver;
-use plume::config::{self, Command};
+use crate::testkit::driver::{Driver, moderated_by};
 use plume::ids::ClientId;
 use plume::server::Input;
 use plume::settings::Settings;
 use std::collections::BTreeMap;
-use std::io;
 
 fn settings() -> Settings {
-    let variables = [("PLUME_MODERATORS".into(), "ada@example.org".into())];
-    let no_files = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
-    match config::parse(std::iter::empty(), variables.into_iter(), no_files) {
-        Ok(Command::Run(config)) => config.settings,
-        other => panic!("{other:?}"),
-    }
+    moderated_by("ada@example.org")
 }
 
 fn open(driver: &mut Driver, slot: u8) -> ClientId {

@@ -22,6 +22,7 @@ mod tables;
 mod testkit;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,21 +38,23 @@ const RECORDED_STEPS: u32 = 60;
 
 #[test]
 fn whatever_happens_the_promises_hold() {
-    let (first, end) = match (number("PLUME_SIM_SEED"), number("PLUME_SIM_SEEDS")) {
-        (Some(seed), _) => (seed, seed + 1),
-        (None, seeds) => (0, seeds.unwrap_or(SEEDS)),
-    };
-    let (next, moved) = (AtomicU64::new(first), AtomicU64::new(0));
+    let seeds = seeds(SEEDS, 1);
+    let (next, moved) = (AtomicU64::new(seeds.start), AtomicU64::new(0));
     let work = || {
         let mut tally = Tally::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
+            if seed >= seeds.end {
                 return tally;
             }
             let mut world = World::new(Choices::of_seed(seed));
             world.observe(None);
-            tally.add(&live(seed, &mut world));
+            tally.add(&live(
+                seed,
+                &mut world,
+                |world| world.live(STEPS),
+                |world| format!("step {}", world.step()),
+            ));
             moved.fetch_add(moves::compare(seed, &world), Ordering::Relaxed);
         }
     };
@@ -67,8 +70,8 @@ fn whatever_happens_the_promises_hold() {
     });
     let moved = moved.into_inner();
     println!("{tally:?}\n{moved} moves");
-    if end - first >= SEEDS {
-        tally.assert_that_all_kinds_of_days_were_lived();
+    if seeds.end - seeds.start >= SEEDS {
+        tally.assert_that_all_came(&KINDS);
         assert!(moved > 10 * SEEDS, "servers moved only {moved} times");
     }
 }
@@ -106,14 +109,25 @@ fn a_recorded_life_is_the_same_life() {
     }
 }
 
-fn live(seed: u64, world: &mut World) -> Tally {
-    match catch_unwind(AssertUnwindSafe(|| world.live(STEPS))) {
-        Ok(tally) => tally,
-        Err(panic) => {
-            println!("the promises were broken with PLUME_SIM_SEED={seed} in step {}", world.step());
-            resume_unwind(panic);
-        }
+/// The seeds of a run: one that is named, or as many as are asked for, each for so many lives.
+fn seeds(usual: u64, lives: u64) -> Range<u64> {
+    match (number("PLUME_SIM_SEED"), number("PLUME_SIM_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, seeds) => 0..seeds.map_or(usual, |seeds| lives * seeds),
     }
+}
+
+/// Lives the life of a seed. Where a promise is broken, it says with which seed and when.
+fn live<W, T>(
+    seed: u64,
+    world: &mut W,
+    life: impl FnOnce(&mut W) -> T,
+    when: impl FnOnce(&W) -> String,
+) -> T {
+    catch_unwind(AssertUnwindSafe(|| life(world))).unwrap_or_else(|panic| {
+        println!("the promises were broken with PLUME_SIM_SEED={seed} at {}", when(world));
+        resume_unwind(panic)
+    })
 }
 
 fn number(variable: &str) -> Option<u64> {

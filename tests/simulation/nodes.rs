@@ -11,23 +11,22 @@
 
 mod people;
 
-use crate::number;
 use crate::testkit::choices::Choices;
+use crate::testkit::driver::moderated_by;
 use crate::testkit::model_engine::{Faults, ModelEngine};
+use crate::testkit::tally::Tally;
+use crate::{live, seeds};
 use people::{Connection, People};
 use plume::base::digest::Digest;
 use plume::base::time::{Moment, Now};
-use plume::config::{self, Command};
 use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::{ClientId, NodeId};
 use plume::limits::BACKLOG_BYTES_MIN;
 use plume::server::replica::{Replica, Status};
 use plume::server::{Input, Output, Server};
-use plume::settings::{Door, Settings};
+use plume::settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 const SEEDS: u64 = 40;
@@ -43,24 +42,16 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn servers_that_share_a_room_keep_their_promises_whatever_the_engine_does() {
-    let (first, end) = match (number("PLUME_SIM_SEED"), number("PLUME_SIM_SEEDS")) {
-        (Some(seed), _) => (seed, seed + 1),
-        (None, seeds) => (0, seeds.unwrap_or(SEEDS)),
-    };
-    let mut sum: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in first..end {
+    let seeds = seeds(SEEDS, 1);
+    let mut sum = Tally::default();
+    for seed in seeds.clone() {
         let mut world = World::new(seed);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.live())) {
-            println!("servers broke a promise with PLUME_SIM_SEED={seed} at {:?}", world.now);
-            resume_unwind(panic);
-        }
-        for (what, count) in &world.lived {
-            *sum.entry(what).or_default() += count;
-        }
+        live(seed, &mut world, World::live, |world| format!("{:?}", world.now));
+        sum.add(&world.lived);
     }
     println!("{sum:?}");
-    if end - first >= SEEDS {
-        let kinds = [
+    if seeds.end - seeds.start >= SEEDS {
+        sum.assert_that_all_came(&[
             "line",
             "entered",
             "came back",
@@ -76,10 +67,7 @@ fn servers_that_share_a_room_keep_their_promises_whatever_the_engine_does() {
             "world with loss",
             "told to come back",
             "logged out",
-        ];
-        for what in kinds {
-            assert!(sum.get(what).is_some_and(|count| *count > 0), "{what} never happened: {sum:?}");
-        }
+        ]);
     }
 }
 
@@ -103,7 +91,7 @@ struct World {
     /// What the shared state was in each run behind each entry.
     history: BTreeMap<(u64, String), Digest>,
     may_lose: bool,
-    lived: BTreeMap<&'static str, u64>,
+    lived: Tally,
 }
 
 impl World {
@@ -122,7 +110,8 @@ impl World {
             leave_grace: GRACE,
             messages_per_second: 0,
             mail_budget: None,
-            door: door(),
+            // The first of the people is a moderator.
+            door: moderated_by(people::MODERATOR_EMAIL).door,
             is_shared: true,
             ..Settings::default()
         };
@@ -138,7 +127,7 @@ impl World {
             serials: 0,
             history: BTreeMap::new(),
             may_lose,
-            lived: BTreeMap::new(),
+            lived: Tally::default(),
         };
         for wire in 0..=world.choices.index(WIRES) {
             world.start(wire);
@@ -176,7 +165,7 @@ impl World {
     }
 
     fn count(&mut self, what: &'static str) {
-        *self.lived.entry(what).or_default() += 1;
+        self.lived.count(what, 1);
     }
 
     fn now(&self) -> Now {
@@ -483,15 +472,5 @@ impl World {
             let runs: BTreeSet<u64> = self.history.keys().map(|&(run, _)| run).collect();
             assert!(runs.len() <= 1, "no run but the first: {runs:?}");
         }
-    }
-}
-
-/// The first of the people is a moderator.
-fn door() -> Door {
-    let variables = [("PLUME_MODERATORS".into(), people::MODERATOR_EMAIL.into())];
-    let no_files = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
-    match config::parse(std::iter::empty(), variables.into_iter(), no_files) {
-        Ok(Command::Run(config)) => config.settings.door,
-        other => panic!("{other:?}"),
     }
 }

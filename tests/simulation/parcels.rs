@@ -5,11 +5,9 @@
 //! change it: it is what a server of that version hands to its successor.
 
 use crate::testkit::codec::{message, upgrade};
-use crate::testkit::driver::Driver;
+use crate::testkit::driver::{Driver, small_site};
 use crate::testkit::parcel;
 use plume::base::time::{Moment, Now};
-use plume::http::assets::Assets;
-use plume::http::site::Site;
 use plume::ids::ClientId;
 use plume::limits::BACKLOG_BYTES_MIN;
 use plume::server::{Input, Server};
@@ -21,15 +19,10 @@ fn settings() -> Settings {
     Settings { backlog_bytes: BACKLOG_BYTES_MIN, ..Settings::default() }
 }
 
-fn site() -> Site {
-    let index = ("index.html".to_owned(), "<p>hello".into());
-    Site::new(Assets::from_files("Plume", vec![index]).expect("there is an index"), Vec::new())
-}
-
 /// A small room: Ada and Bob have said lines, Ada is in the middle of one and has sent half a frame of it, a
 /// guest waits for a code, and a request and a ping are under way.
 fn room() -> Driver {
-    let mut driver = Driver::with_site(settings(), site(), [7; 32]);
+    let mut driver = Driver::with_site(settings(), small_site(), [7; 32]);
     driver.now = Now { moment: Moment::from_ms(5_000), wall_ms: 1_700_000_000_000 };
     let peer = |last: u8| [203, 0, 113, last].into();
     for (slot, name) in ["ada", "bob"].into_iter().enumerate() {
@@ -67,7 +60,7 @@ fn a_parcel_of_each_version_still_thaws_with_its_people_and_their_lines() {
     let parcels = [("0.1.0", include_bytes!("../parcels/0.1.0.bin").as_slice())];
     for (version, parcel) in parcels {
         assert_eq!(Server::version_of(parcel).as_deref(), Some(version));
-        let server = Server::thaw(parcel, settings(), site(), [0; 32]);
+        let server = Server::thaw(parcel, settings(), small_site(), [0; 32]);
         let mut driver = room();
         driver.server = server.unwrap_or_else(|| panic!("a parcel of {version} does not thaw"));
         driver.now.moment = driver.now.moment.after(Duration::from_secs(1));
@@ -101,7 +94,7 @@ fn a_parcel_of_each_version_still_thaws_with_its_people_and_their_lines() {
 #[test]
 fn whatever_byte_of_a_parcel_is_wrong_the_server_is_none_or_goes_on() {
     let real = room().server.freeze();
-    let site = site();
+    let site = small_site();
     let (mut thawed, mut refused) = (0, 0);
     for place in 0..real.len() {
         let mut wrong = real.clone();
@@ -124,7 +117,7 @@ fn a_successor_may_have_other_settings() {
         ping_after: Duration::from_secs(1),
         ..Settings::default()
     };
-    let server = Server::thaw(&before.server.freeze(), other, site(), [0; 32]);
+    let server = Server::thaw(&before.server.freeze(), other, small_site(), [0; 32]);
     let mut after = room();
     after.server = server.expect("a parcel thaws whatever the settings are");
     assert_eq!((after.server.people(), after.server.lines()), (2, 4));
@@ -139,7 +132,7 @@ fn a_successor_may_have_other_settings() {
 /// What an idle member takes in a parcel, with a name, a session and a client address of its own.
 #[test]
 fn an_idle_member_takes_few_bytes_of_a_parcel() {
-    let mut driver = Driver::with_site(settings(), site(), [7; 32]);
+    let mut driver = Driver::with_site(settings(), small_site(), [7; 32]);
     let mut sizes = Vec::new();
     for slot in 0..=MEMBERS {
         if slot.is_multiple_of(MEMBERS / 2) {

@@ -16,19 +16,10 @@ use std::time::Duration;
 /// it. Then nothing is said, and the system reports room only when half of the buffer has drained.
 #[test]
 fn a_slow_reader_that_has_taken_everything_is_never_closed() {
-    let mut stage = Stage::new(unlimited());
-    let (talker, _) = stage.log_in("talker", HERE.into());
-    let (reader, _) = stage.log_in("reader", THERE.into());
-    stage.socket(reader).pace = Some(4_000);
-    for bytes in [60_000, 60_000, 60_000, 60_000, 30_000] {
-        stage.say(talker, &json!({"type": 1, "text": "x".repeat(bytes)}));
-    }
+    let (mut stage, _, reader) = slow_reader(4_000, &[60_000, 60_000, 60_000, 60_000, 30_000]);
     let mut has_been_full = false;
     for second in 1..=90 {
-        if second % 20 == 0 {
-            stage.send(reader, &frame(0x89, b"ping", [1; 4]));
-        }
-        stage.run(Duration::from_secs(1), Duration::from_millis(100), |_| {});
+        pass_second(&mut stage, second, reader);
         assert!(stage.is_open(reader), "after {second} s: {:?}", stage.closed.get(&reader));
         has_been_full |= stage.socket(reader).is_full;
     }
@@ -39,22 +30,12 @@ fn a_slow_reader_that_has_taken_everything_is_never_closed() {
 #[test]
 fn a_slow_reader_that_reads_steadily_is_never_closed() {
     for bytes_per_second in [1_000, 2_000, 4_000] {
-        let mut stage = Stage::new(unlimited());
-        let (talker, _) = stage.log_in("talker", HERE.into());
-        let (reader, _) = stage.log_in("reader", THERE.into());
-        stage.socket(reader).pace = Some(0);
         // More than its send buffer takes, less than the ring holds: the reader stands in the middle of a
         // long line.
-        for n in 0..12 {
-            stage.say(talker, &json!({"type": 1, "text": format!("{n}{}", "x".repeat(60_000))}));
-        }
+        let (mut stage, _, reader) = slow_reader(0, &[60_000; 12]);
         for second in 1..=720 {
             stage.take(reader, bytes_per_second);
-            // As a page does.
-            if second % 20 == 0 {
-                stage.send(reader, &frame(0x89, b"ping", [1; 4]));
-            }
-            stage.run(Duration::from_secs(1), Duration::from_millis(100), |_| {});
+            pass_second(&mut stage, second, reader);
             let reason = stage.closed.get(&reader);
             assert!(stage.is_open(reader), "{bytes_per_second} B/s, after {second} s: {reason:?}");
         }
@@ -65,18 +46,9 @@ fn a_slow_reader_that_reads_steadily_is_never_closed() {
 #[test]
 fn a_slow_reader_that_only_answers_pings_is_not_closed_for_silence() {
     for bytes_per_second in [1_100, 4_000] {
-        let mut stage = Stage::new(unlimited());
-        let (talker, _) = stage.log_in("talker", HERE.into());
-        let (reader, _) = stage.log_in("reader", THERE.into());
-        stage.socket(reader).pace = Some(bytes_per_second);
-        for n in 0..6 {
-            stage.say(talker, &json!({"type": 1, "text": format!("{n}{}", "x".repeat(50_000))}));
-        }
+        let (mut stage, talker, reader) = slow_reader(bytes_per_second, &[50_000; 6]);
         for second in 1..=400 {
-            if second % 20 == 0 {
-                stage.send(talker, &frame(0x89, b"ping", [1; 4]));
-            }
-            stage.run(Duration::from_secs(1), Duration::from_millis(200), |_| {});
+            pass_second(&mut stage, second, talker);
             let reason = stage.closed.get(&reader);
             assert!(stage.is_open(reader), "{bytes_per_second} B/s, after {second} s: {reason:?}");
         }
@@ -87,19 +59,10 @@ fn a_slow_reader_that_only_answers_pings_is_not_closed_for_silence() {
 #[test]
 fn a_slow_reader_that_is_lapped_is_told_so() {
     for bytes_per_second in [1_000, 4_000] {
-        let mut stage = Stage::new(unlimited());
-        let (talker, _) = stage.log_in("talker", HERE.into());
-        let (reader, _) = stage.log_in("reader", THERE.into());
-        stage.socket(reader).pace = Some(0);
-        for n in 0..80 {
-            stage.say(talker, &json!({"type": 1, "text": format!("{n}{}", "x".repeat(60_000))}));
-        }
+        let (mut stage, _, reader) = slow_reader(0, &[60_000; 80]);
         for second in 1..=600 {
             stage.take(reader, bytes_per_second);
-            if second % 20 == 0 && stage.is_open(reader) {
-                stage.send(reader, &frame(0x89, b"ping", [1; 4]));
-            }
-            stage.run(Duration::from_secs(1), Duration::from_millis(100), |_| {});
+            pass_second(&mut stage, second, reader);
         }
         let reason = stage.closed.get(&reader).copied();
         let code = stage.inbox(reader).close_code;
@@ -132,13 +95,7 @@ fn after_a_stop_of_the_process_no_client_is_closed_whose_bytes_lay_in_its_socket
 /// During the stop the send buffer of a slow reader drains.
 #[test]
 fn after_a_stop_of_the_process_no_reader_is_stalled_whose_socket_has_room() {
-    let mut stage = Stage::new(unlimited());
-    let (talker, _) = stage.log_in("talker", HERE.into());
-    let (reader, _) = stage.log_in("reader", THERE.into());
-    stage.socket(reader).pace = Some(0);
-    for n in 0..8 {
-        stage.say(talker, &json!({"type": 1, "text": format!("{n}{}", "x".repeat(60_000))}));
-    }
+    let (mut stage, talker, reader) = slow_reader(0, &[60_000; 8]);
     stage.run(Duration::from_secs(1), Duration::from_millis(10), |_| {});
     for id in [talker, reader] {
         stage.send(id, &frame(0x89, b"ping", [1; 4]));
@@ -246,6 +203,27 @@ fn a_user_has_one_rate_over_all_connections() {
     assert!(lines as u64 >= 35 * RATE, "the rate is used: {lines} lines");
     let least = by_connection.iter().min();
     assert!(least >= Some(&2), "each connection gets its share: {by_connection:?}");
+}
+
+/// A talker without a rate, and a reader that takes so many bytes in a second. The talker has said lines of
+/// these lengths.
+fn slow_reader(bytes_per_second: u64, lengths: &[usize]) -> (Stage, ClientId, ClientId) {
+    let mut stage = Stage::new(unlimited());
+    let (talker, _) = stage.log_in("talker", HERE.into());
+    let (reader, _) = stage.log_in("reader", THERE.into());
+    stage.socket(reader).pace = Some(bytes_per_second);
+    for (n, &length) in lengths.iter().enumerate() {
+        stage.say(talker, &json!({"type": 1, "text": format!("{n}{}", "x".repeat(length))}));
+    }
+    (stage, talker, reader)
+}
+
+/// A second passes. `pinging` sends a ping in every 20th, as a page does.
+fn pass_second(stage: &mut Stage, second: usize, pinging: ClientId) {
+    if second.is_multiple_of(20) && stage.is_open(pinging) {
+        stage.send(pinging, &frame(0x89, b"ping", [1; 4]));
+    }
+    stage.run(Duration::from_secs(1), Duration::from_millis(100), |_| {});
 }
 
 /// Settings without a rate.

@@ -9,15 +9,15 @@
 
 mod toy;
 
-use crate::number;
 use crate::testkit::choices::Choices;
 use crate::testkit::model_engine::{Faults, ModelEngine};
+use crate::testkit::tally::Tally;
+use crate::{live, seeds};
 use plume::base::digest::Digest;
 use plume::base::time::{Moment, Now};
 use plume::engine::{Ask, EntryId};
 use plume::server::replica::{NodeId, Replica, Status, Step};
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use toy::{Toy, number_in};
 
@@ -38,42 +38,16 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn nodes_that_share_a_log_agree_whatever_the_engine_does() {
-    let (first, end) = match (number("PLUME_SIM_SEED"), number("PLUME_SIM_SEEDS")) {
-        (Some(seed), _) => (seed, seed + 1),
-        (None, seeds) => (0, seeds.map_or(SEEDS, |seeds| 4 * seeds)),
-    };
-    let mut sum = Lived::default();
-    for seed in first..end {
+    let seeds = seeds(SEEDS, 4);
+    let mut sum = Tally::default();
+    for seed in seeds.clone() {
         let mut world = World::new(seed);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.live())) {
-            println!("nodes disagreed with PLUME_SIM_SEED={seed} at {:?}", world.now);
-            resume_unwind(panic);
-        }
+        live(seed, &mut world, World::live, |world| format!("{:?}", world.now));
         sum.add(&world.lived);
     }
     println!("{sum:?}");
-    if end - first >= SEEDS {
-        sum.assert_that_everything_happened();
-    }
-}
-
-/// How often things happened.
-#[derive(Debug, Default)]
-struct Lived(BTreeMap<&'static str, u64>);
-
-impl Lived {
-    fn count(&mut self, what: &'static str) {
-        *self.0.entry(what).or_default() += 1;
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (what, count) in &other.0 {
-            *self.0.entry(what).or_default() += count;
-        }
-    }
-
-    fn assert_that_everything_happened(&self) {
-        let kinds = [
+    if seeds.end - seeds.start >= SEEDS {
+        sum.assert_that_all_came(&[
             "applied",
             "moved",
             "killed",
@@ -91,10 +65,7 @@ impl Lived {
             "world without loss",
             "loss",
             "expired in time",
-        ];
-        for what in kinds {
-            assert!(self.0.get(what).is_some_and(|count| *count > 0), "{what} never happened: {self:?}");
-        }
+        ]);
     }
 }
 
@@ -118,7 +89,7 @@ struct World {
     history: BTreeMap<(u64, String), Vec<u8>>,
     may_lose: bool,
     is_settled: bool,
-    lived: Lived,
+    lived: Tally,
 }
 
 impl World {
@@ -141,7 +112,7 @@ impl World {
             history: BTreeMap::new(),
             may_lose,
             is_settled: false,
-            lived: Lived::default(),
+            lived: Tally::default(),
         };
         for wire in 0..=world.choices.index(WIRES) {
             world.start(wire);
@@ -239,7 +210,7 @@ impl World {
         node.replica = Replica::from_bytes(&bytes).expect("a replica thaws");
         assert_eq!(node.replica.to_bytes(), bytes);
         node.toy = Toy::from_bytes(&node.toy.to_bytes()).expect("a toy thaws");
-        self.lived.count("moved");
+        self.lived.count("moved", 1);
     }
 
     fn start(&mut self, wire: usize) {
@@ -271,13 +242,13 @@ impl World {
         if self.choices.chance(300) {
             self.nodes[at].is_leaving = true;
             self.nodes[at].replica.leave(self.now);
-            self.lived.count("left");
+            self.lived.count("left", 1);
             self.take_steps(at);
         } else {
             let node = self.nodes.remove(at);
             let now = self.now;
             self.engine.cut(&mut self.choices, now, node.wire);
-            self.lived.count("killed");
+            self.lived.count("killed", 1);
         }
     }
 
@@ -369,7 +340,7 @@ impl World {
         match step {
             Step::Ask(ask) => {
                 if matches!(ask, Ask::Put { .. }) {
-                    self.lived.count("handed over");
+                    self.lived.count("handed over", 1);
                 }
                 let wire = node.wire;
                 self.engine.ask(&mut self.choices, now, wire, ask);
@@ -379,23 +350,23 @@ impl World {
                 let late = node.toy.pass(then);
                 if let Some(late) = late.filter(|_| self.is_settled && !self.may_lose) {
                     assert!(late < EXPIRY_LATE_US_MAX, "a name expires {late} us late");
-                    self.lived.count("expired in time");
+                    self.lived.count("expired in time", 1);
                 }
             }
             Step::NodeGone { at: then, node: gone, was_silent: _ } => {
                 node.toy.pass(then);
                 node.toy.change(&format!("gone {gone}"));
                 node.toy.connections.retain(|(node, _)| *node != gone);
-                self.lived.count("node gone");
+                self.lived.count("node gone", 1);
                 if gone == own {
-                    self.lived.count("own node gone");
+                    self.lived.count("own node gone", 1);
                     self.close_members(at);
                 }
             }
             Step::NewRun { at: then, run } => {
                 node.toy.pass(then);
                 node.toy.run = run;
-                self.lived.count("new run");
+                self.lived.count("new run", 1);
             }
             Step::Freeze => {
                 let state = node.toy.to_bytes();
@@ -406,14 +377,14 @@ impl World {
                 node.replica.adopted(toy.is_some());
                 if let Some(toy) = toy {
                     node.toy = toy;
-                    self.lived.count("adopted");
+                    self.lived.count("adopted", 1);
                     self.close_members(at);
                 }
             }
-            Step::Apart => self.lived.count("apart"),
-            Step::Back => self.lived.count("back"),
+            Step::Apart => self.lived.count("apart", 1),
+            Step::Back => self.lived.count("back", 1),
             Step::CloseApart => {
-                self.lived.count("closed apart");
+                self.lived.count("closed apart", 1);
                 for id in std::mem::take(&mut self.nodes[at].members) {
                     self.submit(at, &format!("close {id}"));
                 }
@@ -427,9 +398,9 @@ impl World {
         node.toy.pass(then);
         let command = String::from_utf8(command).expect("a command is text");
         let claimed = node.toy.apply(then, author, &command);
-        self.lived.count("applied");
+        self.lived.count("applied", 1);
         if let Some((_, owner)) = claimed.filter(|_| author == own) {
-            self.lived.count(if owner == own { "name taken" } else { "name lost" });
+            self.lived.count(if owner == own { "name taken" } else { "name lost" }, 1);
         }
         // A connection that has ended meanwhile ends again, now that the others know it.
         if let Some(id) = command.split(' ').nth(2).filter(|_| author == own && command.contains(" open ")) {
@@ -472,11 +443,11 @@ impl World {
         assert_eq!(state.names, BTreeMap::new(), "names expire");
         if self.may_lose {
             if self.engine.losses > 0 {
-                self.lived.count("loss");
+                self.lived.count("loss", 1);
             }
             return;
         }
-        self.lived.count("world without loss");
+        self.lived.count("world without loss", 1);
         let runs: BTreeSet<u64> = self.history.keys().map(|&(run, ..)| run).collect();
         assert_eq!(runs.len(), 1, "no run but the first");
         for node in nodes {

@@ -4,6 +4,7 @@
 use super::codec::{message, upgrade};
 use super::moves::Moves;
 use plume::base::time::{Moment, Now};
+use plume::config::{self, Command};
 use plume::http::assets::Assets;
 use plume::http::site::Site;
 use plume::ids::ClientId;
@@ -11,7 +12,9 @@ use plume::kept::Change;
 use plume::server::{Input, Output, Server};
 use plume::settings::Settings;
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 
 pub(crate) struct Driver {
     pub(crate) server: Server,
@@ -181,6 +184,22 @@ impl Driver {
             assert!(usage.now == 0 || RULES.contains(&usage.what), "nothing is left: {usage:?}");
         }
     }
+}
+
+/// Settings with one moderator.
+pub(crate) fn moderated_by(email: &str) -> Settings {
+    let variables = [("PLUME_MODERATORS".into(), email.into())];
+    let no_files = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    match config::parse(std::iter::empty(), variables.into_iter(), no_files) {
+        Ok(Command::Run(config)) => config.settings,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A site of one small page.
+pub(crate) fn small_site() -> Site {
+    let index = ("index.html".to_owned(), "<p>hello".into());
+    Site::new(Assets::from_files("Plume", vec![index]).expect("there is an index"), Vec::new())
 }
 
 /// The key of the hashes in what is kept.

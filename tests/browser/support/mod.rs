@@ -8,16 +8,15 @@ mod devtools;
 mod page;
 mod person;
 mod relay;
-mod server;
 mod tab;
 mod webdriver;
 
+pub(crate) use crate::harness::{Plume, address_of};
 pub(crate) use bot::Bot;
 pub(crate) use chromium::Chromium;
 pub(crate) use page::{Driver, Key, Page};
-pub(crate) use person::{Person, address_of};
+pub(crate) use person::Person;
 pub(crate) use relay::{Relay, Way};
-pub(crate) use server::Plume;
 pub(crate) use tab::Tab;
 pub(crate) use webdriver::{Engine, WebDriver};
 
@@ -27,10 +26,29 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
+/// What stands in the field in which one writes, in JavaScript.
+pub(crate) const FIELD: &str = "document.querySelector('#text').value";
 /// How long a test waits for what must come: a browser on a busy machine takes its time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at what gives no sign when it changes.
 const GLANCE: Duration = Duration::from_millis(10);
+
+/// A server, and a browser that knows nothing of earlier ones.
+pub(crate) fn open(variables: &[(&str, &str)]) -> (Plume, Chromium) {
+    (Plume::start(variables), Chromium::launch())
+}
+
+/// The same with a line between that can be cut, and that may change each request head.
+pub(crate) fn open_behind(rewrite: fn(&mut Vec<u8>)) -> (Plume, Relay, Chromium) {
+    let server = Plume::start(&[]);
+    let relay = Relay::to(server.address(), rewrite);
+    (server, relay, Chromium::launch())
+}
+
+/// A new server in the place of one that has ended.
+pub(crate) fn start_again(server: &mut Plume) {
+    *server = Plume::start(&[("PLUME_LISTEN", &server.address().to_string())]);
+}
 
 /// Looks again and again until there is an answer; without one in time, says what `excuse` tells.
 #[track_caller]

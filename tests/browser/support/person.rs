@@ -1,6 +1,6 @@
 //! Somebody who uses the built-in page: the one place that knows how its views are built.
 
-use super::{Chromium, Driver, Key, Page, Plume, Tab, quoted};
+use super::{Chromium, Driver, Key, Page, Plume, Tab, address_of, quoted};
 
 /// One person in front of one page.
 pub(crate) struct Person<D> {
@@ -16,17 +16,26 @@ impl<'a> Person<Tab<'a>> {
 
     /// Opens the page and comes into the room.
     #[track_caller]
-    pub(crate) fn enter(chromium: &'a Chromium, server: &mut Plume, name: &str) -> Self {
-        let url = server.url();
-        Self::enter_over(chromium, &url, server, name)
+    pub(crate) fn enter(chromium: &'a Chromium, server: &Plume, name: &str) -> Self {
+        Self::enter_over(chromium, &server.url(), server, name)
     }
 
     /// The same by another address than the server's own.
     #[track_caller]
-    pub(crate) fn enter_over(chromium: &'a Chromium, url: &str, server: &mut Plume, name: &str) -> Self {
+    pub(crate) fn enter_over(chromium: &'a Chromium, url: &str, server: &Plume, name: &str) -> Self {
         let person = Self::arrive(chromium, url);
         person.come_in(server, name);
         person
+    }
+
+    /// Opens the page in another tab, where they are in already.
+    #[track_caller]
+    pub(crate) fn second_tab(&self, url: &str) -> Self {
+        let page = self.page.second_tab();
+        page.visit(url);
+        let second = Self { page };
+        second.wait_in();
+        second
     }
 }
 
@@ -41,7 +50,7 @@ impl<D: Driver> Person<D> {
 
     /// From the first view into the room.
     #[track_caller]
-    pub(crate) fn come_in(&self, server: &mut Plume, name: &str) {
+    pub(crate) fn come_in(&self, server: &Plume, name: &str) {
         self.ask_code(name);
         self.type_code(&server.code_for(name));
         self.wait_in();
@@ -97,12 +106,6 @@ impl<D: Driver> Person<D> {
     pub(crate) fn events(&self) -> Vec<String> {
         strings(&self.page, EVENTS)
     }
-}
-
-/// An address that belongs to this name alone, among those of one test. A local part has at most 64 bytes.
-pub(crate) fn address_of(name: &str) -> String {
-    let local: String = name.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
-    format!("{}@example.org", local.to_lowercase())
 }
 
 fn strings(page: &Page<impl Driver>, expression: &str) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! A line between browser and server that can be cut: what a tunnel, a sleeping laptop or a lost radio does.
 
-use super::server::url_of;
+use crate::harness::listen;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -30,14 +30,9 @@ struct Line {
 }
 
 impl Relay {
-    pub(crate) fn to(server: SocketAddr) -> Self {
-        Self::rewriting(server, |_| {})
-    }
-
-    /// A relay that changes each request head on its way, as proxies do. (A browser sends a head at once.)
-    pub(crate) fn rewriting(server: SocketAddr, rewrite: fn(&mut Vec<u8>)) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
+    /// A relay that may change each request head on its way, as proxies do. (A browser sends a head at once.)
+    pub(super) fn to(server: SocketAddr, rewrite: fn(&mut Vec<u8>)) -> Self {
+        let (listener, address) = listen();
         let line = Arc::new(Mutex::default());
         let relay = Self { address, line: Arc::clone(&line) };
         thread::spawn(move || {
@@ -53,7 +48,7 @@ impl Relay {
 
     /// Where the page is, through this.
     pub(crate) fn url(&self) -> String {
-        url_of(self.address)
+        format!("http://{}/", self.address)
     }
 
     /// Ends all connections, and each new one at once.

@@ -4,11 +4,12 @@
 use super::child::Process;
 use super::chromium::FLAGS;
 use super::{Driver, Key, Page, TempDir};
+use crate::harness::free_address;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -64,10 +65,7 @@ impl WebDriver {
         screen: Option<(Process, String)>,
     ) -> Self {
         // Not all of them can choose a port and say which; another process hardly takes it in between.
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .and_then(|free| free.local_addr())
-            .expect("a free port")
-            .port();
+        let port = free_address().port();
         let (screen, display) = screen.unzip();
         let variables = display.as_deref().map(|display| ("DISPLAY", display));
         let arguments = [OsString::from(format!("--port={port}"))];

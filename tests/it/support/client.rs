@@ -1,9 +1,12 @@
 //! A real WebSocket client that speaks Plume's protocol.
 
 use super::{PATIENCE, Plume, left_until, may_retry};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::CloseFrame;
@@ -12,6 +15,8 @@ use tungstenite::{Error, Message, WebSocket, client};
 /// One connection to the room.
 pub(crate) struct Client {
     socket: WebSocket<TcpStream>,
+    /// The newest flow token, if it asked for a code.
+    pub(crate) flow: String,
     /// The authAck, once it is in.
     pub(crate) ack: Value,
     /// What came after the authAck at once: history, greeting, its own entering.
@@ -33,8 +38,7 @@ pub(crate) enum Event {
 impl Client {
     /// Opens a WebSocket as a stranger.
     pub(crate) fn open(server: &Plume) -> Self {
-        let stream = TcpStream::connect(server.address()).expect("the server listens");
-        Self::over(stream, server)
+        Self::over(connect(server), server)
     }
 
     /// The same over a connection that is there already.
@@ -44,8 +48,7 @@ impl Client {
 
     /// The same as a proxy does for a client with this address.
     pub(crate) fn open_for(server: &Plume, address: &str) -> Self {
-        let stream = TcpStream::connect(server.address()).expect("the server listens");
-        Self::try_over(stream, server, Some(address)).expect("the upgrade is accepted")
+        Self::try_over(connect(server), server, Some(address)).expect("the upgrade is accepted")
     }
 
     /// The same, unless that address has too many: then it is closed with 1013.
@@ -61,39 +64,84 @@ impl Client {
 
     /// Opens a WebSocket, or does not, because the server has no place.
     pub(crate) fn try_open(server: &Plume) -> Option<Self> {
-        let stream = TcpStream::connect(server.address()).expect("the server listens");
-        Self::try_over(stream, server, None)
+        Self::try_over(connect(server), server, None)
     }
 
     fn try_over(stream: TcpStream, server: &Plume, forwarded_for: Option<&str>) -> Option<Self> {
-        stream.set_nodelay(true).expect("a TCP socket has the option");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket has the option");
         let url = format!("ws://{}/connect", server.address());
         let mut request = url.into_client_request().expect("the address makes a URL");
         if let Some(address) = forwarded_for {
             let value = address.parse().expect("an address is a header value");
             request.headers_mut().insert("x-forwarded-for", value);
         }
-        let (socket, response) = client(request, stream).ok()?;
+        let (socket, response) = client(request, prepared(stream)).ok()?;
         for header in ["sec-websocket-extensions", "sec-websocket-protocol"] {
             assert!(!response.headers().contains_key(header), "{header} was not asked for: {response:?}");
         }
-        Some(Self { socket, ack: Value::Null, welcome: Vec::new() })
+        Some(Self { socket, flow: String::new(), ack: Value::Null, welcome: Vec::new() })
     }
 
-    /// Comes in under `name`, with an address made of it.
+    /// Sends a hello on a connection of its own.
+    pub(crate) fn with_hello(server: &Plume, name: &str, email: &str) -> Self {
+        let mut client = Self::open(server);
+        client.hello_as(name, email);
+        client
+    }
+
+    /// The same with an address made of the name; the code is sent.
+    pub(crate) fn asking(server: &Plume, name: &str) -> Self {
+        Self::asking_as(server, name, &address_of(name))
+    }
+
+    pub(crate) fn asking_as(server: &Plume, name: &str, email: &str) -> Self {
+        let mut client = Self::open(server);
+        client.ask_code(name, email);
+        client
+    }
+
+    /// Tries a code in a flow that another connection has begun.
+    pub(crate) fn with_code(server: &Plume, flow: &str, code: &str) -> Self {
+        let mut client = Self::open(server);
+        client.auth_in(flow, code);
+        client
+    }
+
+    /// Tries a session token, with no place in the room.
+    pub(crate) fn with_token(server: &Plume, token: &str) -> Self {
+        let mut client = Self::open(server);
+        client.resume(token, None, None);
+        client
+    }
+
+    /// Comes in under `name`, with an address made of it, by a code from the log.
     pub(crate) fn login(server: &Plume, name: &str) -> Self {
         Self::login_as(server, name, &address_of(name))
     }
 
-    /// Comes in by a code from the log.
     pub(crate) fn login_as(server: &Plume, name: &str, email: &str) -> Self {
-        let mut client = Self::open(server);
-        client.ask_code(name, email);
-        client.auth(&server.code_for(name));
-        client.enter();
-        client
+        Self::open(server).log_in(server, name, email)
+    }
+
+    /// The same as a proxy does for a client with this address.
+    pub(crate) fn login_for(server: &Plume, address: &str, name: &str) -> Self {
+        Self::open_for(server, address).log_in(server, name, &address_of(name))
+    }
+
+    /// Comes in by a code from the log.
+    pub(crate) fn log_in(mut self, server: &Plume, name: &str, email: &str) -> Self {
+        self.ask_code(name, email);
+        self.auth(&server.code_for(name));
+        self.enter();
+        self
+    }
+
+    /// All come in, one after the other, and have seen each other enter.
+    pub(crate) fn login_all<const N: usize>(server: &Plume, names: [&str; N]) -> [Self; N] {
+        let mut clients = names.map(|name| Self::login(server, name));
+        for client in &mut clients {
+            client.settle();
+        }
+        clients
     }
 
     /// Comes in with the session token of `other`.
@@ -118,7 +166,8 @@ impl Client {
     pub(crate) fn ask_code(&mut self, name: &str, email: &str) -> String {
         self.hello_as(name, email);
         let hello = self.expect(0);
-        hello["text"].as_str().expect("a hello carries a flow token").to_owned()
+        hello["text"].as_str().expect("a hello carries a flow token").clone_into(&mut self.flow);
+        self.flow.clone()
     }
 
     pub(crate) fn auth(&mut self, code: &str) {
@@ -144,8 +193,21 @@ impl Client {
         self.send(&json!({"type": 8}));
     }
 
+    /// Logs out, which ends the connection.
+    pub(crate) fn log_out(&mut self) {
+        self.leave();
+        self.expect_close(1000);
+    }
+
     pub(crate) fn say(&mut self, text: &str) {
         self.send(&json!({"type": 1, "text": text}));
+    }
+
+    /// Says a line, which must be what comes next.
+    pub(crate) fn talk(&mut self, text: &str) -> Value {
+        self.say(text);
+        let name = self.ack["user"]["name"].as_str().expect("it is in").to_owned();
+        self.expect_line(&name, text)
     }
 
     pub(crate) fn send(&mut self, message: &Value) {
@@ -277,6 +339,12 @@ impl Client {
         self.expect_end();
     }
 
+    /// Waits for what comes when the server ends or starts anew.
+    pub(crate) fn expect_restart(&mut self) {
+        self.expect_notice("restarting");
+        self.expect_close(1012);
+    }
+
     pub(crate) fn expect_end(&mut self) {
         match self.next() {
             Event::End(_) => {}
@@ -330,6 +398,36 @@ impl Client {
     }
 }
 
+/// A connection on which nothing has been said.
+pub(crate) fn connect(server: &Plume) -> TcpStream {
+    let stream = match &server.socket {
+        // The system does not mind how a stream is called here.
+        Some(path) => UnixStream::connect(path).map(|stream| TcpStream::from(OwnedFd::from(stream))),
+        None => TcpStream::connect(server.address()),
+    };
+    prepared(stream.expect("the server listens"))
+}
+
+/// The same to the listener of the metrics.
+pub(crate) fn connect_to_metrics(server: &Plume) -> TcpStream {
+    prepared(TcpStream::connect(server.metrics_address()).expect("the server listens"))
+}
+
+fn prepared(stream: TcpStream) -> TcpStream {
+    // A Unix socket has no such option.
+    let _prompt = stream.set_nodelay(true);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has the option");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a socket has the option");
+    stream
+}
+
+/// The same with a receive buffer that is soon full.
+pub(crate) fn connect_narrow(server: &Plume, bytes: usize) -> TcpStream {
+    let stream = connect(server);
+    set_socket_recv_buffer_size(&stream, bytes).expect("a socket has the option");
+    stream
+}
+
 /// A frame as a client sends it: the first byte (FIN and opcode), the length, and a mask of zeros, which
 /// changes nothing of the payload.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -350,8 +448,8 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// An address that belongs to this name alone.
-fn address_of(name: &str) -> String {
-    let local: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+/// An address that belongs to this name alone. A local part has at most 64 bytes.
+pub(crate) fn address_of(name: &str) -> String {
+    let local: String = name.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
     format!("{}@example.org", local.to_lowercase())
 }

@@ -1,8 +1,8 @@
 //! Plain HTTP, byte by byte if need be: one connection, what is sent as it is, and what is answered in parts.
 
-use super::{PATIENCE, Plume, left_until, may_retry};
+use super::{PATIENCE, Plume, connect, left_until, may_retry};
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// One connection for requests.
@@ -22,14 +22,11 @@ pub(crate) struct Answer {
 
 impl Http {
     pub(crate) fn open(server: &Plume) -> Self {
-        Self::open_at(server.address())
+        Self::over(connect(server))
     }
 
-    /// The same to another address, such as that of the metrics.
-    pub(crate) fn open_at(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server listens");
-        stream.set_nodelay(true).expect("a TCP socket has the option");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket has the option");
+    /// The same over a connection that is there already, such as one to the metrics.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         Self { stream, received: Vec::new() }
     }
 

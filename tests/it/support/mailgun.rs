@@ -1,21 +1,17 @@
 //! A mail provider on real HTTP that does to each mail what the test tells it.
 
-use super::{PATIENCE, Plume, left_until};
+use super::fake::{Fake, Shared};
+use super::{Client, Plume};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
+use std::time::Duration;
 
 /// The key that the server is given.
 const KEY: &str = "key-of-the-test";
 
 /// The provider. It stops when it goes out of scope.
-pub(crate) struct FakeMailgun {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-}
+pub(crate) struct FakeMailgun(Fake<State>);
 
 /// What it does with one mail.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +20,8 @@ pub(crate) enum Behaviour {
     Accept,
     /// Another status, with a few bytes of body.
     Status(u16),
+    /// This status and body.
+    Answer(u16, &'static str),
     /// Reads the request and hangs up.
     HangUp,
     /// Accepts after this time.
@@ -45,73 +43,51 @@ pub(crate) struct Posted {
     fields: Vec<(String, String)>,
 }
 
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
+#[derive(Default)]
 struct State {
     script: VecDeque<Behaviour>,
     posted: Vec<Posted>,
     /// How many of `posted` a test has looked at.
     seen: usize,
-    stopped: bool,
 }
 
 impl FakeMailgun {
     /// A provider that follows the script, and accepts all that comes after its end.
     pub(crate) fn start(script: &[Behaviour]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
-        let state =
-            State { script: script.iter().copied().collect(), posted: Vec::new(), seen: 0, stopped: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let provider = Self { address, shared: Arc::clone(&shared) };
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if shared.lock().stopped {
-                    break;
-                }
-                let shared = Arc::clone(&shared);
-                // An asker that goes away in the middle is no concern of the provider.
-                thread::spawn(move || drop(shared.serve(stream)));
-            }
-        });
-        provider
+        let state = State { script: script.iter().copied().collect(), ..State::default() };
+        Self(Fake::start(state, serve))
+    }
+
+    /// Where its API is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.address)
     }
 
     /// A server in production that posts its mail here.
     pub(crate) fn plume(&self, variables: &[(&str, &str)]) -> Plume {
-        production(&format!("http://{}", self.address), variables)
+        production(&self.url(), variables)
+    }
+
+    /// Comes into that server by a code from the mail.
+    pub(crate) fn login(&self, server: &Plume, name: &str) -> Client {
+        let mut client = Client::asking(server, name);
+        client.auth(&self.next().code());
+        client.enter();
+        client
     }
 
     /// Waits for the next request.
     pub(crate) fn next(&self) -> Posted {
-        let deadline = Instant::now() + PATIENCE;
-        let mut state = self.shared.lock();
-        loop {
-            if let Some(posted) = state.posted.get(state.seen).cloned() {
-                state.seen += 1;
-                return posted;
-            }
-            assert!(Instant::now() < deadline, "no mail came after {:?}", state.posted);
-            (state, _) =
-                self.shared.changed.wait_timeout(state, left_until(deadline)).expect("nobody panics");
-        }
+        self.0.wait("mail", |state| {
+            let posted = state.posted.get(state.seen).cloned()?;
+            state.seen += 1;
+            Some(posted)
+        })
     }
 
     /// How many requests came so far.
     pub(crate) fn count(&self) -> usize {
-        self.shared.lock().posted.len()
-    }
-}
-
-impl Drop for FakeMailgun {
-    fn drop(&mut self) {
-        self.shared.lock().stopped = true;
-        self.shared.changed.notify_all();
-        // Wakes the thread that accepts, which then sees that it is over.
-        drop(TcpStream::connect(self.address));
+        self.0.look(|state| state.posted.len())
     }
 }
 
@@ -129,57 +105,46 @@ impl Posted {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics while holding the state")
-    }
-
-    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let Some(posted) = read_request(&mut stream)? else { return Ok(()) };
-        let behaviour = {
-            let mut state = self.lock();
-            state.posted.push(posted);
-            self.changed.notify_all();
-            state.script.pop_front().unwrap_or(Behaviour::Accept)
-        };
-        match behaviour {
-            Behaviour::Accept => answer(&mut stream, 200, ""),
-            Behaviour::Status(status) => answer(&mut stream, status, ""),
-            Behaviour::HangUp => Ok(()),
-            Behaviour::Slow(wait) => {
-                self.pause(wait);
-                answer(&mut stream, 200, "")
-            }
-            Behaviour::Dribble => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\nX: ")?;
-                while !self.pause(Duration::from_millis(100)) {
-                    stream.write_all(b"x")?;
-                }
-                Ok(())
-            }
-            Behaviour::Garbage => stream.write_all(b"220 mail.example.org ESMTP\r\n\r\n"),
-            Behaviour::Redirect => answer(&mut stream, 302, "Location: /elsewhere\r\n"),
+fn serve(shared: &Shared<State>, mut stream: TcpStream) -> std::io::Result<()> {
+    let Some(posted) = read_request(&mut stream)? else { return Ok(()) };
+    let behaviour = shared.change(|state| {
+        state.posted.push(posted);
+        state.script.pop_front().unwrap_or(Behaviour::Accept)
+    });
+    match behaviour {
+        Behaviour::Accept => answer(&mut stream, 200, "", QUEUED),
+        Behaviour::Status(status) => answer(&mut stream, status, "", QUEUED),
+        Behaviour::Answer(status, body) => answer(&mut stream, status, "", body),
+        Behaviour::HangUp => Ok(()),
+        Behaviour::Slow(wait) => {
+            shared.pause(wait);
+            answer(&mut stream, 200, "", QUEUED)
         }
-    }
-
-    /// Waits, but not beyond the end of the provider; true if that has come.
-    fn pause(&self, wait: Duration) -> bool {
-        let deadline = Instant::now() + wait;
-        let mut state = self.lock();
-        while !state.stopped && Instant::now() < deadline {
-            (state, _) = self.changed.wait_timeout(state, left_until(deadline)).expect("nobody panics");
+        Behaviour::Dribble => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nX: ")?;
+            while !shared.pause(Duration::from_millis(100)) {
+                stream.write_all(b"x")?;
+            }
+            Ok(())
         }
-        state.stopped
+        Behaviour::Garbage => stream.write_all(b"220 mail.example.org ESMTP\r\n\r\n"),
+        Behaviour::Redirect => answer(&mut stream, 302, "Location: /elsewhere\r\n", QUEUED),
     }
 }
 
 /// A server in production whose provider is at `base`.
 pub(crate) fn production(base: &str, variables: &[(&str, &str)]) -> Plume {
-    let mut all = vec![("ENV", "production"), ("MAILGUN_APIKEY", KEY), ("MAILGUN_API_BASE", base)];
-    all.push(("MAILGUN_DOMAIN", "mail.plume.chat"));
-    all.extend_from_slice(variables);
-    Plume::start(&all)
+    Plume::start(&[&mailgun_variables(base), variables].concat())
+}
+
+/// Settings of production with a provider at `base`.
+pub(crate) fn mailgun_variables(base: &str) -> [(&str, &str); 4] {
+    [
+        ("ENV", "production"),
+        ("MAILGUN_APIKEY", KEY),
+        ("MAILGUN_API_BASE", base),
+        ("MAILGUN_DOMAIN", "mail.plume.chat"),
+    ]
 }
 
 /// What must stand in `Authorization`.
@@ -187,8 +152,10 @@ pub(crate) fn authorization() -> String {
     format!("Basic {}", data_encoding::BASE64.encode(format!("api:{KEY}").as_bytes()))
 }
 
-fn answer(stream: &mut TcpStream, status: u16, header: &str) -> std::io::Result<()> {
-    let body = r#"{"message": "Queued. Thank you."}"#;
+/// What the real one says of an email that it takes.
+const QUEUED: &str = r#"{"message": "Queued. Thank you."}"#;
+
+fn answer(stream: &mut TcpStream, status: u16, header: &str, body: &str) -> std::io::Result<()> {
     write!(
         stream,
         "HTTP/1.1 {status} Whatever\r\n{header}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",

@@ -1,7 +1,7 @@
 //! The metrics of a running server, read strictly: what a parser of the text format might forgive is an error
 //! here.
 
-use super::{Answer, Http, Plume};
+use super::{Answer, Http, Plume, connect_to_metrics};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One scrape.
@@ -25,7 +25,7 @@ impl Metrics {
 
     /// One request to the listener of the metrics, and the end of its connection.
     pub(crate) fn ask(server: &Plume, request: &str) -> Answer {
-        let mut http = Http::open_at(server.metrics_address());
+        let mut http = Http::over(connect_to_metrics(server));
         http.send(request);
         let is_head = request.starts_with("HEAD ");
         let answer = if is_head { http.answer_to_head() } else { http.answer() };

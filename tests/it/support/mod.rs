@@ -3,22 +3,31 @@
 //!
 //! Every wait has a deadline, and whatever came instead of what was awaited is printed.
 
+mod bot;
 mod client;
+mod fake;
+mod folder;
 mod http;
 mod mailgun;
+mod manager;
 mod metrics;
 mod server;
 mod smtp;
 
-pub(crate) use client::{Client, Event, frame};
+pub(crate) use bot::{bot_post, bot_request, follow, read_as_bot, say_as_bot, with_bot};
+pub(crate) use client::{Client, Event, address_of, connect, connect_narrow, connect_to_metrics, frame};
+pub(crate) use folder::Folder;
 pub(crate) use http::{Answer, Http};
-pub(crate) use mailgun::{Behaviour, FakeMailgun, authorization, production};
+pub(crate) use mailgun::{Behaviour, FakeMailgun, authorization, mailgun_variables, production};
+pub(crate) use manager::Manager;
 pub(crate) use metrics::Metrics;
-pub(crate) use server::{Plume, StderrMode, new_bot, refused, refused_with_sockets};
+pub(crate) use server::{Ended, Plume, StderrMode, new_bot, refused, refused_with_sockets};
 pub(crate) use smtp::{Act, FakeSmtp, Offer, Received, SENDER, Tls, fixture};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Error, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +44,31 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "no {what} within {PATIENCE:?}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Asserts that about as many milliseconds have passed as should.
+#[track_caller]
+pub(crate) fn assert_took(begun: Instant, expected: Range<u128>) {
+    let took = begun.elapsed().as_millis();
+    assert!(expected.contains(&took), "{took} ms instead of {expected:?}");
+}
+
+/// A socket that listens on a free port of the loopback.
+pub(crate) fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
+    let address = listener.local_addr().expect("it is bound");
+    (listener, address)
+}
+
+/// An address where nobody listens, at least a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    listen().1
+}
+
+/// Another code than this one.
+pub(crate) fn other_than(code: &str) -> String {
+    let (rest, last) = code.split_at(code.len() - 1);
+    format!("{rest}{}", if last == "7" { '8' } else { '7' })
 }
 
 /// Whether a read may simply be tried again: its time was over, or a signal came in between.

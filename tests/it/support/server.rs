@@ -6,16 +6,18 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
 /// A running server. It is killed when it goes out of scope.
 pub(crate) struct Plume {
-    child: Child,
+    pub(crate) child: Child,
     address: SocketAddr,
+    /// The Unix socket that it listens on instead of an address.
+    pub(super) socket: Option<PathBuf>,
     stderr: Arc<Stderr>,
     /// How many codes of each name a test has taken from the log.
     codes_taken: Mutex<HashMap<String, usize>>,
@@ -112,13 +114,15 @@ impl Plume {
         let mut plume = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            socket: None,
             stderr,
             codes_taken: Mutex::default(),
         };
         let line = plume.wait_line("listening on ");
-        // On a Unix socket it has no address.
-        if let Some((_, address)) = line.split_once("listening on http://") {
-            plume.address = address.trim().parse().expect("an address follows http://");
+        let (_, place) = line.split_once("listening on ").expect("just seen");
+        match place.split_once("http://") {
+            Some((_, address)) => plume.address = address.trim().parse().expect("an address follows http://"),
+            None => plume.socket = place.strip_prefix("unix:").map(PathBuf::from),
         }
         plume
     }
@@ -126,6 +130,11 @@ impl Plume {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the page is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
     }
 
     /// Where its metrics are, as the first line of the log says.
@@ -186,15 +195,19 @@ impl Plume {
 
     /// Sends a signal to the server.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
-        kill_process(pid, signal).expect("the process is ours");
+        kill_process(Pid::from_child(&self.child), signal).expect("the process is ours");
     }
 
-    /// Lets the server open no more files than this.
-    pub(crate) fn limit_files(&self, files: u64) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let limit = Rlimit { current: Some(files), maximum: getrlimit(Resource::Nofile).maximum };
-        prlimit(pid, Resource::Nofile, limit).expect("the process is ours");
+    /// Lets the server open so many files and no more; `None`: as many as it may.
+    pub(crate) fn limit_files(&self, files: Option<usize>) {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        self.limit(Resource::Nofile, files.map(|files| files as u64).or(maximum), maximum);
+    }
+
+    /// Sets a limit of the process (setrlimit(2)).
+    pub(crate) fn limit(&self, resource: Resource, current: Option<u64>, maximum: Option<u64>) {
+        let pid = Pid::from_child(&self.child);
+        prlimit(Some(pid), resource, Rlimit { current, maximum }).expect("the process is ours");
     }
 
     /// Moves the server to the next program, in the same process, and waits until it goes on there.
@@ -204,9 +217,10 @@ impl Plume {
         self.wait_nth_line(MOVED, before)
     }
 
-    /// The id of the process.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// Ends the server at once, and without a word to anybody.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait_exit();
     }
 
     /// Waits for the end of the process.
@@ -266,19 +280,25 @@ impl Stderr {
     }
 }
 
+/// How a process has ended, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
 /// Runs the binary where it must end by itself: with a wrong setting, or a flag that only prints.
-pub(crate) fn refused(variables: &[(&str, &str)], flags: &[&str]) -> Output {
+pub(crate) fn refused(variables: &[(&str, &str)], flags: &[&str]) -> Ended {
     end_of(command(variables).args(flags))
 }
 
 /// A new token with its entry for `PLUME_BOTS`, as the program prints them.
 pub(crate) fn new_bot(name: &str) -> (String, String) {
-    let output = refused(&[], &["--new-bot", name]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let text = String::from_utf8(output.stdout).expect("it prints text");
+    let ended = refused(&[], &["--new-bot", name]);
     let part = |label: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(label));
-        line.unwrap_or_else(|| panic!("no {label} in {text}")).to_owned()
+        let line = ended.stdout.lines().find_map(|line| line.strip_prefix(label));
+        line.unwrap_or_else(|| panic!("no {label} in {ended:?}")).to_owned()
     };
     (part("token: "), part("entry: "))
 }
@@ -288,11 +308,11 @@ pub(crate) fn refused_with_sockets(
     socket: impl Into<OwnedFd>,
     times: usize,
     variables: &[(&str, &str)],
-) -> Output {
+) -> Ended {
     end_of(&mut passing(":", socket.into(), times, variables))
 }
 
-fn end_of(command: &mut Command) -> Output {
+fn end_of(command: &mut Command) -> Ended {
     let mut child = command.spawn().expect("the binary starts");
     // The doctor makes a dozen connections, one after the other.
     let deadline = Instant::now() + 3 * PATIENCE;
@@ -303,7 +323,10 @@ fn end_of(command: &mut Command) -> Output {
         }
         thread::sleep(std::time::Duration::from_millis(2));
     }
-    child.wait_with_output().expect("its output fits into the pipes")
+    let output = child.wait_with_output().expect("its output fits into the pipes");
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("it writes text"));
+    Ended { code: output.status.code(), stdout, stderr }
 }
 
 /// Passes a socket as descriptors from 3 on (`sd_listen_fds(3)`), by way of stdin and a shell, which runs

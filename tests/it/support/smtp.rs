@@ -1,25 +1,25 @@
 //! An SMTP server on real sockets, with and without TLS, that does to each email what the test tells it.
 
-use super::{PATIENCE, Plume, left_until};
+use super::Plume;
+use super::fake::{Fake, Shared};
 use data_encoding::BASE64;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The sender of [`FakeSmtp::plume`].
 pub(crate) const SENDER: &str = "Plume Chat <hi@chat.example.org>";
 
 /// The server. It stops when it goes out of scope.
 pub(crate) struct FakeSmtp {
-    address: SocketAddr,
-    shared: Arc<Shared>,
+    offer: Offer,
+    fake: Fake<State>,
 }
 
 /// What the server offers.
@@ -69,13 +69,7 @@ pub(crate) struct Received {
     pub(crate) message: String,
 }
 
-struct Shared {
-    offer: Offer,
-    state: Mutex<State>,
-    changed: Condvar,
-    tls: Arc<ServerConfig>,
-}
-
+#[derive(Default)]
 struct State {
     faults: VecDeque<Fault>,
     received: Vec<Received>,
@@ -84,42 +78,21 @@ struct State {
     /// Connections that a fault has reached.
     faulted: usize,
     connections: usize,
-    stopped: bool,
 }
 
 impl FakeSmtp {
     /// A server that has one of the faults on each connection, in order, and none after the last.
     pub(crate) fn start(offer: Offer, faults: &[Fault]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
-        let state = State {
-            faults: faults.iter().copied().collect(),
-            received: Vec::new(),
-            seen: 0,
-            faulted: 0,
-            connections: 0,
-            stopped: false,
-        };
-        let state = Mutex::new(state);
-        let shared = Arc::new(Shared { offer, state, changed: Condvar::new(), tls: tls_config() });
-        let server = Self { address, shared: Arc::clone(&shared) };
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if shared.lock().stopped {
-                    break;
-                }
-                let shared = Arc::clone(&shared);
-                // A client that goes away in the middle is no concern of the server.
-                thread::spawn(move || drop(shared.serve(&stream)));
-            }
-        });
-        server
+        let state = State { faults: faults.iter().copied().collect(), ..State::default() };
+        let tls = tls_config();
+        let serve = move |shared: &Shared<State>, socket| serve(shared, offer, &tls, &socket);
+        Self { offer, fake: Fake::start(state, serve) }
     }
 
     /// Its address, with `login` before the host and `query` behind the port.
     pub(crate) fn url(&self, login: &str, query: &str) -> String {
-        let scheme = if self.shared.offer.tls == Tls::Implicit { "smtps" } else { "smtp" };
-        format!("{scheme}://{login}localhost:{}{query}", self.address.port())
+        let scheme = if self.offer.tls == Tls::Implicit { "smtps" } else { "smtp" };
+        format!("{scheme}://{login}localhost:{}{query}", self.port())
     }
 
     /// A Plume in production that hands its emails to this server, and trusts its certificate.
@@ -133,45 +106,26 @@ impl FakeSmtp {
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.fake.address.port()
     }
 
     /// Waits for the next email.
     pub(crate) fn next(&self) -> Received {
-        let mut state = self.wait("email", |state| state.received.len() > state.seen);
-        state.seen += 1;
-        state.received[state.seen - 1].clone()
+        self.fake.wait("email", |state| {
+            let received = state.received.get(state.seen).cloned()?;
+            state.seen += 1;
+            Some(received)
+        })
     }
 
     /// Waits until a fault has come up on this many connections.
     pub(crate) fn expect_faults(&self, count: usize) {
-        drop(self.wait("fault", |state| state.faulted >= count));
+        self.fake.wait("fault", |state| (state.faulted >= count).then_some(()));
     }
 
     /// How many connections and emails came so far.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let state = self.shared.lock();
-        (state.connections, state.received.len())
-    }
-
-    fn wait(&self, what: &str, is_there: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut state = self.shared.lock();
-        while !is_there(&state) {
-            assert!(Instant::now() < deadline, "no {what} came after {:?}", state.received);
-            (state, _) =
-                self.shared.changed.wait_timeout(state, left_until(deadline)).expect("nobody panics");
-        }
-        state
-    }
-}
-
-impl Drop for FakeSmtp {
-    fn drop(&mut self) {
-        self.shared.lock().stopped = true;
-        self.shared.changed.notify_all();
-        // Wakes the thread that accepts, which then sees that it is over.
-        drop(TcpStream::connect(self.address));
+        self.fake.look(|state| (state.connections, state.received.len()))
     }
 }
 
@@ -214,7 +168,9 @@ impl<T: Read + Write> Stream for T {}
 
 /// One connection.
 struct Session<'a> {
-    shared: &'a Shared,
+    shared: &'a Shared<State>,
+    offer: Offer,
+    tls: &'a Arc<ServerConfig>,
     fault: Fault,
     stream: Box<dyn Stream>,
     received: Received,
@@ -222,55 +178,37 @@ struct Session<'a> {
 
 type Served = std::io::Result<()>;
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics while holding the state")
+fn serve(shared: &Shared<State>, offer: Offer, tls: &Arc<ServerConfig>, socket: &TcpStream) -> Served {
+    let fault = shared.change(|state| {
+        state.connections += 1;
+        state.faults.pop_front().unwrap_or(("OK", Act::Silent))
+    });
+    let stream = Box::new(socket.try_clone()?);
+    let mut session = Session { shared, offer, tls, fault, stream, received: Received::default() };
+    if offer.tls == Tls::Implicit {
+        session.encrypt(socket.try_clone()?)?;
     }
-
-    fn serve(&self, socket: &TcpStream) -> Served {
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let fault = {
-            let mut state = self.lock();
-            state.connections += 1;
-            state.faults.pop_front().unwrap_or(("OK", Act::Silent))
-        };
-        let stream = Box::new(socket.try_clone()?);
-        let mut session = Session { shared: self, fault, stream, received: Received::default() };
-        if self.offer.tls == Tls::Implicit {
-            session.encrypt(socket.try_clone()?)?;
+    session.answer("CONNECT", "220 smtp.example.org ESMTP")?;
+    while let Some(line) = session.line()? {
+        let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+        if verb == "AUTH" {
+            session.log_in(&line)?;
+            continue;
         }
-        session.answer("CONNECT", "220 smtp.example.org ESMTP")?;
-        while let Some(line) = session.line()? {
-            let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
-            if verb == "AUTH" {
-                session.log_in(&line)?;
-                continue;
+        session.received.commands.push(line);
+        match verb.as_str() {
+            "EHLO" => session.greet()?,
+            "STARTTLS" => {
+                session.answer("STARTTLS", "220 go on")?;
+                session.encrypt(socket.try_clone()?)?;
             }
-            session.received.commands.push(line);
-            match verb.as_str() {
-                "EHLO" => session.greet()?,
-                "STARTTLS" => {
-                    session.answer("STARTTLS", "220 go on")?;
-                    session.encrypt(socket.try_clone()?)?;
-                }
-                "MAIL" | "RCPT" => session.answer(&verb, "250 OK")?,
-                "DATA" => session.take_message()?,
-                "QUIT" => return session.answer("QUIT", "221 bye"),
-                _ => session.answer(&verb, "500 what?")?,
-            }
+            "MAIL" | "RCPT" => session.answer(&verb, "250 OK")?,
+            "DATA" => session.take_message()?,
+            "QUIT" => return session.answer("QUIT", "221 bye"),
+            _ => session.answer(&verb, "500 what?")?,
         }
-        Ok(())
     }
-
-    /// Waits, but not beyond the end of the server; true if that has come.
-    fn pause(&self, wait: Duration) -> bool {
-        let deadline = Instant::now() + wait;
-        let mut state = self.lock();
-        while !state.stopped && Instant::now() < deadline {
-            (state, _) = self.changed.wait_timeout(state, left_until(deadline)).expect("nobody panics");
-        }
-        state.stopped
-    }
+    Ok(())
 }
 
 impl Session<'_> {
@@ -287,11 +225,10 @@ impl Session<'_> {
         if at != command {
             return Ok(None);
         }
-        self.shared.lock().faulted += 1;
-        self.shared.changed.notify_all();
+        self.shared.change(|state| state.faulted += 1);
         match act {
             Act::Reply(reply) => return Ok(Some(reply)),
-            Act::Silent => while !self.shared.pause(PATIENCE) {},
+            Act::Silent => while !self.shared.pause(Duration::from_mins(1)) {},
             Act::Drip(text) => {
                 while !self.shared.pause(Duration::from_millis(100)) {
                     self.stream.write_all(text.as_bytes())?;
@@ -305,7 +242,7 @@ impl Session<'_> {
 
     fn encrypt(&mut self, socket: TcpStream) -> Served {
         self.fault("TLS")?;
-        let connection = ServerConnection::new(Arc::clone(&self.shared.tls)).expect("the settings are good");
+        let connection = ServerConnection::new(Arc::clone(self.tls)).expect("the settings are good");
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
@@ -316,7 +253,7 @@ impl Session<'_> {
     }
 
     fn greet(&mut self) -> Served {
-        let Offer { tls, auth, smtp_utf8 } = self.shared.offer;
+        let Offer { tls, auth, smtp_utf8 } = self.offer;
         let mut lines = vec!["smtp.example.org greets you".to_owned()];
         if tls == Tls::ByCommand && !self.received.is_encrypted {
             lines.push("STARTTLS".to_owned());
@@ -375,11 +312,7 @@ impl Session<'_> {
             self.received.message.push_str(line.strip_prefix('.').unwrap_or(&line));
             self.received.message.push_str("\r\n");
         }
-        {
-            let mut state = self.shared.lock();
-            state.received.push(self.received.clone());
-            self.shared.changed.notify_all();
-        }
+        self.shared.change(|state| state.received.push(self.received.clone()));
         self.answer(".", "250 2.0.0 queued")
     }
 

@@ -2,6 +2,7 @@
 //! node, and checks what it is sent.
 
 use crate::testkit::codec::{CLOSE, PONG, Reader, Received, frame, message, upgrade};
+use crate::testkit::tally::Tally;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,10 +135,10 @@ impl People {
         &mut self,
         connection: &mut Connection,
         bytes: &[u8],
-        lived: &mut BTreeMap<&'static str, u64>,
+        lived: &mut Tally,
     ) -> Vec<Vec<u8>> {
         let mut answers = Vec::new();
-        let mut count = |what| *lived.entry(what).or_default() += 1;
+        let mut count = |what| lived.count(what, 1);
         for received in connection.reader.read(bytes) {
             match received {
                 Received::Response(101) => answers.push(self.introduce(connection.whose)),

@@ -7,13 +7,12 @@
 
 use super::{PEOPLE, World};
 use crate::testkit::client::{Client, Line, Person, Phase};
+use crate::testkit::driver::moderated_by;
 use crate::testkit::ledger::mailbox;
 use plume::base::time::Moment;
-use plume::config::{self, Command};
 use plume::settings::Door;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::time::Duration;
 
 /// Who has power in worlds with moderators.
@@ -39,14 +38,9 @@ struct Rules {
     spoke: BTreeMap<String, Moment>,
 }
 
-/// The settings of a door with a moderator.
+/// A door with a moderator.
 pub(super) fn door() -> Door {
-    let variables = [("PLUME_MODERATORS".into(), MODERATOR.email.into())];
-    let no_files = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
-    match config::parse(std::iter::empty(), variables.into_iter(), no_files) {
-        Ok(Command::Run(config)) => config.settings.door,
-        other => panic!("{other:?}"),
-    }
+    moderated_by(MODERATOR.email).door
 }
 
 impl World {
