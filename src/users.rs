@@ -4,6 +4,7 @@
 pub(crate) mod address_pattern;
 pub(crate) mod bots;
 mod changes;
+mod code;
 pub(crate) mod email;
 mod emoji;
 pub(crate) mod logins;
@@ -29,8 +30,9 @@ use crate::settings::Settings;
 use crate::usage::Usage;
 use address_pattern::AddressPattern;
 use bots::{BotId, Bots};
+use code::Code;
 use email::{Email, EmailKey};
-use logins::{Begun, Code, FlowId, LoginAttempt, Logins};
+use logins::{Begun, FlowId, LoginAttempt, Logins};
 use mail_limits::{MailLimits, Wanted};
 use names::{NameError, Names, UserId};
 use network_shares::network_of;

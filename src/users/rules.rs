@@ -144,9 +144,7 @@ impl Rules {
     fn carry_out(&mut self, now: Moment, rule: Rule) -> Result<(), TableFull> {
         match rule {
             Rule::Mute(mailbox, until) => return self.mute(now, mailbox, until),
-            Rule::Unmute(mailbox) => {
-                self.mutes.remove(&mailbox);
-            }
+            Rule::Unmute(mailbox) => drop(self.mutes.remove(&mailbox)),
             // There are few bots, and each has one place.
             Rule::MuteBot(bot, Some(until)) => drop(self.muted_bots.insert(bot, until)),
             Rule::MuteBot(bot, None) => drop(self.muted_bots.remove(&bot)),
