@@ -195,18 +195,37 @@ fn users_and_the_room_change_in_one_place() {
 fn the_settings_of_the_readme_are_those_of_the_program() {
     let help = Command::new(env!("CARGO_BIN_EXE_plume")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    let of_program = help.lines().filter_map(|line| line.trim().split_once(", --"));
-    let mut of_program: Vec<_> =
-        of_program.map(|(name, flag)| (name.to_owned(), format!("--{flag}"))).collect();
-    let readme = read(Path::new("README.md"));
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | `--"));
-    let mut of_readme: Vec<_> = rows
-        .map(|(name, rest)| (name.to_owned(), format!("--{}", rest.split('`').next().unwrap())))
+    // Three lines: variable and flag, what it means, its default.
+    let of_program: BTreeMap<String, u64> = help
+        .split("\n\n")
+        .filter_map(|setting| {
+            let (names, rest) = setting.trim().split_once('\n')?;
+            let (variable, flag) = names.split_once(", --")?;
+            let default = rest.split_once("Default: ").unwrap().1;
+            Some((format!("{variable} --{flag}"), first_number(default)))
+        })
         .collect();
-    of_program.sort();
-    of_readme.sort();
-    assert_eq!(of_readme, of_program);
-    assert!(of_program.len() > 15);
+    let of_readme: BTreeMap<String, u64> = read(Path::new("README.md"))
+        .lines()
+        .filter_map(|line| {
+            let (variable, rest) = line.strip_prefix("| `")?.split_once("` | `--")?;
+            let (flag, rest) = rest.split_once("` | ")?;
+            Some((format!("{variable} --{flag}"), first_number(rest.split(" | ").next()?)))
+        })
+        .collect();
+    assert_eq!(of_readme.keys().collect::<Vec<_>>(), of_program.keys().collect::<Vec<_>>());
+    let differ = of_readme.iter().filter(|(name, default)| **default != 0 && of_program[*name] != **default);
+    assert_eq!(
+        differ.collect::<Vec<_>>(),
+        [],
+        "the defaults of the README differ from these: {of_program:?}"
+    );
+    assert!(of_readme.values().filter(|default| **default != 0).count() > 8);
+}
+
+/// The number that a default begins with; 0 if it begins with words.
+fn first_number(default: &str) -> u64 {
+    default.split(|char: char| !char.is_ascii_digit()).next().unwrap().parse().unwrap_or(0)
 }
 
 #[test]
@@ -232,7 +251,7 @@ fn modules() -> Vec<(String, String)> {
         let path = file.strip_prefix("src").unwrap().with_extension("");
         let names: Vec<_> = path.iter().map(|name| name.to_str().unwrap()).collect();
         let text = read(&file);
-        let code = text.split("#[cfg(test)]").next().unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
         let lines = code.lines().map(|line| line.split("//").next().unwrap());
         (names.join("::"), lines.collect::<Vec<_>>().join("\n"))
     };

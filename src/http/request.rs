@@ -1,7 +1,7 @@
 //! Incremental parser of HTTP/1.x request heads, independent of how the bytes are split (RFC 9110, RFC 9112).
 //! Owns the bytes of an unfinished head; never chooses a response (`site.rs` does).
 //!
-//! The only user of httparse. No request to Plume has a body but one to [`LINES`], whose length is one
+//! The only user of httparse. No request to Plume has a body but one to `LINES`, whose length is one
 //! number; any other that announces a body is rejected unread. That rules out request smuggling, where two
 //! parsers disagree on where a request ends.
 
@@ -175,11 +175,11 @@ pub struct Request {
     pub(crate) forwarded_for: Option<String>,
     /// The hosts that clients asked proxies for: `X-Forwarded-Host`, all its lines joined.
     pub(crate) forwarded_host: Option<String>,
-    /// What else a request to [`LINES`] has; `None` for any other path.
+    /// What else a request to `LINES` has; `None` for any other path.
     pub(crate) lines: Option<Box<LinesFields>>,
 }
 
-/// Fields that only requests to [`LINES`] need.
+/// Fields that only requests to `LINES` need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LinesFields {
     /// The query of the target, as sent.
