@@ -96,7 +96,6 @@ pub struct EventLoop {
     acceptor: Acceptor,
     /// Whether the server had outputs left when the turn's share of writes was used up.
     has_more: bool,
-    /// Time of the last tick.
     ticked: Moment,
     /// When the loop was made, in milliseconds since 1970 UTC.
     start_ms: u64,
@@ -333,7 +332,7 @@ impl EventLoop {
         }
         let deadlines = [
             self.server.next_deadline(),
-            self.acceptor.next_deadline(),
+            self.acceptor.again,
             self.moving.as_ref().map(|moving| moving.next_deadline(clock::now().moment)),
             self.logger.next_deadline(),
             self.service_manager.next_deadline(),
@@ -349,7 +348,7 @@ impl EventLoop {
 
     fn mark(&mut self, event: &mio::event::Event) {
         match event.token() {
-            LISTENER => self.acceptor.mark(),
+            LISTENER => self.acceptor.is_ready = true,
             // Only wakes the loop: results are collected in every turn.
             WAKER => {}
             SIGNALS => self.take_signals(),
@@ -571,7 +570,7 @@ impl EventLoop {
                     // A connection refused without a response is already closed, and its slot may be reused.
                     if self.sockets.get(id.slot()).is_some_and(|socket| socket.id == id) {
                         self.sockets.try_remove(id.slot());
-                        self.acceptor.descriptor_freed();
+                        self.acceptor.again = None;
                     }
                 }
                 Some(Output::Mail(mail)) => self.mailer.send(mail, &mut self.logger),
@@ -622,34 +621,20 @@ impl EventLoop {
 
     /// Serves the connections to the metrics, if there is a listener for them. The turn began at `begun`.
     fn serve_metrics(&mut self, begun: Option<Instant>) {
-        let Self {
-            metrics: Some(metrics),
-            server,
-            logger,
-            poll,
-            start_ms,
-            moved,
-            buffer,
-            calls,
-            written_bytes,
-            ..
-        } = self
-        else {
-            return;
-        };
+        let Some(metrics) = &mut self.metrics else { return };
         let now = clock::now();
-        let failure = metrics.serve(now.moment, poll.registry(), buffer, || {
+        let failure = metrics.serve(now.moment, self.poll.registry(), &mut self.buffer, || {
             let shell = ShellMetrics {
-                start_ms: *start_ms,
-                calls: *calls,
-                written_bytes: *written_bytes,
-                log_lines_dropped: logger.lines_dropped_total(),
-                moved: *moved,
+                start_ms: self.start_ms,
+                calls: self.calls,
+                written_bytes: self.written_bytes,
+                log_lines_dropped: self.logger.lines_dropped_total(),
+                moved: self.moved,
             };
-            (server.metrics(now), shell)
+            (self.server.metrics(now), shell)
         });
         if let Some(event) = failure {
-            logger.note(now.moment, &event);
+            self.logger.note(now.moment, &event);
         }
         if let Some(begun) = begun {
             metrics.observe_turn(begun.elapsed());
@@ -680,7 +665,8 @@ impl EventLoop {
             is_queued: false,
             is_probed: false,
         };
-        if set_up(self.poll.registry(), &mut socket.stream, Token(slot)).is_err() {
+        let result = socket.stream.set_nodelay();
+        if result.and_then(|()| register(self.poll.registry(), &mut socket.stream, Token(slot))).is_err() {
             // The peer is already gone, or the kernel has no memory for another registration.
             return self.tell(Input::Broken(id));
         }
@@ -690,11 +676,6 @@ impl EventLoop {
 
 fn is_to_stop(signal: i32) -> bool {
     signal == SIGTERM || signal == SIGINT
-}
-
-fn set_up(registry: &Registry, stream: &mut Stream, token: Token) -> io::Result<()> {
-    stream.set_nodelay()?;
-    register(registry, stream, token)
 }
 
 fn register(registry: &Registry, stream: &mut Stream, token: Token) -> io::Result<()> {

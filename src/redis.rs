@@ -4,7 +4,7 @@
 //! # Two connections
 //! The *writer* takes everything that has a short answer, pipelined: it adds entries, looks at places of the
 //! log, and holds states. The *tail* waits for entries (XREAD BLOCK), which would block anything behind it.
-//! Both are checked to be with the same server and history: `stamp`.
+//! Both are checked to be with the same server and history: `info::stamp`.
 //!
 //! Nine commands are used, all of which Redis has since version 5: AUTH, INFO, TIME, XADD, XREAD, XRANGE,
 //! XREVRANGE, SET and GET. Replies are in RESP2, which every version speaks.

@@ -249,7 +249,6 @@ impl Fragments {
         Ok(())
     }
 
-    /// The message, after its last fragment.
     fn end(self) -> Result<Event, Fault> {
         let is_cut = self.is_text && self.checked < self.payload.len();
         if is_cut { Err(Fault::NotUtf8) } else { Ok(Event::Message(self.payload.into())) }
@@ -307,7 +306,6 @@ impl ParsedHeader {
         matches!(self.header.opcode, OpCode::Data(_))
     }
 
-    /// Bytes of the whole frame.
     fn frame_len(&self) -> usize {
         let payload_len = usize::try_from(self.payload_len).unwrap_or(usize::MAX);
         self.header_len.saturating_add(payload_len)

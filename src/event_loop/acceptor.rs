@@ -10,9 +10,9 @@ use std::time::Duration;
 /// What is known of the backlog of one listener.
 pub(super) struct Acceptor {
     /// Edge-triggered readiness of the listener: set by an event, cleared when accept(2) would block.
-    is_ready: bool,
+    pub(super) is_ready: bool,
     /// After a failed accept(2), no connection is accepted until this time or until a descriptor is freed.
-    again: Option<Moment>,
+    pub(super) again: Option<Moment>,
 }
 
 impl Default for Acceptor {
@@ -22,27 +22,11 @@ impl Default for Acceptor {
 }
 
 impl Acceptor {
-    /// The listener has reported connections.
-    pub(super) const fn mark(&mut self) {
-        self.is_ready = true;
-    }
-
-    /// A descriptor is free again.
-    pub(super) const fn descriptor_freed(&mut self) {
-        self.again = None;
-    }
-
     /// Whether to call accept(2).
     pub(super) const fn can_accept(&self) -> bool {
         self.is_ready && self.again.is_none()
     }
 
-    /// When [`Self::tick`] must be called.
-    pub(super) const fn next_deadline(&self) -> Option<Moment> {
-        self.again
-    }
-
-    /// Time has passed.
     pub(super) fn tick(&mut self, now: Moment) {
         self.again.take_if(|again| *again <= now);
     }

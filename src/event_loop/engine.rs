@@ -45,7 +45,6 @@ enum Place {
         addresses: VecDeque<SocketAddr>,
         /// The address of the writer, which is the one of the tail.
         current: Option<SocketAddr>,
-        /// When to try the next address.
         try_next: Option<Moment>,
     },
 }
@@ -91,17 +90,14 @@ impl Engine {
         }
     }
 
-    /// Does what the server asks.
     pub(super) fn ask(&mut self, now: Moment, ask: Ask) {
         self.connections.ask(now, ask);
     }
 
-    /// What the engine says next.
     pub(super) fn next_said(&mut self) -> Option<Say> {
         self.said.pop_front()
     }
 
-    /// What is to be logged next.
     pub(super) fn next_event(&mut self) -> Option<LogEvent> {
         self.events.pop_front()
     }

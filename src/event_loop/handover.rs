@@ -30,7 +30,6 @@ use std::time::Duration;
 pub struct MovedState {
     /// When the move began.
     begun: Moment,
-    /// The serial of the next connection.
     next_serial: u64,
     listener: ListenerRecord,
     /// The address for which the listener for metrics was bound, if there is one.

@@ -171,7 +171,6 @@ impl Listener {
         !self.is_passed && self.setting == listen.to_string()
     }
 
-    /// Whether the service manager has bound it.
     pub(super) const fn is_passed(&self) -> bool {
         self.is_passed
     }

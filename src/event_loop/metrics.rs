@@ -69,7 +69,7 @@ impl Metrics {
     /// Marks what an event is about.
     pub(super) fn mark(&mut self, token: Token) {
         if token == LISTENER {
-            self.acceptor.mark();
+            self.acceptor.is_ready = true;
         } else if let Some(scraper) = slot_of(token).and_then(|slot| self.scrapers.get_mut(slot)) {
             scraper.is_ready = true;
         }
@@ -82,7 +82,7 @@ impl Metrics {
 
     /// When [`Self::serve`] must be called next, if no event comes first.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.scrapers.iter().map(|(_, scraper)| scraper.until).chain(self.acceptor.next_deadline()).min()
+        self.scrapers.iter().map(|(_, scraper)| scraper.until).chain(self.acceptor.again).min()
     }
 
     /// Counts the duration of a turn of the loop.

@@ -11,7 +11,6 @@ pub struct Assets {
     table: Vec<(String, Asset)>,
 }
 
-/// One file.
 #[derive(Clone)]
 pub(crate) struct Asset {
     /// The uncompressed content.
@@ -31,7 +30,6 @@ pub(crate) struct Representation {
     /// The ETag field, with its quotes: a strong validator (RFC 9110, section 8.8.1), so each form needs its
     /// own.
     pub(crate) etag: String,
-    /// The Content-Encoding field.
     pub(crate) encoding: Option<&'static str>,
 }
 
@@ -58,22 +56,15 @@ impl Representation {
     }
 }
 
-/// Why a set of files cannot be served as a page.
+/// There is nothing to serve at `/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AssetsError {
-    /// There is nothing to serve at `/`.
-    NoIndex,
-}
+pub struct NoIndexError;
 
-impl fmt::Display for AssetsError {
+impl fmt::Display for NoIndexError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoIndex => write!(f, "there is no {INDEX}"),
-        }
+        write!(f, "there is no {INDEX}")
     }
 }
-
-impl std::error::Error for AssetsError {}
 
 /// What the page's placeholders are filled with.
 #[derive(Clone, Copy)]
@@ -111,10 +102,10 @@ impl Assets {
     pub fn from_files<'a>(
         values: impl Into<PageValues<'a>>,
         files: Vec<(String, Vec<u8>)>,
-    ) -> Result<Self, AssetsError> {
+    ) -> Result<Self, NoIndexError> {
         let values = values.into();
         if files.iter().all(|(path, _)| path != INDEX) {
-            return Err(AssetsError::NoIndex);
+            return Err(NoIndexError);
         }
         Ok(Self::collect(files.into_iter().map(|(path, body)| {
             let body = filled(&path, Bytes::from(body), values);
@@ -195,7 +186,6 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// Escapes text for a JSON string.
 fn escape_json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -279,7 +269,6 @@ const KEPT_BRIEFLY: &str = "max-age=60, must-revalidate";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// The web app manifest.
 const MANIFEST: &str = "plume.webmanifest";
 /// Least saving worth compressing for: below it the fields Content-Encoding and Vary cost as much.
 const GZIP_GAIN_BYTES_MIN: usize = 50;
@@ -300,7 +289,7 @@ const FILES: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 mod tests {
     use super::*;
 
-    fn folder(files: &[(&str, &str)]) -> Result<Assets, AssetsError> {
+    fn folder(files: &[(&str, &str)]) -> Result<Assets, NoIndexError> {
         let own = |&(path, body): &(&str, &str)| (path.to_owned(), body.as_bytes().to_vec());
         Assets::from_files("A & \"B\"", files.iter().map(own).collect())
     }
@@ -344,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_index_is_at_the_root_only_and_bears_the_name() {
-        assert_eq!(folder(&[("b/index.html", "")]).err(), Some(AssetsError::NoIndex));
+        assert_eq!(folder(&[("b/index.html", "")]).err(), Some(NoIndexError));
         let page = "<title>{{name}}</title>{{ name }}{{name}}";
         let assets = folder(&[("z.js", "{{name}}"), ("index.html", page)]).expect("an index is there");
         let body =

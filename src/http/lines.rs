@@ -122,7 +122,6 @@ impl LinesError {
     }
 }
 
-/// Appends the answer to OPTIONS.
 pub(crate) fn write_options(request: &Request, out: &mut Vec<u8>) -> Answer {
     no_content(Method::Options, request, ALLOW, out)
 }
@@ -413,7 +412,6 @@ fn decode_form(value: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// A text without the line end behind it.
 pub(crate) fn without_line_end(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)

@@ -10,24 +10,20 @@ pub fn answer(mut request: Request, metrics: impl FnOnce() -> String, out: &mut 
     request.keep_alive = false;
     let request = &request;
     match (request.path.as_str(), request.method) {
-        ("/metrics", Method::Get | Method::Head) => {
-            Response::begin(Status::OK, out)
-                .field("Content-Type", TEXT_FORMAT)
-                .field("Cache-Control", "no-store")
-                .end(Some(Content::Text(&metrics())), Some(request));
-        }
+        ("/metrics", Method::Get | Method::Head) => Response::begin(Status::OK, out)
+            .field("Content-Type", TEXT_FORMAT)
+            .field("Cache-Control", "no-store")
+            .end(Some(Content::Text(&metrics())), Some(request)),
         ("/healthz", Method::Get | Method::Head) => {
-            Response::begin(Status::OK, out).text("ok", Some(request));
+            Response::begin(Status::OK, out).text("ok", Some(request))
         }
         ("/metrics" | "/healthz", Method::Post | Method::Options | Method::Other) => {
             Response::begin(Status::METHOD_NOT_ALLOWED, out)
                 .field("Allow", "GET, HEAD")
-                .text("Method not allowed\n", Some(request));
+                .text("Method not allowed\n", Some(request))
         }
-        (_, _) => {
-            Response::begin(Status::NOT_FOUND, out).text("Not found\n", Some(request));
-        }
-    }
+        (_, _) => Response::begin(Status::NOT_FOUND, out).text("Not found\n", Some(request)),
+    };
 }
 
 /// The text format of Prometheus.

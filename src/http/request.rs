@@ -1,7 +1,7 @@
 //! Incremental parser of HTTP/1.x request heads, independent of how the bytes are split (RFC 9110, RFC 9112).
 //! Owns the bytes of an unfinished head; never chooses a response (`site.rs` does).
 //!
-//! The only user of httparse. No request to Plume has a body but one to `LINES`, whose length is one
+//! The only user of httparse. No request to Plume has a body but one to `/lines`, whose length is one
 //! number; any other that announces a body is rejected unread. That rules out request smuggling, where two
 //! parsers disagree on where a request ends.
 
@@ -80,9 +80,7 @@ enum Place {
     Between,
     /// A CR before a head.
     BetweenCr,
-    /// In the request line.
     RequestLine,
-    /// The CR at the end of the request line.
     RequestLineCr,
     /// At the start of a line: a field or the end follows.
     LineStart,
@@ -92,7 +90,6 @@ enum Place {
     LineCr,
     /// The CR of the empty line that ends the head.
     LastCr,
-    /// After the head.
     End,
     /// After a byte that is not allowed there.
     Nowhere,
@@ -165,7 +162,6 @@ pub struct Request {
     pub(crate) if_none_match: Option<String>,
     /// Whether Accept-Encoding allows gzip, and weighs it no lower than the uncompressed form.
     pub(crate) accepts_gzip: bool,
-    /// A request to upgrade to a WebSocket.
     pub(crate) upgrade: Option<Upgrade>,
     /// Whether the request has a Sec-WebSocket-Key. With a key but without [`Self::upgrade`], a proxy has
     /// removed the upgrade, which is between it and its peer only (RFC 9110, section 7.6.1), and has passed
@@ -175,11 +171,11 @@ pub struct Request {
     pub(crate) forwarded_for: Option<String>,
     /// The hosts that clients asked proxies for: `X-Forwarded-Host`, all its lines joined.
     pub(crate) forwarded_host: Option<String>,
-    /// What else a request to `LINES` has; `None` for any other path.
+    /// What else a request to [`LINES`] has; `None` for any other path.
     pub(crate) lines: Option<Box<LinesFields>>,
 }
 
-/// Fields that only requests to `LINES` need.
+/// Fields that only requests to [`LINES`] need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LinesFields {
     /// The query of the target, as sent.

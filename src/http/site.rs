@@ -230,7 +230,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status of the response.
     pub(crate) const fn status(self) -> u16 {
         self.line().0.code
     }

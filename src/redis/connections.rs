@@ -313,7 +313,6 @@ impl Session {
     }
 }
 
-/// The key of a state.
 fn state_key(key: &str, number: u64) -> Vec<u8> {
     format!("{key}:state:{number:016x}").into_bytes()
 }

@@ -7,7 +7,6 @@ use crate::log_event::EngineError;
 /// The field that Plume's entries have, and no other.
 pub(super) const FIELD: &[u8] = b"e";
 
-/// Reads an array of entries.
 pub(super) struct EntryReader {
     order: Order,
     /// The entry before, or the place behind which the first must stand.

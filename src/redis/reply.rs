@@ -34,7 +34,6 @@ pub(super) enum Awaited {
     Read(ReadReader),
 }
 
-/// A reply that has come.
 pub(super) enum Reply {
     /// Logged in, or a state is held.
     Done,

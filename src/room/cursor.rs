@@ -55,7 +55,6 @@ pub(crate) struct QueuedLine {
     pub(crate) bytes: Range<usize>,
     /// What can stand in its place.
     pub(crate) empty_line: Cow<'static, [u8]>,
-    /// Whether it was deleted.
     pub(crate) is_deleted: bool,
 }
 
@@ -408,6 +407,13 @@ mod tests {
         Outbox::thaw(&mut Frozen::new(&bytes)).unwrap()
     }
 
+    /// An outbox that reads an empty ring of this capacity.
+    fn reader(capacity: usize) -> (Ring, Outbox) {
+        let (ring, mut outbox) = (Ring::new(capacity), Outbox::default());
+        outbox.follow(ring.end());
+        (ring, outbox)
+    }
+
     /// Writes everything, `bytes` at a time, and returns it in the order sent.
     fn drain(outbox: &mut Outbox, ring: &Ring, bytes: usize) -> Vec<u8> {
         let mut all = Vec::new();
@@ -444,9 +450,7 @@ mod tests {
 
     #[test]
     fn pings_and_pongs_stand_between_frames() {
-        let mut ring = Ring::new(100);
-        let mut outbox = Outbox::default();
-        outbox.follow(ring.end());
+        let (mut ring, mut outbox) = reader(100);
         ring.append(b"[one]", Mark::NONE);
         ring.append(b"[two]", Mark::NONE);
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"[one][two]");
@@ -484,9 +488,7 @@ mod tests {
 
     #[test]
     fn a_lapped_reader_still_gets_the_rest_of_its_frame() {
-        let mut ring = Ring::new(10);
-        let mut outbox = Outbox::default();
-        outbox.follow(ring.end());
+        let (mut ring, mut outbox) = reader(10);
         ring.append(b"[one]", Mark::NONE);
         ring.append(b"[two]", Mark::NONE);
         assert_eq!(outbox.unsent(&ring, usize::MAX).concat(), b"[one][two]");
@@ -506,9 +508,7 @@ mod tests {
     #[test]
     fn a_write_is_booked_by_what_was_offered() {
         let set_up = || {
-            let mut ring = Ring::new(16);
-            let mut outbox = Outbox::default();
-            outbox.follow(ring.end());
+            let (mut ring, mut outbox) = reader(16);
             outbox.push(b"(a)", &ring);
             ring.append(b"[one]", Mark::NONE);
             ring.append(b"[two]", Mark::NONE);
@@ -618,9 +618,7 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_line_is_the_rooms() {
-        let mut ring = Ring::new(100);
-        let mut outbox = Outbox::default();
-        outbox.follow(ring.end());
+        let (mut ring, mut outbox) = reader(100);
         ring.append(b"[0123456789]", Mark::NONE);
         outbox.unsent(&ring, usize::MAX);
         outbox.wrote(&ring, 2).unwrap();
@@ -635,9 +633,7 @@ mod tests {
 
     #[test]
     fn a_share_bounds_what_is_offered_of_the_ring() {
-        let mut ring = Ring::new(100);
-        let mut outbox = Outbox::default();
-        outbox.follow(ring.end());
+        let (mut ring, mut outbox) = reader(100);
         ring.append(b"[one]", Mark::NONE);
         assert_eq!(outbox.unsent(&ring, 2).concat(), b"[o");
         outbox.wrote(&ring, 2).unwrap();

@@ -79,7 +79,6 @@ pub(crate) struct Ring {
     bytes: Box<[u8]>,
     /// Start of each frame, oldest first. A frame's id follows from its index.
     starts: VecDeque<Position>,
-    /// The mark of each frame.
     marks: VecDeque<Mark>,
     oldest_id: u64,
     end: Position,
@@ -181,7 +180,6 @@ impl Ring {
         }
     }
 
-    /// Bytes that it holds at most.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.len()
     }
@@ -273,7 +271,6 @@ impl Ring {
         marks.filter(move |(_, mark)| is_sought(**mark)).filter_map(|(place, _)| self.found(place))
     }
 
-    /// The frame `id`, if it is kept.
     pub(crate) fn frame(&self, id: u64) -> Option<Found<'_>> {
         self.found(self.place(id)?)
     }
@@ -422,10 +419,7 @@ mod tests {
 
     #[test]
     fn the_newest_frames_are_bounded_in_bytes_too() {
-        let mut ring = Ring::new(20);
-        for frame in [b"abc", b"def", b"ghi"] {
-            ring.append(frame, Mark::NONE);
-        }
+        let ring = ring(20, &[b"abc", b"def", b"ghi"], Mark::NONE);
         for (bytes_max, expected) in
             [(0, &b""[..]), (2, b""), (3, b"ghi"), (5, b"ghi"), (6, b"defghi"), (9, b"abcdefghi")]
         {
@@ -455,13 +449,17 @@ mod tests {
         assert!(ring.frame(1).is_none() && ring.frame(5).is_none() && ring.frame(u64::MAX).is_none());
     }
 
-    /// A ring with lines that can be deleted.
-    fn lines(capacity: usize, frames: &[&[u8]]) -> Ring {
+    fn ring(capacity: usize, frames: &[&[u8]], mark: Mark) -> Ring {
         let mut ring = Ring::new(capacity);
         for frame in frames {
-            ring.append(frame, Mark { reference: 5, sender: 1 });
+            ring.append(frame, mark);
         }
         ring
+    }
+
+    /// A ring with lines that can be deleted.
+    fn lines(capacity: usize, frames: &[&[u8]]) -> Ring {
+        ring(capacity, frames, Mark { reference: 5, sender: 1 })
     }
 
     #[test]
@@ -523,8 +521,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_or_not_there_yet_cannot_be_read() {
-        let mut ring = Ring::new(8);
-        ring.append(b"abc", Mark::NONE);
+        let mut ring = ring(8, &[b"abc"], Mark::NONE);
         let lapped = ring.oldest();
         for frame in [b"def", b"ghi", b"jkl"] {
             ring.append(frame, Mark::NONE);
@@ -539,9 +536,7 @@ mod tests {
 
     #[test]
     fn a_reader_stands_between_frames() {
-        let mut ring = Ring::new(8);
-        ring.append(b"abc", Mark::NONE);
-        ring.append(b"def", Mark::NONE);
+        let ring = ring(8, &[b"abc", b"def"], Mark::NONE);
         let from = ring.oldest();
         let rows = [(0, 0, ""), (1, 3, "bc"), (3, 3, ""), (4, 6, "ef"), (6, 6, "")];
         for (taken, position, rest) in rows {

@@ -100,7 +100,6 @@ impl<U: Ord + Copy> Presence<U> {
         }
     }
 
-    /// Since when the user is present.
     pub(crate) fn since(&self, user: U) -> Option<Moment> {
         self.present.get(&user).map(|present| present.since)
     }

@@ -11,7 +11,7 @@ use crate::base::time::Now;
 use crate::close_reason::CloseReason;
 use crate::ids::{ClientId, MailId, NodeId};
 use crate::login_email::MailError;
-use crate::message;
+use crate::message::{self, Notice};
 use crate::users::names::UserId;
 use crate::users::reports::{Received, Reported, TooManyReports};
 use crate::users::rules::{Rule, TableFull};
@@ -141,7 +141,10 @@ impl Server {
 
     pub(super) fn apply_mail_done(&mut self, mail: MailId, result: Result<(), MailError>) {
         for (node, id) in self.users.mail_done(mail, result) {
-            self.notify_failed_email(self.here(node, id));
+            let id = self.here(node, id);
+            if self.clients.get_mut(id).is_some_and(|client| client.guest().is_some()) {
+                self.notify(id, Notice::MailFailed);
+            }
         }
     }
 

@@ -74,7 +74,6 @@ impl Tries {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// From a client itself.
     Client(IpAddr),
     /// From a proxy at this address, which tells the client's address with each request.
     Proxy(IpAddr),
@@ -85,7 +84,6 @@ pub(crate) enum Origin {
 /// Which client a trusted proxy speaks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Forwarded {
-    /// The client with this address.
     Client(IpAddr),
     /// A client that the proxy at this address does not name: it counts for the proxy's own address.
     Unknown(IpAddr),
@@ -192,7 +190,6 @@ impl ClientAddresses {
         client.map_or(Duration::ZERO, |client| client.tries.of(kind).wait(now, TRIES))
     }
 
-    /// Counts a wrong try of this kind.
     pub(crate) fn count_try(&mut self, now: Moment, key: AddressId, kind: Try) {
         if let Some(client) = self.known.get_mut(key) {
             client.tries.of(kind).add(now, TRIES);

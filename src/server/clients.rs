@@ -216,7 +216,6 @@ impl Clients {
         None
     }
 
-    /// Bytes of all unfinished messages.
     pub(crate) fn unfinished_bytes(&self) -> usize {
         self.unfinished.bytes()
     }

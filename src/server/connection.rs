@@ -120,7 +120,6 @@ impl Connection {
         self.pinged = Some(now);
     }
 
-    /// Whether the socket may take bytes.
     pub(crate) fn may_write(&self) -> bool {
         self.full.as_ref().is_none_or(|full| full.is_probed)
     }

@@ -131,7 +131,6 @@ impl Server {
         self.submit(&Entry::MailDone { mail, result });
     }
 
-    /// Stops once all connections are closed.
     pub(super) fn stop_if_empty(&mut self) {
         if let Life::Stopping(until) = self.life
             && self.clients.is_empty()
@@ -140,12 +139,6 @@ impl Server {
             self.life = Life::Stopped;
             self.note(LogEvent::Stopped { unknown_messages: self.unknown_messages });
             self.outputs.push_back(Output::Stopped);
-        }
-    }
-
-    pub(super) fn notify_failed_email(&mut self, id: ClientId) {
-        if self.clients.get_mut(id).is_some_and(|client| client.guest().is_some()) {
-            self.notify(id, Notice::MailFailed);
         }
     }
 

@@ -68,7 +68,6 @@ pub(crate) enum Entry<'a> {
         from: ClientId,
         line: BotLine<'a>,
     },
-    /// The result of sending a login email.
     MailDone {
         mail: MailId,
         result: Result<(), MailError>,
@@ -85,7 +84,6 @@ pub(crate) struct AtDoor {
     pub(crate) network: Option<IpAddr>,
 }
 
-/// A line that a bot says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BotLine<'a> {
     pub(crate) bot: BotId,

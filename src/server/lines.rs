@@ -32,7 +32,6 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 impl Server {
-    /// Answers a request to `/lines`.
     pub(super) fn answer_lines(&mut self, id: ClientId, request: Box<Request>) {
         let outcome = match (self.admit(id, &request), request.method) {
             (Err(error), _) => Err(error),

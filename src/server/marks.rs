@@ -5,14 +5,12 @@ use crate::room::log::Mark;
 use crate::users::bots::BotId;
 use crate::users::names::UserId;
 
-/// Who says a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speaker {
     User(UserId),
     Bot(BotId),
 }
 
-/// The mark of a line.
 pub(super) fn mark_of_line(speaker: Speaker, reference: Option<&str>) -> Mark {
     Mark { sender: sender_hash(speaker), ..mark_of(speaker, reference) }
 }

@@ -105,7 +105,6 @@ impl Server {
         }
     }
 
-    /// The connections of a session.
     pub(super) fn connections_of(&self, session: SessionId) -> Vec<ClientId> {
         self.members().filter(|(_, member)| member.session == session).map(|(id, _)| id).collect()
     }

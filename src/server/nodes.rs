@@ -41,11 +41,11 @@ pub(super) struct Nodes {
     replica: Replica,
     /// The time of the newest entry.
     at: Now,
-    connections: Connections,
+    pub(super) connections: Connections,
     /// Clients whose input waits until the log takes more.
     held: BTreeSet<ClientId>,
     /// Whether this is no node at its start any more, but one that was thawed.
-    is_thawed: bool,
+    pub(super) is_thawed: bool,
 }
 
 refill!(struct Nodes { replica, at, connections, held } but { is_thawed } then |nodes| {
@@ -81,19 +81,6 @@ impl Nodes {
             is_thawed: false,
         }
     }
-
-    pub(super) fn node(&self) -> NodeId {
-        self.replica.node()
-    }
-
-    /// Whether this node came from another process, with what it knew.
-    pub(super) fn is_thawed(&self) -> bool {
-        self.is_thawed
-    }
-
-    pub(super) fn connections(&self) -> &Connections {
-        &self.connections
-    }
 }
 
 impl Server {
@@ -103,7 +90,7 @@ impl Server {
     }
 
     pub(super) fn node(&self) -> NodeId {
-        self.nodes.as_ref().map_or(NodeId::default(), |nodes| nodes.node())
+        self.nodes.as_ref().map_or(NodeId::default(), |nodes| nodes.replica.node())
     }
 
     /// The client networks from which users are connected: to all nodes, as the entries say, or to this one.

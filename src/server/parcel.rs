@@ -161,7 +161,7 @@ impl Server {
                         .all(|(user, is_in_grace)| is_in_grace == (users.connections(user) == 0))
             }
             // What has begun or ended here, and is not applied yet, is not counted yet.
-            Some(nodes) => nodes.is_thawed() && are_sound(users, presence, nodes.connections()),
+            Some(nodes) => nodes.is_thawed && are_sound(users, presence, &nodes.connections),
         };
         self.room.presence.share_names(|user| users.name(user));
         is_sound.then_some(())
@@ -207,7 +207,6 @@ fn open(parcel: &[u8]) -> Option<(String, Frozen<'_>)> {
 const MAGIC: &[u8] = b"plume";
 /// The number of the format: see the module's documentation for when it changes.
 const FORMAT: u8 = 1;
-/// Longest version of Plume.
 const VERSION_BYTES_MAX: usize = 64;
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ pub(crate) struct Quota<H> {
     open: Vec<(ClientId, H)>,
 }
 
-/// Why there is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoPlace {
     ForHolder,
@@ -27,7 +26,6 @@ impl<H> Default for Quota<H> {
 }
 
 impl<H: Copy + PartialEq> Quota<H> {
-    /// Each connection with its holder.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, H)> {
         self.open.iter().copied()
     }

@@ -28,7 +28,7 @@ pub(super) fn encode(server: &ServerMetrics<'_>, shell: &ShellMetrics, turns: &H
     text.family("build_info", Kind::Gauge, "Always 1; the version of Plume is the label.");
     text.labelled("build_info", "version", env!("CARGO_PKG_VERSION"), &1);
     let start = seconds(shell.start_ms / 1_000, u32::try_from(shell.start_ms % 1_000).unwrap_or(0));
-    text.number("start_time_seconds", Kind::Gauge, "When the process started, in Unix time.", &start);
+    text.gauge("start_time_seconds", "When the process started, in Unix time.", &start);
     add_room(&mut text, server);
     add_events(&mut text, server.counters);
     add_tables(&mut text, server);
@@ -37,23 +37,17 @@ pub(super) fn encode(server: &ServerMetrics<'_>, shell: &ShellMetrics, turns: &H
 }
 
 fn add_room(text: &mut Exposition, server: &ServerMetrics<'_>) {
-    text.number("users", Kind::Gauge, "Users in the room.", &server.users);
+    text.gauge("users", "Users in the room.", &server.users);
     text.family("connections", Kind::Gauge, "Open connections by state, without those to the metrics.");
     for (state, count) in &server.connections {
         text.labelled("connections", "state", state, count);
     }
-    text.number(
+    text.gauge(
         "connections_max",
-        Kind::Gauge,
         "Most connections at once; above it, connections are refused.",
         &server.connections_max,
     );
-    text.number(
-        "lines_total",
-        Kind::Counter,
-        "Lines of the room, including who entered and left.",
-        &server.lines,
-    );
+    text.counter("lines_total", "Lines of the room, including who entered and left.", &server.lines);
 }
 
 fn add_events(text: &mut Exposition, counters: &Counters) {
@@ -63,9 +57,8 @@ fn add_events(text: &mut Exposition, counters: &Counters) {
         &counters.entered,
         "Connections that entered the room, by login code or by session token.",
     );
-    text.number(
+    text.counter(
         "wrong_tries_total",
-        Kind::Counter,
         "Wrong login codes and invalid session tokens. After a restart without a move all are invalid.",
         &counters.wrong_tries,
     );
@@ -83,9 +76,8 @@ fn add_events(text: &mut Exposition, counters: &Counters) {
         "Connections refused because the server or the client address has too many, pages of a foreign origin, and \
          email addresses that are not admitted (door).",
     );
-    text.number(
+    text.counter(
         "throttled_total",
-        Kind::Counter,
         "How often input had to wait because its sender was over a rate.",
         &counters.throttled,
     );
@@ -102,9 +94,8 @@ fn add_tables(text: &mut Exposition, server: &ServerMetrics<'_>) {
         text.labelled("usage_max", "table", &label(usage.what), &limit);
     }
     let oldest = server.ring_oldest;
-    text.number(
+    text.gauge(
         "ring_oldest_seconds",
-        Kind::Gauge,
         "Age of the oldest line that is kept; 0 while there is none.",
         &seconds(oldest.as_secs(), oldest.subsec_millis()),
     );
@@ -112,30 +103,19 @@ fn add_tables(text: &mut Exposition, server: &ServerMetrics<'_>) {
 
 fn add_loop(text: &mut Exposition, shell: &ShellMetrics, turns: &Histogram) {
     let SystemCalls { polls, reads, writes, accepts: _ } = shell.calls;
-    text.number("loop_turns_total", Kind::Counter, "Turns of the event loop.", &polls);
+    text.counter("loop_turns_total", "Turns of the event loop.", &polls);
     text.histogram("loop_turn_seconds", "Duration of a turn, without the sleep before it.", turns);
-    text.number("reads_total", Kind::Counter, "Reads of clients' sockets.", &reads);
-    text.number("writes_total", Kind::Counter, "Writes to clients' sockets.", &writes);
-    text.number(
-        "written_bytes_total",
-        Kind::Counter,
-        "Bytes that clients' sockets took.",
-        &shell.written_bytes,
-    );
+    text.counter("reads_total", "Reads of clients' sockets.", &reads);
+    text.counter("writes_total", "Writes to clients' sockets.", &writes);
+    text.counter("written_bytes_total", "Bytes that clients' sockets took.", &shell.written_bytes);
     let (ms, connections) = shell.moved;
-    text.number(
+    text.gauge(
         "move_seconds",
-        Kind::Gauge,
         "How long the move to this process took, in which nobody was served; 0 without one.",
         &seconds(ms / 1_000, u32::try_from(ms % 1_000).unwrap_or(0)),
     );
-    text.number("move_connections", Kind::Gauge, "Connections that the move kept.", &connections);
-    text.number(
-        "log_lines_dropped_total",
-        Kind::Counter,
-        "Log lines that stderr did not take.",
-        &shell.log_lines_dropped,
-    );
+    text.gauge("move_connections", "Connections that the move kept.", &connections);
+    text.counter("log_lines_dropped_total", "Log lines that stderr did not take.", &shell.log_lines_dropped);
 }
 
 #[derive(Clone, Copy)]
@@ -164,6 +144,14 @@ impl Exposition {
     fn number(&mut self, name: &str, kind: Kind, help: &str, value: &dyn Display) {
         self.family(name, kind, help);
         self.write(format_args!("plume_{name} {value}\n"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: &dyn Display) {
+        self.number(name, Kind::Gauge, help, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: &dyn Display) {
+        self.number(name, Kind::Counter, help, value);
     }
 
     #[inline(never)]
@@ -200,7 +188,6 @@ fn seconds(whole: u64, ms: u32) -> String {
     format!("{whole}.{ms:03}")
 }
 
-/// The name of a table as a label.
 fn label(what: &str) -> String {
     what.replace(' ', "_")
 }

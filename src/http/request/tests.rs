@@ -40,6 +40,12 @@ fn summary(bytes: &[u8]) -> String {
     read_all([bytes].into_iter()).into_iter().map(show).collect::<Vec<_>>().join(" + ")
 }
 
+/// Reads one head, with `|` for CRLF, and without its end.
+fn read_one(row: &str) -> Result<Request, RequestError> {
+    let head = row.replace('|', "\r\n") + "\r\n\r\n";
+    HeadReader::default().read(head.as_bytes()).1.expect("a whole head")
+}
+
 /// Checks one row: `row` is a head without its end, with `|` for CRLF.
 fn check(row: &str, expected: &str) {
     let head = row.replace('|', "\r\n") + "\r\n\r\n";
@@ -122,14 +128,11 @@ fn gzip_is_for_those_who_like_it() {
         ("gzip;level=9", false),
         ("gzipped", false),
     ] {
-        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {list}\r\n\r\n");
-        let (_, outcome) = HeadReader::default().read(head.as_bytes());
-        let request = outcome.expect("a whole head").expect("a request");
-        assert_eq!(request.accepts_gzip, expected, "{list}");
+        let request = read_one(&format!("GET / HTTP/1.1|Host: a|Accept-Encoding: {list}"));
+        assert_eq!(request.expect("a request").accepts_gzip, expected, "{list}");
     }
-    let lines = "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: br\r\nAccept-Encoding: gzip\r\n\r\n";
-    let (_, outcome) = HeadReader::default().read(lines.as_bytes());
-    assert!(outcome.expect("a whole head").expect("a request").accepts_gzip, "lines are joined");
+    let request = read_one("GET / HTTP/1.1|Host: a|Accept-Encoding: br|Accept-Encoding: gzip");
+    assert!(request.expect("a request").accepts_gzip, "lines are joined");
 }
 
 #[test]
@@ -271,11 +274,7 @@ proptest! {
 
 #[test]
 fn only_lines_may_have_a_body_and_its_length_is_one_number() {
-    let read = |head: &str| {
-        let head = head.replace('|', "\r\n") + "\r\n\r\n";
-        let (_, outcome) = HeadReader::default().read(head.as_bytes());
-        outcome.expect("a whole head").map(|request| request.lines)
-    };
+    let read = |head: &str| read_one(head).map(|request| request.lines);
     let lines = |query: &str, content_length| {
         let query = query.to_owned();
         Ok(Some(Box::new(LinesFields { query, content_length, ..LinesFields::default() })))

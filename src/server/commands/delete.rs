@@ -28,7 +28,6 @@ pub(crate) struct Deletion {
 enum Wanted<'a> {
     /// So many of the sender's newest lines.
     Own(usize),
-    /// The line with this id.
     Line(u64),
     /// A name, and perhaps a count of its newest lines.
     Of(&'a str),

@@ -7,7 +7,6 @@ use crate::users::rules::Silence;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Why a command or a line is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     NoCommand,

@@ -10,7 +10,6 @@ use std::time::Duration;
 /// What a member's text is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parsed<'a> {
-    /// A line of the room.
     Line(&'a str),
     /// A command, and what follows its word.
     Command(Command, &'a str),
@@ -47,7 +46,6 @@ pub(crate) struct Row {
     pub(crate) is_for_all: bool,
     /// How it is written: a slash, its word, and its arguments.
     pub(crate) usage: &'static str,
-    /// What it does.
     pub(crate) effect: &'static str,
 }
 
@@ -63,7 +61,6 @@ pub(crate) enum NameError<T> {
 }
 
 impl Command {
-    /// Its row in [`COMMANDS`].
     pub(crate) fn row(self) -> Option<&'static Row> {
         COMMANDS.iter().find(|row| row.command == self)
     }
@@ -142,7 +139,6 @@ pub(crate) fn take_quoted(text: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// Takes the first word.
 pub(crate) fn take_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     (word, rest.trim_start())
@@ -278,7 +274,6 @@ pub(crate) const COMMANDS: [Row; 18] = [
     moderator(Command::Reports, "/reports", "lists the newest reports"),
 ];
 
-/// Longest word of a command.
 const WORD_CHARS_MAX: usize = 12;
 /// Longest text that is looked up as a name: the longest name, and its `@`.
 const NAME_TYPED_BYTES_MAX: usize = NAME_BYTES_MAX + 1;
