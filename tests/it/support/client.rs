@@ -212,6 +212,13 @@ impl Client {
         self.expect_line(&name, text)
     }
 
+    /// Says so many lines of this length, all with the text that it gives.
+    pub(crate) fn talk_long(&mut self, lines: usize, bytes: usize) -> String {
+        let text = "x".repeat(bytes);
+        (0..lines).for_each(|_| drop(self.talk(&text)));
+        text
+    }
+
     pub(crate) fn send(&mut self, message: &Value) {
         self.send_text(&message.to_string());
     }
