@@ -80,13 +80,8 @@ impl OldPage {
 fn the_first_page_logs_in_and_chats() {
     let server = Plume::start(&[]);
     let mut new = Client::login(&server, "Neo");
-    let mut old = OldPage::open(&server);
-    old.send(0, "Ada\nada@example.org");
-    old.read_until(0);
-    old.send(2, &server.code_for("Ada"));
-    old.read_until(3);
+    let mut old = OldPage::login(&server, "Ada", "ada@example.org");
     assert!(old.is_in);
-    old.read_until_shown("Ada", "entered chat");
     assert!(old.shown.iter().any(|(name, text)| name == "plumebot" && text.contains("@Ada")));
     new.expect_enters("Ada");
     old.send(1, "hello from 2020");

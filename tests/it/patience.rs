@@ -161,10 +161,7 @@ fn a_slow_but_steady_reader_is_neither_stalled_nor_silent() {
     slow.ask_code("Bob", "bob@example.org");
     slow.auth(&server.code_for("Bob"));
     ada.expect_enters("Bob");
-    let text = "x".repeat(65_000);
-    for _ in 0..50 {
-        ada.talk(&text);
-    }
+    ada.talk_long(50, 65_000);
     ada.leave();
     let bytes = 90 * 2_000;
     let received = read_slowly(&mut reader, bytes, 2_000);
@@ -188,10 +185,7 @@ fn who_takes_no_byte_for_thirty_seconds_is_cut() {
     ada.expect_enters("Bob");
     let begun = Instant::now();
     // More than all buffers hold, and less than the backlog.
-    let text = "x".repeat(65_000);
-    for _ in 0..200 {
-        ada.talk(&text);
-    }
+    ada.talk_long(200, 65_000);
     thread::sleep(Duration::from_secs(28).saturating_sub(begun.elapsed()));
     ada.expect_leaves("Bob");
     assert_took(begun, 29_800..35_000);

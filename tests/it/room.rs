@@ -264,11 +264,8 @@ fn who_reads_too_slowly_is_lapped_and_may_resume() {
     let server =
         Plume::start(&[("PLUME_BACKLOG", "2000000"), ("PLUME_RATE", "100000"), ("PLUME_HISTORY", "2")]);
     let [mut ada, mut slow] = Client::login_all(&server, ["Ada", "Bob"]);
-    let text = "x".repeat(65_000);
     // More than the buffers of two sockets and the backlog hold together.
-    for _ in 0..300 {
-        ada.talk(&text);
-    }
+    let text = ada.talk_long(300, 65_000);
     let mut seen = slow.last();
     loop {
         match slow.next() {

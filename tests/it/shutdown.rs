@@ -46,10 +46,7 @@ fn those_who_do_not_read_do_not_delay_the_end() {
     stalled.ask_code("Bob", "bob@example.org");
     stalled.auth(&server.code_for("Bob"));
     let mut ada = Client::login(&server, "Ada");
-    let text = "x".repeat(60_000);
-    for _ in 0..50 {
-        ada.talk(&text);
-    }
+    ada.talk_long(50, 60_000);
     let mut head = Http::open(&server);
     head.send("GET / HTTP/1.1\r\n");
     let _silent = Http::open(&server);
@@ -65,11 +62,8 @@ fn those_who_do_not_read_do_not_delay_the_end() {
 fn the_end_finishes_what_is_on_its_way() {
     let mut server = Plume::start(&[("PLUME_RATE", "100000")]);
     let [mut ada, mut bob] = Client::login_all(&server, ["Ada", "Bob"]);
-    let text = "x".repeat(60_000);
     // Less than the backlog, more than the buffers of a socket that nobody reads.
-    for _ in 0..60 {
-        ada.talk(&text);
-    }
+    let text = ada.talk_long(60, 60_000);
     server.signal(Signal::TERM);
     server.wait_line("stopping");
     for _ in 0..60 {

@@ -184,11 +184,13 @@ impl World {
         });
     }
 
+    /// Where one of the nodes is, if there are any.
+    fn any_node(&mut self) -> Option<usize> {
+        (!self.nodes.is_empty()).then(|| self.choices.index(self.nodes.len()))
+    }
+
     fn move_node(&mut self) {
-        if self.nodes.is_empty() {
-            return;
-        }
-        let at = self.choices.index(self.nodes.len());
+        let Some(at) = self.any_node() else { return };
         let parcel = self.nodes[at].server.freeze();
         let server = Server::thaw(&parcel, self.settings.clone(), self.site.clone(), [9; 32]);
         self.nodes[at].server = server.expect("a parcel of this version thaws");
@@ -201,10 +203,7 @@ impl World {
         if let Some(wire) = free.filter(|_| self.choices.chance(600)) {
             return self.start(wire);
         }
-        if self.nodes.is_empty() {
-            return;
-        }
-        let at = self.choices.index(self.nodes.len());
+        let Some(at) = self.any_node() else { return };
         if !self.may_lose && self.nodes[at].wire == STEADY || self.nodes[at].is_stopping {
             return;
         }

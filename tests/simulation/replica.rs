@@ -166,10 +166,7 @@ impl World {
     }
 
     fn use_node(&mut self) {
-        if self.nodes.is_empty() {
-            return;
-        }
-        let at = self.choices.index(self.nodes.len());
+        let Some(at) = self.any_node() else { return };
         let node = &self.nodes[at];
         if node.replica.is_full() || node.is_leaving {
             return;
@@ -200,11 +197,13 @@ impl World {
         self.take_steps(at);
     }
 
+    /// Where one of the nodes is, if there are any.
+    fn any_node(&mut self) -> Option<usize> {
+        (!self.nodes.is_empty()).then(|| self.choices.index(self.nodes.len()))
+    }
+
     fn move_node(&mut self) {
-        if self.nodes.is_empty() {
-            return;
-        }
-        let at = self.choices.index(self.nodes.len());
+        let Some(at) = self.any_node() else { return };
         let node = &mut self.nodes[at];
         let bytes = node.replica.to_bytes();
         node.replica = Replica::from_bytes(&bytes).expect("a replica thaws");
@@ -232,10 +231,7 @@ impl World {
         if let Some(wire) = free.filter(|_| self.choices.chance(600)) {
             return self.start(wire);
         }
-        if self.nodes.is_empty() {
-            return;
-        }
-        let at = self.choices.index(self.nodes.len());
+        let Some(at) = self.any_node() else { return };
         if !self.may_lose && self.nodes[at].wire == STEADY {
             return;
         }

@@ -43,12 +43,13 @@ impl Client {
 
     /// The same over a connection that is there already.
     pub(crate) fn over(stream: TcpStream, server: &Plume) -> Self {
-        Self::try_over(stream, server, None).expect("the upgrade is accepted")
+        Self::try_over(stream, server, None).unwrap_or_else(|error| panic!("no upgrade: {error}"))
     }
 
     /// The same as a proxy does for a client with this address.
     pub(crate) fn open_for(server: &Plume, address: &str) -> Self {
-        Self::try_over(connect(server), server, Some(address)).expect("the upgrade is accepted")
+        let opened = Self::try_over(connect(server), server, Some(address));
+        opened.unwrap_or_else(|error| panic!("no upgrade: {error}"))
     }
 
     /// The same, unless that address has too many: then it is closed with 1013.
@@ -64,21 +65,22 @@ impl Client {
 
     /// Opens a WebSocket, or does not, because the server has no place.
     pub(crate) fn try_open(server: &Plume) -> Option<Self> {
-        Self::try_over(connect(server), server, None)
+        Self::try_over(connect(server), server, None).ok()
     }
 
-    fn try_over(stream: TcpStream, server: &Plume, forwarded_for: Option<&str>) -> Option<Self> {
+    /// In words: what is in the way.
+    fn try_over(stream: TcpStream, server: &Plume, forwarded_for: Option<&str>) -> Result<Self, String> {
         let url = format!("ws://{}/connect", server.address());
         let mut request = url.into_client_request().expect("the address makes a URL");
         if let Some(address) = forwarded_for {
             let value = address.parse().expect("an address is a header value");
             request.headers_mut().insert("x-forwarded-for", value);
         }
-        let (socket, response) = client(request, prepared(stream)).ok()?;
+        let (socket, response) = client(request, prepared(stream)).map_err(|error| error.to_string())?;
         for header in ["sec-websocket-extensions", "sec-websocket-protocol"] {
             assert!(!response.headers().contains_key(header), "{header} was not asked for: {response:?}");
         }
-        Some(Self { socket, flow: String::new(), ack: Value::Null, welcome: Vec::new() })
+        Ok(Self { socket, flow: String::new(), ack: Value::Null, welcome: Vec::new() })
     }
 
     /// Sends a hello on a connection of its own.
@@ -208,6 +210,13 @@ impl Client {
         self.say(text);
         let name = self.ack["user"]["name"].as_str().expect("it is in").to_owned();
         self.expect_line(&name, text)
+    }
+
+    /// Says so many lines of this length, all with the text that it gives.
+    pub(crate) fn talk_long(&mut self, lines: usize, bytes: usize) -> String {
+        let text = "x".repeat(bytes);
+        (0..lines).for_each(|_| drop(self.talk(&text)));
+        text
     }
 
     pub(crate) fn send(&mut self, message: &Value) {
