@@ -6,17 +6,21 @@ use super::{Page, Tab, TempDir};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::ffi::OsString;
+use std::num::NonZero;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::{env, fs, thread};
 
 /// A running browser without a window. At its end all its pages must have been quiet.
 pub(crate) struct Chromium {
     devtools: RefCell<Devtools>,
     _process: Process,
+    _place: Place,
 }
 
 impl Chromium {
     /// Starts a browser that knows nothing of earlier ones.
     pub(crate) fn launch() -> Self {
+        let place = Place::take();
         let folder = TempDir::new();
         let program = env::var_os("CHROMIUM").unwrap_or_else(|| "chromium".into());
         let mut profile = OsString::from("--user-data-dir=");
@@ -33,7 +37,7 @@ impl Chromium {
             Some((port.parse().ok()?, path.trim().to_owned()))
         };
         let (port, path) = process.wait_for(address, "address of the browser");
-        Self { devtools: RefCell::new(Devtools::connect(port, &path)), _process: process }
+        Self { devtools: RefCell::new(Devtools::connect(port, &path)), _process: process, _place: place }
     }
 
     /// A page in a browser of somebody else's: it shares no cookies and no storage with other pages.
@@ -80,6 +84,30 @@ impl Drop for Chromium {
         }
     }
 }
+
+/// A place among the browsers that run at once: one for each core, however many tests do. A page that waits
+/// for a core looks as if it hung.
+struct Place;
+
+impl Place {
+    fn take() -> Self {
+        let places = thread::available_parallelism().map_or(1, NonZero::get);
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = FREED.wait_while(taken, |taken| *taken >= places);
+        *taken.unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        FREED.notify_one();
+    }
+}
+
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static FREED: Condvar = Condvar::new();
 
 /// `/devtools/browser/` and a UUID.
 const DEVTOOLS_PATH_BYTES: usize = 18 + 36;
