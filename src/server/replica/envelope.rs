@@ -57,6 +57,15 @@ frost!(enum Kind {
     4 = Leave
 });
 
+impl Kind {
+    pub(super) const fn command_number(&self) -> Option<u64> {
+        match self {
+            Self::Command { n, .. } => Some(*n),
+            Self::Alive { .. } | Self::Join { .. } | Self::Base { .. } | Self::Leave => None,
+        }
+    }
+}
+
 impl Envelope {
     pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];

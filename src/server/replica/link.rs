@@ -27,8 +27,8 @@ pub(super) struct Link {
     patience: Duration,
     /// When everything that was sent should have arrived.
     sent_by: Option<Moment>,
-    /// When own entries were added that have not come back, and how much longer each may take.
-    unreturned: VecDeque<(Moment, Duration)>,
+    /// Own entries that have not come back.
+    unreturned: VecDeque<Unreturned>,
     /// When the last own entry was added.
     pub(super) added_at: Option<Moment>,
     /// Connections since an entry of a connection came back.
@@ -43,6 +43,16 @@ frost!(struct Link { epoch, failures, late, lag } but {
     stamp: 0, clock: None, unanswered: 0, answer_due: None, patience: Duration::ZERO,
     sent_by: None, unreturned: VecDeque::new(), added_at: None
 });
+
+/// An own entry that has not come back.
+#[derive(Debug)]
+struct Unreturned {
+    added_at: Moment,
+    /// How much longer than others it may take.
+    extra: Duration,
+    /// The number of the command, if it is one.
+    n: Option<u64>,
+}
 
 impl Link {
     /// Begins another connection.
@@ -76,18 +86,32 @@ impl Link {
         }
     }
 
-    pub(super) fn added(&mut self, now: Moment, bytes: usize) {
+    /// An entry was added: a command with this number, or another one.
+    pub(super) fn added(&mut self, now: Moment, bytes: usize, n: Option<u64>) {
         self.asked(now, ENGINE_REPLY_TIMEOUT, bytes);
-        self.unreturned.push_back((now, time_for(bytes)));
+        self.unreturned.push_back(Unreturned { added_at: now, extra: time_for(bytes), n });
         self.added_at = Some(now);
     }
 
-    /// An entry that was added over this connection has come back.
-    pub(super) fn returned(&mut self, now: Moment, id: EntryId) {
-        if let Some((added_at, _)) = self.unreturned.pop_front() {
-            self.lag = now.since(added_at);
-        }
+    /// An entry that was added over this connection has come back. Whether no command is missing before it:
+    /// entries of a connection come back in order, so one that is passed over does not come any more. (A log
+    /// that is deleted while the engine's clock is set back takes entries at places that were read already.)
+    #[must_use]
+    pub(super) fn returned(&mut self, now: Moment, id: EntryId, n: Option<u64>) -> bool {
         self.clock = Some((now, id.ms));
+        // One that others have added again is not among them.
+        if !self.unreturned.iter().any(|entry| entry.n == n) {
+            return true;
+        }
+        let mut is_whole = true;
+        while let Some(entry) = self.unreturned.pop_front() {
+            if entry.n == n {
+                self.lag = now.since(entry.added_at);
+                break;
+            }
+            is_whole &= entry.n.is_none();
+        }
+        is_whole
     }
 
     /// Everything works.
@@ -97,12 +121,13 @@ impl Link {
 
     /// When the node counts as apart, for an own entry has not come back.
     pub(super) fn entry_due(&self) -> Option<Moment> {
-        self.unreturned.front().map(|&(added_at, extra)| added_at.after(ENTRY_TIMEOUT.saturating_add(extra)))
+        let &Unreturned { added_at, extra, .. } = self.unreturned.front()?;
+        Some(added_at.after(ENTRY_TIMEOUT.saturating_add(extra)))
     }
 
     /// When the connection counts as lost for that.
     pub(super) fn entry_given_up(&self) -> Option<Moment> {
-        let &(added_at, extra) = self.unreturned.front()?;
+        let &Unreturned { added_at, extra, .. } = self.unreturned.front()?;
         let doubled = ENTRY_TIMEOUT.saturating_mul(1 << self.late.min(ENTRY_TIMEOUT_DOUBLINGS_MAX));
         Some(added_at.after(doubled.saturating_add(extra)))
     }

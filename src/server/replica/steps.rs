@@ -204,9 +204,10 @@ impl Replica {
     }
 
     pub(super) fn add(&mut self, now: Moment, kind: Kind) {
+        let n = kind.command_number();
         let envelope = Envelope { node: self.node, epoch: self.link.epoch, stamp: self.link.stamp, kind };
         let bytes = envelope.write();
-        self.link.added(now, bytes.len());
+        self.link.added(now, bytes.len(), n);
         self.asks.push_back(Ask::Add(bytes));
     }
 
@@ -223,9 +224,12 @@ impl Replica {
     /// Takes up an entry without having the state that it changes.
     fn take_joining(&mut self, entry: LogEntry) {
         let envelope = Envelope::read(&entry.bytes);
-        let is_own = envelope.as_ref().is_some_and(|envelope| self.is_own(envelope));
-        if is_own {
-            self.link.returned(self.now, entry.id);
+        let own = envelope.as_ref().filter(|envelope| self.is_own(envelope));
+        let is_own = own.is_some();
+        if let Some(own) = own
+            && !self.link.returned(self.now, entry.id, own.kind.command_number())
+        {
+            return self.disconnect(self.now);
         }
         let Phase::Joining(joining) = &mut self.phase else { return };
         if entry.id <= joining.view.newest {
@@ -280,8 +284,8 @@ impl Replica {
         }
         let Some(envelope) = Envelope::read(&entry.bytes) else { return self.shared.skip(entry) };
         let is_own = self.is_own(&envelope);
-        if is_own {
-            self.link.returned(self.now, entry.id);
+        if is_own && !self.link.returned(self.now, entry.id, envelope.kind.command_number()) {
+            return self.disconnect(self.now);
         }
         if let Kind::Base { after, state } = &envelope.kind
             && *after >= self.shared.last_live

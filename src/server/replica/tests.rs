@@ -263,6 +263,31 @@ fn who_remembers_most_begins_the_room_again() {
 }
 
 #[test]
+fn an_entry_that_comes_back_before_an_earlier_command_says_that_the_command_is_missing() {
+    let (at, id) = (Moment::from_ms, EntryId::default());
+    let rows = [
+        (&[Some(1), None][..], Some(1), true),
+        (&[None, Some(1)], None, true),
+        (&[None, Some(1)], Some(1), true),
+        (&[Some(1), None], None, false),
+        (&[Some(1), Some(2)], Some(2), false),
+        // One of before is there again.
+        (&[Some(3)], Some(1), true),
+        (&[Some(3)], None, true),
+    ];
+    for (added, returned, is_whole) in rows {
+        let mut link = Link::default();
+        link.begin(at(0));
+        for &n in added {
+            link.added(at(1), 10, n);
+        }
+        assert_eq!(link.returned(at(2), id, returned), is_whole, "{added:?}, {returned:?}");
+        let left = added.iter().position(|&n| n == returned).map_or(added.len(), |at| added.len() - at - 1);
+        assert_eq!(link.entry_due().is_some(), left > 0, "{added:?}, {returned:?}");
+    }
+}
+
+#[test]
 fn an_answer_is_due_in_time_and_further_questions_do_not_put_it_off() {
     let at = Moment::from_ms;
     let mut link = Link::default();
