@@ -330,8 +330,8 @@ pub(crate) fn write_head(
     response.end(None, Some(request).filter(|_| is_kept))
 }
 
-/// A line of the log as text shows it. An event says what somebody did, not what they said. Further lines of
-/// the text are indented, so that none looks like a line by itself.
+/// A line of the log as plain text; an event shows what a user did instead of what they said. Further lines
+/// of the text are indented, so that none looks like a line of its own.
 pub(crate) fn plain_line(time_ms: u64, name: &str, text: &str, is_event: bool) -> String {
     let mut shown = format!("{} ", Utc::from_ms(time_ms));
     escape(name, &mut shown);

@@ -60,9 +60,9 @@ impl Server {
         self.users.count_line(at.moment, user);
     }
 
-    /// Who says a line or types a command in a session. `None`: the session is over; or what the user has
-    /// said with this `ref` stands in the ring. Then the client gets it again, or learns that it was deleted:
-    /// a deleted line does not come back.
+    /// Finds the user who says a line or types a command in this session. `None` if the session is over, or
+    /// if the ring still holds a line that the user said with this `ref`: that one is sent to the client
+    /// again, or, if it was deleted, a notice that says so. A deleted line does not come back.
     pub(super) fn sender<'a>(
         &mut self,
         at: Now,

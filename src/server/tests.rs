@@ -1,5 +1,5 @@
-//! What unit tests below share: a server, and a shell that writes everything at once and keeps what it is
-//! told.
+//! Shared by the server's unit tests: a server, and an in-memory shell that carries out each write at once
+//! and records what is written, closed and logged.
 
 use super::{Input, Output, Server};
 use crate::base::time::{Moment, Now};
