@@ -654,7 +654,7 @@ pub const TAIL_BLOCK: Duration = Duration::from_secs(2);
 pub const ENGINE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 const _: () = assert!(TAIL_BLOCK.as_millis() + ENGINE_REPLY_TIMEOUT.as_millis() < ENTRY_TIMEOUT.as_millis());
 /// Reads of a connection to the engine in a turn, and writes: a flood of entries must leave time for clients.
-/// With [`READ_SHARE_BYTES`] for each read these are 256 KiB, a few thousand entries.
+/// With [`READ_SHARE_BYTES`] for each read these are 256 KiB.
 pub const ENGINE_READS_PER_TURN: usize = 16;
 /// Most bytes of the last entry that are remembered, to see whether the log has the same one when it is read
 /// on: more than any entry but long lines and states.
@@ -663,8 +663,12 @@ pub const REMEMBERED_BYTES_MAX: usize = 4 << 10;
 pub const ENGINE_ADDRESSES_MAX: usize = 8;
 /// File descriptors that the engine needs: two connections, and those with which the system's resolver asks.
 pub const ENGINE_FILES: usize = 2 + 4;
-/// Entries that one read of the log gives at most.
-pub const ENTRIES_PER_READ: usize = 1_024;
+/// Entries that one read of the log gives at most. They are applied in one turn, which must leave time for
+/// clients; and with an engine that is a millisecond away these are still over 100,000 in a second.
+pub const ENTRIES_PER_READ: usize = 128;
+/// Most bytes of entries that are kept until a read is complete, but for a single larger one: twice as many
+/// as [`ENTRIES_PER_READ`] of the longest lines have. What a read gives beyond it is read again.
+pub const ENGINE_READ_BYTES_MAX: usize = 2 * ENTRIES_PER_READ * TEXT_BYTES_MAX;
 /// How often a node says that it is alive.
 pub const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// A node of which the log has had nothing for this long is gone, with everybody who is connected to it: four

@@ -64,9 +64,9 @@ struct Session {
     check_again: Option<Moment>,
     /// The place behind which entries are to be read, or the last that was.
     after: Option<EntryId>,
-    /// The bytes of the last of these, if they are few.
-    last_bytes: Option<Vec<u8>>,
-    /// Entries to be said.
+    /// The bytes of that entry, if they are few.
+    after_bytes: Option<Vec<u8>>,
+    /// What the last read gave. It is said when the entry at `after` turns out to be there still.
     entries: Vec<LogEntry>,
 }
 
@@ -166,10 +166,6 @@ impl Connections {
                 Err(error) => break Err(error),
             }
         };
-        if !session.entries.is_empty() {
-            session.remember_last();
-            actions.push_back(Action::Say(Say::Entries(std::mem::take(&mut session.entries))));
-        }
         session.begin_tail(now, login.as_ref(), actions);
         if let Err(error) = result {
             self.fail(error);
@@ -237,7 +233,6 @@ impl Session {
         let Some(reply) = wire.take(now, bytes, key, &mut self.entries)? else { return Ok(false) };
         let mut say = |say| actions.push_back(Action::Say(say));
         match reply {
-            Reply::Done => {}
             Reply::Process(process) => wire.process = process,
             Reply::History(history) => {
                 let stamp = info::stamp(&wire.process, &history);
@@ -252,26 +247,30 @@ impl Session {
             Reply::Entry(entry) => match (side, entry) {
                 (Side::Writer, entry) => self.entry = entry,
                 // In a log that was emptied another one may stand at the same place, within a millisecond.
-                (Side::Tail, Some(bytes)) if self.last_bytes.as_ref().is_none_or(|own| *own == bytes) => {}
+                (Side::Tail, Some(bytes)) if self.after_bytes.as_ref().is_none_or(|own| *own == bytes) => {
+                    self.read_on(now, key, actions);
+                }
                 (Side::Tail, Some(_) | None) => return Err(EngineError::Trimmed),
             },
             Reply::Recent(entries) => say(Say::Recent(entries)),
             Reply::Added => say(Say::Added),
             Reply::Value(value) => say(Say::Got(value)),
-            Reply::Read(last) => {
-                self.after = last.or(self.after);
-                self.remember_last();
-                self.read(now, key);
-            }
+            // Nothing stands at the beginning, and nothing can be missing before what does.
+            Reply::Read if self.after == Some(EntryId::default()) => self.read_on(now, key, actions),
+            // Its check is still to come.
+            Reply::Read | Reply::Done => {}
         }
         Ok(true)
     }
 
-    /// Remembers the newest of the entries to be said.
-    fn remember_last(&mut self) {
-        if let Some(LogEntry { bytes, .. }) = self.entries.last() {
-            self.last_bytes = (bytes.len() <= REMEMBERED_BYTES_MAX).then(|| bytes.clone());
+    /// Says what was read, and reads what is behind it.
+    fn read_on(&mut self, now: Moment, key: &str, actions: &mut VecDeque<Action>) {
+        if let Some(LogEntry { id, bytes }) = self.entries.last() {
+            self.after = Some(*id);
+            self.after_bytes = (bytes.len() <= REMEMBERED_BYTES_MAX).then(|| bytes.clone());
+            actions.push_back(Action::Say(Say::Entries(std::mem::take(&mut self.entries))));
         }
+        self.read(now, key);
     }
 
     /// Takes the stamp that a connection sees, the first or a later one.
@@ -288,17 +287,14 @@ impl Session {
         Ok(())
     }
 
-    /// Asks for the entries behind the last one, and whether that one is still there: where the log was
-    /// emptied or trimmed since it was read, entries behind it may be gone, too, and nothing else tells. Both
-    /// commands are sent at once, so that nobody else's come between them.
+    /// Asks for the entries behind the last one, and then whether that one is still there. If it is, the log
+    /// was neither emptied nor trimmed up to there since it was read, so none are missing in between. Only a
+    /// look that comes after the read tells: where the log was emptied and the clock set back, it may have
+    /// begun again at a place before this one, and a read that waits would go on behind it.
     fn read(&mut self, now: Moment, key: &str) {
         let Some(after) = self.after else { return };
-        // Nothing stands at the beginning.
-        if after != EntryId::default() {
-            self.tail.send_range(now, key, after);
-        }
         let (count, block) = (ENTRIES_PER_READ.to_string(), TAIL_BLOCK.as_millis().to_string());
-        let (place, key) = (after.to_string(), key.as_bytes());
+        let place = after.to_string();
         let words: [&[u8]; 8] = [
             b"XREAD",
             b"COUNT",
@@ -306,10 +302,13 @@ impl Session {
             b"BLOCK",
             block.as_bytes(),
             b"STREAMS",
-            key,
+            key.as_bytes(),
             place.as_bytes(),
         ];
         self.tail.send(now, &words, Awaited::read(after));
+        if after != EntryId::default() {
+            self.tail.send_range(now, key, after);
+        }
     }
 }
 

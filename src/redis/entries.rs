@@ -62,11 +62,6 @@ impl EntryReader {
         matches!(self.place, Place::End)
     }
 
-    /// The last entry that was read, or the place of [`Self::new`].
-    pub(super) const fn last(&self) -> Option<EntryId> {
-        self.last
-    }
-
     /// Takes the next token. Returns an entry that it completes; one of another form than ours is without
     /// bytes.
     pub(super) fn take(&mut self, token: Token) -> Result<Option<LogEntry>, EngineError> {

@@ -5,8 +5,8 @@ use super::info;
 use super::resp::{Token, digits};
 use crate::engine::{EntryId, LogEntry};
 use crate::limits::{
-    ENGINE_INFO_BYTES_MAX, ENGINE_LINE_BYTES_MAX, ENGINE_REPLY_BYTES_MAX, ENTRIES_PER_READ,
-    RECENT_ENTRIES_MAX,
+    ENGINE_INFO_BYTES_MAX, ENGINE_LINE_BYTES_MAX, ENGINE_READ_BYTES_MAX, ENGINE_REPLY_BYTES_MAX,
+    ENTRIES_PER_READ, RECENT_ENTRIES_MAX,
 };
 use crate::log_event::EngineError;
 
@@ -49,8 +49,8 @@ pub(super) enum Reply {
     Recent(Vec<LogEntry>),
     Added,
     Value(Option<Vec<u8>>),
-    /// A read has ended, with this entry as the last; `None`: it gave none.
-    Read(Option<EntryId>),
+    /// A read has ended. What it gave is appended already.
+    Read,
 }
 
 impl Awaited {
@@ -67,7 +67,7 @@ impl Awaited {
     /// Entries behind a place.
     pub(super) const fn read(after: EntryId) -> Self {
         let entries = EntryReader::new(Order::Ascending, Some(after), ENTRIES_PER_READ);
-        Self::Read(ReadReader { place: ReadPlace::Begin, entries, count: 0 })
+        Self::Read(ReadReader { place: ReadPlace::Begin, entries, bytes: 0, is_cut: false })
     }
 
     /// Most bytes of a string in the reply.
@@ -136,11 +136,15 @@ fn take_recent(
     }))
 }
 
-/// Reads nothing, if no entry came in time, or `[[key, entries]]`.
+/// Reads nothing, if no entry came in time, or `[[key, entries]]`. Entries that are too many bytes together
+/// are left out, for the next read to give them.
 pub(super) struct ReadReader {
     place: ReadPlace,
     entries: EntryReader,
-    count: usize,
+    /// Of the entries that were taken.
+    bytes: usize,
+    /// Whether some were left out.
+    is_cut: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -159,14 +163,18 @@ impl ReadReader {
         entries: &mut Vec<LogEntry>,
     ) -> Result<Option<Reply>, EngineError> {
         self.place = match (self.place, token) {
-            (ReadPlace::Begin, Token::Nil) => return Ok(Some(Reply::Read(None))),
+            (ReadPlace::Begin, Token::Nil) => return Ok(Some(Reply::Read)),
             (ReadPlace::Begin, Token::Array(1)) => ReadPlace::Log,
             (ReadPlace::Log, Token::Array(2)) => ReadPlace::Key,
             (ReadPlace::Key, Token::Bulk(name)) if name == key.as_bytes() => ReadPlace::Entries,
             (ReadPlace::Entries, token) => {
                 if let Some(entry) = self.entries.take(token)? {
-                    self.count = self.count.saturating_add(1);
-                    entries.push(entry);
+                    self.bytes = self.bytes.saturating_add(entry.bytes.len());
+                    // One is taken in any case.
+                    self.is_cut |= self.bytes > ENGINE_READ_BYTES_MAX && !entries.is_empty();
+                    if !self.is_cut {
+                        entries.push(entry);
+                    }
                 }
                 ReadPlace::Entries
             }
@@ -175,10 +183,10 @@ impl ReadReader {
         if !self.entries.has_ended() {
             return Ok(None);
         }
-        if self.count == 0 {
+        if entries.is_empty() {
             return Err(EngineError::Protocol);
         }
-        Ok(Some(Reply::Read(self.entries.last())))
+        Ok(Some(Reply::Read))
     }
 }
 

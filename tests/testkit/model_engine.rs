@@ -9,7 +9,7 @@
 use super::choices::Choices;
 use plume::base::time::Moment;
 use plume::engine::{Ask, EntryId, LogEntry, Say};
-use plume::limits::{ENTRIES_PER_READ, HANDED_STATE_TTL, RECENT_ENTRIES_MAX};
+use plume::limits::{ENTRIES_PER_READ, HANDED_STATE_TTL, RECENT_ENTRIES_MAX, TAIL_BLOCK};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -73,8 +73,12 @@ struct Connection {
 /// Where a connection reads the log.
 struct Tail {
     after: EntryId,
-    /// When it reads again; `None`: it waits for the next entry, which it gets at once.
-    reads_at: Option<Moment>,
+    /// What stands there, if it is known.
+    entry: Option<Vec<u8>>,
+    /// When it reads again.
+    reads_at: Moment,
+    /// Whether it waits for the next entry until then, which it gets at once.
+    is_waiting: bool,
 }
 
 struct Request {
@@ -141,7 +145,8 @@ impl ModelEngine {
         let requests = self.requests.iter().map(|request| request.at);
         let says =
             self.wires.iter().flat_map(|wire| wire.says.front().into_iter().chain(wire.entries.front()));
-        let tails = self.wires.iter().filter_map(|wire| wire.connection.as_ref()?.tail.as_ref()?.reads_at);
+        let tails =
+            self.wires.iter().filter_map(|wire| Some(wire.connection.as_ref()?.tail.as_ref()?.reads_at));
         requests.chain(says.map(|&(at, _)| at)).chain(tails).min()
     }
 
@@ -169,7 +174,8 @@ impl ModelEngine {
                 self.requests.iter().enumerate().min_by_key(|(_, request)| (request.at, request.serial));
             let request = next.filter(|(_, request)| request.at <= now).map(|(at, _)| at);
             let tails = self.wires.iter().enumerate().filter_map(|(wire, own)| {
-                Some((own.connection.as_ref()?.tail.as_ref()?.reads_at.filter(|&at| at <= now)?, wire))
+                let reads_at = own.connection.as_ref()?.tail.as_ref()?.reads_at;
+                (reads_at <= now).then_some((reads_at, wire))
             });
             match (request, tails.min()) {
                 (None, None) => return,
@@ -207,7 +213,7 @@ impl ModelEngine {
             }
             Ask::Read { after } => {
                 if is_open {
-                    self.set_tail(wire, Tail { after, reads_at: Some(at) });
+                    self.set_tail(wire, Tail { after, entry: None, reads_at: at, is_waiting: false });
                 }
                 return;
             }
@@ -236,42 +242,44 @@ impl ModelEngine {
         for wire in 0..self.wires.len() {
             let tail = self.wires[wire].connection.as_ref().and_then(|own| own.tail.as_ref());
             // Who waits behind a place that the log has not reached again gets nothing.
-            if tail.is_some_and(|tail| tail.reads_at.is_none() && tail.after < self.last) {
-                self.push(choices, at, wire);
+            if tail.is_some_and(|tail| tail.is_waiting && tail.after < self.last) {
+                self.read_on(choices, at, wire);
             }
         }
     }
 
-    /// A tail asks again. Its last entry must still be there, or others may be missing.
+    /// A tail asks again, or one that waits gets an answer. Its last entry must be there then, or others may
+    /// be missing.
     fn read_on(&mut self, choices: &mut Choices, at: Moment, wire: usize) {
         let Some(tail) = self.wires[wire].connection.as_mut().and_then(|own| own.tail.as_mut()) else {
             return;
         };
         let after = tail.after;
-        tail.reads_at = None;
-        if after > EntryId::default() && self.find(after).is_none() {
-            self.lose_connection(choices, at, wire);
-        } else if self.log.back().is_some_and(|newest| newest.id > after) {
-            self.push(choices, at, wire);
-        }
-    }
-
-    fn push(&mut self, choices: &mut Choices, at: Moment, wire: usize) {
-        let Some(after) = self.wires[wire].connection.as_ref().and_then(|own| Some(own.tail.as_ref()?.after))
-        else {
+        let has_more = self.log.back().is_some_and(|newest| newest.id > after);
+        if !has_more && !tail.is_waiting {
+            (tail.reads_at, tail.is_waiting) = (at.after(TAIL_BLOCK), true);
             return;
-        };
+        }
+        let entry = tail.entry.take();
+        let found = self.find(after);
+        let is_there = found.is_some_and(|found| entry.as_ref().is_none_or(|entry| *entry == found.bytes));
+        if after > EntryId::default() && !is_there {
+            return self.lose_connection(choices, at, wire);
+        }
         let begin = self.log.partition_point(|entry| entry.id <= after);
         let count = if choices.chance(100) { 1 } else { ENTRIES_PER_READ };
         let entries: Vec<_> = self.log.range(begin..).take(count).cloned().collect();
-        let Some(newest) = entries.last().map(|entry| entry.id) else { return };
-        let pause = self.delay(choices);
-        self.set_tail(wire, Tail { after: newest, reads_at: Some(at.after(pause)) });
-        let delay = self.delay(choices);
-        let own = &mut self.wires[wire];
-        let start = own.hole_until.map_or(at, |until| until.max(at)).after(delay);
-        let start = own.entries.back().map_or(start, |&(last, _)| last.max(start));
-        own.entries.push_back((start, Say::Entries(entries)));
+        let reads_at = at.after(self.delay(choices));
+        let last = entries.last().map(|last| (last.id, Some(last.bytes.clone())));
+        let (after, entry) = last.unwrap_or((after, entry));
+        self.set_tail(wire, Tail { after, entry, reads_at, is_waiting: false });
+        if !entries.is_empty() {
+            let delay = self.delay(choices);
+            let own = &mut self.wires[wire];
+            let start = own.hole_until.map_or(at, |until| until.max(at)).after(delay);
+            let start = own.entries.back().map_or(start, |&(last, _)| last.max(start));
+            own.entries.push_back((start, Say::Entries(entries)));
+        }
     }
 
     fn set_tail(&mut self, wire: usize, tail: Tail) {

@@ -255,7 +255,7 @@ fn an_address_that_does_not_answer_is_passed_over_and_the_only_one_is_late() {
 
 #[test]
 fn a_flood_of_entries_is_read_in_shares() {
-    const BYTES: usize = 5_000;
+    const BYTES: usize = 50_000;
     let port = serve(|words| match words[0].as_slice() {
         b"XREAD" if words[7] == b"0-0" => {
             let mut reply = format!("*1\r\n*2\r\n$4\r\nroom\r\n*{ENTRIES_PER_READ}\r\n");
@@ -268,27 +268,23 @@ fn a_flood_of_entries_is_read_in_shares() {
             }
             Some(reply.into_bytes())
         }
-        b"XRANGE" => Some(b"*1\r\n*2\r\n$6\r\n9-1023\r\n*2\r\n$1\r\ne\r\n$1\r\nx\r\n".to_vec()),
-        b"XREAD" => Some(Vec::new()),
+        b"XREAD" | b"XRANGE" => Some(Vec::new()),
         _ => None,
     });
     let mut event_loop = Loop::new(at("127.0.0.1", port));
     event_loop.check();
     event_loop.ask(Ask::Read { after: EntryId::default() });
-    let (mut entries, mut turns) = (0, 0);
-    while entries < ENTRIES_PER_READ {
+    let mut turns = 0;
+    let said = loop {
         event_loop.turn();
-        let mut now = 0;
-        while let Some(say) = event_loop.engine.next_said() {
-            let Say::Entries(more) = say else { panic!("{say:?}") };
-            assert!(more.iter().all(|entry| entry.bytes.len() == BYTES));
-            now += more.len();
+        turns += 1;
+        if let Some(said) = event_loop.engine.next_said() {
+            break said;
         }
-        assert!(now * BYTES <= ENGINE_READS_PER_TURN * READ_SHARE_BYTES + BYTES, "{now} in one turn");
-        turns += usize::from(now > 0);
-        entries += now;
-    }
-    assert_eq!(entries, ENTRIES_PER_READ);
+    };
+    let Say::Entries(entries) = said else { panic!("{said:?}") };
+    assert_eq!(entries.len(), ENTRIES_PER_READ);
+    assert!(entries.iter().all(|entry| entry.bytes.len() == BYTES));
     assert!(turns >= ENTRIES_PER_READ * BYTES / (ENGINE_READS_PER_TURN * READ_SHARE_BYTES), "{turns}");
 }
 

@@ -1,6 +1,8 @@
 use super::*;
 use crate::config::RedisPlace;
-use crate::limits::{ENGINE_INFO_BYTES_MAX, ENGINE_REPLY_TIMEOUT, REMEMBERED_BYTES_MAX};
+use crate::limits::{
+    ENGINE_INFO_BYTES_MAX, ENGINE_READ_BYTES_MAX, ENGINE_REPLY_TIMEOUT, REMEMBERED_BYTES_MAX,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -46,7 +48,6 @@ impl Rig {
         assert_eq!(rig.sent(Side::Tail), words("INFO server") + &words("INFO replication"));
         assert_eq!(rig.reply(Side::Tail, &greeting(&[])), []);
         assert_eq!(rig.sent(Side::Tail), read_behind("5-5"));
-        assert_eq!(rig.reply(Side::Tail, &entries(&[("5-5", "x")])), []);
         rig
     }
 
@@ -102,10 +103,10 @@ fn string(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 
-/// The commands that read behind an entry, which must still be there.
+/// The commands that read behind an entry, which must be there then.
 fn read_behind(id: &str) -> String {
     let is_there = words(&format!("XRANGE room {id} {id} COUNT 1"));
-    is_there + &words(&format!("XREAD COUNT 1024 BLOCK 2000 STREAMS room {id}"))
+    words(&format!("XREAD COUNT 128 BLOCK 2000 STREAMS room {id}")) + &is_there
 }
 
 fn greeting(more: &[&str]) -> String {
@@ -201,48 +202,69 @@ fn what_is_asked_becomes_commands_and_replies_what_is_said() {
     assert_eq!(rig.reply(Side::Writer, "*0\r\n"), [Action::Say(Say::Recent(Vec::new()))]);
 }
 
+/// What a read says to which this is the reply.
+fn said(entries: &[(u64, u64, &str)]) -> Vec<Action> {
+    let entries = entries.iter().map(|&(ms, seq, bytes)| log_entry(ms, seq, bytes));
+    vec![Action::Say(Say::Entries(entries.collect()))]
+}
+
 #[test]
 fn entries_are_read_one_reply_behind_the_other() {
     let mut rig = Rig::reading();
-    let said = vec![log_entry(5, 6, "a"), log_entry(6, 0, "b")];
-    assert_eq!(
-        rig.reply(Side::Tail, &read(&[("5-6", "a"), ("6-0", "b")])),
-        [Action::Say(Say::Entries(said))]
-    );
+    let reply = read(&[("5-6", "a"), ("6-0", "b")]) + &entries(&[("5-5", "x")]);
+    assert_eq!(rig.reply(Side::Tail, &reply), said(&[(5, 6, "a"), (6, 0, "b")]));
     assert_eq!(rig.sent(Side::Tail), read_behind("6-0"));
     // No entry came in time.
-    assert_eq!(rig.reply(Side::Tail, &(entries(&[("6-0", "b")]) + "*-1\r\n")), []);
+    assert_eq!(rig.reply(Side::Tail, &("*-1\r\n".to_owned() + &entries(&[("6-0", "b")]))), []);
     assert_eq!(rig.sent(Side::Tail), read_behind("6-0"));
-    // What has come is said before the rest is there.
-    let reply = entries(&[("6-0", "b")]) + &read(&[("7-0", "c"), ("7-1", "d")]);
-    let (first, rest) = reply.split_at(reply.find("*2\r\n$3\r\n7-1").expect("it has two"));
-    assert_eq!(rig.reply(Side::Tail, first), [Action::Say(Say::Entries(vec![log_entry(7, 0, "c")]))]);
-    assert_eq!(rig.sent(Side::Tail), "");
-    assert_eq!(rig.reply(Side::Tail, rest), [Action::Say(Say::Entries(vec![log_entry(7, 1, "d")]))]);
+    // What has come is said when it is known that none are missing before it.
+    let reply = read(&[("7-0", "c"), ("7-1", "d")]) + &entries(&[("6-0", "b")]);
+    let (first, rest) = reply.split_at(reply.len() - 1);
+    assert_eq!((rig.reply(Side::Tail, first), rig.sent(Side::Tail)), Default::default());
+    assert_eq!(rig.reply(Side::Tail, rest), said(&[(7, 0, "c"), (7, 1, "d")]));
+    assert_eq!(rig.sent(Side::Tail), read_behind("7-1"));
     // Asked for once in each connection.
     rig.ask(Ask::Read { after: EntryId::default() });
     assert_eq!(rig.actions(), []);
 }
 
+/// The log was emptied while the tail waited, or before.
 #[test]
-fn a_tail_whose_entry_is_gone_notices_it_whether_or_not_others_follow() {
-    for (is_there, reply) in [
-        (true, read(&[("7-0", "y")])),
-        (true, "*-1\r\n".to_owned()),
-        (false, read(&[("9-0", "y")])),
-        (false, "*-1\r\n".to_owned()),
+fn a_tail_whose_entry_is_gone_says_nothing_of_those_behind_it() {
+    let nothing = "*-1\r\n".to_owned();
+    for (reply, entry, expected) in [
+        (read(&[("7-0", "y")]), Some("x"), said(&[(7, 0, "y")])),
+        (nothing.clone(), Some("x"), Vec::new()),
+        (read(&[("7-0", "y")]), None, lost(EngineError::Trimmed)),
+        (nothing, None, lost(EngineError::Trimmed)),
+        // Another one stands there, within the same millisecond.
+        (read(&[("7-0", "y")]), Some("w"), lost(EngineError::Trimmed)),
     ] {
         let mut rig = Rig::reading();
-        assert_eq!(rig.reply(Side::Tail, &read(&[("6-1", "x")])).len(), 1);
-        assert_eq!(rig.sent(Side::Tail), read_behind("6-1"));
-        if is_there {
-            let said = Action::Say(Say::Entries(vec![log_entry(7, 0, "y")]));
-            let expected = if reply.contains("7-0") { vec![said] } else { Vec::new() };
-            assert_eq!(rig.reply(Side::Tail, &(entries(&[("6-1", "x")]) + &reply)), expected);
-        } else {
-            let replies = entries(&[]) + &reply;
-            assert_eq!(rig.reply(Side::Tail, &replies), lost(EngineError::Trimmed));
-        }
+        let first = read(&[("6-1", "x")]) + &entries(&[("5-5", "")]);
+        assert_eq!(rig.reply(Side::Tail, &first), said(&[(6, 1, "x")]));
+        let found: Vec<_> = entry.map(|bytes| ("6-1", bytes)).into_iter().collect();
+        assert_eq!(rig.reply(Side::Tail, &(reply + &entries(&found))), expected, "{entry:?}");
+    }
+}
+
+#[test]
+fn a_read_of_too_many_bytes_is_cut_and_the_rest_read_again() {
+    let half = "x".repeat(ENGINE_READ_BYTES_MAX / 2);
+    let whole = half.repeat(2) + "x";
+    let rows: [(&[(&str, &str)], usize); 4] = [
+        (&[("6-0", &half), ("6-1", &half), ("6-2", "")], 3),
+        (&[("6-0", &half), ("6-1", &half), ("6-2", "x"), ("6-3", "")], 2),
+        (&[("6-0", &whole)], 1),
+        (&[("6-0", &whole), ("6-1", "")], 1),
+    ];
+    for (given, kept) in rows {
+        let mut rig = Rig::reading();
+        let actions = rig.reply(Side::Tail, &(read(given) + &entries(&[("5-5", "x")])));
+        let [Action::Say(Say::Entries(entries))] = &actions[..] else { panic!("{}", actions.len()) };
+        let ids: Vec<_> = entries.iter().map(|entry| entry.id.to_string()).collect();
+        assert_eq!(ids, given[..kept].iter().map(|(id, _)| *id).collect::<Vec<_>>());
+        assert_eq!(rig.sent(Side::Tail), read_behind(given[kept - 1].0));
     }
 }
 
@@ -254,18 +276,24 @@ fn a_tail_at_the_beginning_of_the_log_expects_no_entry_there() {
     rig.connected(Side::Tail);
     rig.sent(Side::Tail);
     assert_eq!(rig.reply(Side::Tail, &greeting(&[])), []);
-    assert_eq!(rig.sent(Side::Tail), words("XREAD COUNT 1024 BLOCK 2000 STREAMS room 0-0"));
+    assert_eq!(rig.sent(Side::Tail), words("XREAD COUNT 128 BLOCK 2000 STREAMS room 0-0"));
+    assert_eq!(rig.reply(Side::Tail, &read(&[("5-6", "a")])), said(&[(5, 6, "a")]));
+    assert_eq!(rig.sent(Side::Tail), read_behind("5-6"));
 }
 
-/// The log was emptied, and the next entry came within the same millisecond.
 #[test]
-fn a_tail_notices_another_entry_in_the_place_of_the_last_one() {
+fn a_tail_knows_a_short_entry_by_its_bytes() {
     let long = "x".repeat(REMEMBERED_BYTES_MAX + 1);
     for (own, found, is_same) in [("x", "x", true), ("x", "y", false), ("x", "", false), (&long, "y", true)] {
         let mut rig = Rig::reading();
-        assert_eq!(rig.reply(Side::Tail, &read(&[("6-0", "w"), ("6-1", own)])).len(), 1);
+        let first = read(&[("6-0", "w"), ("6-1", own)]) + &entries(&[("5-5", "")]);
+        assert_eq!(rig.reply(Side::Tail, &first).len(), 1);
         let expected = if is_same { Vec::new() } else { lost(EngineError::Trimmed) };
-        assert_eq!(rig.reply(Side::Tail, &(entries(&[("6-1", found)]) + "*-1\r\n")), expected, "{found}");
+        assert_eq!(
+            rig.reply(Side::Tail, &("*-1\r\n".to_owned() + &entries(&[("6-1", found)]))),
+            expected,
+            "{found}"
+        );
     }
 }
 
@@ -406,7 +434,7 @@ fn whatever_is_not_an_answer_is_a_lost_connection_with_a_reason() {
         (TAIL, &read(&[]), Protocol),
         (TAIL, &read(&[("5-5", "x")]), Protocol),
         (TAIL, &read(&[("5-6", "x")]).replace("room", "rook"), Protocol),
-        (TAIL, "*1\r\n*2\r\n$4\r\nroom\r\n*1025\r\n", Protocol),
+        (TAIL, "*1\r\n*2\r\n$4\r\nroom\r\n*129\r\n", Protocol),
     ]);
 }
 
@@ -434,9 +462,13 @@ const BROKEN: EngineError = EngineError::BrokenOff;
 #[test]
 fn what_came_before_an_error_is_said() {
     let mut rig = Rig::reading();
-    let reply = read(&[("5-6", "a"), ("5-6", "again")]);
+    let good = read(&[("5-6", "a")]) + &entries(&[("5-5", "x")]);
     let said = Action::Say(Say::Entries(vec![log_entry(5, 6, "a")]));
-    assert_eq!(rig.reply(Side::Tail, &reply), [said, Action::Lose(EngineError::Protocol)]);
+    assert_eq!(rig.reply(Side::Tail, &(good + "+OK\r\n")), [said, Action::Lose(EngineError::Protocol)]);
+    // But nothing of a read that has one.
+    let mut rig = Rig::reading();
+    let reply = read(&[("5-6", "a"), ("5-6", "again")]) + &entries(&[("5-5", "x")]);
+    assert_eq!(rig.reply(Side::Tail, &reply), lost(EngineError::Protocol));
 }
 
 #[test]
@@ -484,7 +516,7 @@ fn what_has_come_is_not_late_however_late_it_is_read() {
         rig.now = rig.now.after(Duration::from_mins(10));
     }
     assert_eq!(writing.reply(Side::Writer, &string("7-1")), [Action::Say(Say::Added)]);
-    assert_eq!(reading.reply(Side::Tail, &read(&[("6-0", "x")])).len(), 1);
+    assert_eq!(reading.reply(Side::Tail, &(read(&[("6-0", "x")]) + &entries(&[("5-5", "")]))).len(), 1);
     for rig in [&mut writing, &mut reading] {
         assert_eq!(rig.wait(0), []);
     }
@@ -559,6 +591,7 @@ proptest! {
             tail.extend_from_slice(format!("${}\r\n", bytes.len()).as_bytes());
             tail.extend_from_slice(&[bytes, &b"\r\n"[..]].concat());
         }
+        tail.extend_from_slice(entries(&[("5-5", "x")]).as_bytes());
         writer.extend_from_slice(&noise);
         tail.extend_from_slice(&noise);
         let run = |side: Side, all: &[u8], cuts: &[usize]| {
