@@ -146,6 +146,8 @@ pub enum LogEvent {
     NodeApart,
     /// Another node was not heard for too long, or has stopped: it is gone with its connections.
     NodeGone(NodeId),
+    /// Another node has other settings, of those that must be equal.
+    OtherSettings(NodeId),
     /// The engine has lost entries, or another has taken its place: everybody is disconnected once.
     RunBegan,
     /// The server has stopped.
@@ -275,7 +277,7 @@ frost!(enum LogEvent {
     28 = MoveFailed(error), 29 = DataRead { entries, dropped, cut_bytes }, 30 = DataFailed { errno },
     31 = DataRecovered, 32 = DataLost { changes }, 33 = DataUnfinished, 34 = NodeLive { nodes }, 35 = NodeApart,
     36 = NodeGone(node), 37 = RunBegan, 38 = EngineConnected, 39 = EngineLost(error),
-    40 = ListenFailed { errno, for_metrics }, 41 = OtherRoom
+    40 = ListenFailed { errno, for_metrics }, 41 = OtherRoom, 42 = OtherSettings(node)
 });
 frost!(enum MoveError {
     0 = NotStarted, 1 = Refused, 2 = Late, 3 = TooMany, 4 = NotStored, 5 = System(errno), 6 = Unreadable
@@ -341,6 +343,7 @@ impl LogEvent {
             Self::WrongBotToken(_) => (Level::Warn, "wrong-bot-token", STRANGER),
             Self::NotAdmitted(_) => (Level::Warn, "not-admitted", STRANGER),
             Self::NodeGone(_) => (Level::Warn, "node-gone", STRANGER),
+            Self::OtherSettings(_) => (Level::Warn, "node-other-settings", STRANGER),
             Self::RunBegan => (Level::Warn, "run-began", STRANGER),
             Self::UnknownProxy(_) => (Level::Warn, "unknown-proxy", REMINDER),
             Self::SilentProxy(_) => (Level::Warn, "silent-proxy", REMINDER),

@@ -263,6 +263,9 @@ fn text(note: &LogEvent) -> String {
         LogEvent::OtherRoom => format!("event={event} hint=\"{OTHER_ROOM_HINT}\""),
         LogEvent::NodeLive { nodes } => format!("event={event} nodes={nodes}"),
         LogEvent::NodeGone(gone) => format!("event={event} node={gone}"),
+        LogEvent::OtherSettings(other) => {
+            format!("event={event} node={other} hint=\"{OTHER_SETTINGS_HINT}\"")
+        }
         LogEvent::DataLost { changes } => format!("event={event} changes={changes}"),
         LogEvent::DataRecovered
         | LogEvent::DataUnfinished
@@ -298,6 +301,9 @@ const UPGRADE_REMOVED_HINT: &str = "let the proxy pass Upgrade on (nginx: proxy_
 
 /// What the operator can do about [`LogEvent::OtherRoom`].
 const OTHER_ROOM_HINT: &str = "nothing more is written to PLUME_DATA; to go on with what it holds, stop all nodes and start this one first";
+/// What the operator can do about [`LogEvent::OtherSettings`].
+const OTHER_SETTINGS_HINT: &str =
+    "nodes with different settings come to different rooms: make them equal, and start the nodes again";
 /// What the operator can do about [`LogEvent::OpenMetrics`].
 const OPEN_METRICS_HINT: &str =
     "PLUME_METRICS is no loopback address: let a firewall pass only what reads the metrics";

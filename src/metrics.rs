@@ -92,6 +92,7 @@ impl Counters {
             | LogEvent::NodeApart
             | LogEvent::OtherRoom
             | LogEvent::NodeGone(_)
+            | LogEvent::OtherSettings(_)
             | LogEvent::RunBegan
             | LogEvent::Stopping { .. }
             | LogEvent::Stopped { .. }

@@ -1,6 +1,7 @@
 //! The operator's choices that the server needs. Plain data, checked by `config.rs`.
 
 use crate::base::digest::Digest;
+use crate::base::frost::{Frost, freeze_fields, frost};
 use crate::limits::{TRUSTED_IPV4_PREFIX_MIN, TRUSTED_IPV6_PREFIX_MIN};
 use crate::users::address_pattern::AddressPattern;
 use crate::users::email::EmailKey;
@@ -90,7 +91,52 @@ pub struct MailBudget {
     pub burst: u64,
 }
 
+frost!(struct Bot { name, rights, token });
+frost!(struct Rights { say, read });
+frost!(struct Door { moderators, allow, deny });
+frost!(struct MailBudget { every, burst });
+
 impl Settings {
+    /// Some bits of a digest of all that must be equal on nodes which share a room: everything but what
+    /// concerns one machine.
+    pub(crate) fn shared_bits(&self) -> u64 {
+        let Self {
+            name,
+            history_lines,
+            backlog_bytes,
+            code_ttl,
+            leave_grace,
+            name_ttl,
+            ping_after: _,
+            messages_per_second,
+            mail_budget,
+            connections_max: _,
+            connections_per_address: _,
+            trusted_proxies: _,
+            origins,
+            door,
+            topic,
+            bots,
+            is_shared: _,
+        } = self;
+        let mut bytes = Vec::new();
+        freeze_fields(&mut bytes, |to| {
+            name.freeze(to);
+            history_lines.freeze(to);
+            backlog_bytes.freeze(to);
+            code_ttl.freeze(to);
+            leave_grace.freeze(to);
+            name_ttl.freeze(to);
+            messages_per_second.freeze(to);
+            mail_budget.freeze(to);
+            origins.freeze(to);
+            door.freeze(to);
+            topic.freeze(to);
+            bots.freeze(to);
+        });
+        Digest::of(&bytes).low_bits()
+    }
+
     /// Number of trusted networks so wide that clients may be in them. The loopback networks alone are not.
     #[must_use]
     pub fn wide_trusts(&self) -> usize {
@@ -151,6 +197,42 @@ impl Default for Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_concerns_more_than_one_machine_changes_the_shared_bits() {
+        let shared: [fn(&mut Settings); 12] = [
+            |settings| settings.name.push('x'),
+            |settings| settings.history_lines += 1,
+            |settings| settings.backlog_bytes += 1,
+            |settings| settings.code_ttl += Duration::from_secs(1),
+            |settings| settings.leave_grace += Duration::from_secs(1),
+            |settings| settings.name_ttl = Some(Duration::ZERO),
+            |settings| settings.messages_per_second += 1,
+            |settings| settings.mail_budget = Some(MailBudget { every: Duration::ZERO, burst: 1 }),
+            |settings| settings.origins.push("https://example.org".to_owned()),
+            |settings| settings.door.allow = Some(Vec::new()),
+            |settings| settings.topic = Some(String::new()),
+            |settings| {
+                let (rights, token) = (Rights::default(), Digest::of(b""));
+                settings.bots.push(Bot { name: "bot".to_owned(), rights, token });
+            },
+        ];
+        let own: [fn(&mut Settings); 4] = [
+            |settings| settings.ping_after += Duration::from_secs(1),
+            |settings| settings.connections_max += 1,
+            |settings| settings.connections_per_address += 1,
+            |settings| settings.trusted_proxies.push("::1/128".parse().expect("a network")),
+        ];
+        let bits = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            settings.shared_bits()
+        };
+        let usual = Settings::default().shared_bits();
+        assert!(own.iter().all(|change| bits(*change) == usual));
+        let all: BTreeSet<u64> = shared.iter().map(|change| bits(*change)).chain([usual]).collect();
+        assert_eq!(all.len(), shared.len() + 1);
+    }
 
     #[test]
     fn networks_with_clients_in_them_are_wide() {

@@ -67,6 +67,12 @@ fn a_note_is_one_line() {
         ),
         (LogEvent::NodeApart, "<3>", "event=node-apart"),
         (LogEvent::NodeGone(NodeId(10)), "<4>", "event=node-gone node=000000000000000a"),
+        (
+            LogEvent::OtherSettings(NodeId(10)),
+            "<4>",
+            "event=node-other-settings node=000000000000000a hint=\"nodes with different settings come to \
+             different rooms: make them equal, and start the nodes again\"",
+        ),
         (LogEvent::RunBegan, "<4>", "event=run-began"),
         (LogEvent::DataLost { changes: 3 }, "<3>", "event=data-lost changes=3"),
         (LogEvent::DataUnfinished, "<3>", "event=data-unfinished"),

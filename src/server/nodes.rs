@@ -39,6 +39,8 @@ use std::net::IpAddr;
 /// What a node knows of the others.
 pub(super) struct Nodes {
     replica: Replica,
+    /// What the settings are known by.
+    settings: u64,
     /// The time of the newest entry.
     at: Now,
     pub(super) connections: Connections,
@@ -48,7 +50,8 @@ pub(super) struct Nodes {
     pub(super) is_thawed: bool,
 }
 
-refill!(struct Nodes { replica, at, connections, held } but { is_thawed } then |nodes| {
+refill!(struct Nodes { replica, at, connections, held } but { is_thawed, settings } then |nodes| {
+    nodes.replica.set_settings(nodes.settings);
     nodes.is_thawed = true;
     Some(())
 });
@@ -71,10 +74,11 @@ impl Refill for Option<Box<Nodes>> {
 }
 
 impl Nodes {
-    pub(super) fn new(seed: [u8; 32]) -> Self {
+    pub(super) fn new(seed: [u8; 32], settings: u64) -> Self {
         let node = NodeId(seed.iter().fold(0, |node: u64, &byte| node.rotate_left(8) ^ u64::from(byte)));
         Self {
-            replica: Replica::new(node, seed),
+            replica: Replica::new(node, seed, settings),
+            settings,
             at: Now { moment: Moment::from_ms(0), wall_ms: 0 },
             connections: Connections::default(),
             held: BTreeSet::new(),
@@ -195,6 +199,7 @@ impl Server {
                 Step::Ask(ask) => self.outputs.push_back(Output::Engine(ask)),
                 Step::Apply { at, node, command } => self.apply_command(at, node, &command),
                 Step::Passed(at) => self.pass(at),
+                Step::OtherSettings { node } => self.note(LogEvent::OtherSettings(node)),
                 Step::NodeGone { at, node, was_silent } => {
                     self.pass(at);
                     self.lose_node(at, node, was_silent);

@@ -62,7 +62,8 @@ impl Server {
     #[must_use]
     pub fn new(settings: Settings, site: Site, seed: [u8; 32]) -> Self {
         let mut users = Users::new(&settings, seed);
-        let nodes = settings.is_shared.then(|| Box::new(Nodes::new(users.draw_seed())));
+        let nodes =
+            settings.is_shared.then(|| Box::new(Nodes::new(users.draw_seed(), settings.shared_bits())));
         Self {
             rate: Rate::per_second(settings.messages_per_second),
             room: Room::new(settings.backlog_bytes.max(BACKLOG_BYTES_MIN)),

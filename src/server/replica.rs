@@ -54,7 +54,7 @@ use envelope::{Envelope, Kind};
 use joining::{Joining, View};
 use link::Link;
 use shared::{Base, Shared, mix};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// What the server carries out. Each time that comes with a step is the log's, and has passed then, on all
@@ -74,6 +74,11 @@ pub enum Step {
     },
     /// Time has passed.
     Passed(Now),
+    /// Another node has other settings.
+    OtherSettings {
+        /// The node.
+        node: NodeId,
+    },
     /// The connections of a node are gone, perhaps of this one.
     NodeGone {
         /// The time.
@@ -135,6 +140,10 @@ pub struct Numbers {
 #[derive(Debug)]
 pub struct Replica {
     node: NodeId,
+    /// What the settings are known by that must be the same on all nodes.
+    settings: u64,
+    /// The nodes that have other ones, as far as is known.
+    others: BTreeSet<NodeId>,
     random: u64,
     /// The number of the next command.
     next_n: u64,
@@ -217,19 +226,22 @@ frost!(struct Replica {
     has_closed, leave, shared_deadline, lost, kept,
 } but {
     phase: Phase::Down { until: Moment::from_us(0) }, inbox: VecDeque::new(), asks: VecDeque::new(),
-    steps: VecDeque::new(), question: None, deadline_tried_at: None, now: Moment::from_us(0),
+    steps: VecDeque::new(), question: None, deadline_tried_at: None, now: Moment::from_us(0), settings: 0,
+    others: BTreeSet::new(),
 });
 
 impl Replica {
     /// A node that knows nothing of the room. The seed is for jitter and for telling requests apart; nothing
     /// is secret. It connects at the first tick.
     #[must_use]
-    pub fn new(node: NodeId, rng_seed: [u8; 32]) -> Self {
+    pub fn new(node: NodeId, rng_seed: [u8; 32], settings: u64) -> Self {
         let seed = rng_seed.chunks(8).fold(node.0, |seed, chunk| {
             chunk.iter().fold(mix(seed), |seed, byte| seed.rotate_left(8) ^ u64::from(*byte))
         });
         Self {
             node,
+            settings,
+            others: BTreeSet::new(),
             random: mix(seed),
             next_n: 1,
             shared: Shared::blank(),
@@ -253,6 +265,11 @@ impl Replica {
             lost: 0,
             now: Moment::from_us(0),
         }
+    }
+
+    /// What the settings of this process are known by, which are its predecessor's no more.
+    pub const fn set_settings(&mut self, settings: u64) {
+        self.settings = settings;
     }
 
     /// The server has something of the room that was kept on disk: it is better than nothing.

@@ -1,6 +1,6 @@
 //! Nodes whose engine is not there, does not let them in, or lets them do only what they need.
 
-use crate::cluster::{is_serving, start_node, start_nodes, wait_serving};
+use crate::cluster::{is_serving, start_node, start_node_with, start_nodes, url_of, wait_serving};
 use crate::member::{Member, assert_agree};
 use crate::redis_server::RedisServer;
 use crate::relay::Relay;
@@ -59,6 +59,25 @@ fn a_wrong_password_is_named_in_the_log_and_tried_again_until_it_is_right() {
     for secret in ["wrong-word", "right-word"] {
         assert!(!node.log().contains(secret), "{}", node.log());
     }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn nodes_with_different_settings_say_so_and_others_do_not() {
+    const EVENT: &str = "event=node-other-settings";
+    let redis = RedisServer::start();
+    let url = url_of(&redis);
+    // What concerns one machine may differ.
+    let [ada, grace] = ["120", "130"].map(|most| start_node_with(&url, &[("PLUME_MAX_CONNECTIONS", most)]));
+    for node in [&ada, &grace] {
+        wait_serving(node);
+    }
+    let other = start_node_with(&url, &[("PLUME_HISTORY", "7")]);
+    for node in [&ada, &grace, &other] {
+        node.wait_line(EVENT);
+    }
+    let lines = |node: &Plume| node.log().matches(EVENT).count();
+    assert_eq!((lines(&ada), lines(&grace)), (1, 1), "{}", ada.log());
 }
 
 /// The user of `docs/nodes.md`, as the file for Redis has it.

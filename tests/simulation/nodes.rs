@@ -347,8 +347,8 @@ impl World {
         let Some((at, id)) = self.place_of(person) else { return };
         let bytes = match self.choices.below(20) {
             0 => self.people.leave(person),
-            1 => self.people.ban(person),
-            2 => {
+            1..=3 => self.people.ban(person),
+            4 => {
                 // The connection breaks, and nobody knows.
                 if let Some(connection) = self.nodes[at].connections.remove(&id) {
                     self.people.lose(&connection);

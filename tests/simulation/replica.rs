@@ -216,7 +216,7 @@ impl World {
         self.next_id += 1;
         let node = NodeId(self.choices.below(u64::MAX));
         self.nodes.push(Node {
-            replica: Replica::new(node, [self.next_id.to_le_bytes()[0]; 32]),
+            replica: Replica::new(node, [self.next_id.to_le_bytes()[0]; 32], 0),
             toy: Toy::default(),
             wire,
             members: BTreeSet::new(),
@@ -362,6 +362,7 @@ impl World {
                     self.close_members(at);
                 }
             }
+            Step::OtherSettings { node } => panic!("{node} has other settings"),
             Step::NewRun { at: then, run } => {
                 node.toy.pass(then);
                 node.toy.run = run;

@@ -668,6 +668,7 @@ impl World {
             | LogEvent::NodeApart
             | LogEvent::OtherRoom
             | LogEvent::NodeGone(_)
+            | LogEvent::OtherSettings(_)
             | LogEvent::RunBegan => {
                 panic!("this server shares its room with nobody")
             }

@@ -34,6 +34,8 @@ pub(super) enum Kind {
         /// state, and the entry has another, the engine has begun another history since, and a new run
         /// begins. Everything else that has another stamp than the state is skipped.
         over: Option<u64>,
+        /// What its settings are known by. `None`: its version does not say it.
+        settings: Option<u64>,
     },
     /// The node has no state to go on from, and asks for one. None of its connections is left.
     Join {
@@ -53,8 +55,8 @@ pub(super) enum Kind {
 
 frost!(struct Envelope { node, epoch, stamp, kind });
 frost!(enum Kind {
-    0 = Command { n, after, bytes }, 1 = Alive { over }, 2 = Join { nonce, attempt, memory }, 3 = Base { after, state },
-    4 = Leave
+    0 = Command { n, after, bytes }, 1 = Alive { over, settings }, 2 = Join { nonce, attempt, memory },
+    3 = Base { after, state }, 4 = Leave
 });
 
 impl Kind {

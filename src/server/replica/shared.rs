@@ -117,7 +117,7 @@ impl Shared {
             self.last_live = entry.id;
         }
         let begins_run = stamp != self.stamp;
-        let may_begin_run = matches!(kind, Kind::Alive { over: Some(over) } if over == self.stamp);
+        let may_begin_run = matches!(kind, Kind::Alive { over: Some(over), .. } if over == self.stamp);
         if begins_run && !may_begin_run || !self.knows(node, epoch) {
             return Taken::Skipped;
         }

@@ -213,7 +213,7 @@ impl Replica {
 
     fn say_alive(&mut self, over: Option<u64>) {
         if self.leave == Leave::No {
-            self.add(self.now, Kind::Alive { over });
+            self.add(self.now, Kind::Alive { over, settings: Some(self.settings) });
         }
     }
 
@@ -245,7 +245,7 @@ impl Replica {
         }
         joining.view.note(self.now, &entry, envelope.as_ref());
         let begun = match &envelope {
-            Some(Envelope { stamp, kind: Kind::Alive { over: Some(over) }, .. }) => Some((*stamp, *over)),
+            Some(Envelope { stamp, kind: Kind::Alive { over: Some(over), .. }, .. }) => Some((*stamp, *over)),
             _ => None,
         };
         if let Some(Envelope { kind: Kind::Join { nonce, .. }, .. }) = envelope
@@ -293,6 +293,7 @@ impl Replica {
         {
             return self.ask_to_adopt(entry, &envelope, remembered, state);
         }
+        self.compare_settings(&envelope);
         let (node, is_leave) = (envelope.node, matches!(envelope.kind, Kind::Leave));
         let taken = self.shared.take(entry, envelope, &mut self.steps);
         self.drop_pending();
@@ -314,6 +315,19 @@ impl Replica {
             if is_leave {
                 self.leave = Leave::Done;
             }
+        }
+    }
+
+    /// Says once of each node that is alive that it has other settings.
+    fn compare_settings(&mut self, envelope: &Envelope) {
+        let &Envelope { node, kind: Kind::Alive { settings: Some(settings), .. }, .. } = envelope else {
+            return;
+        };
+        if settings == self.settings || node == self.node {
+            self.others.remove(&node);
+        } else if self.others.insert(node) {
+            self.others.retain(|other| *other == node || self.shared.alive().any(|alive| alive == *other));
+            self.steps.push_back(Step::OtherSettings { node });
         }
     }
 

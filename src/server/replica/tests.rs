@@ -19,6 +19,7 @@ use std::time::Duration;
 const OWN: NodeId = NodeId(7);
 const OTHER: NodeId = NodeId(3);
 const WALL_MS: u64 = 1_000_000;
+const SETTINGS: u64 = 8;
 
 /// A replica and an engine that does at once what it is asked.
 struct Node {
@@ -35,7 +36,7 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let replica = Replica::new(OWN, [1; 32]);
+        let replica = Replica::new(OWN, [1; 32], SETTINGS);
         let (log, asked, steps) = (Vec::new(), Vec::new(), Vec::new());
         Self { replica, now: Moment::from_ms(0), log, is_heard: true, is_taken: false, asked, steps }
     }
@@ -136,6 +137,10 @@ fn command(n: u64, after: u64) -> Kind {
     Kind::Command { n, after, bytes: vec![1, 2] }
 }
 
+fn alive(settings: Option<u64>) -> Kind {
+    Kind::Alive { over: None, settings }
+}
+
 fn join(memory: u64) -> Kind {
     Kind::Join { nonce: 1, attempt: 0, memory: EntryId { ms: memory, seq: 0 } }
 }
@@ -143,7 +148,8 @@ fn join(memory: u64) -> Kind {
 #[test]
 fn entries_come_back_and_parts_of_them_do_not() {
     let base = Kind::Base { after: EntryId { ms: 1, seq: 2 }, state: vec![3; 9] };
-    for kind in [command(3, 2), Kind::Alive { over: Some(5) }, join(4), base, Kind::Leave] {
+    for kind in [command(3, 2), Kind::Alive { over: Some(5), settings: Some(6) }, join(4), base, Kind::Leave]
+    {
         let envelope = Envelope { node: OWN, epoch: 300, stamp: u64::MAX, kind };
         let mut bytes = envelope.write();
         for end in 0..bytes.len() {
@@ -162,7 +168,7 @@ fn entries_come_back_and_parts_of_them_do_not() {
 fn a_state_is_opened_as_it_was_sealed_and_otherwise_not() {
     let mut node = Node::live();
     for other in 1..=4 {
-        node.hear(NodeId(other), 1, Kind::Alive { over: None });
+        node.hear(NodeId(other), 1, alive(None));
     }
     let sealed = node.replica.seal(b"state");
     let (shared, state) = Shared::open(&sealed).expect("it was sealed");
@@ -225,7 +231,7 @@ fn a_state_counts_where_nobody_has_shown_life_behind_what_its_author_has_read() 
         ("behind a farewell", Kind::Leave, 6, true),
         ("read after a command", command(1, 0), 6, true),
         ("not read before a command", command(1, 0), 5, false),
-        ("not read before a sign of life", Kind::Alive { over: None }, 5, false),
+        ("not read before a sign of life", alive(None), 5, false),
         ("not read before another state", base(), 5, false),
         ("of a place before everything that was seen", join(0), 4, false),
     ];
@@ -428,12 +434,51 @@ fn forged_numbers_and_crowds_of_nodes_cost_no_more_than_their_effect() {
     let mut node = Node::live();
     node.hear(OWN, u64::MAX, command(u64::MAX, 0));
     for number in 0..2 * NODES_MAX as u64 {
-        node.hear(NodeId(100 + number), 1, Kind::Alive { over: None });
+        node.hear(NodeId(100 + number), 1, alive(None));
     }
     assert_eq!(node.replica.nodes().count(), NODES_MAX);
     node.submit(b"skipped: its number is taken");
     node.pass(Duration::from_mins(2));
     assert!(node.replica.next_deadline().is_some_and(|next| next > node.now), "it goes on");
+}
+
+#[test]
+fn another_node_with_other_settings_is_said_once_until_they_are_equal() {
+    let mut node = Node::live();
+    let said =
+        |node: &Node| node.steps.iter().filter(|step| matches!(step, Step::OtherSettings { .. })).count();
+    let rows = [
+        (OTHER, None, 0, "an earlier version"),
+        (OTHER, Some(SETTINGS), 0, "the same"),
+        (OTHER, Some(9), 1, "other ones"),
+        (OTHER, Some(9), 1, "still"),
+        (NodeId(4), Some(9), 2, "one more node"),
+        (OTHER, Some(SETTINGS), 2, "equal now"),
+        (OTHER, Some(1), 3, "and again not"),
+    ];
+    for (other, settings, count, what) in rows {
+        node.hear(other, 1, alive(settings));
+        assert_eq!(said(&node), count, "{what}");
+    }
+    // It says its own, which are those of its process.
+    let says = |node: &mut Node, settings| {
+        node.pass(NODE_TIMEOUT);
+        let mut all = node.log.iter().rev().filter_map(|entry| Envelope::read(&entry.bytes));
+        let last = all.find(|envelope| envelope.node == OWN);
+        matches!(last, Some(Envelope { kind: Kind::Alive { settings: said, .. }, .. }) if said == Some(settings))
+    };
+    assert!(says(&mut node, SETTINGS));
+    node.replica = Replica::from_bytes(&node.replica.to_bytes()).expect("it thaws");
+    node.replica.set_settings(9);
+    assert!(says(&mut node, 9));
+    node.hear(OTHER, 2, alive(Some(9)));
+    assert_eq!(said(&node), 3);
+}
+
+#[test]
+fn what_an_earlier_version_says_of_being_alive_is_read() {
+    let envelope = Envelope { node: OTHER, epoch: 1, stamp: 2, kind: alive(None) };
+    assert_eq!(Envelope::read(&[1, 9, 0, 0, 0, 3, 1, 2, 2, 0, 0, 0, 1, 0]), Some(envelope));
 }
 
 #[test]
