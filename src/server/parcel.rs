@@ -35,7 +35,7 @@ use crate::base::time::{Moment, Now};
 use crate::base::token_bucket::Rate;
 use crate::close_reason::CloseReason;
 use crate::http::site::Site;
-use crate::limits::BACKLOG_BYTES_MIN;
+use crate::limits::{BACKLOG_BYTES_MIN, SHUTDOWN_TIMEOUT};
 use crate::login_email::Mail;
 use crate::metrics::Counters;
 use crate::room::Room;
@@ -140,8 +140,13 @@ impl Server {
         self.close_removed_bots();
         // They belong to the predecessor's connection.
         self.outputs.retain(|output| !matches!(output, Output::Engine(_)));
+        let comes_to_its_end = match self.life {
+            Life::Serving => true,
+            Life::Stopping(until) => until <= self.now.moment.after(SHUTDOWN_TIMEOUT),
+            Life::Stopped => self.clients.is_empty(),
+        };
         // No run comes so far.
-        (self.unknown_messages < u64::MAX / 2).then_some(())
+        (comes_to_its_end && self.unknown_messages < u64::MAX / 2).then_some(())
     }
 
     /// Members are connected as users, and present; who is present has a connection or a grace.
