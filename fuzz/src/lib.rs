@@ -45,11 +45,12 @@ pub fn live(bytes: &[u8]) {
     World::new(Choices::of_bytes(bytes)).live(STEPS_MAX);
 }
 
-/// Lives with a server from these bytes, and with one from a real parcel that they change.
+/// Lives with a server from these bytes, and with servers from real parcels that they change.
 pub fn live_parcel(bytes: &[u8]) {
     let settings = Settings { backlog_bytes: BACKLOG_BYTES_MIN, ..Settings::default() };
     parcel::live(bytes, settings.clone(), SITE.clone());
     parcel::live(&changed(PARCEL, bytes), settings, SITE.clone());
+    parcel::live(&changed(&NODE_PARCEL, bytes), shared_settings(), SITE.clone());
 }
 
 /// Lives with a server that joins a log which the bytes change.
@@ -58,7 +59,7 @@ pub fn live_log(bytes: &[u8]) {
 }
 
 fn shared_settings() -> Settings {
-    Settings { backlog_bytes: BACKLOG_BYTES_MIN, mail_budget: None, ..Settings::default() }
+    Settings { backlog_bytes: BACKLOG_BYTES_MIN, is_shared: true, ..Settings::default() }
 }
 
 /// The bytes with changes: each is a place, in two bytes, and what stands there from then on.
@@ -73,6 +74,7 @@ fn changed(parcel: &[u8], changes: &[u8]) -> Vec<u8> {
 
 static SITE: LazyLock<Site> = LazyLock::new(small_site);
 static REAL_LOG: LazyLock<Vec<LogEntry>> = LazyLock::new(|| hostile_log::real_log(&shared_settings(), &SITE));
+static NODE_PARCEL: LazyLock<Vec<u8>> = LazyLock::new(|| hostile_log::real_parcel(&shared_settings(), &SITE));
 static PARCEL: &[u8] = include_bytes!("../../tests/parcels/0.1.0.bin");
 
 /// Asserts that a server has sent one whole response.

@@ -151,6 +151,19 @@ impl Node {
 
 /// A log that begins with what a node remembers of a room, with people who have talked.
 pub(crate) fn real_log(settings: &Settings, site: &Site) -> Vec<LogEntry> {
+    talked_in(settings, site).log
+}
+
+/// The parcel of that node, which has lost the engine and waits for something that is said to come back.
+pub(crate) fn real_parcel(settings: &Settings, site: &Site) -> Vec<u8> {
+    let mut node = talked_in(settings, site);
+    node.handle(Input::Engine(&Say::Lost));
+    let id = ClientId::new(3, 3);
+    node.handle(Input::Received { id, bytes: &message(r#"{"type":1,"text":"it waits"}"#) });
+    node.server.freeze()
+}
+
+fn talked_in(settings: &Settings, site: &Site) -> Node {
     let mut node = Node::new(settings, site, 1, Vec::new());
     node.pass(Duration::from_secs(20));
     node.enter(1, "ada");
@@ -159,7 +172,7 @@ pub(crate) fn real_log(settings: &Settings, site: &Site) -> Vec<LogEntry> {
     node.enter(3, "cyd");
     node.pass(Duration::from_secs(10));
     assert!(node.is_live() && node.server.people() > 0, "the node lives");
-    node.log
+    node
 }
 
 /// Lives with a server that joins a log which begins like a real one, with changes that the bytes make: each
