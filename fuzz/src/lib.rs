@@ -7,6 +7,7 @@
 //! cargo fuzz run --sanitizer none server -- -max_len=4000 -len_control=20
 //! cargo fuzz run --sanitizer none parcel -- -max_len=20000
 //! cargo fuzz run --sanitizer none entry -- -max_len=4000
+//! cargo fuzz run --sanitizer none resp -- -dict=fuzz/dict/resp.dict -max_len=4000
 //! ```
 //! Time and memory of an input are limited by `limits.rs`. This grows `fuzz/corpus/TARGET/`; git keeps only
 //! what has a name of its own there. The target `server` is the simulation, whose choices are the bytes of
