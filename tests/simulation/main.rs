@@ -39,34 +39,14 @@ const RECORDED_STEPS: u32 = 60;
 #[test]
 fn whatever_happens_the_promises_hold() {
     let seeds = seeds(SEEDS, 1);
-    let (next, moved) = (AtomicU64::new(seeds.start), AtomicU64::new(0));
-    let work = || {
-        let mut tally = Tally::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
-                return tally;
-            }
-            let mut world = World::new(Choices::of_seed(seed));
-            world.observe(None);
-            tally.add(&live(
-                seed,
-                &mut world,
-                |world| world.live(STEPS),
-                |world| format!("step {}", world.step()),
-            ));
-            moved.fetch_add(moves::compare(seed, &world), Ordering::Relaxed);
-        }
-    };
-    let tally = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().fold(Tally::default(), |mut sum, thread| {
-            match thread.join() {
-                Ok(tally) => sum.add(&tally),
-                Err(panic) => resume_unwind(panic),
-            }
-            sum
-        })
+    let moved = AtomicU64::new(0);
+    let tally = live_each(&seeds, |seed| {
+        let mut world = World::new(Choices::of_seed(seed));
+        world.observe(None);
+        let tally =
+            live(seed, &mut world, |world| world.live(STEPS), |world| format!("step {}", world.step()));
+        moved.fetch_add(moves::compare(seed, &world), Ordering::Relaxed);
+        tally
     });
     let moved = moved.into_inner();
     println!("{tally:?}\n{moved} moves");
@@ -115,6 +95,31 @@ fn seeds(usual: u64, lives: u64) -> Range<u64> {
         (Some(seed), _) => seed..seed + 1,
         (None, seeds) => 0..seeds.map_or(usual, |seeds| lives * seeds),
     }
+}
+
+/// Lives of all these seeds, on several threads, and what they saw together.
+fn live_each(seeds: &Range<u64>, life: impl Fn(u64) -> Tally + Sync) -> Tally {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let mut tally = Tally::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return tally;
+            }
+            tally.add(&life(seed));
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().fold(Tally::default(), |mut sum, thread| {
+            match thread.join() {
+                Ok(tally) => sum.add(&tally),
+                Err(panic) => resume_unwind(panic),
+            }
+            sum
+        })
+    })
 }
 
 /// Lives the life of a seed. Where a promise is broken, it says with which seed and when.

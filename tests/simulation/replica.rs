@@ -12,7 +12,7 @@ mod toy;
 use crate::testkit::choices::Choices;
 use crate::testkit::model_engine::{Faults, ModelEngine};
 use crate::testkit::tally::Tally;
-use crate::{live, seeds};
+use crate::{live, live_each, seeds};
 use plume::base::digest::Digest;
 use plume::base::time::{Moment, Now};
 use plume::engine::{Ask, EntryId};
@@ -39,12 +39,11 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn nodes_that_share_a_log_agree_whatever_the_engine_does() {
     let seeds = seeds(SEEDS, 10);
-    let mut sum = Tally::default();
-    for seed in seeds.clone() {
+    let sum = live_each(&seeds, |seed| {
         let mut world = World::new(seed);
         live(seed, &mut world, World::live, |world| format!("{:?}", world.now));
-        sum.add(&world.lived);
-    }
+        world.lived
+    });
     println!("{sum:?}");
     if seeds.end - seeds.start >= SEEDS {
         sum.assert_that_all_came(&[
