@@ -666,9 +666,10 @@ pub const ENGINE_FILES: usize = 2 + 4;
 /// Entries that one read of the log gives at most. They are applied in one turn, which must leave time for
 /// clients; and with an engine that is a millisecond away these are still over 100,000 in a second.
 pub const ENTRIES_PER_READ: usize = 128;
-/// Most bytes of entries that are kept until a read is complete, but for a single larger one: twice as many
-/// as [`ENTRIES_PER_READ`] of the longest lines have. What a read gives beyond it is read again.
-pub const ENGINE_READ_BYTES_MAX: usize = 2 * ENTRIES_PER_READ * TEXT_BYTES_MAX;
+/// Most bytes of entries that are kept until a read is complete, but for a single larger one: as many as are
+/// read in a turn. More of them at once would overtake members who read as fast as the ring allows. What a
+/// read gives beyond it is read again.
+pub const ENGINE_READ_BYTES_MAX: usize = ENGINE_READS_PER_TURN * READ_SHARE_BYTES;
 /// How often a node says that it is alive.
 pub const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// A node of which the log has had nothing for this long is gone, with everybody who is connected to it: four

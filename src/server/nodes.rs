@@ -39,8 +39,6 @@ use std::net::IpAddr;
 /// What a node knows of the others.
 pub(super) struct Nodes {
     replica: Replica,
-    /// What the settings are known by.
-    settings: u64,
     /// The time of the newest entry.
     at: Now,
     pub(super) connections: Connections,
@@ -50,8 +48,7 @@ pub(super) struct Nodes {
     pub(super) is_thawed: bool,
 }
 
-refill!(struct Nodes { replica, at, connections, held } but { is_thawed, settings } then |nodes| {
-    nodes.replica.set_settings(nodes.settings);
+refill!(struct Nodes { replica, at, connections, held } but { is_thawed } then |nodes| {
     nodes.is_thawed = true;
     Some(())
 });
@@ -78,7 +75,6 @@ impl Nodes {
         let node = NodeId(seed.iter().fold(0, |node: u64, &byte| node.rotate_left(8) ^ u64::from(byte)));
         Self {
             replica: Replica::new(node, seed, settings),
-            settings,
             at: Now { moment: Moment::from_ms(0), wall_ms: 0 },
             connections: Connections::default(),
             held: BTreeSet::new(),
@@ -88,6 +84,13 @@ impl Nodes {
 }
 
 impl Server {
+    /// Of a successor: its settings need not be those of its predecessor.
+    pub(super) fn derive_settings_of_node(&mut self) {
+        if let Some(nodes) = &mut self.nodes {
+            nodes.replica.set_settings(self.settings.shared_bits());
+        }
+    }
+
     /// Whether entries take the way through a log.
     pub(super) fn is_shared(&self) -> bool {
         self.nodes.is_some()

@@ -135,6 +135,7 @@ impl Server {
         let clock = self.clock();
         self.clients.derive(clock, &self.room.log)?;
         self.addresses.derive(self.clients.iter().filter_map(|client| client.address))?;
+        self.derive_settings_of_node();
         self.derive_people()?;
         self.derive_readers()?;
         self.close_removed_bots();

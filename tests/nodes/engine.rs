@@ -117,7 +117,6 @@ impl Node {
         }
     }
 
-    /// What the connections are lost for, which is what comes next.
     /// Until the engine holds a read back.
     fn wait_for_entries(&mut self, server: &RedisServer) {
         let begun = Instant::now();
@@ -127,6 +126,7 @@ impl Node {
         }
     }
 
+    /// What the connections are lost for, which is what comes next.
     fn lose(&mut self) -> Option<EngineError> {
         assert_eq!(self.hear(), Say::Lost);
         self.lost

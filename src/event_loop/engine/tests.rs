@@ -283,8 +283,8 @@ fn a_flood_of_entries_is_read_in_shares() {
         }
     };
     let Say::Entries(entries) = said else { panic!("{said:?}") };
-    assert_eq!(entries.len(), ENTRIES_PER_READ);
     assert!(entries.iter().all(|entry| entry.bytes.len() == BYTES));
+    assert_eq!(entries.len(), ENGINE_READS_PER_TURN * READ_SHARE_BYTES / BYTES, "as many as in a turn");
     assert!(turns >= ENTRIES_PER_READ * BYTES / (ENGINE_READS_PER_TURN * READ_SHARE_BYTES), "{turns}");
 }
 
